@@ -1,0 +1,1 @@
+"""Reading tensors out of Keras models: names, layers, attention, compiled calls, backends."""

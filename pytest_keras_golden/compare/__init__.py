@@ -1,0 +1,1 @@
+"""Judging one recording against another: tolerances, metrics, bias, logits, verdicts."""

@@ -1,0 +1,50 @@
+"""Every error raised on purpose: what was wrong, what was expected, what to run next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class GoldenError(Exception):
+    """Base of all deliberate errors.
+
+    `problem` says what was wrong and what was expected; `fix` is the command, flag or setting that
+    resolves it and becomes the last line of the message. Survives pickling (xdist, executors).
+    """
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(problem, fix)
+        self.problem = problem
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n{self.fix}" if self.fix else self.problem
+
+
+class ConfigError(GoldenError):
+    """An option, ini key, marker or argument is not usable; the message lists the valid choices."""
+
+
+class CaptureError(GoldenError):
+    """A tensor or a model cannot be captured (ragged, sparse, unknown type, nothing seen)."""
+
+
+class StoreError(GoldenError):
+    """A golden cannot be read or written. `path` is the file at fault."""
+
+    def __init__(self, problem: str, fix: str = "", path: Path | None = None) -> None:
+        super().__init__(problem, fix)
+        self.args = (problem, fix, path)
+        self.path = path
+
+
+class CorruptGoldenError(StoreError):
+    """A golden file is not a whole, valid golden: truncated, foreign, wrong schema, LFS pointer."""
+
+
+class StackError(GoldenError):
+    """The surroundings cannot run what was asked: no backend, no index, unknown version."""
+
+
+class GoldenAssertionError(AssertionError):
+    """A golden test failed on numbers; `str()` is the whole rendered picture."""

@@ -1,0 +1,151 @@
+"""The frozen values that travel from capture to report. No behaviour beyond construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+
+SCHEMA = 1
+
+Kind = Literal["attention", "logits", "block", "tensor"]
+Source = Literal["materialised", "reconstructed"]
+Mode = Literal["eager", "compiled"]
+Observer = Literal["identical", "changed"]
+Verdict = Literal[
+    "identical",
+    "within",
+    "accumulated",
+    "drift",
+    "systematic",
+    "structure",
+    "nonfinite",
+    "incomparable",
+    "vacuous",
+    "unstable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Either `k` (atol = k·ε·rms, rtol = k·ε) or absolute `rtol`/`atol`; never both.
+
+    All fields are non-negative finite numbers; `compare.tolerance.parse` is the only constructor
+    users' text goes through.
+    """
+
+    k: float | None = None
+    rtol: float | None = None
+    atol: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        pairs = (("k", self.k), ("rtol", self.rtol), ("atol", self.atol))
+        return {name: value for name, value in pairs if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ToleranceRule:
+    """One line of `golden_tolerances`: a dtype name or a glob over names, and its tolerance."""
+
+    pattern: str
+    tolerance: Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """One captured tensor on the host.
+
+    value: C-order numpy array (bfloat16 and float8 through ml_dtypes), owned by the record.
+    precision: dtype name of the coarsest arithmetic that produced it; "" means the value's own.
+    tolerance: what the test asked for at this tensor; most specific of all.
+    reference: the same tensor in higher precision, same shape, for the three-way rule.
+    """
+
+    name: str
+    value: Array
+    kind: Kind = "tensor"
+    precision: str = ""
+    judged: bool = True
+    source: Source = "materialised"
+    tolerance: Tolerance | None = None
+    reference: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCall:
+    """One call of a leaf layer, an operation or an attention core, as isolation needs it.
+
+    name: structural name of the call (`blocks/0/attention`, `dense@1` for the second call).
+    inputs, outputs: the host arrays in flattening order, as keys into the recording's `pool`
+    (digest → array), so that an output that is the next call's input is held once.
+    """
+
+    name: str
+    layer: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    precision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """What a golden's metadata says about one tensor, readable without its bytes.
+
+    order: position in execution order. digest: xxh3-128 hex over dtype, shape and C-order bytes.
+    rms: root mean square of the finite values, to 6 significant digits. detects: the smallest
+    relative drift its check would have caught under `tolerance`. noise: largest k between repeats.
+    """
+
+    name: str
+    order: int
+    kind: Kind
+    dtype: str
+    shape: tuple[int, ...]
+    precision: str
+    judged: bool
+    source: Source
+    digest: str
+    rms: float
+    detects: float | None = None
+    noise: float | None = None
+    tolerance: Tolerance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenHeader:
+    """The metadata of one golden file.
+
+    weights, inputs: structural name → digest. calls: what isolation needs (may be empty).
+    """
+
+    stack: Mapping[str, Any]
+    mode: Mode
+    tensors: tuple[TensorEntry, ...]
+    weights: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    calls: tuple[LayerCall, ...] = ()
+    isolation: str = "complete"
+    reason: str | None = None
+    observer: Observer | None = None
+    schema: int = SCHEMA
+
+    def entry(self, name: str) -> TensorEntry | None:
+        return next((entry for entry in self.tensors if entry.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Everything one test produced under one stack, ready to be compared or written.
+
+    pool: digest → array of the isolation tensors named by `calls`.
+    """
+
+    header: GoldenHeader
+    records: tuple[TensorRecord, ...]
+    pool: Mapping[str, Array] = field(default_factory=dict)

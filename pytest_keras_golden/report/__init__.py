@@ -1,0 +1,1 @@
+"""Turning outcomes into text: terminal, Markdown, HTML, JUnit."""

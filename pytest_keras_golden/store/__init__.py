@@ -1,0 +1,1 @@
+"""Golden files: bytes, locked atomic files, and which golden is the baseline."""

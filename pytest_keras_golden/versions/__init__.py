@@ -1,0 +1,1 @@
+"""Other releases of the package under test: index, overlays, gate, matrix, bisect."""
