@@ -1,0 +1,157 @@
+"""Tensors of every backend as numpy arrays; everything above this package sees numpy only.
+
+A backend's file is imported when its library already is: a test on jax never loads torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ...errors import CaptureError
+from . import numpy as _numpy
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+_LIBRARIES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
+"""Library whose import makes a backend's tensors possible → file here."""
+
+
+class Backend(Protocol):
+    """What one file of this package provides."""
+
+    def owns(self, value: Any) -> bool: ...
+    def is_concrete(self, value: Any) -> bool: ...
+    def to_numpy(self, value: Any) -> Array: ...
+    def from_numpy(self, array: Array, like: Any) -> Any: ...
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor or variable of a loaded backend, Keras or numpy.
+
+    Python scalars are not; symbolic, ragged and sparse tensors are.
+    """
+    return _is_keras(value, "KerasTensor") or _is_variable(value) or _owner(value) is not None
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether `value` holds numbers now: no tracer, graph, fake, meta or Keras symbolic tensor."""
+    if _is_keras(value, "KerasTensor"):
+        return False
+    value = _unwrapped(value)
+    owner = _owner(value)
+    return owner is not None and owner.is_concrete(value)
+
+
+def to_numpy(value: Any) -> Array:
+    """An own C-order copy on the host with the tensor's exact dtype and bits.
+
+    bfloat16 and float8 come as ml_dtypes. Gradients are cut off, a device is read once. Python
+    scalars become int64, float64 or bool. Raises CaptureError for ragged, sparse, symbolic,
+    complex, string and object values.
+    """
+    if _is_keras(value, "KerasTensor"):
+        raise CaptureError(
+            f"{value!r} is symbolic: it stands for a tensor and holds no numbers",
+            "Call the model on arrays inside the test, not on keras.Input.",
+        )
+    value = _unwrapped(value)
+    owner = _owner(value)
+    if owner is None:
+        return _numpy.from_scalar(value)
+    if not owner.is_concrete(value):
+        raise CaptureError(
+            f"a {type(value).__name__} inside a traced function holds no numbers yet",
+            "Return the tensor from the compiled function and check the result.",
+        )
+    return _numpy.checked(owner.to_numpy(value))
+
+
+def from_numpy(array: Array, like: Any) -> Any:
+    """`array` as a tensor of the same library and device as `like`; dtype and bits of `array`."""
+    like = _unwrapped(like)
+    owner = _owner(like)
+    return array if owner is None else owner.from_numpy(array, like)
+
+
+def flatten(nest: Any) -> list[tuple[str, Any]]:
+    """Leaves of a nest with suffix paths: `[0]`, `[key]`, `[field]`; "" for a lone leaf.
+
+    Mappings keep their order, namedtuples and dataclasses go by field, None is left out.
+    """
+    return list(_leaves("", nest))
+
+
+def active() -> str:
+    """Name of the Keras backend in use, or the one a later `import keras` will choose."""
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "backend"):
+        return str(keras.backend.backend())
+    return os.environ.get("KERAS_BACKEND") or _configured()
+
+
+def _configured() -> str:
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def _leaves(path: str, nest: Any) -> Iterator[tuple[str, Any]]:
+    if nest is None:
+        return
+    children = _children(nest)
+    if children is None:
+        yield path, nest
+        return
+    for key, child in children:
+        yield from _leaves(f"{path}[{key}]", child)
+
+
+def _children(nest: Any) -> list[tuple[Any, Any]] | None:
+    if isinstance(nest, Mapping):
+        return list(nest.items())
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return list(zip(nest._fields, nest, strict=True))
+    if isinstance(nest, (list, tuple)):
+        return list(enumerate(nest))
+    if is_dataclass(nest) and not isinstance(nest, type) and not is_tensor(nest):
+        return [(field.name, getattr(nest, field.name)) for field in fields(nest)]
+    return None
+
+
+def _owner(value: Any) -> Backend | None:
+    if _numpy.owns(value):
+        return cast(Backend, _numpy)
+    return next((backend for backend in _loaded() if backend.owns(value)), None)
+
+
+def _loaded() -> Iterator[Backend]:
+    for library, module in _LIBRARIES.items():
+        if library in sys.modules:
+            yield cast(Backend, import_module(f".{module}", __name__))
+
+
+def _is_keras(value: Any, *names: str) -> bool:
+    # By name: `keras.Variable` is not the class of layer weights before 3.7, and keras may not
+    # be imported at all.
+    return any(
+        base.__name__ in names and base.__module__.partition(".")[0] == "keras"
+        for base in type(value).__mro__
+    )
+
+
+def _is_variable(value: Any) -> bool:
+    return _is_keras(value, "KerasVariable", "Variable")
+
+
+def _unwrapped(value: Any) -> Any:
+    return value.value if _is_variable(value) else value

@@ -1,0 +1,79 @@
+"""torch tensors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from ...errors import CaptureError
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+_BITS = {1: torch.uint8, 2: torch.int16}
+"""Integers that carry the bits of dtypes numpy itself does not know."""
+
+
+def owns(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def is_concrete(value: Any) -> bool:
+    return not (
+        value.is_meta
+        or _is_fake(value)
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.is_functorch_wrapped_tensor(value)
+    )
+
+
+def to_numpy(value: Any) -> Array:
+    _refuse_irregular(value)
+    host = value.detach().cpu()
+    name = str(host.dtype).removeprefix("torch.")
+    if name == "bfloat16" or name.startswith("float8_"):
+        bits = host.view(_BITS[host.itemsize]).numpy()
+        array = bits.view(np.dtype(getattr(ml_dtypes, name)))
+    else:
+        array = host.numpy()
+    if value.device.type != "cpu":
+        return np.asarray(array, order="C")
+    # On CPU that is a view, and in-place code would change it under us.
+    return np.array(array, order="C", copy=True)
+
+
+def from_numpy(array: Array, like: Any) -> Any:
+    if array.dtype.name.startswith(("bfloat16", "float8_")):
+        return _from_bits(array).to(like.device)
+    return torch.from_numpy(array.copy()).to(like.device)
+
+
+def _is_fake(value: Any) -> bool:
+    fake = sys.modules.get("torch._subclasses.fake_tensor")
+    return fake is not None and isinstance(value, fake.FakeTensor)
+
+
+def _from_bits(array: Array) -> Any:
+    bits = array.view(np.int16 if array.itemsize == 2 else np.uint8).copy()
+    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
+
+
+def _refuse_irregular(value: Any) -> None:
+    if value.is_nested:
+        raise CaptureError(
+            "a nested (ragged) torch tensor cannot be captured",
+            "Check `torch.nested.to_padded_tensor(x, 0.0)`.",
+        )
+    if value.layout is not torch.strided:
+        raise CaptureError(
+            f"a torch tensor of layout {value.layout} cannot be captured", "Check `x.to_dense()`."
+        )
+    if value.is_quantized:
+        raise CaptureError(
+            "a quantised torch tensor cannot be captured",
+            "Check `x.int_repr()` or `x.dequantize()`.",
+        )
