@@ -1,0 +1,38 @@
+"""What else changed beside Keras, before Keras is blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..outcomes import TestOutcome
+from ..stack import HARDWARE_KEYS
+from .wording import setting
+
+
+def attribution(outcome: TestOutcome) -> str:
+    """What else changed beside Keras, so that a reader does not blame Keras alone."""
+    other = {key: pair for key, pair in outcome.stack_changes.items() if key != "keras"}
+    changed = ", ".join(
+        f"{key} {setting(old)} → {setting(new)}" for key, (old, new) in other.items()
+    )
+    if hardware_changes(outcome):
+        return f"Hardware differs ({changed}): not attributable to Keras."
+    if other and "keras" in outcome.stack_changes:
+        return f"Not only Keras changed: {changed}."
+    if other:
+        return f"Keras is the same; what changed is {changed}."
+    return ""
+
+
+def hardware_changes(outcome: TestOutcome) -> Mapping[str, Any]:
+    """The part of the stack's differences that is the machine, not software."""
+    return {key: pair for key, pair in outcome.stack_changes.items() if key in HARDWARE_KEYS}
+
+
+def stack_lines(outcome: TestOutcome) -> list[str]:
+    """`keras 3.5.0 → 3.6.0` for every part of the stack that differs from the baseline's."""
+    return [
+        f"{key} {setting(old)} → {setting(new)}"
+        for key, (old, new) in sorted(outcome.stack_changes.items())
+    ]

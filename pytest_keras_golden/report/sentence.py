@@ -1,0 +1,172 @@
+"""The one sentence on top of a failure, decided from an outcome alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
+from . import tokens
+from .attribution import attribution
+from .summary import QUIET, blamed, strain, tensor_counts, verdict_of
+from .wording import counted, family_list, listed, number, plural, tolerance
+
+
+def headline(outcome: TestOutcome) -> str:
+    """What moved, where first, how much, since which baseline, and whether it changes a token."""
+    told = _SENTENCES.get(verdict_of(outcome))
+    if told is None:
+        return _plain(outcome)
+    parts = [told(outcome), _tokens(outcome), attribution(outcome)]
+    return " ".join(part for part in parts if part)
+
+
+def _plain(outcome: TestOutcome) -> str:
+    counts = tensor_counts([outcome])
+    if outcome.reason:
+        return outcome.reason
+    return f"{plural(counts.total(), 'tensor')}: {counted(counts)}{since(outcome)}."
+
+
+def since(outcome: TestOutcome) -> str:
+    """` since Keras 3.5.0 (now 3.6.0)`; empty without a baseline."""
+    if outcome.baseline is None:
+        return ""
+    running = outcome.stack.get("keras")
+    if running is None or str(running) == outcome.baseline:
+        return f" against the golden of Keras {outcome.baseline}"
+    return f" between Keras {outcome.baseline} and {running}"
+
+
+def _drift(outcome: TestOutcome) -> str:
+    counts = tensor_counts([outcome])
+    moved = counts["drift"]
+    start = f"{moved:,} of {plural(counts.total(), 'tensor')} drifted{since(outcome)}"
+    first = first_drift(outcome)
+    where = f", first `{first.name}`: {how_much(first)}" if first else ""
+    return f"{start}{where}.{_others(outcome, 'drift')}{_blame(outcome)}"
+
+
+def first_drift(outcome: TestOutcome) -> TensorOutcome | None:
+    """The first judged tensor, in execution order, that its tolerance does not hold."""
+    judged = sorted((t for t in outcome.tensors if t.judged), key=lambda t: t.order)
+    named = (t for t in judged if t.name == outcome.first_drift)
+    return next(named, None) or next((t for t in judged if t.verdict not in QUIET), None)
+
+
+def how_much(tensor: TensorOutcome) -> str:
+    """`k 12.3, 2.5× its bfloat16 tolerance k=5 (relative L2 4.0e-3, max |Δ| 0.03 at [0, 4])`."""
+    used = strain(tensor)
+    limit = f"{number(used)}× its" if used > 1 else "its"
+    parts = [f"k {number(tensor.k)}"] if tensor.k is not None else []
+    parts.append(f"{limit} {tensor.precision} tolerance {tolerance(tensor.tolerance)}")
+    if used <= 1:
+        parts[-1] = f"tolerance {tolerance(tensor.tolerance)}"
+    return f"{', '.join(parts)} ({_sizes(tensor)})"
+
+
+def _sizes(tensor: TensorOutcome) -> str:
+    at = "" if tensor.index is None else f" at {list(tensor.index)}"
+    return f"relative L2 {number(tensor.rel_l2)}, max |Δ| {number(tensor.max_abs)}{at}"
+
+
+def _blame(outcome: TestOutcome) -> str:
+    guilty = blamed(outcome)
+    if guilty:
+        return (
+            f" Local drift in {plural(len(guilty), 'layer')}: "
+            f"{family_list(layer.name for layer in guilty)}; the rest is inherited."
+        )
+    if outcome.isolation == "complete":
+        return " No layer drifts by itself on golden inputs: the change accumulates with depth."
+    return ""
+
+
+def _others(outcome: TestOutcome, told: str) -> str:
+    counts = tensor_counts([outcome])
+    rest = {key: n for key, n in counts.items() if key not in QUIET and key != told}
+    return f" Also {counted(rest)}." if rest else ""
+
+
+def _named(outcome: TestOutcome, verdict: str) -> list[TensorOutcome]:
+    judged = sorted((t for t in outcome.tensors if t.judged), key=lambda t: t.order)
+    return [tensor for tensor in judged if tensor.verdict == verdict]
+
+
+def _noted(outcome: TestOutcome, verdict: str, problem: str) -> str:
+    """`2 tensors changed structure …: `a`, `b` (dtype float32, was bfloat16).`"""
+    found: list[TensorOutcome] | list[LocalOutcome] = _named(outcome, verdict)
+    found = found or [layer for layer in blamed(outcome) if layer.verdict == verdict]
+    note = next((f" ({item.note})" for item in found if item.note), "")
+    names = listed(item.name for item in found)
+    what = plural(len(found), "tensor" if _named(outcome, verdict) else "layer")
+    return f"{what} {problem}{since(outcome)}: {names}{note}.{_others(outcome, verdict)}"
+
+
+def _structure(outcome: TestOutcome) -> str:
+    return _noted(outcome, "structure", "changed structure")
+
+
+def _nonfinite(outcome: TestOutcome) -> str:
+    return _noted(outcome, "nonfinite", "changed where it is NaN or Inf") + _blame(outcome)
+
+
+def _vacuous(outcome: TestOutcome) -> str:
+    return _noted(outcome, "vacuous", "checked nothing: the tolerance would pass a wrong tensor")
+
+
+def _unstable(outcome: TestOutcome) -> str:
+    return _noted(outcome, "unstable", "differs from itself under one and the same stack")
+
+
+def _incomparable(outcome: TestOutcome) -> str:
+    note = outcome.reason or next((t.note for t in outcome.tensors if t.note), None)
+    why = note or ("weights differ" if outcome.weights == "differ" else "inputs differ")
+    return f"Not comparable{since(outcome)}, so nothing is said about Keras: {why.rstrip('.')}."
+
+
+def _systematic(outcome: TestOutcome) -> str:
+    found = _named(outcome, "systematic")
+    guilty = [layer for layer in blamed(outcome) if layer.verdict == "systematic"]
+    if guilty:
+        names = family_list(layer.name for layer in guilty)
+        start = f"{plural(len(guilty), 'layer')} changed systematically{since(outcome)}: {names}"
+    else:
+        names = listed(t.name for t in found)
+        start = f"{plural(len(found), 'tensor')} changed systematically{since(outcome)}: {names}"
+    return f"{start}{_slope([*guilty, *found])}; every element is inside its tolerance."
+
+
+def _slope(found: list[LocalOutcome | TensorOutcome]) -> str:
+    biased = [item for item in found if item.bias is not None]
+    if not biased:
+        return ""
+    item = max(biased, key=lambda x: abs(x.bias or 0.0))
+    note = f"{item.note.rstrip('.')}; " if item.note else ""
+    return f" ({note}slope {number(item.bias)} ε, t = {number(item.bias_t)})"
+
+
+def _accumulated(outcome: TestOutcome) -> str:
+    found = _named(outcome, "accumulated")
+    first = found[0] if found else None
+    where = f", first `{first.name}`: {how_much(first)}" if first else ""
+    return (
+        f"{plural(len(found), 'tensor')} beyond tolerance{since(outcome)}{where}, by depth alone: "
+        "on golden inputs every layer changes by rounding only."
+    )
+
+
+def _tokens(outcome: TestOutcome) -> str:
+    text = tokens.phrase(outcome)
+    return f"Tokens: {text}." if text else ""
+
+
+_SENTENCES: Mapping[str, Callable[[TestOutcome], str]] = {
+    "accumulated": _accumulated,
+    "systematic": _systematic,
+    "drift": _drift,
+    "unstable": _unstable,
+    "vacuous": _vacuous,
+    "nonfinite": _nonfinite,
+    "structure": _structure,
+    "incomparable": _incomparable,
+}

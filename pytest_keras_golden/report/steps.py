@@ -1,0 +1,69 @@
+"""What to run next after a golden test failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..outcomes import TestOutcome
+from .attribution import hardware_changes
+from .summary import verdict_of
+from .wording import quoted
+
+
+def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
+    """Pairs (why, command): what a reader of a failure may run now, the likeliest first."""
+    verdict = verdict_of(outcome)
+    if verdict in _SETTLE:
+        return [_SETTLE[verdict](outcome), accept_step(outcome)]
+    steps = [accept_step(outcome), *_versions_steps(outcome)]
+    if outcome.candidate and outcome.golden:
+        command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
+        steps.append(("see every tensor", command))
+    return steps
+
+
+def accept_step(outcome: TestOutcome) -> tuple[str, str]:
+    running = outcome.stack.get("keras")
+    reason = f"Keras {running}: why this is right" if running else "why this is right"
+    return "accept the change", (
+        f'pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason "{reason}"'
+    )
+
+
+def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
+    old, new = outcome.baseline, outcome.stack.get("keras")
+    if old is None or new is None or old == new:
+        return []
+    test = f"{old} {new} -- {quoted(outcome.nodeid)}"
+    steps = [("find the release that did it", f"keras-golden bisect {test}")]
+    alone = hardware_changes(outcome) or str(outcome.isolation).startswith("unavailable")
+    if alone or set(outcome.stack_changes) - {"keras"}:
+        steps.insert(0, ("measure Keras alone, here", f"keras-golden gate {test}"))
+    return steps
+
+
+def _settle_unstable(outcome: TestOutcome) -> tuple[str, str]:
+    return "record its noise floor", (
+        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise 5"
+    )
+
+
+def _settle_vacuous(outcome: TestOutcome) -> tuple[str, str]:
+    return "tighten the tolerance", (
+        "tolerance=… of check() or capture(), tolerances= of the marker, or golden_tolerances"
+    )
+
+
+def _settle_incomparable(outcome: TestOutcome) -> tuple[str, str]:
+    running = outcome.stack.get("keras", "NEW")
+    old = outcome.baseline or "OLD"
+    return "compare with the old side's weights loaded", (
+        f"keras-golden gate {old} {running} -- {quoted(outcome.nodeid)}"
+    )
+
+
+_SETTLE: Mapping[str, Callable[[TestOutcome], tuple[str, str]]] = {
+    "unstable": _settle_unstable,
+    "vacuous": _settle_vacuous,
+    "incomparable": _settle_incomparable,
+}

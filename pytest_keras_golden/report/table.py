@@ -1,0 +1,103 @@
+"""The layer table, drawn with rich. rich is imported only when a table is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from ..outcomes import TensorOutcome
+from .summary import Row, Run
+from .wording import STYLE, counted, number, plural, tolerance
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def layers(shown: Sequence[Row | Run], isolated: bool) -> Table:
+    """The rows in execution order. `isolated` adds the column of each layer's own change.
+
+    Changes are k, the largest error in units of ε and the tensor's scale, beside what is allowed.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    table.add_column("tensor or layer", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    run = "k inherited+local\n/ tolerance" if isolated else "k / tolerance"
+    own = ["k local"] if isolated else []
+    for name in (run, *own, "relative\nL2", "max |Δ|"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for item in shown:
+        table.add_row(*_cells(item, isolated))
+    return table
+
+
+def _cells(item: Row | Run, isolated: bool) -> list[Text]:
+    from rich.text import Text
+
+    if isinstance(item, Run):
+        empty = [Text("")] * (5 if isolated else 4)
+        return [Text("⋮"), Text(_run_text(item), style="dim"), *empty]
+    mark = ("→" if item.first else "") + ("*" if item.blamed else "")
+    own = [Text("" if item.local is None else number(item.local.k))] if isolated else []
+    change, *sizes = _measures(item.tensor)
+    return [
+        Text(mark, style="bold"),
+        Text(item.name, style="bold" if item.first or item.blamed else ""),
+        Text(item.verdict, style=STYLE.get(item.verdict, "red")),
+        Text(change),
+        *own,
+        *map(Text, sizes),
+    ]
+
+
+def _run_text(run: Run) -> str:
+    parts = [counted(run.tensors)] if run.tensors else []
+    parts += [f"{plural(run.layers, 'layer')} with local drift"] if run.layers else []
+    return ", ".join(parts)
+
+
+def _measures(tensor: TensorOutcome | None) -> tuple[str, str, str]:
+    if tensor is None:
+        return "", "", ""
+    return _change(tensor), number(tensor.rel_l2), number(tensor.max_abs)
+
+
+def _change(tensor: TensorOutcome) -> str:
+    if tensor.k is None:
+        return "-"
+    allowed = tensor.tolerance
+    limit = number(allowed.k) if allowed and allowed.k is not None else tolerance(allowed)
+    return f"{number(tensor.k)} / {limit}"
+
+
+def render(table: Table, width: int, color: bool) -> str:
+    """A table as text of at most `width` columns, with ANSI colours or none at all."""
+    from rich.console import Console
+
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(table)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join(lines).strip("\n")
+
+
+def painted(text: str, style: str, color: bool) -> str:
+    """`text` in a rich style, as ANSI; the text itself without colour."""
+    if not color or not style:
+        return text
+    from rich.style import Style
+
+    return Style.parse(style).render(text)

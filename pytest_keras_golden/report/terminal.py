@@ -1,0 +1,186 @@
+"""Outcomes as text for a terminal or a CI log: 100 columns, readable without colour."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ..outcomes import TestOutcome
+from . import table
+from .attribution import stack_lines
+from .sentence import headline, since
+from .steps import accept_step, next_steps
+from .summary import (
+    QUIET,
+    collapsed,
+    rows,
+    strain,
+    tensor_counts,
+    verdict_counts,
+    verdict_of,
+    worst_first,
+)
+from .wording import STYLE, counted, number, plural, quoted
+
+WIDTH = 100
+
+
+def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
+    """The whole picture of one test that moved, ending with the command that accepts it.
+
+    One sentence, the layers that matter in execution order, what else changed in the stack, what
+    to run next. Every judged tensor is a row or is counted in one, so verdicts add up.
+    """
+    verdict = verdict_of(outcome)
+    lines = [table.painted(verdict.upper(), _style(verdict), color) + f"  {outcome.nodeid}"]
+    lines += _wrapped(headline(outcome), width)
+    every = rows(outcome)
+    if every:
+        shown = table.layers(collapsed(every), isolated=bool(outcome.locals))
+        lines += ["", table.render(shown, width, color), f"  {_total(outcome)}"]
+        lines += [f"  {line}" for line in _legend(outcome)]
+    lines += _section("stack", stack_lines(outcome), width)
+    lines += _section("note", [*_notes(outcome), *outcome.warnings], width)
+    return "\n".join([*lines, "", *_steps(outcome)])
+
+
+def summary_line(outcome: TestOutcome) -> str:
+    """One line for `-v`: `7 identical, 2 within (at most 0.4× tolerance) against Keras 3.5.0`."""
+    counts = tensor_counts([outcome])
+    if outcome.outcome == "recorded":
+        return f"golden: {plural(len(outcome.tensors), 'tensor')} recorded in {outcome.golden}"
+    if not counts:
+        return f"golden: {outcome.reason or outcome.outcome}"
+    used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
+    most = f" (at most {number(used)}× tolerance)" if used else ""
+    return f"golden: {counted(counts)}{most}{since(outcome)}"
+
+
+def terminal_summary(
+    outcomes: Iterable[TestOutcome],
+    unused: Sequence[str] = (),
+    width: int = WIDTH,
+    color: bool = False,
+) -> str:
+    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens."""
+    every = list(outcomes)
+    lines = [
+        f"{plural(len(every), 'golden test')}: {_painted_counts(verdict_counts(every), color)}"
+    ]
+    tensors = tensor_counts(every)
+    if tensors:
+        lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
+    for outcome in worst_first(every):
+        verdict = table.painted(f"{verdict_of(outcome):<12}", _style(verdict_of(outcome)), color)
+        lines.append(f"  {verdict} {outcome.nodeid}{_first(outcome)}")
+    lines += _recorded(every)
+    lines += _unused(unused)
+    return "\n".join(lines)
+
+
+def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
+    """What `--update-goldens` did to one test's golden, per tensor that changed."""
+    counts = tensor_counts([outcome])
+    changed = counts.total() - counts["identical"]
+    if not outcome.written:
+        return f"unchanged  {outcome.nodeid}: {plural(counts.total(), 'tensor')}, nothing written"
+    start = f"recorded  {outcome.nodeid}\n  {outcome.golden}"
+    if outcome.baseline is None:
+        return f"{start}: {plural(len(outcome.tensors), 'tensor')}, the first golden of this test"
+    lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
+    if changed:
+        shown = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
+        lines.append(table.render(shown, width, color))
+    lines += _section("stack", stack_lines(outcome), width)
+    return "\n".join(lines)
+
+
+def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
+    """A golden that should be compared is not there: what exists, and the command that records."""
+    found = [str(candidate) for candidate in candidates]
+    exists = [f"  {name}" for name in found] or ["  none: this test was never recorded"]
+    return "\n".join(
+        [
+            f"no golden to compare with: {nodeid}",
+            f"wanted: {slot}",
+            "recorded for this test:",
+            *exists,
+            "record it, under the versions whose numbers you trust:",
+            f"  pytest {quoted(nodeid)} --update-goldens",
+        ]
+    )
+
+
+def _style(verdict: str) -> str:
+    return STYLE.get(verdict, "red")
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _section(title: str, found: Iterable[str], width: int) -> list[str]:
+    wrapped = [line for text in found for line in _wrapped(f"{title}: {text}", width, " " * 4)]
+    return ["", *wrapped] if wrapped else []
+
+
+def _total(outcome: TestOutcome) -> str:
+    counts = tensor_counts([outcome])
+    aside = sum(not tensor.judged for tensor in outcome.tensors)
+    also = f"; {plural(aside, 'tensor')} recorded, not judged" if aside else ""
+    return f"{plural(counts.total(), 'tensor')}: {counted(counts)}{also}"
+
+
+def _legend(outcome: TestOutcome) -> list[str]:
+    if outcome.locals:
+        return ["→ first drift, * local drift; k local: the layer's own change, on golden inputs"]
+    if outcome.isolation is not None and outcome.isolation not in {"not needed", "complete"}:
+        return [f"isolation {outcome.isolation}: layers are not told apart from their inputs"]
+    return []
+
+
+def _notes(outcome: TestOutcome) -> list[str]:
+    loud = [t for t in outcome.tensors if t.judged and t.note and t.verdict not in QUIET]
+    notes = [f"{tensor.name}: {tensor.note}" for tensor in loud[:3]]
+    if outcome.observer == "changed":
+        notes.append("watching changed the compiled numbers; outputs come from a plain run")
+    if outcome.weights == "transplanted":
+        notes.append("the baseline's weights were loaded into this run")
+    return notes
+
+
+def _steps(outcome: TestOutcome) -> list[str]:
+    steps = next_steps(outcome) if verdict_of(outcome) not in QUIET else [accept_step(outcome)]
+    return [line for why, command in steps for line in (f"{why}:", f"  {command}")]
+
+
+def _first(outcome: TestOutcome) -> str:
+    if outcome.first_drift is None:
+        return f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+    tensor = next((t for t in outcome.tensors if t.name == outcome.first_drift), None)
+    used = "" if tensor is None or not strain(tensor) else f" ({number(strain(tensor))}× tolerance)"
+    return f": first {outcome.first_drift}{used}"
+
+
+def _painted_counts(counts: Counter[str], color: bool) -> str:
+    return table.painted(counted(counts), "", color) if counts else "none"
+
+
+def _recorded(every: Sequence[TestOutcome]) -> list[str]:
+    written = [o for o in every if o.written]
+    return [f"{plural(len(written), 'golden')} written"] if written else []
+
+
+def _unused(unused: Sequence[str]) -> list[str]:
+    if not unused:
+        return []
+    more = [f"  and {len(unused) - 10} more"] if len(unused) > 10 else []
+    return [
+        f"{plural(len(unused), 'golden')} that no test of this run used:",
+        *(f"  {name}" for name in unused[:10]),
+        *more,
+        "  keras-golden prune --unused-by LOG removes them (LOG from --golden-log)",
+    ]

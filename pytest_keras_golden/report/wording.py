@@ -1,0 +1,113 @@
+"""Numbers, tolerances and names as short text. Every renderer speaks through here."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..records import Tolerance
+
+SEVERITY: tuple[str, ...] = (
+    "identical",
+    "within",
+    "accumulated",
+    "systematic",
+    "drift",
+    "unstable",
+    "vacuous",
+    "nonfinite",
+    "structure",
+    "incomparable",
+)
+"""Verdicts from harmless to what makes all other numbers meaningless."""
+
+STYLE: Mapping[str, str] = {
+    "identical": "green",
+    "within": "green",
+    "accumulated": "yellow",
+    "systematic": "magenta",
+    "recorded": "cyan",
+    "skipped": "dim",
+    "xfailed": "dim",
+}
+"""Colour of a verdict; whatever is not listed is red."""
+
+
+def worst(verdicts: Iterable[str]) -> str | None:
+    """The most severe of some verdicts; None of none."""
+    return max(verdicts, key=severity, default=None)
+
+
+def severity(verdict: str) -> int:
+    return SEVERITY.index(verdict) if verdict in SEVERITY else len(SEVERITY)
+
+
+def number(value: float | None) -> str:
+    """Three significant digits at most: `12.3`, `4.1e-3`, `0`, `inf`, `-` for absent."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if value == 0:
+        return "0"
+    if 1e-2 <= abs(value) < 1e4:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def tolerance(value: Tolerance | None) -> str:
+    if value is None:
+        return "-"
+    return " ".join(f"{key}={number(item)}" for key, item in value.to_json().items())
+
+
+def setting(value: Any) -> str:
+    """One value of a stack, as text; an absent one is said to be."""
+    return "absent" if value is None else str(value)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """`37 within, 2 drift`, harmless first."""
+    return ", ".join(f"{counts[key]:,} {key}" for key in sorted(counts, key=severity))
+
+
+def listed(names: Iterable[str], limit: int = 3) -> str:
+    """`` `a`, `b`, `c` and 4 more``."""
+    every = list(names)
+    text = ", ".join(f"`{name}`" for name in every[:limit])
+    return f"{text} and {len(every) - limit} more" if len(every) > limit else text
+
+
+def families(names: Iterable[str]) -> dict[str, int]:
+    """Structural names with their layer numbers replaced by `*`, counted, in order of appearance.
+
+    64 blocks that drift alike are one family, so a report names `blocks/*/norm`, once. A family of
+    one keeps its number.
+    """
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(re.sub(r"(?<![A-Za-z0-9])\d+(?=/|$)", "*", name), []).append(name)
+    return {family if len(group) > 1 else group[0]: len(group) for family, group in members.items()}
+
+
+def family_list(names: Iterable[str], limit: int = 3) -> str:
+    """`` `blocks/*/norm` (×64), `final_norm` ``."""
+    found = families(names)
+    parts = [f"`{name}`" + (f" (×{count})" if count > 1 else "") for name, count in found.items()]
+    rest = sum(list(found.values())[limit:])
+    return ", ".join(parts[:limit]) + (f" and {rest} more" if rest else "")
+
+
+def quoted(argument: str) -> str:
+    """An argument as a shell takes it, in double quotes where that is enough."""
+    if re.search(r"[\"$`\\!\n]", argument):
+        return shlex.quote(argument)
+    return f'"{argument}"'
