@@ -1,0 +1,304 @@
+"""Options and ini keys: one table, and the frozen `Settings` everything below the plugin sees.
+
+Knows nothing of pytest: the plugin registers `OPTIONS` and hands two look-ups to `read_settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .compare.tolerance import parse_rules
+from .errors import ConfigError
+from .records import ToleranceRule
+
+UpdateMode = Literal["all", "changed", "missing"]
+UPDATE_MODES: tuple[UpdateMode, ...] = ("changed", "all", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: command-line flag, ini key, or both. `kind` is pytest's ini type."""
+
+    help: str
+    flag: str | None = None
+    ini: str | None = None
+    kind: Literal["string", "bool", "linelist"] = "string"
+    default: Any = None
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    hidden: bool = False
+
+    @property
+    def dest(self) -> str:
+        return (self.flag or "").lstrip("-").replace("-", "_")
+
+    @property
+    def is_switch(self) -> bool:
+        return self.flag is not None and self.metavar is None and self.choices is None
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("write goldens of the running stack for the tests that ran", "--update-goldens"),
+    Option(
+        "which goldens an update writes: those that changed, all, or only missing ones",
+        "--update-goldens-mode",
+        choices=UPDATE_MODES,
+        default="changed",
+    ),
+    Option("allow --update-goldens where CI is set", "--update-goldens-in-ci"),
+    Option("why: stored with what is updated", "--golden-reason", metavar="TEXT"),
+    Option(
+        "where goldens are kept, relative to the ini file's folder",
+        "--goldens-dir",
+        "goldens_dir",
+        metavar="DIR",
+        default="goldens",
+    ),
+    Option(
+        "compare with this version's goldens",
+        "--golden-baseline",
+        "golden_baseline",
+        metavar="VERSION",
+    ),
+    Option("treat every test as marked", "--golden-auto", "golden_auto", "bool", False),
+    Option(
+        "what automatic capture takes: attention, logits, blocks, all, or globs; comma-separated",
+        "--golden-select",
+        "golden_select",
+        metavar="LIST",
+        default="attention,logits",
+    ),
+    Option("record N repeats and store the noise floor", "--golden-noise", metavar="N", default=1),
+    Option("write outcomes as JSON", "--golden-log", metavar="FILE"),
+    Option("where candidate goldens of changed tests go", "--golden-output", metavar="DIR"),
+    Option("write a report, .html or .md by suffix", "--golden-report", metavar="FILE"),
+    Option("run the session once per Keras version", "--keras-versions", metavar="LIST"),
+    Option(
+        "save or load weights and inputs of the first calls (save:DIR, load:DIR)",
+        "--golden-transplant",
+        metavar="MODE:DIR",
+        hidden=True,
+    ),
+    Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
+    Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
+    Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
+    Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
+    Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
+    Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
+    Option("lines 'old/name -> new/name'", None, "golden_aliases", "linelist"),
+    Option("seed before the fixtures of a golden test, or none", None, "golden_seed", default="0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that configuration decides, checked. Sizes in bytes; paths absolute."""
+
+    goldens_dir: Path | None
+    update: bool = False
+    update_mode: UpdateMode = "changed"
+    reason: str | None = None
+    baseline: str | None = None
+    ini_baseline: str | None = None
+    auto: bool = False
+    select: tuple[str, ...] = ("attention", "logits")
+    noise: int = 1
+    tolerances: tuple[ToleranceRule, ...] = ()
+    systematic: str = "fail"
+    accumulated: str = "warn"
+    anchor_factor: float = 4.0
+    max_size: int = 1 << 20
+    max_bytes: int = 256 << 20
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = 0
+    log: Path | None = None
+    output: Path | None = None
+    report: Path | None = None
+    versions: str | None = None
+    transplant: tuple[str, Path] | None = None
+
+    def require_goldens_dir(self) -> Path:
+        if self.goldens_dir is None:
+            raise ConfigError(
+                "golden tests need a place for their goldens: there is no pytest ini file "
+                "(pyproject.toml, pytest.ini, tox.ini, setup.cfg) to be relative to",
+                "Create one with a [pytest] section, or pass --goldens-dir DIR.",
+            )
+        return self.goldens_dir
+
+
+def read_settings(
+    option: Callable[[str], Any],
+    ini: Callable[[str], Any],
+    *,
+    ini_folder: Path | None,
+    working_dir: Path,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Settings from two look-ups (`option(dest)`, `ini(key)`). Raises ConfigError."""
+    _refuse_update_in_ci(option, environ)
+    return Settings(
+        goldens_dir=_goldens_dir(option("goldens_dir"), ini, ini_folder, working_dir),
+        update=bool(option("update_goldens")),
+        update_mode=option("update_goldens_mode") or "changed",
+        reason=option("golden_reason"),
+        baseline=_version(option("golden_baseline"), "--golden-baseline"),
+        ini_baseline=_version(ini("golden_baseline"), "golden_baseline"),
+        auto=bool(option("golden_auto") or ini("golden_auto")),
+        select=_names(option("golden_select") or ini("golden_select")),
+        noise=_at_least_one(option("golden_noise"), "--golden-noise"),
+        tolerances=parse_rules(ini("golden_tolerances") or ()),
+        systematic=_choice(ini, "golden_systematic", ("fail", "warn", "off")),
+        accumulated=_choice(ini, "golden_accumulated", ("warn", "fail")),
+        anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
+        max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
+        max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),
+        aliases=_aliases(ini("golden_aliases") or ()),
+        seed=_seed(ini("golden_seed")),
+        log=_path(option("golden_log"), working_dir),
+        output=_path(option("golden_output"), working_dir),
+        report=_report(option("golden_report"), working_dir),
+        versions=option("keras_versions"),
+        transplant=_transplant(option("golden_transplant"), working_dir),
+    )
+
+
+def check_ini_keys(keys: Iterable[str]) -> None:
+    """Refuse `golden*` keys that do not exist: pytest alone would only warn."""
+    known = sorted(entry.ini for entry in OPTIONS if entry.ini)
+    for key in keys:
+        if key.startswith("golden") and key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"unknown ini key {key!r}", f"{hint}Known: {', '.join(known)}.")
+
+
+def parse_size(value: Any, key: str = "size") -> int:
+    """Bytes from an integer with an optional KiB, MiB or GiB."""
+    match = re.fullmatch(r"(\d+)\s*(KiB|MiB|GiB|B)?", str(value).strip())
+    if match is None:
+        raise ConfigError(
+            f"{key} = {value!r} is no size", "Write an integer with KiB, MiB or GiB: 4MiB."
+        )
+    return int(match[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}.get(match[2] or "B", 0)
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    return environ.get("CI", "").strip().lower() not in ("", "0", "false")
+
+
+def _refuse_update_in_ci(option: Callable[[str], Any], environ: Mapping[str, str]) -> None:
+    if option("update_goldens") and in_ci(environ) and not option("update_goldens_in_ci"):
+        raise ConfigError(
+            f"--update-goldens is refused where CI is set (CI={environ['CI']}): "
+            "a run that rewrites its own baseline proves nothing",
+            "Update on a developer's machine, or pass --update-goldens-in-ci as well.",
+        )
+
+
+def _goldens_dir(
+    given: str | None, ini: Callable[[str], Any], ini_folder: Path | None, working_dir: Path
+) -> Path | None:
+    if given:
+        return ((ini_folder or working_dir) / given).resolve()
+    if ini_folder is None:
+        return None
+    return (ini_folder / (ini("goldens_dir") or "goldens")).resolve()
+
+
+def _version(value: str | None, key: str) -> str | None:
+    if not value:
+        return None
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return str(Version(value))
+    except InvalidVersion:
+        raise ConfigError(f"{key} = {value!r} is no version", "Write one like 3.5.0.") from None
+
+
+def _names(value: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not names:
+        raise ConfigError(
+            "golden_select selects nothing",
+            "Name groups (attention, logits, blocks, all) or globs.",
+        )
+    return names
+
+
+def _at_least_one(value: Any, key: str) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ConfigError(f"{key} = {value!r}: expected an integer of at least 1")
+    return number
+
+
+def _positive(value: Any, key: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ConfigError(f"{key} = {value!r}: expected a positive number")
+    return number
+
+
+def _choice(ini: Callable[[str], Any], key: str, choices: tuple[str, ...]) -> str:
+    value = str(ini(key))
+    if value not in choices:
+        raise ConfigError(f"{key} = {value!r}", f"Choose one of: {', '.join(choices)}.")
+    return value
+
+
+def _seed(value: Any) -> int | None:
+    if str(value).strip().lower() == "none":
+        return None
+    try:
+        seed = int(value)
+    except (TypeError, ValueError):
+        seed = -1
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"golden_seed = {value!r}", "Write an integer from 0 to 2³²−1, or none.")
+    return seed
+
+
+def _aliases(lines: Iterable[str]) -> dict[str, str]:
+    pairs = {}
+    for line in (raw.strip() for raw in lines):
+        if not line or line.startswith("#"):
+            continue
+        old, arrow, new = line.partition("->")
+        if not arrow or not old.strip() or not new.strip():
+            raise ConfigError(f"golden_aliases: {line!r}", "Write 'old/name -> new/name'.")
+        pairs[old.strip()] = new.strip()
+    return pairs
+
+
+def _path(value: str | None, working_dir: Path) -> Path | None:
+    return (working_dir / value).resolve() if value else None
+
+
+def _report(value: str | None, working_dir: Path) -> Path | None:
+    path = _path(value, working_dir)
+    if path is not None and path.suffix not in (".html", ".md"):
+        raise ConfigError(f"--golden-report {value}", "Name a file that ends in .html or .md.")
+    return path
+
+
+def _transplant(value: str | None, working_dir: Path) -> tuple[str, Path] | None:
+    if not value:
+        return None
+    mode, _, folder = value.partition(":")
+    if mode not in ("save", "load") or not folder:
+        raise ConfigError(f"--golden-transplant {value!r}", "Write save:DIR or load:DIR.")
+    return mode, (working_dir / folder).resolve()

@@ -1,0 +1,129 @@
+"""`golden_tensors`: what a test touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .compare.tolerance import parse
+from .errors import CaptureError
+from .records import Kind, TensorRecord, Tolerance
+
+if TYPE_CHECKING:
+    from .records import Array
+    from .session import Session
+
+DEFAULT_SELECT = ("attention", "logits")
+
+_UNSET: Any = object()
+
+
+class GoldenTensors:
+    """Records tensors of one test and has them compared with its golden when the body has ended.
+
+    Tensors may come from any Keras backend or numpy, in any nest of mappings and sequences.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def check(
+        self,
+        name: str | Mapping[str, Any],
+        tensor: Any = _UNSET,
+        *,
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+        reference: Any = None,
+    ) -> None:
+        """Compare one tensor, or a nest of them, under `name`; or each item of a mapping.
+
+        tolerance: `{"k": 5}` or `{"rtol": 1e-3, "atol": 1e-5}`, else marker, ini or default.
+        reference: the same tensor (or nest) in higher precision, for the three-way rule.
+        Raises CaptureError for a used name, an unsupported dtype or an empty nest, ConfigError
+        for a tolerance that makes no sense. Comparing itself happens after the test body.
+        """
+        if tensor is _UNSET:
+            if not isinstance(name, Mapping):
+                raise CaptureError(
+                    f"check({name!r}) has no tensor", "Write check(name, tensor) or check(mapping)."
+                )
+            for key, item in name.items():
+                self.check(str(key), item, tolerance=tolerance)
+            return
+        for record in _records(name, tensor, tolerance, reference):
+            self._session.add(record)
+
+    @contextmanager
+    def capture(
+        self,
+        model: Any,
+        *,
+        name: str | None = None,
+        select: str | Sequence[str] = DEFAULT_SELECT,
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+        isolate: bool = True,
+    ) -> Iterator[Mapping[str, Array]]:
+        """Record what the calls of `model` inside the block compute, by structural layer name.
+
+        name: prefix of the tensor names, for several blocks in one test.
+        select: groups (`attention`, `logits`, `blocks`, `all`) and globs over structural names.
+        isolate: keep inputs and outputs of every leaf layer, to tell local from inherited drift.
+        Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
+        at the end of a block that saw nothing.
+        """
+        from .capture.block import capture_block
+
+        settings = self._session.settings
+        with capture_block(
+            model,
+            select=(select,) if isinstance(select, str) else tuple(select),
+            name=name,
+            tolerance=None if tolerance is None else parse(tolerance),
+            isolate=isolate,
+            max_bytes=settings.max_bytes,
+            aliases=settings.aliases,
+        ) as block:
+            yield block.tensors
+        self._session.add_block(block)
+
+    def decode(self, causal_lm: Any, prompt: Any, steps: int = 16, **options: Any) -> None:
+        """Decode `steps` tokens through the KV cache, teacher-forced with the golden's tokens.
+
+        causal_lm: a keras-hub `CausalLM`, or any object with `prefill(prompt)` and
+        `step(token, state)`, both returning (logits, state). Records a golden per step.
+        """
+        from .capture.decode import decode_block
+
+        golden = self._session.baseline_tokens(options.get("name"))
+        self._session.add_block(decode_block(causal_lm, prompt, steps, golden, **options))
+
+    @staticmethod
+    def fill_weights(model: Any, seed: int = 0) -> None:
+        """Fill every weight deterministically, bitwise alike on all releases and backends."""
+        from .capture.weights import fill_weights
+
+        fill_weights(model, seed)
+
+
+def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator[TensorRecord]:
+    from .capture.backends import flatten, to_numpy
+
+    wanted = None if tolerance is None else parse(tolerance)
+    leaves = flatten(tensor)
+    if not leaves:
+        raise CaptureError(f"check({name!r}) got an empty nest", "Pass at least one tensor.")
+    references = dict(flatten(reference)) if reference is not None else {}
+    for suffix, leaf in leaves:
+        exact = references.get(suffix)
+        yield TensorRecord(
+            name + suffix,
+            to_numpy(leaf),
+            kind=_kind(name),
+            tolerance=wanted,
+            reference=None if exact is None else to_numpy(exact),
+        )
+
+
+def _kind(name: str) -> Kind:
+    return "logits" if "logits" in name.lower() else "tensor"

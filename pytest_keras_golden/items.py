@@ -1,0 +1,50 @@
+"""What the plugin keeps on pytest items: settings, session, outcome, and what makes one golden."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import marker as marker_module
+from .config import Settings
+from .outcomes import TestOutcome
+
+if TYPE_CHECKING:
+    from .session import Session
+
+SETTINGS = pytest.StashKey[Settings]()
+SESSION = pytest.StashKey["Session"]()
+OUTCOME = pytest.StashKey[TestOutcome]()
+
+FIXTURE = "golden_tensors"
+MARKER = "keras_versions"
+
+
+def parsed_marker(item: pytest.Item) -> marker_module.VersionMarker | None:
+    """The closest `keras_versions` marker. Raises ConfigError where it makes no sense."""
+    found = item.get_closest_marker(MARKER)
+    return None if found is None else marker_module.parse(found.args, found.kwargs)
+
+
+def is_golden(item: pytest.Item, settings: Settings) -> bool:
+    """Whether a test asks for the fixture, is marked, or automatic capture is on."""
+    if not isinstance(item, pytest.Function):
+        return False
+    return asks_for_fixture(item) or settings.auto or parsed_marker(item) is not None
+
+
+def asks_for_fixture(item: pytest.Item) -> bool:
+    return FIXTURE in getattr(item, "fixturenames", ())
+
+
+def session_of(item: pytest.Item) -> Session:
+    """The item's session, made on first use."""
+    session = item.stash.get(SESSION, None)
+    if session is None:
+        from .session import Session
+
+        marker = parsed_marker(item) or marker_module.VersionMarker()
+        session = Session(item.nodeid, item.config.stash[SETTINGS], marker)
+        item.stash[SESSION] = session
+    return session

@@ -1,0 +1,84 @@
+"""The pytest plugin: options, marker, hooks, printing. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import config as settings_module
+from .errors import ConfigError, GoldenError
+from .items import MARKER, SETTINGS, is_golden, parsed_marker, session_of
+from .run import GoldenRun
+
+if TYPE_CHECKING:
+    from .fixture import GoldenTensors
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("golden", "golden tensors of Keras models")
+    for option in settings_module.OPTIONS:
+        if option.flag:
+            group.addoption(option.flag, **_option_arguments(option))
+        if option.ini:
+            parser.addini(option.ini, option.help, type=option.kind, default=_ini_default(option))
+
+
+def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
+    help_text = "==SUPPRESS==" if option.hidden else option.help
+    if option.is_switch:
+        return {"action": "store_true", "default": False, "help": help_text}
+    arguments = {"metavar": option.metavar, "choices": option.choices, "help": help_text}
+    # Where an ini key exists its default must not be hidden by the flag's.
+    arguments["default"] = None if option.ini else option.default
+    return {key: value for key, value in arguments.items() if value is not None or key == "default"}
+
+
+def _ini_default(option: settings_module.Option) -> Any:
+    return [] if option.kind == "linelist" and option.default is None else option.default
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(*specs, baseline=None, tolerances=None): Keras versions (PEP 440) a golden "
+        "test holds for; its tensors are compared with versioned goldens.",
+    )
+    try:
+        settings_module.check_ini_keys(_ini_keys(config))
+        settings = settings_module.read_settings(
+            config.getoption,
+            config.getini,
+            ini_folder=config.inipath.parent if config.inipath else None,
+            working_dir=config.invocation_params.dir,
+        )
+    except GoldenError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SETTINGS] = settings
+    config.pluginmanager.register(GoldenRun(config, settings), "keras-golden-run")
+
+
+def _ini_keys(config: pytest.Config) -> list[str]:
+    overridden = [item.partition("=")[0] for item in config.getoption("override_ini") or ()]
+    return [*config.inicfg, *overridden]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse bad markers, and golden tests without a place for goldens, before anything runs."""
+    settings = config.stash[SETTINGS]
+    for item in items:
+        try:
+            parsed_marker(item)
+            if is_golden(item, settings):
+                settings.require_goldens_dir()
+        except ConfigError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+
+
+@pytest.fixture
+def golden_tensors(request: pytest.FixtureRequest) -> GoldenTensors:
+    """Record tensors and compare them with this test's golden file; see `GoldenTensors`."""
+    from .fixture import GoldenTensors
+
+    return GoldenTensors(session_of(request.node))

@@ -1,0 +1,224 @@
+"""The hooks of a pytest run: seed, watch the body, judge, collect outcomes, write the log."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .body import BodyWatch
+from .config import Settings
+from .errors import GoldenError
+from .items import OUTCOME, SESSION, asks_for_fixture, is_golden, parsed_marker, session_of
+from .outcomes import TestOutcome, log_json, test_from_json, to_json
+
+if TYPE_CHECKING:
+    from .session import Session
+
+REPORT_KEY = "keras_golden"
+"""Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
+
+
+class GoldenRun:
+    """One registered per pytest session; holds what the session learned."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.outcomes: dict[str, TestOutcome] = {}
+        self.collection_errors: list[str] = []
+        self.body: BodyWatch | None = None
+
+    # -- one test ---------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        if is_golden(item, self.settings):
+            try:
+                self._prepare(item)
+            except GoldenError as error:
+                pytest.fail(str(error), pytrace=False)
+        return (yield)
+
+    def _prepare(self, item: pytest.Item) -> None:
+        """Skip outside the marker's versions, else seed, before any fixture is set up."""
+        from .stack import import_keras, seed_everything
+
+        marker = parsed_marker(item)
+        version = str(import_keras().__version__)
+        if marker is not None and not marker.admits(version):
+            wanted = " or ".join(marker.specs)
+            pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+        session_of(item)
+        if self.settings.seed is not None:
+            seed_everything(self.settings.seed)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        session = item.stash.get(SESSION, None)
+        if session is None:
+            return (yield)
+        self.body = body = BodyWatch(item)
+        try:
+            with body, self._automatic(item, session):
+                result = yield
+        finally:
+            self.body = None
+        if body.passed:
+            self._repeat(item, session)
+            self._finish(item, session)
+        return result
+
+    def _automatic(self, item: pytest.Item, session: Session) -> AbstractContextManager[Any]:
+        """Automatic capture, for marked tests that do not ask for the fixture."""
+        if asks_for_fixture(item):
+            return nullcontext()
+        from .capture.auto import automatic_block
+
+        return automatic_block(session, explicit=parsed_marker(item) is not None)
+
+    def _repeat(self, item: pytest.Item, session: Session) -> None:
+        """`--golden-noise N`: run the body again, under the same seed, for the noise floor."""
+        if not self.settings.update or self.settings.noise < 2:
+            return
+        from .stack import seed_everything
+
+        for _ in range(self.settings.noise - 1):
+            with session.repeating():
+                if self.settings.seed is not None:
+                    seed_everything(self.settings.seed)
+                with self._automatic(item, session):
+                    item.runtest()
+
+    def _finish(self, item: pytest.Item, session: Session) -> None:
+        __tracebackhide__ = True
+        try:
+            outcome = session.finish(self._cache())
+            page = _page(outcome, session)
+        except GoldenError as error:
+            outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
+            page = str(error)
+        item.stash[OUTCOME] = outcome
+        if outcome.outcome == "failed":
+            pytest.fail(page, pytrace=False)
+
+    def _cache(self) -> Path:
+        return (
+            self.config.cache.mkdir("keras-golden") if self.config.cache else Path(".keras-golden")
+        )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        outcome = _reported(item, report, self.settings)
+        if outcome is not None:
+            item.stash[OUTCOME] = outcome
+            setattr(report, REPORT_KEY, to_json(outcome))
+        return report
+
+    # -- the session ------------------------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        body = self.body
+        if body is not None and report.failed and report.nodeid == body.item.nodeid:
+            # A failing subtest is reported while its test still runs, and never raised.
+            body.failed = True
+        carried = getattr(report, REPORT_KEY, None)
+        if carried is not None:
+            self.outcomes[report.nodeid] = test_from_json(carried)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.collection_errors.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if hasattr(self.config, "workerinput"):
+            return
+        try:
+            self._write_outputs(int(exitstatus))
+        except OSError as error:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            self.collection_errors.append(f"{error.filename}: {error.strerror}")
+
+    def _write_outputs(self, exitstatus: int) -> None:
+        if self.settings.log is not None:
+            self.settings.log.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.log(exitstatus), indent=1, allow_nan=False)
+            self.settings.log.write_text(text + "\n", encoding="utf-8")
+
+    def log(self, exitstatus: int) -> dict[str, Any]:
+        """The `--golden-log` document, schema 1."""
+        return log_json(exitstatus, self._stack(), self.outcomes.values(), self.collection_errors)
+
+    def _stack(self) -> dict[str, Any]:
+        from .stack import running_stack
+
+        stacks = (dict(outcome.stack) for outcome in self.outcomes.values() if outcome.stack)
+        found = next(stacks, None)
+        if found is None and "keras" in sys.modules:
+            return running_stack()
+        return found or {}
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self.outcomes and not self.collection_errors:
+            return
+        from .report.terminal import summary_line, terminal_summary, update_page
+
+        outcomes = tuple(self.outcomes.values())
+        lines = []
+        if terminalreporter.verbosity > 0:
+            lines += [summary_line(outcome) for outcome in outcomes]
+        lines += [update_page(outcome) for outcome in outcomes if outcome.written]
+        lines.append(terminal_summary(outcomes, unused=()))
+        terminalreporter.section("golden tensors")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def _page(outcome: TestOutcome, session: Session) -> str:
+    from .report.terminal import failure_page, missing_page
+
+    if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
+        return missing_page(session.nodeid, session.slot(), session.candidates())
+    return failure_page(outcome) if outcome.outcome == "failed" else ""
+
+
+def _reported(
+    item: pytest.Item, report: pytest.TestReport, settings: Settings
+) -> TestOutcome | None:
+    """The outcome a report of one phase settles; None where it settles nothing."""
+    if not is_golden(item, settings):
+        return None
+    known = item.stash.get(OUTCOME, None)
+    if report.when != "call":
+        if report.passed:
+            return None
+        status = "skipped" if report.skipped else "error"
+        return replace(
+            known or TestOutcome(item.nodeid, status), outcome=status, reason=_why(report)
+        )
+    if report.passed:
+        return known
+    status = "failed"
+    if report.skipped:
+        status = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+    if known is not None:
+        return replace(known, outcome=status)
+    return TestOutcome(item.nodeid, status, reason=_why(report))
+
+
+def _why(report: pytest.TestReport) -> str | None:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else report.longreprtext
+    return text.splitlines()[0] if text else None

@@ -1,0 +1,312 @@
+"""One test's life: collect, load the baseline, compare, decide, write once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .compare.tolerance import resolve
+from .config import Settings
+from .errors import CaptureError
+from .marker import VersionMarker
+from .names import Slot, golden_folder
+from .outcomes import LocalOutcome, TestOutcome
+from .records import (
+    GoldenHeader,
+    LayerCall,
+    Mode,
+    Observer,
+    Recording,
+    TensorEntry,
+    TensorRecord,
+    Tolerance,
+)
+from .stack import running_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .records import Array
+    from .store.codec import Golden
+
+
+class Block(Protocol):
+    """What a finished capture block hands over (see `capture`)."""
+
+    records: Sequence[TensorRecord]
+    calls: Sequence[LayerCall]
+    pool: Mapping[str, Array]
+    weights: Mapping[str, str]
+    inputs: Mapping[str, str]
+    mode: Mode
+    observer: Observer | None
+    policy: str | None
+    isolates: bool
+
+    def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> Sequence[LocalOutcome]: ...
+
+
+@dataclass(slots=True)
+class Session:
+    """Collects one test's tensors and judges them once, when the body has finished."""
+
+    nodeid: str
+    settings: Settings
+    marker: VersionMarker = field(default_factory=VersionMarker)
+    records: dict[str, TensorRecord] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    locals: list[LocalOutcome] = field(default_factory=list)
+    isolation: str = "not needed"
+    weights: str = "unknown"
+    empty_block: str | None = None
+    repeats: list[dict[str, Array]] = field(default_factory=list)
+    _digests: dict[str, str] = field(default_factory=dict)
+    _baseline: Golden | None = None
+    _closing: ExitStack = field(default_factory=ExitStack)
+
+    # -- collecting -------------------------------------------------------------------------
+
+    def add(self, record: TensorRecord) -> None:
+        """Raises CaptureError where the name was used before in this test."""
+        if not record.name or record.name.startswith("@"):
+            raise CaptureError(
+                f"{record.name!r} is no tensor name", "Use a non-empty name without a leading '@'."
+            )
+        if record.name in self.records:
+            raise CaptureError(
+                f"{record.name!r} is checked twice in one test: the second would hide the first",
+                "Give each check its own name (a capture block takes name='…').",
+            )
+        self.records[record.name] = record
+
+    def add_block(self, block: Block) -> None:
+        """Takes a finished capture block; isolates it where a judged tensor moved.
+
+        Raises CaptureError where the block saw nothing.
+        """
+        if not block.records:
+            self.empty_block = (
+                "the capture block saw no tensor of the selection: nothing was called inside it, "
+                "or the call was compiled before the block began"
+            )
+            raise CaptureError(
+                self.empty_block,
+                "Call the model inside the block; compile (jax.jit, tf.function) inside it too.",
+            )
+        for record in block.records:
+            self.add(record)
+        self.blocks.append(block)
+        self._isolate(block)
+
+    def _isolate(self, block: Block) -> None:
+        golden = self.baseline() if block.isolates else None
+        if golden is None or not self._moved(block, golden):
+            return
+        self.isolation = golden.header.isolation
+        names = {call.name for call in block.calls}
+        calls = [call for call in golden.header.calls if call.name in names]
+        if self.isolation == "complete" and calls:
+            self.locals += block.isolate(calls, golden)
+
+    def _moved(self, block: Block, golden: Golden) -> bool:
+        entries = {entry.name: entry.digest for entry in golden.header.tensors}
+        judged = (record for record in block.records if record.judged)
+        return any(self.digest(record) != entries.get(record.name) for record in judged)
+
+    def digest(self, record: TensorRecord) -> str:
+        """xxh3-128 of the record's value, hashed once per test."""
+        from .store.digest import digest
+
+        if record.name not in self._digests:
+            self._digests[record.name] = digest(record.value)
+        return self._digests[record.name]
+
+    @contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Collect another run of the same body apart, as a repeat for the noise floor."""
+        first = self.records, self.blocks, self._digests
+        self.records, self.blocks, self._digests = {}, [], {}
+        try:
+            yield
+            self.repeats.append({name: item.value for name, item in self.records.items()})
+        finally:
+            self.records, self.blocks, self._digests = first
+
+    # -- the baseline -----------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.require_goldens_dir() / golden_folder(self.nodeid)
+
+    def stack(self) -> dict[str, Any]:
+        policies = (block.policy for block in self.blocks if block.policy)
+        return running_stack(policy=next(policies, None))
+
+    def slot(self) -> Slot:
+        stack = self.stack()
+        return Slot(stack["keras"], stack["backend"], stack["device"], stack["dtype_policy"])
+
+    def baseline(self) -> Golden | None:
+        """The golden to compare with, opened once; None where there is no candidate."""
+        if self._baseline is None:
+            path = self._baseline_path()
+            self._baseline = self._open(path) if path is not None else None
+        return self._baseline
+
+    def _baseline_path(self) -> Path | None:
+        from .store.baseline import find_baseline
+
+        requested = self.settings.baseline or self.marker.baseline or self.settings.ini_baseline
+        root = self.settings.require_goldens_dir()
+        return find_baseline(root, golden_folder(self.nodeid), self.slot(), requested)
+
+    def candidates(self) -> list[Slot]:
+        """The slots that exist for this test, for the message about a missing golden."""
+        from .store.baseline import candidates
+
+        return candidates(self.settings.require_goldens_dir(), golden_folder(self.nodeid))
+
+    def anchor(self) -> Golden | None:
+        """The oldest golden kept for this test, where it is not the baseline itself."""
+        from .store.baseline import find_anchor
+
+        root = self.settings.require_goldens_dir()
+        path = find_anchor(root, golden_folder(self.nodeid), self.slot())
+        baseline = self.baseline()
+        if path is None or baseline is None or path == baseline.path:
+            return None
+        return self._open(path)
+
+    def _open(self, path: Path) -> Golden:
+        from .store.codec import Golden
+
+        golden = Golden.open(path, root=self.settings.goldens_dir)
+        return self._closing.enter_context(golden)
+
+    # -- judging ----------------------------------------------------------------------------
+
+    def finish(self, cache: Path) -> TestOutcome:
+        """Compare with the baseline, or write it. Raises GoldenError where nothing can be judged.
+
+        cache: folder for locks and, without `--golden-output`, for candidate goldens.
+        """
+        from .judging import judge_test
+
+        with self._closing:
+            self._require_something()
+            outcome = judge_test(self)
+            if self._writes(outcome):
+                return self._write(outcome, cache / "locks")
+            return self._keep_candidate(outcome, cache)
+
+    def _require_something(self) -> None:
+        if self.empty_block:
+            raise CaptureError(self.empty_block, "Call the model inside the block.")
+        if not any(record.judged for record in self.records.values()):
+            raise CaptureError(
+                "the test uses golden_tensors and compared nothing",
+                "Call golden_tensors.check(name, tensor) or capture(model) in its body.",
+            )
+
+    def _writes(self, outcome: TestOutcome) -> bool:
+        if not self.settings.update:
+            return False
+        if outcome.baseline is None or self.settings.update_mode == "all":
+            return True
+        return self.settings.update_mode == "changed" and not _identical(outcome)
+
+    def _write(self, outcome: TestOutcome, locks: Path) -> TestOutcome:
+        from .judging import vacuous_tensors
+        from .store.files import save
+
+        vacuous = vacuous_tensors(self)
+        if vacuous:
+            return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
+        path = self.folder / self.slot().filename
+        # The old golden may be the file about to be replaced: let go of its mapping first.
+        self._closing.close()
+        written = save(path, self.recording(), locks)
+        status = "recorded" if written else "passed"
+        return replace(outcome, outcome=status, reason=None, golden=str(path), written=written)
+
+    def _keep_candidate(self, outcome: TestOutcome, cache: Path) -> TestOutcome:
+        from .store.files import save
+
+        if _identical(outcome):
+            return outcome
+        root = self.settings.output or cache / "candidates"
+        path = root / golden_folder(self.nodeid) / self.slot().filename
+        save(path, self.recording(), cache / "locks")
+        return replace(outcome, candidate=str(path))
+
+    def recording(self) -> Recording:
+        """Everything the body produced, with digests, scales and sensitivities worked out."""
+        records = tuple(self.records.values())
+        pool, isolation = self._pool()
+        header = GoldenHeader(
+            stack=self.stack(),
+            mode=self.mode,
+            tensors=tuple(self.entry(record, order) for order, record in enumerate(records)),
+            weights=self.fingerprints("weights"),
+            inputs=self.fingerprints("inputs"),
+            calls=tuple(call for block in self.blocks for call in block.calls) if pool else (),
+            isolation=isolation,
+            reason=self.settings.reason,
+            observer=self.observer,
+        )
+        return Recording(header, records, pool)
+
+    def entry(self, record: TensorRecord, order: int) -> TensorEntry:
+        from .compare.vacuity import describe
+
+        return describe(record, order, self.tolerance(record), noise=self.noise(record))
+
+    def noise(self, record: TensorRecord) -> float | None:
+        """Largest k between repeats of the body (`--golden-noise`); None without repeats."""
+        from .compare.metrics import measure
+
+        repeats = [run[record.name] for run in self.repeats if record.name in run]
+        tolerance, precision = self.tolerance(record), record.precision or str(record.value.dtype)
+        ks = [measure(run, record.value, tolerance, precision).k for run in repeats]
+        return max(ks, default=None)
+
+    @property
+    def mode(self) -> Mode:
+        return "compiled" if any(block.mode == "compiled" for block in self.blocks) else "eager"
+
+    @property
+    def observer(self) -> Observer | None:
+        seen = [block.observer for block in self.blocks if block.observer]
+        if not seen:
+            return None
+        return "changed" if "changed" in seen else "identical"
+
+    def fingerprints(self, kind: str) -> dict[str, str]:
+        """Structural name → digest of all blocks' `weights` or `inputs`."""
+        return {name: key for block in self.blocks for name, key in getattr(block, kind).items()}
+
+    def _pool(self) -> tuple[dict[str, Array], str]:
+        pool = {key: array for block in self.blocks for key, array in block.pool.items()}
+        if not pool:
+            return {}, "unavailable: no eager capture"
+        size = sum(array.nbytes for array in pool.values())
+        if size > self.settings.max_size:
+            return {}, f"unavailable: size ({size} bytes > golden_max_size)"
+        return pool, "complete"
+
+    def tolerance(self, record: TensorRecord) -> Tolerance:
+        return resolve(
+            record.name,
+            record.precision or str(record.value.dtype),
+            argument=record.tolerance,
+            marker=self.marker.tolerances,
+            ini=self.settings.tolerances,
+        )
+
+
+def _identical(outcome: TestOutcome) -> bool:
+    verdicts = {tensor.verdict for tensor in outcome.tensors}
+    return outcome.baseline is not None and verdicts <= {"identical"}

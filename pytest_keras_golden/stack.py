@@ -1,0 +1,154 @@
+"""What produced the numbers: versions, backend, device, CPU, threads, policy, switches."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import StackError
+
+BACKENDS = ("jax", "torch", "tensorflow", "numpy", "openvino")
+HARDWARE_KEYS = ("isa", "device", "threads", "platform")
+"""Where these differ from the golden's, a drift is not attributable to Keras."""
+
+_DISTRIBUTIONS = {
+    "jax": ("jax", "jaxlib"),
+    "torch": ("torch",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "numpy": ("numpy",),
+}
+
+
+def import_keras() -> ModuleType:
+    """`keras`, or a StackError that says which backend is missing and how to get one."""
+    wanted = os.environ.get("KERAS_BACKEND", "")
+    if wanted and wanted not in BACKENDS:
+        raise StackError(
+            f"KERAS_BACKEND={wanted!r} is no Keras backend",
+            f"Set it to one of: {', '.join(BACKENDS[:4])}.",
+        )
+    try:
+        return importlib.import_module("keras")
+    except ImportError as error:
+        raise StackError(
+            f"Keras cannot be imported on {wanted or 'tensorflow, the default backend'}: {error}",
+            "Install a backend and name it: pip install jax && export KERAS_BACKEND=jax",
+        ) from error
+
+
+def running_stack(policy: str | None = None, device: str | None = None) -> dict[str, Any]:
+    """The stack of the running test; `policy` and `device` where the captured model has its own."""
+    keras = import_keras()
+    backend = keras.backend.backend()
+    return {
+        "keras": str(keras.__version__),
+        "backend": backend,
+        "backend_version": _distribution(*_DISTRIBUTIONS.get(backend, (backend,))),
+        "keras_hub": _loaded_version("keras_hub"),
+        "numpy": _distribution("numpy"),
+        "device": device or _device(backend),
+        "isa": _isa(),
+        "threads": _threads(),
+        "dtype_policy": policy or global_policy(keras),
+        "flash_attention": _flash_attention(keras),
+        "tf32": _tf32(backend),
+        "platform": f"{sys.platform}-{platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def stack_changes(
+    golden: Mapping[str, Any], running: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Key → (golden's value, running value), for each key that differs."""
+    keys = [*golden, *(key for key in running if key not in golden)]
+    return {
+        key: (golden.get(key), running.get(key))
+        for key in keys
+        if golden.get(key) != running.get(key)
+    }
+
+
+def global_policy(keras: ModuleType) -> str:
+    """The name of the process-wide dtype policy, on every 3.x release."""
+    config = getattr(keras, "config", None)
+    read = getattr(config, "dtype_policy", None) or keras.mixed_precision.dtype_policy
+    return str(read().name)
+
+
+def seed_everything(seed: int) -> None:
+    """Python, numpy, the backend and Keras, as `keras.utils.set_random_seed` does."""
+    import_keras().utils.set_random_seed(seed)
+
+
+def _distribution(*names: str) -> str | None:
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _loaded_version(module: str) -> str | None:
+    loaded = sys.modules.get(module)
+    return None if loaded is None else str(getattr(loaded, "__version__", None))
+
+
+def _device(backend: str) -> str:
+    if backend == "jax":
+        return str(sys.modules["jax"].default_backend())
+    if backend == "torch":
+        keras_torch = importlib.import_module("keras.src.backend.torch.core")
+        return str(keras_torch.get_device()).split(":")[0].replace("cuda", "gpu")
+    if backend == "tensorflow":
+        return "gpu" if sys.modules["tensorflow"].config.list_physical_devices("GPU") else "cpu"
+    return "cpu"
+
+
+def _flash_attention(keras: ModuleType) -> bool | None:
+    read = getattr(getattr(keras, "config", None), "is_flash_attention_enabled", None)
+    value = read() if read else None
+    return None if value is None else bool(value)
+
+
+def _tf32(backend: str) -> bool | None:
+    if backend != "torch":
+        return None
+    return bool(sys.modules["torch"].backends.cuda.matmul.allow_tf32)
+
+
+def _threads() -> int:
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return int(asked) if asked.isdigit() else int(available or 1)
+
+
+_ISA_LEVELS = (("x86-64-v4", "avx512f"), ("x86-64-v3", "avx2"), ("x86-64-v2", "sse4_2"))
+
+
+@lru_cache(maxsize=1)
+def _isa() -> str:
+    """The x86-64 micro-architecture level (System V psABI), else the machine's own name."""
+    machine = platform.machine()
+    if machine not in ("x86_64", "AMD64"):
+        return machine
+    flags = _cpu_flags()
+    return next((level for level, flag in _ISA_LEVELS if flag in flags), machine)
+
+
+def _cpu_flags() -> frozenset[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = (line for line in text.splitlines() if line.startswith("flags"))
+    return frozenset(next(lines, "").split())

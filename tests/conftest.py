@@ -1,0 +1,41 @@
+"""Shared by all tests: a backend that is light, and pytester in processes of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# Before anything imports keras: the core tests run where no other backend is installed.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """An empty test suite with an ini file, outside CI; run it with `runpytest_subprocess`."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    pytester.makeini("[pytest]\n")
+    return pytester
+
+
+@pytest.fixture
+def goldens(suite: pytest.Pytester) -> Callable[[], list[str]]:
+    """The golden files of the suite, as sorted paths relative to its goldens folder."""
+    root = suite.path / "goldens"
+
+    def found() -> list[str]:
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*.safetensors"))
+
+    return found
+
+
+@pytest.fixture
+def package_root() -> Path:
+    return Path(__file__).resolve().parent.parent / "pytest_keras_golden"

@@ -1,0 +1,98 @@
+"""The layering of the package, read from its imports: layers look down only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"errors", "records"}),
+    frozenset({"outcomes", "names", "marker", "stack", "compare", "store", "config"}),
+    frozenset({"capture", "report", "decision"}),
+    frozenset({"judging", "session"}),
+    frozenset({"fixture"}),
+    frozenset({"body", "items", "run", "plugin", "versions", "commands", "cli"}),
+)
+PYTEST_MODULES = {"plugin", "run", "items", "body"}
+KERAS_PACKAGES = {"capture", "stack"}
+HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
+BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}
+
+
+def modules(root: Path) -> list[tuple[str, Path]]:
+    """(top-level name inside the package, file) of every module."""
+    files = [path for path in root.rglob("*.py") if path != root / "__init__.py"]
+    return [(path.relative_to(root).parts[0].removesuffix(".py"), path) for path in files]
+
+
+def imports(path: Path, root: Path) -> set[str]:
+    """Absolute module names that a file imports, package-relative ones spelled out."""
+    package = [root.name, *path.relative_to(root).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} | {module}
+    return found
+
+
+def test_layers_look_down_only(package_root: Path) -> None:
+    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
+    wrong = []
+    for name, path in modules(package_root):
+        assert name in rank, f"{path}: give {name} a layer in LAYERS"
+        for module in imports(path, package_root):
+            parts = module.split(".")
+            if parts[0] != package_root.name or len(parts) < 2 or parts[1] == name:
+                continue
+            if rank.get(parts[1], -1) > rank[name]:
+                wrong.append(f"{path.relative_to(package_root)} imports {module}")
+    assert not wrong
+
+
+def test_pytest_is_imported_by_the_plugin_alone(package_root: Path) -> None:
+    users = {
+        name
+        for name, path in modules(package_root)
+        if any(
+            module.split(".")[0] in ("pytest", "_pytest") for module in imports(path, package_root)
+        )
+    }
+    assert users <= PYTEST_MODULES
+
+
+def test_keras_is_imported_by_capture_and_stack_alone(package_root: Path) -> None:
+    users = {
+        name
+        for name, path in modules(package_root)
+        if any(module.split(".")[0] in BACKENDS for module in imports(path, package_root))
+    }
+    assert users <= KERAS_PACKAGES
+
+
+@pytest.mark.parametrize("module", ["pytest_keras_golden.plugin", "pytest_keras_golden.cli"])
+def test_loading_imports_nothing_heavy(module: str) -> None:
+    script = f"import sys, {module}; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_an_unrelated_run_imports_nothing_heavy(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        f"""
+        import sys
+
+        def test_unrelated():
+            assert [m for m in {HEAVY!r} if m in sys.modules] == []
+        """
+    )
+    suite.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
