@@ -1,0 +1,186 @@
+"""Outcomes as Markdown for a job summary or a pull-request comment, always below 60 kB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..outcomes import TestOutcome, test_from_json
+from . import tokens
+from .attribution import stack_lines
+from .sentence import first_drift, headline
+from .steps import next_steps
+from .summary import (
+    Row,
+    Run,
+    blamed,
+    collapsed,
+    rows,
+    strain,
+    tensor_counts,
+    verdict_counts,
+    verdict_of,
+    worst_first,
+)
+from .wording import counted, families, number, plural
+
+LIMIT = 60_000
+"""Bytes. GitHub refuses comments over 65,536 characters and cuts summaries off at 1 MiB."""
+
+_ROOM_FOR_THE_END = 400
+_LONGEST_CELL = 160
+
+
+def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
+    """One `--golden-log` document, or several (workers, jobs), as Markdown of less than 60 kB.
+
+    The verdict, the counts and a row per test that needs a reader come first; the details follow
+    as long as there is room, and what was left out is counted.
+    """
+    logs = [log] if isinstance(log, Mapping) else list(log)
+    tests = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
+    loud = worst_first(tests)
+    head = "".join(_head(tests, errors, bool(loud)))
+    table, unlisted = _fitted(loud, _row, LIMIT // 2)
+    room = LIMIT - _ROOM_FOR_THE_END - len((head + table).encode())
+    details, untold = _fitted(loud, _details, room)
+    return head + table + details + _left_out(unlisted, untold)
+
+
+def _head(tests: Sequence[TestOutcome], errors: Sequence[str], loud: bool) -> Iterator[str]:
+    yield f"### Golden tensors: {verdict_sentence(tests, errors)}\n\n"
+    yield from _overview(tests, errors)
+    if loud:
+        yield "| test | verdict | first | used of its tolerance | local drift | tokens |\n"
+        yield "|---|---|---|---:|---|---|\n"
+
+
+def verdict_sentence(tests: Sequence[TestOutcome], errors: Sequence[str] = ()) -> str:
+    """`3 of 40 tests moved between Keras 3.5.0 and 3.6.0`, for the top of a report."""
+    if errors and not tests:
+        return "nothing was compared: collection failed"
+    if not tests:
+        return "no golden test ran"
+    loud = worst_first(tests)
+    span = _span(loud or tests)
+    if not loud:
+        return f"all {plural(len(tests), 'test')} hold{span}"
+    verdicts = counted(verdict_counts(loud))
+    return f"{len(loud):,} of {plural(len(tests), 'test')} moved{span} ({verdicts})"
+
+
+def _span(tests: Sequence[TestOutcome]) -> str:
+    pairs = {(t.baseline, t.stack.get("keras")) for t in tests if t.baseline}
+    if len(pairs) != 1:
+        return ""
+    old, new = pairs.pop()
+    return f" against Keras {old}" if new in (None, old) else f" between Keras {old} and {new}"
+
+
+def _overview(tests: Sequence[TestOutcome], errors: Sequence[str]) -> Iterator[str]:
+    if tests:
+        yield f"- tests: {counted(verdict_counts(tests))}\n"
+        yield f"- tensors: {counted(tensor_counts(tests)) or 'none compared'}\n"
+    for line in sorted({line for test in tests for line in stack_lines(test)})[:12]:
+        yield f"- stack: {escaped(line)}\n"
+    for error in errors[:10]:
+        yield f"- collection error: {escaped(error)}\n"
+    if len(errors) > 10:
+        yield f"- and {plural(len(errors) - 10, 'more collection error')}\n"
+    yield "\n"
+
+
+def _row(outcome: TestOutcome) -> str:
+    first = first_drift(outcome)
+    used = "" if first is None or not strain(first) else f"{number(strain(first))}×"
+    guilty = ", ".join(
+        f"{code(name)}" + (f" ×{count}" if count > 1 else "")
+        for name, count in list(families(x.name for x in blamed(outcome)).items())[:3]
+    )
+    cells = (
+        code(outcome.nodeid),
+        f"**{verdict_of(outcome)}**",
+        "" if first is None else code(first.name),
+        used,
+        guilty,
+        escaped(tokens.phrase(outcome)),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _details(outcome: TestOutcome) -> str:
+    lines = [f"\n<details><summary>{_html(outcome.nodeid)}</summary>\n", _paragraph(outcome)]
+    shown = collapsed(rows(outcome))
+    if shown:
+        lines += ["| tensor or layer | verdict | k / tolerance | k local |", "|---|---|---:|---:|"]
+        lines += [_layer(item) for item in shown]
+    lines += ["", "```sh", *(command for _, command in next_steps(outcome)), "```", "</details>\n"]
+    return "\n".join(lines)
+
+
+def _paragraph(outcome: TestOutcome) -> str:
+    text = re.sub(r"`([^`]*)`", lambda found: f"\0{found[1]}\0", headline(outcome))
+    pieces = text.split("\0")
+    return (
+        "".join(code(piece) if place % 2 else escaped(piece) for place, piece in enumerate(pieces))
+        + "\n"
+    )
+
+
+def _layer(item: Row | Run) -> str:
+    if isinstance(item, Run):
+        layers = f", {plural(item.layers, 'layer')} with local drift" if item.layers else ""
+        return f"| ⋮ {counted(item.tensors)}{layers} | | | |"
+    mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
+    local = "" if item.local is None else number(item.local.k)
+    return f"| {mark}{code(item.name)} | {item.verdict} | {_change(item)} | {local} |"
+
+
+def _change(row: Row) -> str:
+    if row.tensor is None or row.tensor.k is None:
+        return ""
+    allowed = row.tensor.tolerance
+    limit = f" / {number(allowed.k)}" if allowed is not None and allowed.k is not None else ""
+    return f"{number(row.tensor.k)}{limit}"
+
+
+def code(text: str) -> str:
+    """Text as an inline code span that holds inside a table cell, whatever it contains."""
+    short = text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+    flat = re.sub(r"\s+", " ", short).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", flat)), default=0))
+    padding = " " if "`" in flat else ""
+    return f"{fence}{padding}{flat}{padding}{fence}"
+
+
+def escaped(text: str) -> str:
+    """Text without any meaning to Markdown, on one line."""
+    flat = re.sub(r"\s+", " ", text)
+    return re.sub(r"([\\`*_{}\[\]<>|#~@])", r"\\\1", flat[: 10 * _LONGEST_CELL])
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:400]
+
+
+def _fitted(
+    tests: Sequence[TestOutcome], text: Callable[[TestOutcome], str], room: int
+) -> tuple[str, int]:
+    """The texts of as many tests as there is room for, and how many tests were left out."""
+    kept: list[str] = []
+    for outcome in tests:
+        part = text(outcome)
+        room -= len(part.encode())
+        if room < 0:
+            break
+        kept.append(part)
+    return "".join(kept), len(tests) - len(kept)
+
+
+def _left_out(unlisted: int, untold: int) -> str:
+    if not untold:
+        return ""
+    rows_too = f"{plural(unlisted, 'more test')} not listed, " if unlisted else ""
+    return f"\n…{rows_too}details of {plural(untold, 'test')} left out: the JSON log has them.\n"
