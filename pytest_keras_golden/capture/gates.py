@@ -1,0 +1,85 @@
+"""Class-level patches that many watches, in any threads and any order of leaving, can share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Any, Protocol
+
+Run = Callable[..., Any]
+
+
+class Watcher(Protocol):
+    """Who stands behind a gate. `thread` is the identifier of the only thread that it sees."""
+
+    thread: int
+
+    def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class Gate:
+    """Replaces one callable attribute of a class or module while anybody watches it.
+
+    Watchers are asked innermost first in order of arrival. Saving and restoring per watcher would
+    put a dead wrapper back when two threads leave in the order in which they came.
+    """
+
+    def __init__(self, owner: Any, attribute: str) -> None:
+        self.owner = owner
+        self.attribute = attribute
+        self.original: Run = vars(owner)[attribute]
+        self.watchers: list[Watcher] = []
+        self.function = self._function()
+
+    def _function(self) -> Run:
+        original, watchers, method = self.original, self.watchers, self.attribute
+
+        @wraps(original)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            run = original
+            thread = threading.get_ident()
+            for watcher in tuple(watchers):
+                if watcher.thread == thread:
+                    run = partial(watcher.intercept, method, run)
+            return run(*args, **kwargs)
+
+        watched.__golden_gate__ = self  # type: ignore[attr-defined]
+        return watched
+
+    def close(self) -> None:
+        # Someone else's patch may lie on top; an idle gate below it only passes calls on.
+        if vars(self.owner).get(self.attribute) is self.function:
+            setattr(self.owner, self.attribute, self.original)
+
+
+_LOCK = threading.RLock()
+
+
+def watch(places: Iterable[tuple[Any, str]], watcher: Watcher) -> list[Gate]:
+    """Put `watcher` behind a gate at each (owner, attribute); give the result to `unwatch`."""
+    with _LOCK:
+        gates = [_gate(owner, attribute) for owner, attribute in places]
+        for gate in gates:
+            gate.watchers.append(watcher)
+        return gates
+
+
+def unwatch(gates: Iterable[Gate], watcher: Watcher) -> None:
+    """Take `watcher` away; the last one to leave a gate restores the original attribute."""
+    with _LOCK:
+        for gate in gates:
+            gate.watchers.remove(watcher)
+            if not gate.watchers:
+                gate.close()
+
+
+def _gate(owner: Any, attribute: str) -> Gate:
+    current = vars(owner)[attribute]
+    gate = getattr(current, "__golden_gate__", None)
+    # `functools.wraps` around a gate copies the mark without being the gate.
+    if isinstance(gate, Gate) and gate.function is current:
+        return gate
+    gate = Gate(owner, attribute)
+    setattr(owner, attribute, gate.function)
+    return gate
