@@ -51,6 +51,8 @@ class GoldenTensors:
             for key, item in name.items():
                 self.check(str(key), item, tolerance=tolerance)
             return
+        if not isinstance(name, str):
+            raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
         for record in _records(name, tensor, tolerance, reference):
             self._session.add(record)
 

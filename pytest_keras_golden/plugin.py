@@ -61,7 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _ini_keys(config: pytest.Config) -> list[str]:
     overridden = [item.partition("=")[0] for item in config.getoption("override_ini") or ()]
-    return [*config.inicfg, *overridden]
+    # pytest 9 deprecates the public attribute and offers no other list of the keys it read.
+    read = config._inicfg if hasattr(config, "_inicfg") else config.inicfg
+    return [*read, *overridden]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -188,7 +188,7 @@ def _page(outcome: TestOutcome, session: Session) -> str:
     from .report.terminal import failure_page, missing_page
 
     if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
-        return missing_page(session.nodeid, session.slot(), session.candidates())
+        return missing_page(session.nodeid, session.slot().filename, session.candidates())
     return failure_page(outcome) if outcome.outcome == "failed" else ""
 
 

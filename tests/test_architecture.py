@@ -57,24 +57,20 @@ def test_layers_look_down_only(package_root: Path) -> None:
     assert not wrong
 
 
-def test_pytest_is_imported_by_the_plugin_alone(package_root: Path) -> None:
-    users = {
+def users_of(packages: set[str], root: Path) -> set[str]:
+    return {
         name
-        for name, path in modules(package_root)
-        if any(
-            module.split(".")[0] in ("pytest", "_pytest") for module in imports(path, package_root)
-        )
+        for name, path in modules(root)
+        if packages & {module.split(".")[0] for module in imports(path, root)}
     }
-    assert users <= PYTEST_MODULES
+
+
+def test_pytest_is_imported_by_the_plugin_alone(package_root: Path) -> None:
+    assert users_of({"pytest", "_pytest"}, package_root) <= PYTEST_MODULES
 
 
 def test_keras_is_imported_by_capture_and_stack_alone(package_root: Path) -> None:
-    users = {
-        name
-        for name, path in modules(package_root)
-        if any(module.split(".")[0] in BACKENDS for module in imports(path, package_root))
-    }
-    assert users <= KERAS_PACKAGES
+    assert users_of(BACKENDS, package_root) <= KERAS_PACKAGES
 
 
 @pytest.mark.parametrize("module", ["pytest_keras_golden.plugin", "pytest_keras_golden.cli"])
