@@ -1,0 +1,87 @@
+"""Which golden a run is compared with: decided by names alone, so a corrupt one still counts."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from packaging.version import InvalidVersion, Version
+
+from ..errors import StoreError
+from ..names import Slot
+
+_Order = tuple[bool, Version, str]
+
+
+def candidates(root: Path, folder: PurePosixPath) -> list[Slot]:
+    """The slots of a test's goldens, oldest version first; empty where it has none.
+
+    Raises StoreError for a folder that cannot be read.
+    """
+    try:
+        names = [path.name for path in (root / folder).iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise unreadable(error) from None
+    slots = [slot for slot in map(Slot.parse, names) if slot is not None]
+    return sorted(slots, key=lambda slot: (by_version(slot.keras), slot.family))
+
+
+def find_baseline(
+    root: Path, folder: PurePosixPath, slot: Slot, requested: str | None = None
+) -> Path | None:
+    """The newest golden of the slot's family that is not newer than the slot's own version.
+
+    With `requested`, the golden of exactly that version (3.5 is 3.5.0) or None.
+    """
+    found = _family(root, folder, slot)
+    if requested is not None:
+        found = [other for other in found if _same(other.keras, requested)]
+        wanted = requested
+    else:
+        found = [other for other in found if not _newer(other.keras, slot.keras)]
+        wanted = slot.keras
+    # Where two spellings of one version are recorded, the one asked for literally wins.
+    found.sort(key=lambda other: (_same(other.keras, wanted), other.keras == wanted))
+    return root / folder / found[-1].filename if found else None
+
+
+def find_anchor(root: Path, folder: PurePosixPath, slot: Slot) -> Path | None:
+    """The oldest golden kept in the slot's family."""
+    found = _family(root, folder, slot)
+    return root / folder / found[0].filename if found else None
+
+
+def unreadable(error: OSError) -> StoreError:
+    """What to raise instead of passing over a folder that may hold goldens."""
+    return StoreError(f"{error.filename}: {error.strerror}", "make the folder readable")
+
+
+def _family(root: Path, folder: PurePosixPath, slot: Slot) -> list[Slot]:
+    return [other for other in candidates(root, folder) if other.family == slot.family]
+
+
+def by_version(text: str) -> _Order:
+    """Sort key: PEP 440 order, behind what is no such version."""
+    version = _version(text)
+    return (version is not None, version or Version("0"), text)
+
+
+def _newer(text: str, than: str) -> bool:
+    """Not known to be newer or older: a version outside PEP 440 is a baseline for itself only."""
+    version, limit = _version(text), _version(than)
+    if version is None or limit is None:
+        return text != than
+    return version > limit
+
+
+def _same(text: str, other: str) -> bool:
+    version = _version(text)
+    return text == other or (version is not None and version == _version(other))
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

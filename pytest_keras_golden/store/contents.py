@@ -1,0 +1,67 @@
+"""A golden's head as a whole: metadata and container must tell the same story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import header as metadata
+from .layout import MalformedError, parse
+
+REFERENCE = "@reference/"
+ISOLATION = "@isolation/"
+"""How names of auxiliary tensors begin; tensors of a test never begin with "@"."""
+
+
+class Contents:
+    """Places and metadata from the bytes of a header; `body` is the number of bytes after it.
+
+    Raises MalformedError unless both name the same tensors with the same dtypes and shapes.
+    """
+
+    def __init__(self, head: bytes, body: int) -> None:
+        texts, self.places = parse(head, body)
+        self.document = metadata.read_document(texts)
+        self.header, self.references = metadata.decode(self.document)
+        self.aliases = {entry.digest: entry.name for entry in self.header.tensors}
+        self._check_tensors()
+        self._check_auxiliary()
+
+    def _check_tensors(self) -> None:
+        for entry in self.header.tensors:
+            place = self.places.get(entry.name)
+            if place is None:
+                raise MalformedError(f"{entry.name!r} is in its metadata, but not in the file")
+            if (place.dtype.name, place.shape) != (entry.dtype, entry.shape):
+                raise MalformedError(
+                    f"{entry.name!r} is {place.dtype.name} {place.shape} in the file, "
+                    f"{entry.dtype} {entry.shape} in its metadata"
+                )
+        for name in self.references:
+            reference = self.places.get(REFERENCE + name)
+            if reference is None or reference.shape != self.places[name].shape:
+                raise MalformedError(f"the reference of {name!r} is missing, or of another shape")
+
+    def _check_auxiliary(self) -> None:
+        called = {key for call in self.header.calls for key in (*call.inputs, *call.outputs)}
+        expected = {entry.name for entry in self.header.tensors}
+        expected |= {REFERENCE + name for name in self.references}
+        expected |= {ISOLATION + key for key in called}
+        unknown = sorted(set(self.places) - expected)
+        if unknown:
+            raise MalformedError(f"{unknown[0]!r} is in the file, but not in its metadata")
+        missing = sorted(key for key in called if not self.isolated(key))
+        if missing and any(name.startswith(ISOLATION) for name in self.places):
+            raise MalformedError(f"an isolation tensor is missing: {missing[0]}")
+
+    def isolated(self, key: str) -> str | None:
+        """Under which name the array with this digest is stored."""
+        name = ISOLATION + key
+        return name if name in self.places else self.aliases.get(key)
+
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """Each tensor's name in the file and the digest that its bytes must have."""
+        yield from ((entry.name, entry.digest) for entry in self.header.tensors)
+        yield from ((REFERENCE + name, key) for name, key in self.references.items())
+        for name in self.places:
+            if name.startswith(ISOLATION):
+                yield name, name.removeprefix(ISOLATION)

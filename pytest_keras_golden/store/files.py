@@ -1,0 +1,197 @@
+"""Golden files on disk: locked, atomic, durable writes; removal; verification."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from ..errors import CorruptGoldenError, StoreError
+from ..names import Slot
+from .codec import Encoded, Golden, check_inside, encode, write
+from .header import says_the_same
+from .inventory import GoldenFile, Stats, leftovers, list_goldens, oversized, stats, superseded
+from .layout import MalformedError
+
+if TYPE_CHECKING:
+    from ..records import Recording
+
+__all__ = [
+    "GoldenFile",
+    "Stats",
+    "leftovers",
+    "list_goldens",
+    "oversized",
+    "remove",
+    "remove_empty_folders",
+    "save",
+    "stats",
+    "superseded",
+    "verify_file",
+]
+
+TEMPORARY = ".tmp"
+_LOCK_SECONDS = 300
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def save(path: Path, recording: Recording, lock_dir: Path, root: Path | None = None) -> bool:
+    """Write a golden unless the file says the same already; whether it was written.
+
+    A reader, at any moment and whatever is killed, sees the old file or the new one, whole.
+    Differences in the stack or the reason alone write nothing. A file that is corrupt is replaced.
+    Raises StoreError for what cannot be stored or written, or (with `root`) a folder outside it.
+    """
+    encoded = encode(recording)
+    with _store_errors(path), _locked(path, lock_dir):
+        check_inside(path.parent, root)
+        if _holds(path, encoded.document):
+            return False
+        _make_folder(path.parent)
+        _clear_temporaries(path)
+        _replace(path, encoded)
+    return True
+
+
+def remove(path: Path, root: Path | None = None) -> None:
+    """Remove a golden, and the folders that this leaves empty, up to `root`."""
+    with _store_errors(path):
+        path.unlink()
+        _clear_temporaries(path)
+        remove_empty_folders(path.parent, root)
+
+
+def remove_empty_folders(folder: Path, root: Path | None = None) -> None:
+    """Remove the folder and its parents as long as they are empty; `root` itself stays."""
+    with suppress(OSError):
+        while folder != root:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def verify_file(path: Path, root: Path | None = None) -> list[str]:
+    """Everything that is wrong with a golden, its tensors' bytes included; empty if whole."""
+    try:
+        with Golden.open(path, root) as golden:
+            return golden.verify() + _misplaced(path, golden.header.stack)
+    except StoreError as error:
+        return [error.problem.removeprefix(f"{path}: ")]
+
+
+def _misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
+    """A golden under another stack's name would be compared with the wrong runs."""
+    slot = Slot.parse(path.name)
+    if slot is None:
+        return ["its name is no golden's"]
+    told = {"keras": slot.keras, "backend": slot.backend}
+    return [
+        f"its name says {key} {value}, its metadata {stack[key]}"
+        for key, value in told.items()
+        if key in stack and stack[key] != value
+    ]
+
+
+def _holds(path: Path, document: Mapping[str, Any]) -> bool:
+    try:
+        with Golden.open(path) as golden:
+            return not path.is_symlink() and says_the_same(golden.document, document)
+    except CorruptGoldenError:
+        if path.is_dir():
+            raise
+        return False
+    except StoreError:
+        return False
+
+
+def _make_folder(folder: Path) -> None:
+    """Create it with its parents; each new entry is made to survive a power cut."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _replace(path: Path, encoded: Encoded) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY}")
+    try:
+        with _create(temporary) as file:
+            write(file, encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _create(path: Path) -> BinaryIO:
+    """A new file with the permissions that the umask leaves, as any other file of the checkout."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    return os.fdopen(number, "wb")
+
+
+def _clear_temporaries(path: Path) -> None:
+    """What killed writers of this file left behind; called under its lock."""
+    for entry in path.parent.iterdir():
+        if entry.name.startswith(f".{path.name}.") and entry.name.endswith(TEMPORARY):
+            entry.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _locked(path: Path, lock_dir: Path) -> Iterator[None]:
+    """One writer per golden; 256 lock files serve them all, since filelock leaves its files."""
+    name = sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()[:2]
+    lock = FileLock(lock_dir / f"{name}.lock")
+    with _store_errors(lock_dir, "make the cache folder writable, or choose another: cache_dir"):
+        lock_dir.mkdir(parents=True, exist_ok=True)
+        _acquire(lock, path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: BaseFileLock, path: Path) -> None:
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise StoreError(
+            f"{path}: another process has held its lock for {_LOCK_SECONDS} s",
+            f"end that process, or remove {lock.lock_file}",
+            path,
+        ) from None
+
+
+@contextmanager
+def _store_errors(path: Path, fix: str = "") -> Iterator[None]:
+    try:
+        yield
+    except MalformedError as error:
+        raise StoreError(f"{path}: {error}", error.fix, path) from None
+    except OSError as error:
+        where = error.filename or path
+        raise StoreError(f"{where}: {error.strerror or error}", fix or _fix(error), path) from error
+
+
+def _fix(error: OSError) -> str:
+    if error.errno in _NO_SPACE:
+        return "free some space, or select less; nothing was changed"
+    if error.errno in _NO_PERMISSION:
+        return "make the folder writable, or choose another one: --goldens-dir"
+    return "remove or rename what is in the way, or choose another folder: --goldens-dir"

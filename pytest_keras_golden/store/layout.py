@@ -1,0 +1,172 @@
+"""The safetensors container: where each tensor's bytes lie in a file.
+
+Format: eight bytes little-endian header length, a JSON header padded with spaces to a multiple of
+eight, then the tensors' bytes without gaps (https://github.com/huggingface/safetensors#format).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .dtypes import CODES, DTYPES, native
+
+MAX_HEADER = 32 << 20
+"""Bytes of JSON that are parsed at most: some 50,000 tensors."""
+_MAX_DIMENSIONS = 32
+_MAX_BYTES = 2**58
+_LFS_POINTER = b"version https://git-lfs"
+
+
+class MalformedError(ValueError):
+    """The bytes are no golden. `fix` overrides the usual advice."""
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(problem)
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor lies: `start` and `stop` count bytes from the end of the header."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def arrange(tensors: Mapping[str, Any]) -> dict[str, Place]:
+    """Places without gaps, every tensor aligned to its item size; the same names, dtypes and
+    shapes always give the same order (by item size, then name)."""
+    places, stop = {}, 0
+    for name in sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)):
+        array, start = tensors[name], stop
+        stop = start + array.nbytes
+        places[name] = Place(native(array.dtype, name), array.shape, start, stop)
+    return places
+
+
+def header_bytes(metadata: Mapping[str, str], places: Mapping[str, Place]) -> bytes:
+    """Length and header, ready to be followed by the tensors in the order of `places`."""
+    listed = {
+        name: {
+            "dtype": CODES[place.dtype],
+            "shape": list(place.shape),
+            "data_offsets": [place.start, place.stop],
+        }
+        for name, place in places.items()
+    }
+    text = json.dumps(
+        {"__metadata__": dict(metadata), **listed}, separators=(",", ":"), ensure_ascii=False
+    ).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def header_length(prefix: bytes, size: int) -> int:
+    """Bytes of JSON, from a file's first bytes and its size. Raises MalformedError."""
+    if prefix.startswith(_LFS_POINTER):
+        raise MalformedError("a git-LFS pointer, not the file itself", "git lfs pull")
+    if size < 8 or len(prefix) < 8:
+        raise MalformedError(f"only {size} bytes: truncated, or no safetensors file")
+    length = int.from_bytes(prefix[:8], "little")
+    if length > size - 8:
+        raise MalformedError(
+            f"its header should have {length} bytes, the file has {size}: "
+            "truncated, or no safetensors file"
+        )
+    if length > MAX_HEADER:
+        raise MalformedError(f"its header has {length} bytes, more than {MAX_HEADER}")
+    return length
+
+
+def parse(header: bytes, body: int) -> tuple[dict[str, str], dict[str, Place]]:
+    """Metadata and places from a header's JSON; `body` is the number of bytes after it.
+
+    Every dtype, shape and offset is checked: no gap, no overlap, nothing outside the file.
+    Raises MalformedError.
+    """
+    entries = strict_json(header)
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise MalformedError("its metadata is no mapping of texts")
+    places = {name: _place(name, entry) for name, entry in entries.items()}
+    _check_cover(places, body)
+    return metadata, places
+
+
+def strict_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object of sane depth without repeated keys or NaN. Raises MalformedError."""
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_no_constant)
+    except RecursionError:
+        raise MalformedError("its header is nested too deeply") from None
+    except MalformedError:
+        raise
+    except ValueError as error:
+        raise MalformedError(f"its header is no JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise MalformedError("its header is no JSON object")
+    return value
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedError("its header repeats a key")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise MalformedError(f"its header contains {text}, which is no JSON")
+
+
+def _place(name: str, entry: Any) -> Place:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise MalformedError(f"{name!r}: expected dtype, shape and data_offsets")
+    dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+    if dtype is None:
+        raise MalformedError(f"{name!r}: dtype {entry['dtype']!r} is none of {', '.join(DTYPES)}")
+    shape = checked_shape(entry["shape"], f"{name!r}: shape")
+    offsets = _sizes(entry["data_offsets"], f"{name!r}: data_offsets")
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
+        raise MalformedError(f"{name!r}: offsets {offsets} do not fit {dtype.name} {shape}")
+    return Place(dtype, shape, offsets[0], offsets[1])
+
+
+def checked_shape(value: Any, what: str) -> tuple[int, ...]:
+    """A shape that numpy accepts. Raises MalformedError, which begins with `what`."""
+    shape = _sizes(value, what)
+    # numpy multiplies the sizes of an empty array too, and refuses what overflows.
+    if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) >= _MAX_BYTES:
+        raise MalformedError(f"{what} {str(value)[:80]} is larger than any array")
+    return shape
+
+
+def _sizes(value: Any, what: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
+        raise MalformedError(f"{what} {str(value)[:80]} is no list of sizes")
+    return tuple(value)
+
+
+def _check_cover(places: Mapping[str, Place], body: int) -> None:
+    stop = 0
+    for name, place in _by_place(places):
+        if place.start != stop:
+            kind = "overlaps another tensor" if place.start < stop else "leaves a gap before it"
+            raise MalformedError(f"{name!r} {kind}: starts at {place.start}, expected {stop}")
+        stop = place.stop
+    if stop != body:
+        what = "truncated" if body < stop else "bytes after the last tensor"
+        raise MalformedError(f"its tensors end at {stop} of {body} bytes: {what}")
+
+
+def _by_place(places: Mapping[str, Place]) -> Iterable[tuple[str, Place]]:
+    return sorted(places.items(), key=lambda item: (item[1].start, item[1].stop))
