@@ -26,8 +26,14 @@ EXACT_DTYPES = frozenset(
 )
 DTYPES = frozenset(EPSILON) | EXACT_DTYPES
 
-DEFAULT_K: Mapping[str, float] = {"float64": 64.0, "float32": 64.0}
-"""Units of ε by precision; low precision takes 5. Derivation: docs/tolerances.md."""
+DEFAULT_K: Mapping[str, float] = {
+    "float64": 64.0,
+    "float32": 64.0,
+    "float8_e4m3fn": 2.0,
+    "float8_e5m2": 1.5,
+}
+"""Units of ε by precision; low precision takes 5, but 8 bits would then let zeros pass.
+Derivation: docs/tolerances.md."""
 LOW_PRECISION_K = 5.0
 
 EXAMPLES = "examples: 'bfloat16: k=5', 'logits*: rtol=1e-3 atol=1e-5', 'blocks/0/*: k=16'"

@@ -1,0 +1,78 @@
+"""Floating-point formats: their ε and bits, and how a block becomes float32 or float64."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from .tolerance import EPSILON, EXACT_DTYPES
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+def is_exact(dtype: np.dtype[Any]) -> bool:
+    """bool and integers, which are compared without floating point."""
+    return dtype.name in EXACT_DTYPES
+
+
+def epsilon(precision: str) -> float:
+    """Distance from 1 to the next number of that precision; 0 for bool and integers."""
+    return EPSILON.get(precision, 0.0)
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Where blocks of `dtype` are compared: float64 for itself, float32 for narrower formats."""
+    return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+
+
+def widen(block: Array, out: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`block` exactly, in the working dtype; `out` is filled only where a conversion is needed."""
+    if block.dtype == out.dtype:
+        return block
+    out = out[: block.size]
+    if block.dtype == BFLOAT16:
+        # Three times as fast as the cast of ml_dtypes: bfloat16 is the upper half of a float32.
+        np.left_shift(block.view(np.uint16), 16, out=out.view(np.uint32), dtype=np.uint32)
+    elif block.dtype.itemsize <= 2:
+        np.take(_table(block.dtype), _bits(block), out=out, mode="clip")
+    else:
+        np.copyto(out, block)
+    return out
+
+
+@lru_cache(maxsize=8)
+def _table(dtype: np.dtype[Any]) -> npt.NDArray[np.float32]:
+    every = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}")
+    return every.view(dtype).astype(np.float32)
+
+
+def _bits(array: Array) -> npt.NDArray[Any]:
+    return array.view(f"u{array.dtype.itemsize}")
+
+
+def ordered(block: Array) -> npt.NDArray[np.int64]:
+    """Integers in the order of the values, one apart for neighbours; both zeros are 0.
+
+    After https://randomascii.wordpress.com/2012/02/25/comparing-floating-point-numbers-2012-edition/
+    """
+    sign = 1 << (8 * block.dtype.itemsize - 1)
+    magnitude = (_bits(block) & (sign - 1)).astype(np.int64)
+    return np.where(_bits(block) >= sign, -magnitude, magnitude)
+
+
+def mantissa_bits(dtype: np.dtype[Any]) -> int:
+    """Stored bits of the significand."""
+    return int(ml_dtypes.finfo(dtype).nmant)
+
+
+def ulp_shift(dtype: np.dtype[Any], precision: str) -> int:
+    """Bits by which the steps of the storage are finer than those of the precision."""
+    eps = epsilon(precision)
+    return max(0, mantissa_bits(dtype) + round(np.log2(eps))) if eps else 0

@@ -1,0 +1,110 @@
+"""The scale of a tensor: its rms, which outlier channels must not inflate.
+
+A channel a thousand times larger than the other 511 raises the whole-tensor rms 44-fold, and an
+atol made from it hides the loss of 88 % of the elements. So the rms is taken over channels (the
+last axis) whose own rms is capped at `OUTLIER` times the median channel's; a channel beyond that
+is judged by its own rms. Tensors without such channels keep their plain rms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+OUTLIER = 8.0
+"""Channel rms over the median channel's; trained LayerNorm and Dense outputs stay below it."""
+EXTREME = 1024.0
+"""Magnitude over the median magnitude beyond which an element is a mask or a massive activation."""
+FEW_ROWS_EXTREME = 64.0
+"""The same where there are too few rows to tell an outlier channel from an outlier element."""
+MIN_ROWS = 8
+MAX_CHANNELS = 1 << 18
+SAMPLE = 1 << 18
+"""Elements looked at; the standard error of the rms is then about 0.2 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """rms: the robust rms, over finite values. channels: per-channel scale of the last axis, or
+    None where one scale holds for all."""
+
+    rms: float
+    channels: npt.NDArray[np.float64] | None = None
+
+
+def robust_scale(golden: Array) -> Scale:
+    """Scale of a C-order floating-point tensor, from at most about 2¹⁸ evenly spread elements."""
+    if golden.size == 0:
+        return Scale(0.0)
+    rows = sample_rows(golden)
+    magnitude = np.abs(rows.astype(np.float64))
+    magnitude[~np.isfinite(magnitude)] = 0.0
+    positive = magnitude[magnitude > 0]
+    if positive.size == 0:
+        return Scale(0.0 if rows.size == golden.size else root_mean_square(golden))
+    median = float(np.median(positive))
+    if magnitude.shape[0] >= MIN_ROWS and 2 <= magnitude.shape[1] <= MAX_CHANNELS:
+        return _by_channel(magnitude, EXTREME * median)
+    return Scale(_rms(magnitude[magnitude <= FEW_ROWS_EXTREME * median]))
+
+
+def sample_rows(array: Array) -> Array:
+    """Whole rows (all axes but the last are one), evenly spread, about `SAMPLE` elements."""
+    flat = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(1, -1)
+    if flat.shape[1] > MAX_CHANNELS:
+        # So long a row is no channel axis; pieces of it are as good.
+        return _pieces(array.reshape(-1))
+    count = max(MIN_ROWS, SAMPLE // flat.shape[1])
+    if flat.shape[0] <= count:
+        return flat
+    return flat[np.linspace(0, flat.shape[0] - 1, count).astype(np.intp)]
+
+
+def _pieces(flat: Array) -> Array:
+    starts = np.linspace(0, flat.size - 4096, SAMPLE // 4096).astype(np.intp)
+    return np.concatenate([flat[start : start + 4096] for start in starts]).reshape(1, -1)
+
+
+def _by_channel(magnitude: npt.NDArray[np.float64], extreme: float) -> Scale:
+    kept = np.where(magnitude <= extreme, magnitude, 0.0)
+    counted = np.maximum(1, np.count_nonzero(magnitude <= extreme, axis=0))
+    unit = float(kept.max())
+    channel = unit * np.sqrt(np.square(kept / unit).sum(axis=0) / counted)
+    median = float(np.median(channel[channel > 0]))
+    rms = _rms(np.minimum(channel, OUTLIER * median))
+    outlier = (channel > OUTLIER * median) | (2 * counted <= len(magnitude))
+    if not outlier.any():
+        return Scale(rms)
+    own = np.array([_rms(column) for column in magnitude[:, outlier].T])
+    channels = np.full(magnitude.shape[1], rms)
+    channels[outlier] = np.maximum(own, rms)
+    return Scale(rms, channels)
+
+
+def _rms(values: npt.NDArray[Any]) -> float:
+    unit = float(values.max(initial=0.0))  # squares of extreme values neither overflow nor vanish
+    if unit == 0.0:
+        return 0.0
+    return unit * math.sqrt(float(np.mean(np.square(values / unit))))
+
+
+def root_mean_square(array: Array) -> float:
+    """Of the finite values, in float64; 0 where there are none."""
+    flat, squares, count = array.reshape(-1), 0.0, 0
+    unit = 1.0
+    for start in range(0, flat.size, SAMPLE):
+        block = flat[start : start + SAMPLE].astype(np.float64)
+        finite = block[np.isfinite(block)]
+        top = float(np.abs(finite).max(initial=0.0))
+        if top > unit * 1e100 or (squares == 0.0 and 0.0 < top < 1e-100):
+            squares, unit = squares * (unit / top) ** 2, top
+        squares += float(np.square(finite / unit).sum())
+        count += finite.size
+    return unit * math.sqrt(squares / count) if count else 0.0

@@ -1,0 +1,187 @@
+"""Whether a check can fail at all: judged when a golden is recorded.
+
+A tolerance under which zeros, the negated or a shuffled tensor would pass proves nothing. A
+perturbation that leaves the golden as it is (zeros of a zero tensor, a shuffled constant) is no
+evidence either way and is skipped. Zeros pass whenever the negated tensor passes (|g| ≤ 2|g|), so
+only zeros and shuffles need trying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..records import TensorEntry
+from . import floats
+from .scale import Scale, robust_scale, root_mean_square
+
+if TYPE_CHECKING:
+    from ..records import Array, TensorRecord, Tolerance
+
+    Vector = npt.NDArray[np.float64]
+
+BLOCK = 1 << 16
+MOST_SENSITIVE = 256
+"""Elements that `detects` is verified on; the tightest bounds relative to the value."""
+
+
+def describe(
+    record: TensorRecord,
+    order: int,
+    tolerance: Tolerance,
+    noise: float | None = None,
+    *,
+    digest: str | None = None,
+) -> TensorEntry:
+    """What a golden's metadata says about one tensor. digest is computed where None."""
+    if digest is None:
+        from ..store.digest import digest as compute
+
+        digest = compute(record.value)
+    precision = record.precision or record.value.dtype.name
+    return TensorEntry(
+        name=record.name,
+        order=order,
+        kind=record.kind,
+        dtype=record.value.dtype.name,
+        shape=tuple(int(size) for size in record.value.shape),
+        precision=precision,
+        judged=record.judged,
+        source=record.source,
+        digest=digest,
+        rms=float(f"{root_mean_square(record.value):.6g}"),
+        detects=detects(record.value, tolerance, precision, noise) if record.judged else None,
+        noise=noise,
+        tolerance=tolerance if record.judged else None,
+    )
+
+
+def vacuous(
+    value: Array, tolerance: Tolerance, precision: str = "", noise: float | None = None
+) -> str | None:
+    """Why the check of `value` could not fail, or None where it can.
+
+    Judged on the tolerance or the noise floor (in units of k), whichever is larger.
+    """
+    bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+    if bounds.empty:
+        return None
+    if bounds.zeros_pass():
+        return "zeros and the negated tensor would pass: the tolerance exceeds every value"
+    if bounds.shuffled_passes():
+        return "a shuffled tensor would pass: the tolerance exceeds the spread of the values"
+    return None
+
+
+def detects(
+    value: Array, tolerance: Tolerance, precision: str = "", noise: float | None = None
+) -> float | None:
+    """The smallest relative drift r (value·(1 + r) in the value's dtype) that breaks the
+    tolerance, within 1 %; found by injecting it. None where no drift is relative (zeros)."""
+    bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+    if bounds.empty:
+        return None
+    values, limits = bounds.most_sensitive()
+    return None if values.size == 0 else _bisect(values, limits, value.dtype)
+
+
+class _Bounds:
+    """|e| allowed per element, block by block; non-finite values are left out."""
+
+    def __init__(
+        self, value: Array, tolerance: Tolerance, precision: str, noise: float | None
+    ) -> None:
+        precision = precision or value.dtype.name
+        exact = floats.is_exact(value.dtype)
+        self.value = value
+        self.scale = Scale(0.0) if exact else robust_scale(value)
+        unit = floats.epsilon(precision) * max(tolerance.k or 0.0, noise or 0.0)
+        self.unit, self.atol, self.rtol = unit, tolerance.atol or 0.0, tolerance.rtol or 0.0
+        self.empty = value.size == 0
+
+    def blocks(self) -> Iterator[tuple[Vector, Vector]]:
+        flat = self.value.reshape(-1)
+        for start in range(0, flat.size, BLOCK):
+            values = flat[start : start + BLOCK].astype(np.float64)
+            finite = np.isfinite(values)
+            limits = self._limits(values, start)
+            yield values[finite], limits[finite]
+
+    def _limits(self, values: Vector, start: int) -> Vector:
+        magnitude = np.abs(values)
+        scale: float | Vector = self.scale.rms
+        if self.scale.channels is not None:
+            at = np.arange(start, start + values.size) % self.scale.channels.size
+            scale = self.scale.channels[at]
+        return np.maximum(self.unit * (magnitude + scale), self.atol + self.rtol * magnitude)
+
+    def zeros_pass(self) -> bool:
+        """False also for a zero tensor, which zeros leave unchanged."""
+        changed = False
+        for values, limits in self.blocks():
+            magnitude = np.abs(values)
+            if (magnitude > limits).any():
+                return False
+            changed = changed or bool(magnitude.any())
+        return changed
+
+    def shuffled_passes(self) -> bool:
+        """Whether every permutation that changes the tensor stays within the limits."""
+        if self._some_shuffle_is_caught():
+            return False
+        low, high = np.inf, -np.inf
+        for values, _ in self.blocks():
+            low = min(low, float(values.min(initial=np.inf)))
+            high = max(high, float(values.max(initial=-np.inf)))
+        if not low < high:
+            return False
+        # Some permutation puts either extreme in any place.
+        return not any(
+            (np.maximum(high - values, values - low) > limits).any()
+            for values, limits in self.blocks()
+        )
+
+    def _some_shuffle_is_caught(self) -> bool:
+        """The cheap test that settles nearly all: one block against itself in reverse."""
+        values, limits = next(self.blocks())
+        return bool((np.abs(values[::-1] - values) > limits).any())
+
+    def most_sensitive(self) -> tuple[Vector, Vector]:
+        values, limits = np.empty(0), np.empty(0)
+        for block, bound in self.blocks():
+            used = block != 0
+            values = np.concatenate([values, block[used]])
+            limits = np.concatenate([limits, bound[used]])
+            if values.size > MOST_SENSITIVE:
+                ratio = limits / np.abs(values)
+                keep = np.argpartition(ratio, MOST_SENSITIVE)[:MOST_SENSITIVE]
+                values, limits = values[keep], limits[keep]
+        return values, limits
+
+
+def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> float | None:
+    def caught(drift: float) -> bool:
+        moved = _rounded(values * (1.0 + drift), dtype)
+        return bool((~(np.abs(moved - values) <= limits)).any())
+
+    with np.errstate(all="ignore"):
+        low = high = float((limits / np.abs(values)).min()) or 2.0**-60
+        while not caught(high):
+            high *= 2.0
+            if not np.isfinite(high):
+                return None
+        while caught(low) and low > 2.0**-80:
+            low /= 2.0
+        while high > 1.005 * low:
+            middle = (low * high) ** 0.5
+            low, high = (low, middle) if caught(middle) else (middle, high)
+    return high
+
+
+def _rounded(values: Vector, dtype: np.dtype[np.generic]) -> Vector:
+    if floats.is_exact(dtype):
+        return np.rint(values)
+    return values.astype(dtype).astype(np.float64)
