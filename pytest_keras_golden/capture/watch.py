@@ -284,6 +284,6 @@ def _subclasses(base: type) -> Iterator[type]:
     while queue:
         current = queue.pop()
         yield current
-        fresh = set(type.__subclasses__(current)) - seen
+        fresh: set[type] = set(type.__subclasses__(current)) - seen
         seen |= fresh
         queue.extend(fresh)

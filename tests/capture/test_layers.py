@@ -1,0 +1,127 @@
+import keras
+import numpy as np
+import pytest
+
+from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.errors import CaptureError
+
+
+class Block(keras.layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = keras.layers.LayerNormalization()
+        self.attention = keras.layers.MultiHeadAttention(2, 4)
+        self.mlp = [keras.layers.Dense(8), {"out": keras.layers.Dense(8)}]
+
+    def call(self, x):
+        x = x + self.attention(self.norm(x), self.norm(x), use_causal_mask=True)
+        return x + self.mlp[1]["out"](self.mlp[0](x))
+
+
+class Decoder(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = keras.layers.Embedding(11, 8)
+        self.blocks = [Block()]
+        self.head = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(11, name="out")])
+
+    def call(self, tokens):
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+TOKENS = np.array([[1, 2, 3]])
+
+
+def captured(model, *inputs, **options):
+    with capture_calls(model, **options) as block:
+        outputs = model(*inputs)
+    return block, outputs
+
+
+def test_default_selection_is_attention_then_logits():
+    block, outputs = captured(Decoder(), TOKENS)
+    names = [f"blocks/0/attention:{role}" for role in ("query", "key", "value")]
+    names += ["blocks/0/attention:probabilities", "blocks/0/attention:output", "head/out"]
+    assert [record.name for record in block.records] == names
+    assert [record.kind for record in block.records] == ["attention"] * 5 + ["logits"]
+    assert block.seen == 1
+    np.testing.assert_array_equal(block.tensors["head/out"], keras.ops.convert_to_numpy(outputs))
+
+
+def test_all_is_in_execution_order_and_blocks_are_composites():
+    model = Decoder()
+    block, _ = captured(model, TOKENS, select=("all",))
+    names = [record.name for record in block.records]
+    assert names[:3] == ["embedding", "blocks/0/norm", "blocks/0/norm@1"]
+    assert names[-4:] == ["head/dense#0", "head/out", "head", "<model>"]
+    blocks, _ = captured(model, TOKENS, select=("blocks",))
+    assert [record.name for record in blocks.records] == [
+        "blocks/0/attention", "blocks/0", "head", "<model>",
+    ]  # fmt: skip
+
+
+def test_prefix_and_globs():
+    block, _ = captured(Decoder(), TOKENS, select=("blocks/*/mlp/*",), name_prefix="short")
+    assert list(block.tensors) == ["short/blocks/0/mlp/0", "short/blocks/0/mlp/1/out"]
+
+
+def test_glob_that_matches_nothing_names_the_nearest():
+    with pytest.raises(CaptureError, match="blocks/0/attention"):
+        captured(Decoder(), TOKENS, select=("blocks/0/atention",))
+
+
+def test_too_large_a_tensor_says_how_to_sample():
+    with pytest.raises(CaptureError, match=r"132 bytes.*\n.*first or last rows"):
+        captured(Decoder(), TOKENS, select=("logits",), max_bytes=100)
+
+
+def test_attention_layer_alone_has_no_logits():
+    layer = keras.layers.MultiHeadAttention(2, 4)
+    x = np.ones((1, 3, 8), "float32")
+    block, _ = captured(layer, x, x)
+    assert {record.kind for record in block.records} == {"attention"}
+
+
+def test_head_is_found_below_a_softmax():
+    inputs = keras.Input((3,))
+    outputs = keras.layers.Softmax()(keras.layers.Dense(4, name="classes")(inputs))
+    block, _ = captured(keras.Model(inputs, outputs), np.ones((2, 3), "float32"))
+    assert [(record.name, record.kind) for record in block.records] == [("classes", "logits")]
+
+
+def test_hidden_projection_is_no_head():
+    model = keras.Sequential([keras.layers.Dense(4), keras.layers.LayerNormalization()])
+    block, _ = captured(model, np.ones((2, 3), "float32"))
+    assert block.records == []
+
+
+def test_every_head_of_several_outputs_is_logits():
+    inputs = keras.Input((3,))
+    heads = [keras.layers.Dense(2, name=name)(inputs) for name in ("left", "right")]
+    block, _ = captured(keras.Model(inputs, heads), np.ones((2, 3), "float32"))
+    assert list(block.tensors) == ["left", "right"]
+
+
+def test_nested_outputs_go_by_key():
+    class Pair(keras.layers.Layer):
+        def call(self, x):
+            return {"twice": x * 2, "parts": [x, x + 1]}
+
+    block, _ = captured(Pair(), np.ones(2, "float32"), select=("all",))
+    assert list(block.tensors) == ["<model>[twice]", "<model>[parts][0]", "<model>[parts][1]"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "precision"), [("float32", "float32"), ("mixed_bfloat16", "bfloat16")]
+)
+def test_precision_is_that_of_the_coarsest_arithmetic(policy, precision):
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, dtype=policy)(inputs)
+    hidden = keras.ops.cast(hidden, "float32")
+    outputs = keras.layers.Dense(2, dtype="float32", name="head")(hidden)
+    block, _ = captured(keras.Model(inputs, outputs), np.ones((2, 3), "float32"))
+    (record,) = block.records
+    assert (record.value.dtype.name, record.precision) == ("float32", precision)
