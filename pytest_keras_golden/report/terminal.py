@@ -32,6 +32,11 @@ def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) 
     One sentence, the layers that matter in execution order, what else changed in the stack, what
     to run next. Every judged tensor is a row or is counted in one, so verdicts add up.
     """
+    return "\n".join([comparison_page(outcome, width, color), "", *_steps(outcome)])
+
+
+def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
+    """The page without its commands: for two goldens that no test compared."""
     verdict = verdict_of(outcome)
     lines = [table.painted(verdict.upper(), _style(verdict), color) + f"  {outcome.nodeid}"]
     lines += _wrapped(headline(outcome), width)
@@ -42,19 +47,19 @@ def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) 
         lines += [f"  {line}" for line in _legend(outcome)]
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", [*_notes(outcome), *outcome.warnings], width)
-    return "\n".join([*lines, "", *_steps(outcome)])
+    return "\n".join(lines)
 
 
 def summary_line(outcome: TestOutcome) -> str:
-    """One line for `-v`: `7 identical, 2 within (at most 0.4× tolerance) against Keras 3.5.0`."""
+    """One line for `-v`: `test_a: 7 identical, 2 within (at most 0.4× tolerance) …`."""
     counts = tensor_counts([outcome])
     if outcome.outcome == "recorded":
-        return f"golden: {plural(len(outcome.tensors), 'tensor')} recorded in {outcome.golden}"
+        return f"{outcome.nodeid}: {plural(len(outcome.tensors), 'tensor')} recorded"
     if not counts:
-        return f"golden: {outcome.reason or outcome.outcome}"
+        return f"{outcome.nodeid}: {(outcome.reason or outcome.outcome).splitlines()[0]}"
     used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
     most = f" (at most {number(used)}× tolerance)" if used else ""
-    return f"golden: {counted(counts)}{most}{since(outcome)}"
+    return f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}"
 
 
 def terminal_summary(

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..outcomes import TensorOutcome, TestOutcome
 from .wording import number, plural
 
 
+def metrics(tensor: TensorOutcome) -> Mapping[str, Any]:
+    """What was measured on a tensor of logits; empty where it is none, or nothing was."""
+    found = tensor.extra.get("logits")
+    return found if isinstance(found, Mapping) else {}
+
+
 def phrase(outcome: TestOutcome) -> str:
     """`no token changes (48 of 48 agree)`; empty where no logits were compared."""
-    found = [tensor for tensor in outcome.tensors if tensor.kind == "logits" and tensor.extra]
-    flips = [flip for tensor in found for flip in _flips(tensor)]
+    found = [metrics(tensor) for tensor in outcome.tensors if metrics(tensor)]
     if not found:
         return ""
-    rows = sum(int(tensor.extra.get("rows", 0)) for tensor in found)
-    total = f" of {rows:,}" if rows else ""
-    ties = sum(bool(flip.get("tie")) for flip in flips)
-    if not flips:
-        return "no token changes" + (f" ({rows:,}{total} agree)" if rows else "")
-    real = len(flips) - ties
+    rows = sum(int(item.get("rows", 0)) for item in found)
+    real = sum(int(item.get("flips_real", 0)) for item in found)
+    ties = sum(int(item.get("flips_tie", 0)) for item in found)
+    if real + ties == 0:
+        return f"no token changes ({rows:,} of {rows:,} agree)"
     verb = "changes" if real == 1 else "change"
-    words = [f"{real}{total} {verb}" if real else f"no token changes beyond a tie{total}"]
-    if ties:
-        words.append(f"{plural(ties, 'near-tie')} at that precision")
-    return f"{', '.join(words)} ({flip_text(_telling(flips))})"
+    words = f"{real:,} of {rows:,} {verb}" if real else f"no token of {rows:,} changes beyond a tie"
+    tied = f", {plural(ties, 'near-tie')} at that precision" if ties else ""
+    return f"{words}{tied}{_example(found)}"
 
 
-def _flips(tensor: TensorOutcome) -> Sequence[Mapping[str, Any]]:
-    flips = tensor.extra.get("flips", ())
-    return flips if isinstance(flips, Sequence) else ()
-
-
-def _telling(flips: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return next((flip for flip in flips if not flip.get("tie")), flips[0])
+def _example(found: list[Mapping[str, Any]]) -> str:
+    flips = [flip for item in found for flip in item.get("flips", ())]
+    telling = next((flip for flip in flips if not flip.get("tie")), flips[0] if flips else None)
+    return f" ({flip_text(telling)})" if telling else ""
 
 
 def flip_text(flip: Mapping[str, Any]) -> str:

@@ -171,7 +171,8 @@ def test_parameter_ids_that_look_like_markup_stay() -> None:
 def test_summary_line() -> None:
     line = summary_line(outcome(tensor("a", 0), tensor("b", 1, k=2.0)))
     assert line == (
-        "golden: 1 identical, 1 within (at most 0.4× tolerance) between Keras 3.5.0 and 3.6.0"
+        "tests/test_gpt.py::test_prefill[bfloat16]: "
+        "1 identical, 1 within (at most 0.4× tolerance) between Keras 3.5.0 and 3.6.0"
     )
 
 

@@ -1,0 +1,5 @@
+"""The subcommands of `keras-golden` over golden files and logs, one module each.
+
+A module exposes `add_parser(subparsers)`, which declares its arguments and sets `handler`, a
+function from parsed arguments to the exit code. Modules import nothing heavy until they run.
+"""

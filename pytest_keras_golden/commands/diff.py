@@ -1,0 +1,128 @@
+"""`keras-golden diff A B`: one golden judged against another, as a test would judge it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..outcomes import FAILING, TensorOutcome, TestOutcome, to_json
+from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
+from .inifile import find_ini
+from .output import add_json, emit
+
+if TYPE_CHECKING:
+    from ..store.codec import Golden
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "diff",
+        help="compare two goldens; exit code 1 beyond tolerance",
+        description="Judge golden B against golden A, tensor by tensor. The tolerance of a tensor "
+        "is --tolerance, else golden_tolerances of the nearest pytest ini file, else the one that "
+        "A was recorded with, else the default of its precision.",
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="the baseline")
+    parser.add_argument("b", type=Path, metavar="B")
+    parser.add_argument("--tolerance", metavar="T", help="for all tensors: k=5, or rtol=… atol=…")
+    add_json(parser)
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..compare.tolerance import parse
+    from ..report.terminal import comparison_page
+    from ..store.codec import Golden
+
+    asked = None if arguments.tolerance is None else parse(arguments.tolerance)
+    with Golden.open(arguments.a) as a, Golden.open(arguments.b) as b:
+        outcome = compare(a, b, asked, ini_rules())
+        reasons = (("A", a.header.reason), ("B", b.header.reason))
+    said = [f"{side} was recorded because: {text}" for side, text in reasons if text]
+    emit(
+        arguments.json,
+        to_json(outcome) | {"reasons": dict(reasons)},
+        lambda: "\n".join([comparison_page(outcome), *said]),
+    )
+    return int(outcome.outcome == "failed")
+
+
+def ini_rules() -> tuple[ToleranceRule, ...]:
+    """`golden_tolerances` of the nearest pytest ini file. Raises ConfigError."""
+    from ..compare.tolerance import parse_rules
+
+    ini = find_ini(Path.cwd())
+    return () if ini is None else parse_rules(ini.lines("golden_tolerances"))
+
+
+def compare(
+    a: Golden, b: Golden, asked: Tolerance | None, rules: tuple[ToleranceRule, ...]
+) -> TestOutcome:
+    """B against A; `failed` where a judged tensor is beyond what a test would let pass."""
+    from ..compare.verdict import missing
+    from ..stack import stack_changes
+
+    names = tuple(entry.name for entry in b.header.tensors)
+    tensors = [_judged(a, b, entry, asked, rules) for entry in b.header.tensors]
+    tensors += [missing(e, candidates=names) for e in a.header.tensors if e.name not in names]
+    failing = [t for t in tensors if t.judged and t.verdict in FAILING | {"systematic"}]
+    return TestOutcome(
+        nodeid=f"{a.path} → {b.path}",
+        outcome="failed" if failing else "passed",
+        baseline=str(a.header.stack.get("keras")),
+        golden=str(a.path),
+        candidate=str(b.path),
+        stack=b.header.stack,
+        stack_changes=stack_changes(a.header.stack, b.header.stack),
+        mode=b.header.mode,
+        weights=_weights(a, b),
+        first_drift=failing[0].name if failing else None,
+        tensors=tuple(tensors),
+    )
+
+
+def _judged(
+    a: Golden,
+    b: Golden,
+    entry: TensorEntry,
+    asked: Tolerance | None,
+    rules: tuple[ToleranceRule, ...],
+) -> TensorOutcome:
+    from ..compare.verdict import judge
+
+    old = a.header.entry(entry.name)
+    record = TensorRecord(
+        entry.name,
+        b.array(entry.name),
+        kind=entry.kind,
+        precision=entry.precision,
+        judged=entry.judged,
+        source=entry.source,
+    )
+    return judge(
+        record,
+        entry.order,
+        old,
+        lambda: a.array(entry.name),
+        asked or _tolerance(old or entry, rules),
+        digest=entry.digest,
+        reference=a.reference(entry.name) if old is not None else None,
+        noise=None if old is None else old.noise,
+        candidates=tuple(item.name for item in a.header.tensors),
+    )
+
+
+def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Tolerance:
+    from ..compare.tolerance import default, resolve
+
+    precision = entry.precision or entry.dtype
+    found = resolve(entry.name, precision, ini=rules)
+    usual = found == default(precision)
+    return entry.tolerance if usual and entry.tolerance is not None else found
+
+
+def _weights(a: Golden, b: Golden) -> str:
+    if not a.header.weights or not b.header.weights:
+        return "unknown"
+    return "equal" if dict(a.header.weights) == dict(b.header.weights) else "differ"

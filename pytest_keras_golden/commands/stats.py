@@ -1,0 +1,81 @@
+"""`keras-golden stats`: how many goldens there are, of what, and where the bytes go."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import parse_size
+from .output import add_json, emit
+from .place import add_goldens_dir, goldens_dir
+from .selection import add_patterns, by_test, bytes_text, name_of, selected
+
+LARGEST = 5
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "stats",
+        help="counts and sizes of the goldens",
+        description="Counts and sizes of the goldens, the largest, and what prune could remove.",
+    )
+    add_patterns(parser)
+    parser.add_argument(
+        "--keep", type=int, default=2, metavar="N", help="versions a test keeps (default: 2)"
+    )
+    parser.add_argument(
+        "--oversized", default="5MiB", metavar="SIZE", help="what counts as large (default: 5MiB)"
+    )
+    add_goldens_dir(parser)
+    add_json(parser)
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    limit = parse_size(arguments.oversized, "--oversized")
+    root = goldens_dir(arguments.goldens_dir)
+    found = counted(root, arguments.patterns, arguments.keep, limit)
+    emit(arguments.json, found, lambda: text(found))
+    return 0
+
+
+def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mapping[str, Any]:
+    """Builtin values only: counts, bytes, and the paths of what is large or superseded."""
+    from ..store.baseline import by_version
+    from ..store.inventory import list_goldens, superseded
+
+    goldens = selected(list_goldens(root), patterns)
+    largest = sorted(goldens, key=lambda golden: -golden.size)
+    old = selected(superseded(root, keep), patterns)
+    versions = Counter(golden.slot.keras for golden in goldens)
+    return {
+        "goldens": len(goldens),
+        "tests": len(by_test(goldens)),
+        "bytes": sum(golden.size for golden in goldens),
+        "by_keras": {version: versions[version] for version in sorted(versions, key=by_version)},
+        "by_backend": dict(Counter(golden.slot.backend for golden in goldens)),
+        "by_dtype_policy": dict(Counter(golden.slot.policy for golden in goldens)),
+        "largest": [{"path": name_of(g), "bytes": g.size} for g in largest[:LARGEST]],
+        "oversized": [name_of(golden) for golden in largest if golden.size > limit],
+        "superseded": [name_of(golden) for golden in old],
+        "superseded_bytes": sum(golden.size for golden in old),
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    lines = [f"{found['goldens']} goldens of {found['tests']} tests, {bytes_text(found['bytes'])}"]
+    for key, title in (
+        ("by_keras", "Keras"),
+        ("by_backend", "backend"),
+        ("by_dtype_policy", "policy"),
+    ):
+        parts = [f"{value} ({count})" for value, count in found[key].items()]
+        lines.append(f"{title}: {', '.join(parts) or 'none'}")
+    lines += [f"large: {item['path']}  {bytes_text(item['bytes'])}" for item in found["largest"]]
+    lines.append(f"oversized: {len(found['oversized'])}")
+    freed = bytes_text(found["superseded_bytes"])
+    lines.append(f"superseded: {len(found['superseded'])}, {freed} (keras-golden prune --keep N)")
+    return "\n".join(lines)

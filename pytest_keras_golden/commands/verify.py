@@ -1,0 +1,63 @@
+"""`keras-golden verify`: every byte of every golden against the digests on record."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .output import add_json, emit, tracked
+from .place import add_goldens_dir, goldens_dir
+from .selection import matches
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "verify",
+        help="hash every golden again; exit code 1 on a bad file",
+        description="Read every golden whole and hash its tensors again. This finds a flipped bit "
+        "that no comparison has read yet. Exit code 1 where a file is bad.",
+    )
+    parser.add_argument(
+        "patterns",
+        nargs="*",
+        metavar="PATTERN",
+        help="files, or parts or globs of paths below the goldens folder (default: all)",
+    )
+    add_goldens_dir(parser)
+    add_json(parser)
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..store.files import verify_file
+
+    root, paths = chosen(arguments.patterns, arguments.goldens_dir)
+    bad = {}
+    for path in tracked(paths, "verifying goldens"):
+        problems = verify_file(path, root)
+        if problems:
+            bad[str(path)] = problems
+    emit(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
+    return int(bool(bad))
+
+
+def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[Path]]:
+    """The goldens folder and the files: those named, else all below it that match.
+
+    Everything that ends like a golden is taken, whatever its name: a file that no test would read
+    is a finding too.
+    """
+    files = [Path(pattern) for pattern in patterns]
+    if files and given is None and all(file.is_file() for file in files):
+        return None, files
+    root = goldens_dir(given)
+    every = sorted(root.rglob("*.safetensors"))
+    return root, [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
+
+
+def text(checked: int, bad: dict[str, list[str]]) -> str:
+    lines = [f"{path}: {problem}" for path, problems in bad.items() for problem in problems]
+    if bad:
+        lines.append("Restore them from version control, or record them: pytest --update-goldens")
+    return "\n".join([*lines, f"{checked} goldens checked, {len(bad)} bad"])

@@ -1,0 +1,110 @@
+"""`keras-golden accept`: a run's candidates become goldens, for chosen tests only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from golden_files import NODEID, Run, Write
+
+from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.store.codec import Golden
+
+OTHER = "tests/test_bert.py::test_pooled"
+
+
+@pytest.fixture
+def artifact(project: Path, write: Write) -> Path:
+    """What CI leaves: a log, and candidates of two tests under another machine's path."""
+    for nodeid in (NODEID, OTHER):
+        write("3.5.0", nodeid=nodeid)
+        write("3.6.0", nodeid=nodeid, drift=0.5, root=project / "artifact")
+    tests = []
+    for nodeid, folder in ((NODEID, "test_gpt/test_prefill[bfloat16]"), (OTHER, "test_bert/x")):
+        path = f"/home/runner/out/tests/{folder}/keras-3.6.0-jax-cpu-bfloat16.safetensors"
+        tests.append(TestOutcome(nodeid, "failed", baseline="3.5.0", candidate=path))
+    tests.append(TestOutcome("tests/test_c.py::test_same", "passed", baseline="3.5.0"))
+    (project / "log.json").write_text(json.dumps(log_json(1, {}, tests)), encoding="utf-8")
+    return project / "artifact"
+
+
+def goldens(project: Path) -> list[str]:
+    return sorted(p.relative_to(project).as_posix() for p in (project / "goldens").rglob("*.*s"))
+
+
+def test_only_chosen_tests_are_accepted_with_their_reason(
+    artifact: Path, golden_cli: Run, project: Path
+) -> None:
+    before = goldens(project)
+    code, out, _ = golden_cli(
+        *("accept", "log.json", "--candidates", artifact),
+        *("--tests", "*test_gpt*", "--reason", "rms in float32"),
+    )
+    assert code == 0
+    assert "1 goldens accepted" in out
+    (new,) = set(goldens(project)) - set(before)
+    assert new == (
+        "goldens/tests/test_gpt/test_prefill[bfloat16]/keras-3.6.0-jax-cpu-bfloat16.safetensors"
+    )
+    assert "reason: rms in float32" in golden_cli("show", project / new)[1]
+    assert golden_cli("verify")[0] == 0
+
+
+def test_a_node_id_with_brackets_is_taken_literally(
+    artifact: Path, golden_cli: Run, project: Path
+) -> None:
+    code, out, _ = golden_cli(
+        "accept", "log.json", "--candidates", artifact, "--tests", NODEID, "--json", "-"
+    )
+    assert code == 0
+    assert [item["test"] for item in json.loads(out)["accepted"]] == [NODEID]
+
+
+def test_the_accepted_golden_holds_the_candidates_tensors(
+    artifact: Path, golden_cli: Run, project: Path
+) -> None:
+    golden_cli("accept", "log.json", "--candidates", artifact, "--all")
+    name = "tests/test_gpt/test_prefill[bfloat16]/keras-3.6.0-jax-cpu-bfloat16.safetensors"
+    with Golden.open(project / "goldens" / name) as a, Golden.open(artifact / name) as b:
+        assert a.header == b.header
+        assert a.path.read_bytes() == b.path.read_bytes()
+
+
+def test_unknown_tests_and_missing_choice_are_usage_errors(
+    artifact: Path, golden_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = golden_cli("accept", "log.json", "--candidates", artifact, "--tests", "nope")
+    assert code == 2
+    assert NODEID in err
+    code, _, err = golden_cli("accept", "log.json", "--candidates", artifact)
+    assert code == 2
+    assert "--tests" in err
+
+
+def test_one_bad_candidate_stops_before_anything_is_written(
+    artifact: Path, golden_cli: Run, project: Path
+) -> None:
+    before = goldens(project)
+    (bad,) = artifact.rglob("test_bert/**/*.safetensors")
+    bad.write_bytes(bad.read_bytes()[:-1])
+    code, _, err = golden_cli("accept", "log.json", "--candidates", artifact, "--all")
+    assert code == 2
+    assert str(bad) in err
+    assert goldens(project) == before
+
+
+def test_candidates_that_are_elsewhere_are_asked_for(
+    artifact: Path, golden_cli: Run, project: Path
+) -> None:
+    code, _, err = golden_cli("accept", "log.json", "--all")
+    assert code == 2
+    assert "--candidates DIR" in err
+
+
+def test_a_log_cannot_write_outside_the_goldens_folder(golden_cli: Run, project: Path) -> None:
+    test = TestOutcome("../../evil.py::test", "failed", candidate="/x/../../evil.safetensors")
+    (project / "log.json").write_text(json.dumps(log_json(1, {}, [test])), encoding="utf-8")
+    code, _, err = golden_cli("accept", "log.json", "--all")
+    assert code == 2
+    assert "no golden's file name" in err
