@@ -1,15 +1,18 @@
-"""From numbers to a verdict: one tensor against its golden, one layer against its golden output."""
+"""From numbers to a verdict: one tensor of a run against its golden."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..outcomes import LocalOutcome, TensorOutcome
-from . import tolerance as tolerances
+from ..outcomes import TensorOutcome
+from . import floats
+from .attention import AttentionMetrics, attention_metrics
+from .logits import LogitsMetrics, logits_metrics, unchanged
 from .metrics import Metrics, measure
+from .threeway import ThreeWay, three_way
 
 if TYPE_CHECKING:
     from ..records import Array, TensorEntry, TensorRecord, Tolerance, Verdict
@@ -31,30 +34,33 @@ def judge(
     """Judge one tensor of a run against the golden's `entry`.
 
     load: reads the golden's bytes; not called while metadata or the digest decide. entry None is a
-    new tensor, `candidates` are then the golden's names, to suggest from.
-    systematic: `off` never says so. reference: the tensor in higher precision, for the three-way
-    rule. noise: the floor in units of k; the entry's own where None.
+    new tensor, `candidates` are then the golden's names, to suggest from. systematic: `off` never
+    says so. reference: the tensor in higher precision, for the three-way rule. noise: the floor in
+    units of k; the entry's own where None. Raises ValueError where the reference has another shape.
     """
     base = _outcome(record, order, tolerance)
     if entry is None:
-        return replace(base, verdict="structure", note=_new(record.name, candidates))
-    base = replace(base, detects=entry.detects)
+        nearest = _nearest(record.name, candidates)
+        note = f"new: the golden has no {record.name!r}{nearest}"
+        return replace(base, verdict="structure", note=note)
+    base = replace(base, precision=_finer(base.precision, entry), detects=entry.detects)
     problem = _structure(record, entry)
     if problem:
         return replace(base, verdict="structure", note=problem)
     if digest is not None and digest == entry.digest:
-        return replace(base, verdict="identical", **_UNCHANGED)
+        return _identical(base)
     golden = load()
     floor = entry.noise if noise is None else noise
     metrics = measure(record.value, golden, tolerance, base.precision, noise=floor)
-    return _decide(_measured(base, metrics), metrics, systematic, floor)
+    evidence = _gather(base, record.value, golden, reference, metrics)
+    verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
+    return replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
 
 
 def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome:
     """The outcome of a golden tensor that the run lacks; `candidates`: the run's names."""
-    note = f"missing: the golden has {entry.name!r}, the run does not" + _nearest(
-        entry.name, candidates
-    )
+    nearest = _nearest(entry.name, candidates)
+    note = f"missing: the golden has {entry.name!r}, the run does not{nearest}"
     return TensorOutcome(
         name=entry.name,
         order=entry.order,
@@ -71,83 +77,92 @@ def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome
     )
 
 
-def judge_local(
-    name: str,
-    order: int,
-    actual: Sequence[Array],
-    golden: Sequence[Array],
-    precision: str = "",
-    *,
-    systematic: str = "fail",
-) -> LocalOutcome:
-    """One layer's own outputs on golden inputs against the golden's outputs.
-
-    Judged by the default tolerance of a single layer, whatever the test tolerates: blame is not
-    a matter of configuration. The worst output decides.
-    """
-    if len(actual) != len(golden):
-        note = f"{len(actual)} outputs, golden has {len(golden)}"
-        return LocalOutcome(name, order, "structure", precision, note=note)
-    worst = LocalOutcome(name, order, "identical", precision, k=0.0, rel_l2=0.0)
-    for position, (a, g) in enumerate(zip(actual, golden, strict=True)):
-        found = _judge_output(worst, a, g, precision, systematic)
-        if position == 0 or _SEVERITY.index(found.verdict) > _SEVERITY.index(worst.verdict):
-            worst = found
-    return worst
-
-
-_SEVERITY: tuple[Verdict, ...] = (
-    "identical",
-    "within",
-    "systematic",
-    "drift",
-    "nonfinite",
-    "structure",
-)
-_UNCHANGED: Mapping[str, Any] = {
-    "max_abs": 0.0,
-    "max_rel": 0.0,
-    "k": 0.0,
-    "rel_l2": 0.0,
-    "cosine": 1.0,
-    "mismatches": 0,
-    "max_ulp": 0,
-    "bias": 0.0,
-    "bias_t": 0.0,
-}
-
-
-def _judge_output(
-    base: LocalOutcome, actual: Array, golden: Array, precision: str, systematic: str
-) -> LocalOutcome:
-    if actual.shape != golden.shape or actual.dtype != golden.dtype:
-        note = f"{_form(actual)}, golden has {_form(golden)}"
-        return replace(base, verdict="structure", k=None, rel_l2=None, note=note)
-    precision = precision or golden.dtype.name
-    metrics = measure(actual, golden, tolerances.default(precision), precision)
-    verdict = _verdict(metrics, systematic)
-    bias = metrics.bias
-    return replace(
-        base,
-        verdict=verdict,
-        precision=precision,
-        k=metrics.k,
-        rel_l2=metrics.rel_l2,
-        bias=None if bias is None else bias.slope,
-        bias_t=None if bias is None else bias.slope_t,
-        note=_note(verdict, metrics, precision),
-    )
-
-
-def _verdict(metrics: Metrics, systematic: str) -> Verdict:
+def elementwise(metrics: Metrics, systematic: str = "fail") -> Verdict:
+    """What the numbers alone say, in the order in which verdicts outrank each other."""
     if metrics.nonfinite_changed:
         return "nonfinite"
     if metrics.mismatches:
         return "drift"
-    if metrics.max_ulp == 0:
-        return "identical"
-    biased = systematic != "off" and metrics.bias is not None and metrics.bias.systematic
-    return "systematic" if biased else "within"
+    if systematic != "off" and metrics.bias is not None and metrics.bias.systematic:
+        return "systematic"
+    return "within"
+
+
+def note_of(verdict: Verdict, metrics: Metrics, precision: str) -> str | None:
+    """One sentence where numbers need words: what became NaN, how outputs are biased."""
+    if verdict == "nonfinite":
+        place = list(metrics.nonfinite_index or ())
+        count = metrics.nonfinite_changed
+        verb = "element became or ceased" if count == 1 else "elements became or ceased"
+        return f"{count} {verb} to be NaN or Inf, first {place}"
+    if verdict in ("systematic", "drift") and metrics.bias is not None and metrics.bias.systematic:
+        return metrics.bias.sentence(precision)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """All that is known about a tensor that changed."""
+
+    metrics: Metrics
+    precision: str
+    logits: LogitsMetrics | None = None
+    attention: AttentionMetrics | None = None
+    reference: ThreeWay | None = None
+
+    def verdict(self, systematic: str, unstable: str | None) -> tuple[Verdict, str | None]:
+        found = elementwise(self.metrics, systematic)
+        meaning = self._meaning()
+        if found == "nonfinite":
+            return found, note_of(found, self.metrics, self.precision)
+        if meaning is not None:
+            return "drift", meaning
+        if found == "drift" and self.reference is not None and self.reference.passes:
+            # Accuracy excuses size, never a bias.
+            biased = self.metrics.bias is not None and self.metrics.bias.systematic
+            found = "systematic" if biased and systematic != "off" else "within"
+        if found != "drift" and unstable is not None:
+            return "unstable", unstable
+        said = [note_of(found, self.metrics, self.precision)]
+        said += [self.reference.sentence() if self.reference else None]
+        said += [self.attention.sentence() if self.attention else None]
+        return found, "; ".join(part for part in said if part) or None
+
+    def _meaning(self) -> str | None:
+        """A change that no tolerance excuses: another token, attention to what is masked."""
+        if self.attention is not None and self.attention.broken_mask:
+            return self.attention.sentence()
+        flips = self.logits.real_flips if self.logits is not None else ()
+        if not flips:
+            return None
+        first = flips[0]
+        tokens = "1 token changes" if len(flips) == 1 else f"{len(flips)} tokens change"
+        return (
+            f"{tokens}, first at position {first.position}: {first.golden} → {first.actual} "
+            f"against a margin of {first.margin_ulp:.3g} ULP"
+        )
+
+    def extra(self) -> Mapping[str, Any]:
+        parts = (self.logits, self.attention, self.reference)
+        return {k: v for part in parts if part is not None for k, v in part.to_extra().items()}
+
+
+def _gather(
+    base: TensorOutcome,
+    actual: Array,
+    golden: Array,
+    reference: Array | None,
+    metrics: Metrics,
+) -> _Evidence:
+    logits = attention = None
+    if base.kind == "logits":
+        logits = logits_metrics(actual, golden, base.precision)
+    elif base.kind == "attention":
+        attention = attention_metrics(actual, golden, base.precision)
+    against = None
+    if reference is not None:
+        against = three_way(actual, golden, reference, base.precision)
+    return _Evidence(metrics, base.precision, logits, attention, against)
 
 
 def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOutcome:
@@ -165,15 +180,22 @@ def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOu
     )
 
 
-def _structure(record: TensorRecord, entry: TensorEntry) -> str | None:
-    if record.value.dtype.name == entry.dtype and record.value.shape == tuple(entry.shape):
-        return None
-    golden = f"{entry.dtype}{list(entry.shape)}"
-    return f"{_form(record.value)}, golden has {golden}"
-
-
-def _form(array: Array) -> str:
-    return f"{array.dtype.name}{list(array.shape)}"
+def _identical(base: TensorOutcome) -> TensorOutcome:
+    logits = base.kind == "logits" and len(base.shape) > 0
+    return replace(
+        base,
+        verdict="identical",
+        max_abs=0.0,
+        max_rel=0.0,
+        k=0.0,
+        rel_l2=0.0,
+        cosine=1.0,
+        mismatches=0,
+        max_ulp=0,
+        bias=0.0,
+        bias_t=0.0,
+        extra=unchanged(base.shape).to_extra() if logits else {},
+    )
 
 
 def _measured(base: TensorOutcome, metrics: Metrics) -> TensorOutcome:
@@ -192,24 +214,40 @@ def _measured(base: TensorOutcome, metrics: Metrics) -> TensorOutcome:
     )
 
 
-def _decide(
-    base: TensorOutcome, metrics: Metrics, systematic: str, noise: float | None
-) -> TensorOutcome:
-    verdict = _verdict(metrics, systematic)
-    return replace(base, verdict=verdict, note=_note(verdict, metrics, base.precision))
+def _finer(precision: str, entry: TensorEntry) -> str:
+    """Where the arithmetic itself changed, the finer ε judges: a fall to bfloat16 must show."""
+    recorded = entry.precision or entry.dtype
+    return min((precision, recorded), key=floats.epsilon)
 
 
-def _note(verdict: Verdict, metrics: Metrics, precision: str) -> str | None:
-    if verdict == "nonfinite":
-        place = list(metrics.nonfinite_index or ())
-        return f"{metrics.nonfinite_changed} elements became or ceased to be NaN/Inf, first {place}"
-    if verdict == "systematic" and metrics.bias is not None:
-        return metrics.bias.sentence(precision)
-    return None
+def _structure(record: TensorRecord, entry: TensorEntry) -> str | None:
+    value = record.value
+    if value.dtype.name == entry.dtype and value.shape == tuple(entry.shape):
+        return None
+    return f"{form(value.dtype.name, value.shape)}, golden has {form(entry.dtype, entry.shape)}"
 
 
-def _new(name: str, candidates: Iterable[str]) -> str:
-    return f"new: the golden has no {name!r}" + _nearest(name, candidates)
+def form(dtype: str, shape: tuple[int, ...]) -> str:
+    """`float32[2, 16]`."""
+    return f"{dtype}{list(shape)}"
+
+
+def _unstable(
+    tolerance: Tolerance, base: TensorOutcome, metrics: Metrics, noise: float | None
+) -> str | None:
+    """Whether repeats under one stack differ by more than the tolerance allows."""
+    eps = floats.epsilon(base.precision)
+    if not noise or not eps:
+        return None
+    allowed = tolerance.k
+    if allowed is None:
+        of_scale = (tolerance.atol or 0.0) / metrics.scale if metrics.scale else 0.0
+        allowed = max(tolerance.rtol or 0.0, of_scale) / eps
+    if noise <= allowed:
+        return None
+    return (
+        f"repeats under one stack differ by k={noise:.3g}, more than the tolerance's {allowed:.3g}"
+    )
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:

@@ -1,0 +1,147 @@
+"""Attention probabilities: how far rows move, whether they still sum to one and obey their mask.
+
+The last axis is the keys, the one before it the queries; a heads axis comes third from the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .floats import epsilon
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+    Matrix = npt.NDArray[np.float64]
+
+BLOCK = 1 << 18
+SUM_EPSILONS = 4.0
+"""How far, in ε, rounded probabilities may be from summing to one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMetrics:
+    """variation: per head, the largest total variation ½·Σ|a − g| of a row. unnormalised: rows that
+    summed to one in the golden and no longer do, by more than 4 ε. masked_mass: the most that a row
+    puts on positions that are exactly 0 in the golden, in query `masked_query`. causal: the golden
+    attends to no later position. leak: what of a row's mass lies on later positions then."""
+
+    variation: tuple[float, ...]
+    unnormalised: int
+    masked_mass: float
+    masked_query: int
+    causal: bool
+    leak: float
+    epsilon: float
+
+    @property
+    def broken_mask(self) -> bool:
+        """More mass on masked positions than rounding makes (an underflow is no mask)."""
+        return self.masked_mass > self.epsilon
+
+    def sentence(self) -> str | None:
+        """What is wrong in words, None where only numbers moved."""
+        if self.causal and self.leak > self.epsilon:
+            return (
+                f"causal mask broken: query {self.masked_query} puts {self.leak:.2g} "
+                "of its attention on later positions"
+            )
+        if self.broken_mask:
+            return (
+                f"mask broken: query {self.masked_query} puts {self.masked_mass:.2g} "
+                "of its attention on masked positions"
+            )
+        if self.unnormalised:
+            return f"{self.unnormalised} rows of probabilities no longer sum to one"
+        return None
+
+    def to_extra(self) -> dict[str, Any]:
+        """For `TensorOutcome.extra`."""
+        return {
+            "total_variation": list(self.variation),
+            "unnormalised_rows": self.unnormalised,
+            "masked_mass": self.masked_mass,
+            "causal": self.causal,
+            "causal_leak": self.leak,
+        }
+
+
+def attention_metrics(actual: Array, golden: Array, precision: str = "") -> AttentionMetrics | None:
+    """Compare probabilities (…, heads, queries, keys) of one shape; None where the golden holds no
+    probabilities (an attention *output*, say: negative values, or rows that do not sum to one)."""
+    if golden.ndim < 2 or golden.size == 0:
+        return None
+    eps = epsilon(precision or golden.dtype.name)
+    queries, keys = golden.shape[-2:]
+    heads = golden.shape[-3] if golden.ndim > 2 else 1
+    found = _Found(heads, keys - queries, eps)
+    a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
+    step = max(1, BLOCK // keys)
+    with np.errstate(all="ignore"):
+        for matrix in range(len(g)):
+            for first in range(0, queries, step):
+                part = slice(first, first + step)
+                rows, golden_rows = (x[matrix, part].astype(np.float64) for x in (a, g))
+                if not found.see(rows, golden_rows, matrix % heads, first):
+                    return None
+    return found.metrics()
+
+
+class _Found:
+    def __init__(self, heads: int, offset: int, eps: float) -> None:
+        self.eps, self.offset = eps, offset
+        self.slack = SUM_EPSILONS * eps
+        self.variation = [0.0] * heads
+        self.unnormalised = 0
+        self.masked = (0.0, -1)
+        self.leaked = (0.0, -1)
+        self.causal = offset >= 0
+        self.future = self.any_normal = False
+
+    def see(self, a: Matrix, g: Matrix, head: int, first: int) -> bool:
+        """Take in some rows of one head; False where the golden's are no probabilities."""
+        sums = g.sum(axis=1)
+        normal = np.abs(sums - 1.0) <= self.slack
+        # A row that is masked everywhere may be zeros or NaN.
+        blank = ~np.isfinite(sums) | (sums == 0.0)
+        if not (normal | blank).all() or bool((g < 0).any()):
+            return False
+        self.any_normal = self.any_normal or bool(normal.any())
+        distance = np.nan_to_num(np.abs(a - g)).sum(axis=1) / 2
+        self.variation[head] = max(self.variation[head], float(distance.max()))
+        self.unnormalised += int((normal & ~(np.abs(a.sum(axis=1) - 1.0) <= self.slack)).sum())
+        self._see_masks(a, g, first)
+        return True
+
+    def _see_masks(self, a: Matrix, g: Matrix, first: int) -> None:
+        mass = np.where(g == 0.0, np.nan_to_num(np.abs(a)), 0.0)
+        self.masked = max(self.masked, _largest(mass.sum(axis=1), first))
+        position = np.arange(g.shape[1])[None, :]
+        later = position > np.arange(first, first + len(g))[:, None] + self.offset
+        self.future = self.future or bool(later.any())
+        self.causal = self.causal and not bool((later & (g != 0.0)).any())
+        self.leaked = max(self.leaked, _largest((mass * later).sum(axis=1), first))
+
+    def metrics(self) -> AttentionMetrics | None:
+        if not self.any_normal:
+            return None
+        causal = self.causal and self.future
+        leak = self.leaked[0] if causal else 0.0
+        return AttentionMetrics(
+            variation=tuple(self.variation),
+            unnormalised=self.unnormalised,
+            masked_mass=self.masked[0],
+            masked_query=self.leaked[1] if leak > self.eps else self.masked[1],
+            causal=causal,
+            leak=leak,
+            epsilon=self.eps,
+        )
+
+
+def _largest(masses: Matrix, first: int) -> tuple[float, int]:
+    where = int(masses.argmax())
+    return float(masses[where]), first + where
