@@ -50,7 +50,7 @@ def explain_by_depth(
 def _explained(tensor: TensorOutcome) -> TensorOutcome:
     if tensor.verdict not in ("drift", "systematic") or not tensor.extra.get("isolated"):
         return tensor
-    if tensor.extra.get("logits", {}).get("flips_real"):
+    if tensor.extra.get("flips_real"):
         return tensor
     return replace(
         tensor,
