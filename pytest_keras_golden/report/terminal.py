@@ -148,7 +148,8 @@ def _legend(outcome: TestOutcome) -> list[str]:
 
 
 def _notes(outcome: TestOutcome) -> list[str]:
-    loud = [t for t in outcome.tensors if t.judged and t.note and t.verdict not in QUIET]
+    noted = [t for t in outcome.tensors if t.judged and t.note]
+    loud = [t for t in noted if t.verdict not in QUIET] or noted
     notes = [f"{tensor.name}: {tensor.note}" for tensor in loud[:3]]
     if outcome.observer == "changed":
         notes.append("watching changed the compiled numbers; outputs come from a plain run")

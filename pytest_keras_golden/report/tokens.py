@@ -11,8 +11,7 @@ from .wording import number, plural
 
 def metrics(tensor: TensorOutcome) -> Mapping[str, Any]:
     """What was measured on a tensor of logits; empty where it is none, or nothing was."""
-    found = tensor.extra.get("logits")
-    return found if isinstance(found, Mapping) else {}
+    return tensor.extra if "flips_real" in tensor.extra else {}
 
 
 def phrase(outcome: TestOutcome) -> str:

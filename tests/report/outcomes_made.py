@@ -62,17 +62,15 @@ def decoder(blocks: int) -> TestOutcome:
         kind="logits",
         shape=(1, 16, 512),
         extra={
-            "logits": {
-                "rows": 16,
-                "kl": 2e-4,
-                "top1": 15 / 16,
-                "top5": 1.0,
-                "flips": [
-                    {"position": 12, "golden": 318, "actual": 262, "margin_ulp": 41.0, "tie": False}
-                ],
-                "flips_real": 1,
-                "flips_tie": 0,
-            }
+            "rows": 16,
+            "kl": 2e-4,
+            "top1": 15 / 16,
+            "top5": 1.0,
+            "flips": [
+                {"position": 12, "golden": 318, "actual": 262, "margin_ulp": 41.0, "tie": False}
+            ],
+            "flips_real": 1,
+            "flips_tie": 0,
         },
     )
     layers = [
