@@ -6,13 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .commands import accept, diff, prune, report, show, stats, verify
 from .commands import list as list_goldens
 from .errors import GoldenError
+from .versions import commands as versions
 
 HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,7 +21,9 @@ EXIT_CODES = """exit codes: 0 holds; 1 drift (diff: beyond tolerance, verify: a 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code; deliberate errors become code 2."""
-    arguments = _parser().parse_args(argv)
+    own, for_pytest = versions.split_pytest_arguments(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(own)
+    arguments.pytest_arguments = for_pytest
     try:
         code = int(arguments.handler(arguments))
         sys.stdout.flush()
@@ -47,14 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print it and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (show, diff, list_goldens, stats, prune, verify, accept, report, *_versions()):
+    for command in (show, diff, list_goldens, stats, prune, verify, accept, report, versions):
         command.add_parser(subparsers)
     return parser
-
-
-def _versions() -> list[Any]:
-    name = "pytest_keras_golden.versions.commands"
-    return [import_module(name)] if find_spec(name) else []
 
 
 class _Version(argparse.Action):

@@ -1,0 +1,123 @@
+"""What the version commands share on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from .gate import Suite
+    from .inner import Pin
+
+COMMANDS = frozenset({"gate", "matrix", "bisect"})
+"""Those that take pytest's arguments behind `--`."""
+
+
+def split_pytest_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`gate A B -- tests -k x` as our part and pytest's; argparse would mix the two."""
+    if "--" not in argv[1:] or argv[0] not in COMMANDS:
+        return list(argv), []
+    at = list(argv).index("--")
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
+    """Options of every command that runs inner pytest sessions. jobs: the default."""
+    parser.add_argument(
+        "--package", default="keras", metavar="NAME", help="what is bumped (default: keras)"
+    )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="NAME==VERSION",
+        help="overlay other packages in every run",
+    )
+    parser.add_argument("--pre", action="store_true", help="pre-releases count in ranges")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="end an inner run")
+    parser.add_argument(
+        "--jobs", type=_at_least_one, default=jobs, metavar="N", help=f"default: {jobs}"
+    )
+    parser.add_argument(
+        "--executor", metavar="dask://HOST:PORT", help="run on a Dask cluster instead of here"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep goldens, logs and candidates in this folder"
+    )
+
+
+def default_jobs(most: int) -> int:
+    return max(1, min(most, os.cpu_count() or 1))
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a positive number of seconds")
+    return number
+
+
+def suite_of(arguments: argparse.Namespace) -> Suite:
+    from .gate import Suite
+
+    return Suite(tuple(arguments.pytest_arguments), Path.cwd(), arguments.timeout)
+
+
+def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
+    """The overlays of one side: the package in `version`, then what `--with` adds."""
+    from .inner import Pin
+    from .neighbours import ensure_runnable
+
+    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
+    return (pin, *map(_other, (text for group in arguments.others for text in group)))
+
+
+def _other(text: str) -> Pin:
+    from .inner import Pin
+    from .overlay import ensure_overlay
+
+    name, equals, version = text.partition("==")
+    if not equals or not name or not version:
+        raise ConfigError(f"--with {text!r} pins nothing.", "Write NAME==VERSION.")
+    return Pin(name, version, ensure_overlay(name, version))
+
+
+def identity(arguments: argparse.Namespace, command: str) -> list[object]:
+    """What tells this command's runs from another's, for `workspace`."""
+    return [command, arguments.package, arguments.others, arguments.pytest_arguments]
+
+
+def shown(arguments: argparse.Namespace) -> str:
+    return shlex.join(arguments.pytest_arguments) or "the whole suite"
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """A plain `kill` (or a CI job's cancellation) ends us as Ctrl-C does: with children cleaned."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,171 @@
+"""May this bump go in? The old side twice, then the new side against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import StackError
+from .inner import InnerRun, Job, Pin, check_options, record_options
+from .jobs import Runner, run_all
+from .progress import Progress
+from .verdicts import GUILTY, Row, counts, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the bump: the package in question first, then what else is overlaid."""
+
+    pins: tuple[Pin, ...]
+
+    @property
+    def label(self) -> str:
+        return str(self.pins[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What is run: pytest's arguments, in which folder, for how long at most (seconds)."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """rows: one per test, worst first. runs: the three inner runs, in order."""
+
+    old: Side
+    new: Side
+    rows: tuple[Row, ...]
+    runs: tuple[InnerRun, ...]
+
+    @property
+    def guilty(self) -> bool:
+        return any(row.status in GUILTY for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "verdict": "drift" if self.guilty else "holds",
+            "old": {pin.package: pin.version for pin in self.old.pins},
+            "new": {pin.package: pin.version for pin in self.new.pins},
+            "counts": dict(counts(self.rows)),
+            "tests": [row_json(row) for row in self.rows],
+            "seconds": {run.label: round(run.seconds, 3) for run in self.runs},
+        }
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    outcome = row.outcome
+    return {
+        "nodeid": row.nodeid,
+        "status": row.status,
+        "reason": row.reason,
+        "weights": outcome.weights if outcome else None,
+        "isolation": outcome.isolation if outcome else None,
+        "first_drift": outcome.first_drift if outcome else None,
+        "local_drift": list(outcome.local_drift) if outcome else [],
+        "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
+    }
+
+
+def gate(
+    old: Side,
+    new: Side,
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    progress: Progress | None = None,
+) -> GateResult:
+    """Run the suite under `old` twice and under `new` once, in `place`, and say what moved.
+
+    Raises StackError where the old side cannot serve as a measure: it does not run, everything
+    in it fails, or nothing in it calls a Keras model.
+    """
+    first = record(old, suite, place, where, progress)
+    jobs = {
+        f"{old.label} again": check_job("again", old, suite, place, first),
+        new.label: check_job("new", new, suite, place, first),
+    }
+    again, compared = run_all(jobs, where, progress).values()
+    if again.log is None:
+        raise StackError(f"{old.label}, run a second time: {again.why()}")
+    found = tuple(rows(first, again, compared))
+    return GateResult(old, new, found, (first, again, compared))
+
+
+def record(
+    side: Side, suite: Suite, place: Path, where: Runner, progress: Progress | None = None
+) -> InnerRun:
+    """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
+    job = Job(
+        pins=side.pins,
+        arguments=suite.arguments,
+        options=record_options(place / "goldens", place / "weights"),
+        folder=suite.folder,
+        place=place / "runs" / "first",
+        timeout=suite.timeout,
+    )
+    run = run_all({side.label: job}, where, progress)[side.label]
+    _demand_a_measure(side, run)
+    return run
+
+
+def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun) -> Job:
+    """A run of `side`, compared with what `record` left in `place`."""
+    candidates = place / "runs" / name / "candidates"
+    options = check_options(place / "goldens", baseline_of(first), place / "weights", candidates)
+    return Job(
+        pins=side.pins,
+        arguments=suite.arguments,
+        options=options,
+        folder=suite.folder,
+        place=place / "runs" / name,
+        timeout=suite.timeout,
+    )
+
+
+def baseline_of(first: InnerRun) -> str:
+    """The Keras version that the recording run says it ran."""
+    version = ((first.log or {}).get("stack") or {}).get("keras")
+    if version is None:
+        raise StackError(
+            f"{first.label}: no test of the suite runs Keras; nothing can be compared.",
+            "Name the tests that do behind `--`.",
+        )
+    return str(version)
+
+
+def _demand_a_measure(side: Side, run: InnerRun) -> None:
+    if run.log is None:
+        raise StackError(
+            f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
+            "Make the suite pass under the old version first.",
+        )
+    outcomes = [test.outcome for test in run.tests.values()]
+    if outcomes and set(outcomes) <= {"failed", "error"}:
+        raise StackError(
+            f"Every test fails under {side.label} already; first: {_first_reason(run)}",
+            "Make the suite pass under the old version first.",
+        )
+    if "recorded" not in outcomes:
+        raise StackError(
+            f"Nothing to compare: under {side.label} no test calls a Keras model "
+            f"({_sentence(outcomes, run.broken_collections)}).",
+            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
+        )
+
+
+def _first_reason(run: InnerRun) -> str:
+    failed = next(iter(run.tests.values()))
+    return f"{failed.nodeid}: {failed.reason}"
+
+
+def _sentence(outcomes: Sequence[str], broken: Sequence[str]) -> str:
+    parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
+    parts += [f"{len(broken)} not collected"] if broken else []
+    return ", ".join(parts) or "no test was collected"

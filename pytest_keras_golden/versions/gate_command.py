@@ -1,0 +1,94 @@
+"""`keras-golden gate A B [-- pytest arguments]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..commands.output import add_json, emit, note
+from ..errors import ConfigError
+from .arguments import add_shared, default_jobs, ended_by_sigterm, identity, pins_of, suite_of
+
+if TYPE_CHECKING:
+    from .gate import GateResult
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "gate",
+        help="may this bump go in? compare a suite under two versions",
+        description="Run a test suite under version A twice and under B once, compare every tensor "
+        "its Keras models produce, and say which tests moved and which layers did it. The suite "
+        "needs no goldens, no marker and no edit. Weights and inputs of A are carried over to B. "
+        "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
+        epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
+    )
+    parser.add_argument("old", metavar="A", help="version now in use, or latest")
+    parser.add_argument("new", metavar="B", help="version to judge, or latest")
+    add_shared(parser, jobs=default_jobs(2))
+    add_json(parser)
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append a summary")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from .gate import Side, gate
+    from .jobs import runner
+    from .progress import progress
+    from .workspace import workspace
+
+    old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
+    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
+    named = [*identity(arguments, "gate"), old, new]
+    with (
+        ended_by_sigterm(),
+        workspace(named, Path.cwd(), kept=arguments.keep) as place,
+        progress(f"gate {arguments.package} {old} → {new}", os.environ) as told,
+        runner(arguments.jobs, arguments.executor) as where,
+    ):
+        result = gate(sides[0], sides[1], suite_of(arguments), place, where, told)
+    tell(arguments, result)
+    return int(result.guilty)
+
+
+def one_version(arguments: argparse.Namespace, text: str) -> str:
+    from .releases import resolve
+
+    found = resolve([text], arguments.package, pre=arguments.pre)
+    if len(found) != 1:
+        raise ConfigError(f"{text!r} means {len(found)} versions; one is needed.", "Name one.")
+    return found[0]
+
+
+def tell(arguments: argparse.Namespace, result: GateResult) -> None:
+    from . import pages
+
+    emit(arguments.json, result.to_json(), lambda: pages.terminal(result))
+    if arguments.markdown is not None:
+        append(arguments.markdown, pages.markdown(result))
+    if arguments.html is not None:
+        write(arguments.html, pages.page(result))
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file: a CI's job summary may hold other steps' text already."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    note(f"wrote {path}")
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write {path}: {error.strerror}", "Name a writable file.")

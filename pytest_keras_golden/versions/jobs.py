@@ -1,0 +1,155 @@
+"""Many inner runs over an executor: retries for lost ones, nothing left behind on Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..errors import ConfigError, GoldenError, StackError
+from .inner import InnerRun, Job, run_inner
+from .progress import Progress, Silent
+
+ATTEMPTS = 2
+"""How often a job is tried whose process or worker dies."""
+
+_POLL = 0.2
+
+
+class Runner(Protocol):
+    """Runs jobs somewhere; `submit` returns at once."""
+
+    @property
+    def slots(self) -> int: ...
+
+    def submit(self, job: Job) -> Future[InnerRun]: ...
+
+
+@dataclass(slots=True)
+class Local:
+    """Inner runs as subprocesses of this process, `slots` at a time."""
+
+    slots: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    _pool: ThreadPoolExecutor | None = None
+
+    def submit(self, job: Job) -> Future[InnerRun]:
+        self._pool = self._pool or ThreadPoolExecutor(self.slots)
+        return self._pool.submit(run_inner, job, self.stop)
+
+    def close(self) -> None:
+        self.stop.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class Remote:
+    """The same jobs on any other executor: they pickle, and share the file system."""
+
+    executor: Executor
+    slots: int
+
+    def submit(self, job: Job) -> Future[InnerRun]:
+        return self.executor.submit(run_inner, job)
+
+
+@contextmanager
+def runner(jobs: int, address: str | None = None) -> Iterator[Runner]:
+    """Where jobs run: here, `jobs` at a time, or on the Dask cluster `dask://host:port`."""
+    if address is not None:
+        with _dask(address) as remote:
+            yield remote
+        return
+    local = Local(jobs)
+    try:
+        yield local
+    finally:
+        local.close()
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Remote]:
+    if not address.startswith("dask://"):
+        raise ConfigError(f"--executor {address!r} is none we know.", "Write dask://host:port.")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise StackError(
+            "--executor dask:// needs the package distributed.",
+            "Install it: pip install 'pytest-keras-golden[distributed]'",
+        ) from error
+    try:
+        client = Client(f"tcp://{address.removeprefix('dask://')}", timeout=15)
+    except OSError as error:
+        raise StackError(
+            f"No Dask scheduler answers at {address}: {error}", "Start one: dask scheduler"
+        ) from error
+    with client:
+        slots = max(1, sum(client.nthreads().values()))
+        yield Remote(client.get_executor(pure=False, retries=0), slots)
+
+
+def run_all(
+    jobs: Mapping[str, Job], where: Runner, progress: Progress | None = None
+) -> dict[str, InnerRun]:
+    """Run every job; a job whose process or worker dies is tried again, once.
+
+    Returns key → run, in the order of `jobs`; a job lost twice yields a run that is `lost`.
+    Raises StackError where a run proves to import something else than its overlay.
+    """
+    told = progress or Silent()
+    queue = [(key, 1) for key in jobs]
+    pending: dict[Future[InnerRun], tuple[str, int]] = {}
+    done: dict[str, InnerRun] = {}
+    try:
+        while queue or pending:
+            while queue and len(pending) < where.slots:
+                key, attempt = queue.pop(0)
+                told.started(key)
+                pending[where.submit(jobs[key])] = (key, attempt)
+            for future in wait(pending, _POLL, FIRST_COMPLETED).done:
+                key, attempt = pending.pop(future)
+                run = _result(future, jobs[key])
+                if run.lost and attempt < ATTEMPTS:
+                    told.finished(key, f"lost ({run.why()}), trying again")
+                    queue.insert(0, (key, attempt + 1))
+                    continue
+                told.finished(key, in_words(run))
+                done[key] = run
+    finally:
+        for future in pending:
+            future.cancel()
+    return {key: done[key] for key in jobs}
+
+
+def _result(future: Future[InnerRun], job: Job) -> InnerRun:
+    try:
+        return future.result()
+    except GoldenError:
+        raise
+    except Exception as error:
+        # KilledWorker, BrokenProcessPool and the like: each executor has its own name for it.
+        said = f"{type(error).__name__}: {error}"
+        return InnerRun(job.label, -9, 0.0, job.place, output=said)
+
+
+def in_words(run: InnerRun) -> str:
+    """`7 recorded, 1 failed`, or why there is nothing."""
+    if run.log is None:
+        return run.why().splitlines()[0]
+    counts: dict[str, int] = {}
+    for test in run.tests.values():
+        counts[test.outcome] = counts.get(test.outcome, 0) + 1
+    broken = len(run.broken_collections)
+    parts = [f"{count} {outcome}" for outcome, count in counts.items()]
+    return ", ".join(parts + ([f"{broken} not collected"] if broken else [])) or "no test"
+
+
+def map_parallel(call: Callable[[Any], Any], items: Iterable[Any], slots: int) -> list[Any]:
+    """`call` over `items`, `slots` at a time, results in order; the first error is raised."""
+    with ThreadPoolExecutor(max(1, slots)) as pool:
+        return list(pool.map(call, items))

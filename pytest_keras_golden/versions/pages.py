@@ -1,0 +1,165 @@
+"""A gate's result as text: one verdict line, then the tests that need a reader.
+
+Decided elsewhere; here it is only told: to a terminal, as Markdown for a job summary, as HTML.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ..report.sentence import headline
+from ..report.wording import plural
+from .gate import GateResult
+from .verdicts import ORDER, Row, Status, counts
+
+_TITLES: dict[Status, str] = {
+    "broke": "Broke under {new}, not by numbers",
+    "moved": "Moved",
+    "incomparable": "Incomparable: a weight or input could not be carried over",
+    "unstable": "Unstable: differ from themselves under {old}",
+    "failing before": "Failing under {old} already",
+    "new": "Only under {new}",
+    "skipped": "Skipped",
+}
+_LISTED = 200
+_CELL = 300
+
+
+def verdict_line(result: GateResult) -> str:
+    """`keras 3.5.0 → keras 3.6.0: 5 of 8 tests moved, 1 broke; guilty: …`, in one line."""
+    found = counts(result.rows)
+    compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
+    span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
+    if not result.guilty:
+        return f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
+    parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
+    moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
+    guilty = ", ".join(guilty_layers(result.rows))
+    blamed = f"; guilty: {guilty}" if guilty else ""
+    return f"{span}: DRIFT. {', '.join([moved, *parts])}{_aside(found)}{blamed}."
+
+
+def _aside(found: Counter[Status]) -> str:
+    said = [f"{found[s]} {s}" for s in ("unstable", "failing before", "skipped") if found[s]]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def guilty_layers(rows: Iterable[Row], most: int = 4) -> list[str]:
+    """The layers with local drift, most tests first: `block_0/norm (4 tests)`."""
+    named = Counter(
+        name
+        for row in rows
+        if row.outcome and row.status == "moved"
+        for name in dict.fromkeys(row.outcome.local_drift)
+    )
+    told = [f"{name} ({plural(count, 'test')})" for name, count in named.most_common(most)]
+    rest = len(named) - len(told)
+    return [*told, f"{rest} more"] if rest > 0 else told
+
+
+def row_detail(row: Row) -> str:
+    """What to say of one test beside its name, in one line."""
+    if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
+        return " ".join(headline(row.outcome).split())
+    return " ".join((row.reason or "").split())
+
+
+def row_layers(row: Row) -> str:
+    if row.outcome is None or row.status != "moved":
+        return ""
+    if row.outcome.local_drift:
+        return ", ".join(row.outcome.local_drift)
+    why = row.outcome.isolation or "not run"
+    return f"first {row.outcome.first_drift}; isolation {why}" if row.outcome.first_drift else ""
+
+
+def _sections(rows: Sequence[Row]) -> Iterable[tuple[Status, list[Row]]]:
+    for status in ORDER:
+        found = [row for row in rows if row.status == status]
+        if found and status in _TITLES:
+            yield status, found
+
+
+def _title(status: Status, result: GateResult) -> str:
+    return _TITLES[status].format(old=result.old.label, new=result.new.label)
+
+
+def terminal(result: GateResult, width: int | None = None) -> str:
+    """The verdict line and a table per kind of trouble, for a terminal or a log."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        for status, found in _sections(result.rows):
+            table = Table(title=_title(status, result), title_justify="left", title_style="bold")
+            table.add_column("test", overflow="fold")
+            if status == "moved":
+                table.add_column("guilty layers", overflow="fold")
+            table.add_column("what", overflow="fold")
+            for row in found[:_LISTED]:
+                layers = [row_layers(row)] if status == "moved" else []
+                table.add_row(row.nodeid, *layers, row_detail(row))
+            console.print(table)
+            _left_out(console.print, found)
+    return captured.get() + verdict_line(result)
+
+
+def _left_out(say: object, found: Sequence[Row]) -> None:
+    if len(found) > _LISTED and callable(say):
+        say(f"… and {len(found) - _LISTED} more")
+
+
+def markdown(result: GateResult) -> str:
+    """As `terminal`, for a job summary or a pull-request comment."""
+    mark = "❌" if result.guilty else "✅"
+    lines = [f"### {mark} {_escaped(verdict_line(result))}", ""]
+    for status, found in _sections(result.rows):
+        lines += [f"#### {_title(status, result)}", ""]
+        third = " guilty layers |" if status == "moved" else ""
+        lines += [f"| test |{third} what |", f"|---|{'---|' if third else ''}---|"]
+        for row in found[:_LISTED]:
+            layers = f" {_cell(row_layers(row))} |" if third else ""
+            lines.append(f"| `{row.nodeid}` |{layers} {_cell(row_detail(row))} |")
+        _left_out(lines.append, found)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    short = text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    return _escaped(short).replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False)
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #8886;padding:.3rem .6rem;"
+    "text-align:left;vertical-align:top}code{font-size:90%}.bad{color:#b00}.good{color:#070}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.bad{color:#f77}"
+    ".good{color:#7d7}}"
+)
+
+
+def page(result: GateResult) -> str:
+    """As `terminal`, as one HTML file that needs nothing else."""
+    kind = "bad" if result.guilty else "good"
+    title = html.escape(verdict_line(result))
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        f"<title>{title}</title><style>{_STYLE}</style><h1 class={kind}>{title}</h1>",
+    ]
+    for status, found in _sections(result.rows):
+        parts.append(f"<h2>{html.escape(_title(status, result))} ({len(found)})</h2><table>")
+        parts.append("<tr><th>test<th>guilty layers<th>what")
+        for row in found:
+            cells = (f"<code>{html.escape(row.nodeid)}</code>", row_layers(row), row_detail(row))
+            shown = (cells[0], html.escape(cells[1]), html.escape(cells[2]))
+            parts.append("<tr>" + "".join(f"<td>{cell}" for cell in shown))
+        parts.append("</table>")
+    return "\n".join(parts) + "\n"

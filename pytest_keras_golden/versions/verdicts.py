@@ -1,0 +1,126 @@
+"""What an old and a new run of the same tests say together: each test in one word."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..outcomes import FAILING, TestOutcome
+from .inner import InnerRun
+
+Status = Literal[
+    "holds",
+    "moved",
+    "incomparable",
+    "broke",
+    "failing before",
+    "unstable",
+    "skipped",
+    "no tensors",
+    "new",
+]
+"""holds: compared and inside its tolerance. moved: the numbers drifted. incomparable: a weight or
+input could not be carried over. broke: fails under the new version only, for another reason than
+numbers. failing before: failed under the old version already. unstable: differs from itself under
+the old version. no tensors: calls no Keras model. new: exists under the new version only."""
+
+GUILTY: frozenset[Status] = frozenset({"moved", "incomparable", "broke"})
+"""What the new version is to blame for."""
+
+ORDER: tuple[Status, ...] = (
+    *("broke", "moved", "incomparable", "unstable", "failing before"),
+    *("new", "skipped", "no tensors", "holds"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One test, or one module that could not be collected. outcome: of the run that decided."""
+
+    nodeid: str
+    status: Status
+    outcome: TestOutcome | None = None
+    reason: str | None = None
+
+
+def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[Row]:
+    """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared."""
+    return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
+
+
+def counts(found: Iterable[Row]) -> Counter[Status]:
+    return Counter(row.status for row in found)
+
+
+def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[Row]:
+    before, repeated, after = first.tests, again.tests if again else {}, new.tests
+    yield from _uncollected(first, new)
+    if new.log is None:
+        yield Row("the whole run", "broke", reason=new.why())
+        return
+    for nodeid, old in before.items():
+        if nodeid in after or not _inside(nodeid, new.broken_collections):
+            yield _row(old, repeated.get(nodeid), after.get(nodeid))
+    for nodeid, outcome in after.items():
+        if nodeid not in before and not _inside(nodeid, first.broken_collections):
+            yield Row(nodeid, "new", outcome)
+
+
+def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
+    for nodeid in first.broken_collections:
+        yield Row(nodeid, "failing before", reason="it could not be collected")
+    for nodeid in new.broken_collections:
+        if nodeid not in first.broken_collections:
+            yield Row(nodeid, "broke", reason=_collection_error(new, nodeid))
+
+
+def _inside(nodeid: str, modules: Iterable[str]) -> bool:
+    return any(nodeid.startswith(module) for module in modules)
+
+
+def _collection_error(run: InnerRun, nodeid: str) -> str:
+    """The error line that pytest printed below `ERROR collecting …`, where it is still there."""
+    _, found, rest = run.output.partition(f"ERROR collecting {nodeid} ")
+    lines = [line[4:].strip() for line in rest.splitlines() if line.startswith("E   ")]
+    return f"it could not be collected: {lines[0]}" if found and lines else "it was not collected"
+
+
+def _row(old: TestOutcome, again: TestOutcome | None, new: TestOutcome | None) -> Row:
+    settled = _settled_by_old(old, again)
+    if settled is not None:
+        return settled
+    if new is None:
+        return Row(old.nodeid, "broke", reason="it did not run under the new version")
+    return _judged(new, compared=bool(old.tensors) or old.outcome == "recorded")
+
+
+def _settled_by_old(old: TestOutcome, again: TestOutcome | None) -> Row | None:
+    if old.outcome in ("failed", "error"):
+        return Row(old.nodeid, "failing before", old, old.reason)
+    if old.outcome in ("skipped", "xfailed"):
+        return Row(old.nodeid, "skipped", old, old.reason)
+    if again is not None and again.outcome in ("failed", "error"):
+        return Row(old.nodeid, "unstable", again, again.reason)
+    return None
+
+
+def _judged(new: TestOutcome, compared: bool) -> Row:
+    if new.outcome in ("skipped", "xfailed"):
+        return Row(new.nodeid, "skipped", new, new.reason)
+    if new.outcome == "error":
+        return Row(new.nodeid, "broke", new, new.reason)
+    if new.outcome == "failed":
+        return Row(new.nodeid, failure_status(new), new, new.reason)
+    return Row(new.nodeid, "holds" if compared and new.tensors else "no tensors", new)
+
+
+def failure_status(outcome: TestOutcome) -> Status:
+    """Of a failed test: did the numbers do it, a weight that has no counterpart, or neither?"""
+    verdicts = {tensor.verdict for tensor in outcome.tensors if tensor.judged}
+    if verdicts & (FAILING - {"incomparable"}) or outcome.local_drift or "systematic" in verdicts:
+        return "moved"
+    if "incomparable" in verdicts:
+        return "incomparable"
+    return "broke" if not verdicts & {"accumulated"} else "moved"
