@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,7 @@ class Backend(Protocol):
     def is_concrete(self, value: Any) -> bool: ...
     def to_numpy(self, value: Any) -> Array: ...
     def from_numpy(self, array: Array, like: Any) -> Any: ...
+    def defer(self, value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None: ...
 
 
 def is_tensor(value: Any) -> bool:
@@ -79,6 +80,19 @@ def from_numpy(array: Array, like: Any) -> Any:
     like = _unwrapped(like)
     owner = _owner(like)
     return array if owner is None else owner.from_numpy(array, like)
+
+
+def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
+    """Has the program being traced hand a tensor of it to `receive`, on the host, as it runs.
+
+    Returns what to call when the program has run, before `receive` is sure to have been called;
+    None where this value can never be handed over.
+    """
+    value = _unwrapped(value)
+    owner = _owner(value)
+    if owner is None or _is_keras(value, "KerasTensor"):
+        return None
+    return owner.defer(value, receive)
 
 
 def flatten(nest: Any) -> list[tuple[str, Any]]:

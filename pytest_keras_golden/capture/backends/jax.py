@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.interpreters.partial_eval
 import numpy as np
 
 from ...errors import CaptureError
@@ -55,3 +57,37 @@ def _refuse_unreadable(value: Any) -> None:
 def _is_sparse(value: Any) -> bool:
     sparse = sys.modules.get("jax.experimental.sparse")
     return sparse is not None and isinstance(value, sparse.JAXSparse)
+
+
+def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
+    """Has the program that is being traced hand over this value, on the host, whenever it runs.
+
+    Returns what waits for it; None where no program will run the value once and in order: under
+    `vmap`, whose callbacks see single examples, and where only shapes are evaluated.
+    """
+    value = _primal(value)
+    if not isinstance(value, jax.core.Tracer):
+        receive(to_numpy(value))
+        return _nothing
+    if not isinstance(value, jax.interpreters.partial_eval.DynamicJaxprTracer):
+        return None
+    # Order is kept by a token, and tokens work on a single device only.
+    jax.debug.callback(
+        lambda array: receive(to_numpy(array)), value, ordered=jax.device_count() == 1
+    )
+    return _wait
+
+
+def _primal(value: Any) -> Any:
+    """What differentiation wraps: a callback on the value itself would be differentiated too."""
+    while isinstance(value, jax.core.Tracer) and hasattr(value, "primal"):
+        value = value.primal
+    return value
+
+
+def _wait() -> None:
+    jax.effects_barrier()
+
+
+def _nothing() -> None:
+    return None

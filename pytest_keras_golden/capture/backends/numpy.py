@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,11 @@ def to_numpy(value: Any) -> Array:
 
 def from_numpy(array: Array, like: Any) -> Any:
     return array[()] if isinstance(like, np.generic) else array.copy()
+
+
+def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
+    """None: numpy compiles nothing."""
+    return None
 
 
 def from_scalar(value: Any) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import tensorflow as tf
@@ -41,3 +43,51 @@ def to_numpy(value: Any) -> Array:
 def from_numpy(array: Array, like: Any) -> Any:
     with tf.device(getattr(like, "device", None)):
         return tf.constant(array)
+
+
+def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
+    """Has the function that is being traced keep this value, on its device, when it runs.
+
+    Returns what hands it over afterwards; None inside loops and branches, whose values would
+    overwrite each other. By a resource, since XLA compiles assignments and no callbacks.
+    """
+    if type(value.graph).__name__ != "FuncGraph":
+        return None
+    # Autograph would turn the branches of what is returned into graph code.
+    keep: Callable[..., Callable[[], None]] = tf.autograph.experimental.do_not_convert(_keep)
+    return keep(value, receive)
+
+
+def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
+    with tf.init_scope():
+        kept, runs = _resource(value.dtype), _resource(tf.int64)
+        _reset(runs)
+    tf.raw_ops.AssignVariableOp(resource=kept, value=value)
+    tf.raw_ops.AssignAddVariableOp(resource=runs, value=tf.constant(1, tf.int64))
+
+    def hand_over() -> None:
+        times = int(tf.raw_ops.ReadVariableOp(resource=runs, dtype=tf.int64))
+        if times == 0:
+            return
+        _reset(runs)
+        if times > 1:
+            raise CaptureError(
+                f"a tf.function ran {times} times before its tensors could be read",
+                "Call it once per capture block (with steps_per_execution=1 in predict).",
+            )
+        receive(to_numpy(tf.raw_ops.ReadVariableOp(resource=kept, dtype=value.dtype)))
+        tf.raw_ops.DestroyResourceOp(resource=kept)
+
+    return hand_over
+
+
+def _resource(dtype: Any) -> Any:
+    # Not tf.Variable: a tf.function allows new variables in its first trace only. Named, since
+    # only a named one is gone when destroyed, and XLA lets no resource change its shape.
+    return tf.raw_ops.VarHandleOp(
+        dtype=dtype, shape=tf.TensorShape(None), shared_name=f"keras_golden_{uuid4().hex}"
+    )
+
+
+def _reset(runs: Any) -> None:
+    tf.raw_ops.AssignVariableOp(resource=runs, value=tf.constant(0, tf.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -77,3 +78,8 @@ def _refuse_irregular(value: Any) -> None:
             "a quantised torch tensor cannot be captured",
             "Check `x.int_repr()` or `x.dequantize()`.",
         )
+
+
+def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
+    """None: torch runs what it traces out of Python's sight (see `compiled`)."""
+    return None

@@ -1,0 +1,30 @@
+"""Running code under one backend and one Keras release, each in its own process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Runs `code` in its own process with one Keras backend; its standard output."""
+
+    def run(code: str, backend: str = "jax", overlay: Path | None = None, **env: str) -> str:
+        extra = {"PYTHONPATH": str(overlay)} if overlay else {}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | extra | env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout
+
+    return run
