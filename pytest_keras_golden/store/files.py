@@ -39,6 +39,7 @@ __all__ = [
 
 TEMPORARY = ".tmp"
 _LOCK_SECONDS = 300
+_SLOT_KEYS = ("keras", "backend", "device", "dtype_policy")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -91,7 +92,7 @@ def _misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
     slot = Slot.parse(path.name)
     if slot is None:
         return ["its name is no golden's"]
-    told = {"keras": slot.keras, "backend": slot.backend}
+    told = dict(zip(_SLOT_KEYS, (slot.keras, *slot.family), strict=True))
     return [
         f"its name says {key} {value}, its metadata {stack[key]}"
         for key, value in told.items()

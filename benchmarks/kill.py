@@ -1,0 +1,164 @@
+"""kill -9 at random moments of an update: no golden unreadable, none lost, none mixed from two.
+
+    python benchmarks/kill.py [KILLS=1000] [--folder DIR] [--seed N] [--in-place]
+
+Every round forks a writer that rewrites four goldens (64 KiB to 4 MiB) over and over through
+`store.files.save`, kills it at a random moment, and reads all four again, every byte hashed.
+The last line is JSON; exit code 1 where anything was found. `--in-place` overwrites the files as
+plain code would: the control, which must find something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from pytest_keras_golden.errors import StoreError
+from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
+from pytest_keras_golden.store.codec import Golden, encode, write
+from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.store.files import leftovers, save
+
+SIZES = (1 << 14, 1 << 16, 1 << 18, 1 << 20)
+"""float32 elements in each of the four goldens."""
+CONTENTS = 3
+"""How many different contents the writer puts into each golden in turn."""
+NAME = "keras-3.5.0-jax-cpu-float32.safetensors"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kills", type=int, nargs="?", default=1000)
+    parser.add_argument("--folder", type=Path, help="on the disk to be tested")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--in-place", action="store_true", help="the control: no atomic writes")
+    options = parser.parse_args()
+    saving = save_in_place if options.in_place else save
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        updater = Updater(Path(folder), saving)
+        counts = kill_writers(updater, options.kills, random.Random(options.seed))
+    print(json.dumps(counts))
+    return 1 if counts["unreadable"] or counts["lost"] or counts["mixed"] else 0
+
+
+@dataclass(frozen=True)
+class Updater:
+    """Four goldens in a folder, what may be in each, and how they are saved."""
+
+    folder: Path
+    saving: Callable[[Path, Recording, Path], object]
+    contents: list[list[Recording]] = field(
+        default_factory=lambda: [
+            [recording(size, seed) for seed in range(CONTENTS)] for size in SIZES
+        ]
+    )
+
+    @property
+    def goldens(self) -> list[Path]:
+        return [self.folder / "goldens" / f"test_{i}" / NAME for i in range(len(SIZES))]
+
+    def update(self, turn: int) -> None:
+        for path, made in zip(self.goldens, self.contents, strict=True):
+            self.saving(path, made[turn % CONTENTS], self.folder / "locks")
+
+    def update_for_ever(self) -> NoReturn:
+        try:
+            turn = 0
+            while True:
+                turn += 1
+                self.update(turn)
+        finally:
+            os._exit(1)
+
+    def states(self) -> list[str]:
+        return [state(path, made) for path, made in zip(self.goldens, self.contents, strict=True)]
+
+    def versions(self) -> list[int]:
+        """One number per file, another one whenever it was replaced."""
+        return [path.stat().st_ino for path in self.goldens if path.exists()]
+
+
+def kill_writers(updater: Updater, kills: int, chance: random.Random) -> dict[str, float]:
+    """Counts of what the kills hit and what they left. `mid_write`: a temporary file was open."""
+    began = time.perf_counter()
+    updater.update(turn=0)
+    update_s = time.perf_counter() - began
+    counts = Counter(kills=0, mid_write=0, rewritten=0, whole=0, unreadable=0, lost=0, mixed=0)
+    for _ in range(kills):
+        before = updater.versions()
+        kill_one(updater, chance.uniform(0, 2 * update_s))
+        counts["kills"] += 1
+        counts["mid_write"] += bool(leftovers(updater.folder))
+        counts["rewritten"] += before != updater.versions()
+        counts.update(updater.states())
+        progress(counts["kills"], kills)
+    for turn in range(2):
+        updater.update(turn)
+    counts["left_behind_after_the_next_update"] = len(leftovers(updater.folder))
+    return {**counts, "seconds": round(time.perf_counter() - began, 1)}
+
+
+def recording(size: int, seed: int) -> Recording:
+    array = np.random.default_rng(seed).random(size, np.float32)
+    entry = TensorEntry(
+        *("t", 0, "tensor", "float32", array.shape, "float32", True, "materialised"),
+        digest=digest(array),
+        rms=1.0,
+    )
+    return Recording(
+        GoldenHeader({"keras": "3.5.0"}, "eager", (entry,)), (TensorRecord("t", array),)
+    )
+
+
+def save_in_place(path: Path, made: Recording, locks: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write(file, encode(made))
+
+
+def kill_one(updater: Updater, after_s: float) -> None:
+    child = os.fork()
+    if child == 0:
+        updater.update_for_ever()
+    time.sleep(after_s)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        raise SystemExit("the writer ended by itself: nothing was tested")
+
+
+def state(path: Path, made: list[Recording]) -> str:
+    """What a reader finds: `whole`, or what is wrong."""
+    if not path.exists():
+        return "lost"
+    try:
+        with Golden.open(path) as golden:
+            known = {recording.header.tensors[0].digest for recording in made}
+            if golden.verify() or golden.header.tensors[0].digest not in known:
+                return "mixed"
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return "unreadable"
+    return "whole"
+
+
+def progress(done: int, kills: int) -> None:
+    if done % 100 == 0 or done == kills:
+        print(f"{done}/{kills} kills", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
