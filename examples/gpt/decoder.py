@@ -25,6 +25,7 @@ CONTEXT = 128
 WIDTH = 96
 HEADS = 4
 BLOCKS = 4
+EPSILON = 1e-5
 
 
 class DecoderBlock(layers.Layer):
@@ -36,13 +37,18 @@ class DecoderBlock(layers.Layer):
 
     def __init__(self, width: int, heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.attention_norm = layers.LayerNormalization(epsilon=1e-5, name="attention_norm")
-        self.attention = layers.MultiHeadAttention(heads, width // heads, name="attention")
-        self.attention_residual = layers.Add(name="attention_residual")
-        self.mlp_norm = layers.LayerNormalization(epsilon=1e-5, name="mlp_norm")
-        self.mlp_in = layers.Dense(4 * width, activation="gelu", name="mlp_in")
-        self.mlp_out = layers.Dense(width, name="mlp_out")
-        self.mlp_residual = layers.Add(name="mlp_residual")
+        policy = {"dtype": self.dtype_policy}  # else layers made here follow the global policy
+        self.attention_norm = layers.LayerNormalization(
+            epsilon=EPSILON, name="attention_norm", **policy
+        )
+        self.attention = layers.MultiHeadAttention(
+            heads, width // heads, name="attention", **policy
+        )
+        self.attention_residual = layers.Add(name="attention_residual", **policy)
+        self.mlp_norm = layers.LayerNormalization(epsilon=EPSILON, name="mlp_norm", **policy)
+        self.mlp_in = layers.Dense(4 * width, activation="gelu", name="mlp_in", **policy)
+        self.mlp_out = layers.Dense(width, name="mlp_out", **policy)
+        self.mlp_residual = layers.Add(name="mlp_residual", **policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.attention_norm.build(input_shape)
@@ -65,12 +71,17 @@ class Decoder(keras.Model):
 
     def __init__(self, vocabulary: int, **kwargs: Any) -> None:
         super().__init__(name="decoder", **kwargs)
-        self.token_embedding = layers.Embedding(vocabulary, WIDTH, name="token_embedding")
-        self.position_embedding = layers.Embedding(CONTEXT, WIDTH, name="position_embedding")
-        self.embedding = layers.Add(name="embedding")
-        self.blocks = [DecoderBlock(WIDTH, HEADS, name=f"block_{i}") for i in range(BLOCKS)]
-        self.final_norm = layers.LayerNormalization(epsilon=1e-5, name="final_norm")
-        self.logits = layers.Dense(vocabulary, name="logits")
+        policy = {"dtype": self.dtype_policy}
+        self.token_embedding = layers.Embedding(vocabulary, WIDTH, name="token_embedding", **policy)
+        self.position_embedding = layers.Embedding(
+            CONTEXT, WIDTH, name="position_embedding", **policy
+        )
+        self.embedding = layers.Add(name="embedding", **policy)
+        self.blocks = [
+            DecoderBlock(WIDTH, HEADS, name=f"block_{i}", **policy) for i in range(BLOCKS)
+        ]
+        self.final_norm = layers.LayerNormalization(epsilon=EPSILON, name="final_norm", **policy)
+        self.logits = layers.Dense(vocabulary, name="logits", **policy)
 
     def call(self, tokens: Any) -> Any:
         positions = keras.ops.arange(tokens.shape[1])
