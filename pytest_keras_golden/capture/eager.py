@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CaptureError
 from ..records import LayerCall, TensorRecord
+from .calls import CallRecorder
 from .gates import Run
+from .isolate import LocalMeasurement, Measure, Outermost, isolate
 from .layers import LayerCapture, is_eager
+from .state import Snapshot
 from .watch import Call, watching
 
 if TYPE_CHECKING:
     from ..records import Array
 
 
-class EagerCapture:
-    """What one eager block saw; `tensors` and `outermost` fill while it runs."""
+Begun = Callable[[Call, tuple[Any, ...], dict[str, Any]], None]
 
-    def __init__(self, select: Sequence[str], prefix: str, max_bytes: int | None) -> None:
-        self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
-        self.outermost: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+
+class EagerCapture:
+    """What one eager block saw; `tensors` and `outermost` fill while it runs.
+
+    seen: number of outermost calls. policy: dtype policy of the first one's layer. outermost:
+    (method, layer, args, kwargs) of each. overflow: isolation would need more than its limit.
+    """
+
+    def __init__(
+        self,
+        model: Any | None,
+        select: Sequence[str],
+        prefix: str,
+        max_bytes: int | None,
+        recorder: CallRecorder | None,
+        aliases: Sequence[tuple[str, str]],
+        begun: Begun | None = None,
+    ) -> None:
+        self.outermost: list[Outermost] = []
         self.policy: str | None = None
+        self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
+        self._recorder = recorder
+        self._before: Snapshot | None = None
+        self._model = model
+        self._prefix = prefix
+        self._aliases = aliases
+        self._begun = begun
 
     @property
     def tensors(self) -> Mapping[str, Array]:
@@ -35,17 +61,71 @@ class EagerCapture:
     def seen(self) -> int:
         return self._capture.taps.seen
 
-    calls: Sequence[LayerCall] = ()
-    pool: Mapping[str, Array] = {}
+    @property
+    def calls(self) -> Sequence[LayerCall]:
+        return [] if self._recorder is None else self._recorder.calls
+
+    @property
+    def pool(self) -> Mapping[str, Array]:
+        return {} if self._recorder is None else self._recorder.pool
+
+    @property
+    def overflow(self) -> bool:
+        return self._recorder is not None and self._recorder.overflow
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if call.outermost:
-            self.outermost.append((call.target, args, dict(kwargs)))
-            self.policy = self.policy or policy_name(call.target)
-        return self._capture.around(call, run, args, kwargs)
+            self._begin(call, args, kwargs)
+        if self._recorder is None:
+            return self._capture.around(call, run, args, kwargs)
+        recorder = self._recorder
+
+        def recorded(*inner: Any, **named: Any) -> Any:
+            return recorder.around(call, run, inner, named)
+
+        return self._capture.around(call, recorded, args, kwargs)
+
+    def _begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.policy = self.policy or policy_name(call.target)
+        if self._begun is not None:
+            self._begun(call, args, kwargs)
+        if self._recorder is None:
+            return
+        self.outermost.append((call.method, call.target, args, dict(kwargs)))
+        self._before = self._before or Snapshot([self._model or call.target])
 
     def check(self) -> None:
+        """Raises CaptureError for a glob of `select` that matched nothing."""
         self._capture.selection.check()
+
+    def isolate(
+        self,
+        golden_calls: Sequence[LayerCall],
+        golden_pool: Mapping[str, Array],
+        measure: Measure | None = None,
+    ) -> list[LocalMeasurement]:
+        """Every layer's own change on golden inputs, in the order of the replay.
+
+        measure: takes each measurement as it is made; then nothing is collected or returned.
+        Raises CaptureError where the block was not captured for it, or the replay fails.
+        """
+        if self._before is None:
+            raise CaptureError(
+                "nothing was recorded for an isolating pass",
+                "Capture with isolate=True and call the model inside the block.",
+            )
+        collected: list[LocalMeasurement] = []
+        isolate(
+            self.outermost,
+            self._before,
+            golden_calls,
+            golden_pool,
+            root=self._model,
+            prefix=self._prefix,
+            aliases=self._aliases,
+            measure=measure or collected.append,
+        )
+        return collected
 
 
 def policy_name(target: Any) -> str | None:
@@ -62,15 +142,20 @@ def capture_calls(
     name_prefix: str | None = None,
     max_bytes: int | None = None,
     isolate: bool = True,
+    isolation_bytes: int | None = None,
     aliases: Sequence[tuple[str, str]] = (),
+    begun: Begun | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 
-    name_prefix: put before every name with a slash. max_bytes: largest single tensor. Raises
-    CaptureError for a tensor beyond it and for a glob in `select` that matches nothing.
+    name_prefix: put before every name with a slash. max_bytes: largest single tensor.
+    isolation_bytes: largest sum of tensors kept for the isolating pass. begun: told each
+    outermost call and its arguments before it runs. Raises CaptureError for
+    a tensor beyond max_bytes and for a glob in `select` that matches nothing.
     """
     prefix = f"{name_prefix}/" if name_prefix else ""
-    block = EagerCapture(select, prefix, max_bytes)
+    recorder = CallRecorder(prefix, isolation_bytes) if isolate else None
+    block = EagerCapture(model, select, prefix, max_bytes, recorder, aliases, begun)
     with watching(model, block, aliases=aliases, accept=is_eager):
         yield block
     block.check()

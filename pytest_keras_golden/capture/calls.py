@@ -1,0 +1,135 @@
+"""What isolation needs: inputs and outputs of every layer, operation and attention core."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ..records import LayerCall
+from ..store.digest import digest
+from .attention import signature
+from .backends import flatten, is_tensor, to_numpy
+from .gates import Run
+from .precision import arithmetic
+from .taps import is_cast
+from .watch import Call
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class CallRecorder:
+    """Observer that keeps every measured call's inputs and outputs, each distinct tensor once.
+
+    limit: bytes of the pool beyond which it is emptied and `overflow` set; names are still
+    collected, and nothing more is copied.
+    """
+
+    def __init__(self, prefix: str = "", limit: int | None = None) -> None:
+        self.calls: list[LayerCall] = []
+        self.pool: dict[str, Array] = {}
+        self.overflow = False
+        self._prefix = prefix
+        self._limit = limit
+        self._size = 0
+        self._known: dict[int, tuple[weakref.ref[Any], int, str]] = {}
+
+    def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not is_measured(call):
+            return run(*args, **kwargs)
+        args, kwargs = in_order(call, args, kwargs)
+        incoming = argument_tensors(args, kwargs)
+        # Before the call: code on torch and numpy may write into what it was given.
+        inputs = tuple(map(self._key, incoming))
+        outputs = run(*args, **kwargs)
+        outgoing = tensors_in(outputs)
+        keys = tuple(map(self._key, outgoing))
+        precision = arithmetic(call.target, [*incoming, *outgoing])
+        name = self._prefix + call.name
+        self.calls.append(LayerCall(name, title(call), inputs, keys, precision))
+        return outputs
+
+    def _key(self, tensor: Any) -> str:
+        if self.overflow:
+            return ""
+        key = self._remembered(tensor)
+        if key is None:
+            array = to_numpy(tensor)
+            key = digest(array)
+            self._remember(tensor, key)
+            self._add(key, array)
+        return key
+
+    def _add(self, key: str, array: Array) -> None:
+        if key in self.pool:
+            return
+        self.pool[key] = array
+        self._size += array.nbytes
+        if self._limit is not None and self._size > self._limit:
+            self.overflow = True
+            self.pool.clear()
+            self._known.clear()
+
+    def _remembered(self, tensor: Any) -> str | None:
+        reference, version, key = self._known.get(id(tensor), (None, 0, ""))
+        if reference is None or reference() is not tensor or version != write_count(tensor):
+            return None
+        return key
+
+    def _remember(self, tensor: Any, key: str) -> None:
+        version = write_count(tensor)
+        if version is not None:
+            self._known[id(tensor)] = weakref.ref(tensor), version, key
+
+
+def is_measured(call: Call) -> bool:
+    """Whether isolation has a line for this call: not what an attention core or a leaf does inside,
+    nor a cast of graphs through 3.9.2, which layers do since.
+    """
+    if call.hidden or is_cast(call):
+        return False
+    if call.kind != "attention":
+        return True
+    fused = call.method in ("_compute_attention", "dot_product_attention")
+    return fused and call.parent is not None and not call.parent.leaf
+
+
+def in_order(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """Arguments of an attention core in the order of its signature, however they were passed."""
+    if call.kind != "attention":
+        return args, kwargs
+    bound = signature(call).bind(*args, **kwargs)
+    return bound.args, bound.kwargs
+
+
+def argument_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    return tensors_in([args, dict(sorted(kwargs.items()))])
+
+
+def tensors_in(nest: Any) -> list[Any]:
+    return [leaf for _, leaf in flatten(nest) if is_numeric(leaf)]
+
+
+def is_numeric(value: Any) -> bool:
+    """A tensor that a golden can hold: text and objects are none."""
+    return is_tensor(value) and not re.search("object|string|<U|variant", str(value.dtype))
+
+
+def title(call: Call) -> str:
+    """Class of the layer, for people; `:core` for its attention."""
+    name = type(call.target).__name__
+    return f"{name}:core" if call.kind == "attention" else name
+
+
+def write_count(tensor: Any) -> int | None:
+    """How often a tensor was written in place; None where nobody counts."""
+    library = type(tensor).__module__.partition(".")[0]
+    if library in ("jaxlib", "jax"):
+        return 0
+    if library == "tensorflow" and not hasattr(tensor, "assign"):
+        return 0
+    version = getattr(tensor, "_version", None) if library == "torch" else None
+    return None if version is None else int(version)
