@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import gate_command, overlays_command
+from . import bisect_command, gate_command, matrix_command, overlays_command
 from .arguments import split_pytest_arguments
 
 __all__ = ["add_parser", "split_pytest_arguments"]
@@ -12,5 +12,5 @@ __all__ = ["add_parser", "split_pytest_arguments"]
 
 def add_parser(subparsers: Any) -> None:
     """Register every version command."""
-    for command in (gate_command, overlays_command):
+    for command in (gate_command, matrix_command, bisect_command, overlays_command):
         command.add_parser(subparsers)

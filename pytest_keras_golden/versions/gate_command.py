@@ -41,7 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     from .workspace import workspace
 
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
-    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
     named = [*identity(arguments, "gate"), old, new]
     with (
         ended_by_sigterm(),
@@ -49,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress(f"gate {arguments.package} {old} → {new}", os.environ) as told,
         runner(arguments.jobs, arguments.executor) as where,
     ):
+        sides = [Side(pins_of(arguments, version)) for version in (old, new)]
         result = gate(sides[0], sides[1], suite_of(arguments), place, where, told)
     tell(arguments, result)
     return int(result.guilty)

@@ -1,0 +1,223 @@
+"""Since when does it drift? The release, by binary search, then the commit within it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import StackError
+from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
+from .gate import Side, Suite, check_job, record
+from .inner import InnerRun, Pin
+from .jobs import Runner, run_all
+from .progress import Progress
+from .search import Answer, Found, first_bad
+from .verdicts import Row, rows
+
+MakePins = Callable[[str], tuple[Pin, ...]]
+"""Version → overlays; raises StackError where the version cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One version or commit that was run. moved: the tests that drifted."""
+
+    name: str
+    answer: Answer
+    reason: str
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def moved(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.status == "moved")
+
+
+@dataclass(frozen=True, slots=True)
+class BisectResult:
+    """What the search came to. probes: every inner run that was judged, in order.
+
+    between: releases that could not be tested and may be the first bad themselves. releases,
+    commit_candidates: how many the two searches were over.
+    """
+
+    package: str
+    good: str
+    bad: str
+    first_bad: str
+    last_good: str
+    between: tuple[str, ...]
+    probes: tuple[Probe, ...]
+    releases: int
+    commit: Commit | None = None
+    commit_between: tuple[str, ...] = ()
+    commit_candidates: int = 0
+    commit_probes: tuple[Probe, ...] = ()
+    no_commit: str | None = None
+
+    @property
+    def skipped(self) -> tuple[Probe, ...]:
+        return tuple(p for p in (*self.probes, *self.commit_probes) if p.answer == "skip")
+
+    @property
+    def guilty(self) -> tuple[Row, ...]:
+        """The tests that moved at the culprit."""
+        name = self.commit.sha if self.commit is not None else self.first_bad
+        found = [p for p in (*self.commit_probes, *self.probes) if p.name == name]
+        at_release = [p for p in self.probes if p.name == self.first_bad]
+        return next((p.moved for p in (*found, *at_release)), ())
+
+    @property
+    def local_drift(self) -> tuple[str, ...]:
+        named = (name for row in self.guilty if row.outcome for name in row.outcome.local_drift)
+        return tuple(dict.fromkeys(named))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "package": self.package,
+            "good": self.good,
+            "bad": self.bad,
+            "first_bad": self.first_bad,
+            "last_good": self.last_good,
+            "between": list(self.between),
+            "probes": len(self.probes),
+            "commit_probes": len(self.commit_probes),
+            "releases": self.releases,
+            "commits": self.commit_candidates,
+            "skipped": [{"version": p.name, "reason": p.reason} for p in self.skipped],
+            "commit": None if self.commit is None else self.commit.to_json(),
+            "commit_between": list(self.commit_between),
+            "no_commit": self.no_commit,
+            "local_drift": list(self.local_drift),
+            "tests": [row.nodeid for row in self.guilty],
+        }
+
+
+@dataclass(slots=True)
+class Prober:
+    """Runs one candidate after the other against the recording of the good end."""
+
+    suite: Suite
+    place: Path
+    where: Runner
+    progress: Progress | None
+    first: InnerRun
+    again: InnerRun | None = None
+    done: list[Probe] = field(default_factory=list)
+
+    def run(self, name: str, side: Side) -> InnerRun:
+        job = check_job(name, side, self.suite, self.place, self.first)
+        return run_all({name: job}, self.where, self.progress)[name]
+
+    def probe(self, name: str, pins: Callable[[], tuple[Pin, ...]]) -> Probe:
+        """Run a candidate; one that cannot be had, or cannot run the tests, is skipped."""
+        try:
+            found = judged(name, self.first, self.again, self.run(name, Side(pins())))
+        except StackError as error:
+            found = Probe(name, "skip", error.problem.splitlines()[0])
+        self.done.append(found)
+        return found
+
+
+def judged(name: str, first: InnerRun, again: InnerRun | None, run: InnerRun) -> Probe:
+    """Good, bad or untestable: bad where numbers drift, untestable where tests only break."""
+    if run.log is None:
+        return Probe(name, "skip", run.why().splitlines()[0])
+    found = tuple(rows(first, again, run))
+    moved = [row for row in found if row.status == "moved"]
+    if moved:
+        return Probe(name, "bad", f"{len(moved)} moved", found)
+    broke = [row for row in found if row.status in ("broke", "incomparable")]
+    if broke:
+        return Probe(name, "skip", f"{broke[0].nodeid}: {broke[0].reason}", found)
+    held = sum(row.status == "holds" for row in found)
+    if not held:
+        return Probe(name, "skip", "no test could be compared", found)
+    return Probe(name, "good", f"{held} hold", found)
+
+
+def bisect_releases(
+    versions: Sequence[str],
+    make_pins: MakePins,
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    progress: Progress | None = None,
+    package: str = "keras",
+) -> tuple[BisectResult, Prober]:
+    """Search ascending `versions`, the first of which must hold and the last drift.
+
+    Raises StackError where the ends are not good and bad. The prober goes on to commits.
+    """
+    good = Side(make_pins(versions[0]))
+    first = record(good, suite, place, where, progress)
+    prober = Prober(suite, place, where, progress, first)
+    _check_ends(versions, make_pins, prober)
+    found = first_bad(versions, lambda v: prober.probe(v, lambda: make_pins(v)).answer)
+    return _result(package, versions, found, prober), prober
+
+
+def _check_ends(versions: Sequence[str], make_pins: MakePins, prober: Prober) -> None:
+    good, bad = versions[0], versions[-1]
+    start = prober.probe(good, lambda: make_pins(good))
+    if start.answer != "good":
+        raise StackError(
+            f"The good end is not good: {good} against itself is {start.answer} ({start.reason}).",
+            "Leave out tests that differ from run to run, or fix their seed.",
+        )
+    end = prober.probe(bad, lambda: make_pins(bad))
+    if end.answer != "bad":
+        raise StackError(
+            f"The bad end does not drift: {bad} against {good} is {end.answer} ({end.reason}).",
+            "Name two versions between which a test drifts: keras-golden gate GOOD BAD shows it.",
+        )
+
+
+def _result(
+    package: str, versions: Sequence[str], found: Found[str], prober: Prober
+) -> BisectResult:
+    return BisectResult(
+        package=package,
+        good=versions[0],
+        bad=versions[-1],
+        first_bad=found.first_bad,
+        last_good=found.last_good,
+        between=found.between,
+        probes=tuple(prober.done),
+        releases=len(versions),
+    )
+
+
+def bisect_commits(
+    result: BisectResult, prober: Prober, clone: Clone, make_pins: MakePins
+) -> BisectResult:
+    """Go on to the commits between the last good release and the first bad one.
+
+    Where the clone cannot serve, the result says why in `no_commit`.
+    """
+    prober.done = []
+    try:
+        release = make_pins(result.last_good)[0].overlay
+        others = make_pins(result.last_good)[1:]
+
+        def pins(sha: str) -> tuple[Pin, ...]:
+            overlay = overlay_of_commit(clone, sha, result.first_bad, release)
+            return (Pin(result.package, sha, overlay), *others)
+
+        found = first_bad_commit(
+            clone,
+            clone.release(result.last_good),
+            clone.release(result.first_bad),
+            lambda sha: prober.probe(sha, lambda: pins(sha)).answer,
+        )
+    except StackError as error:
+        return replace(result, no_commit=str(error), commit_probes=tuple(prober.done))
+    return replace(
+        result,
+        commit=clone.describe(found.first_bad),
+        commit_between=found.between,
+        commit_candidates=found.candidates,
+        commit_probes=tuple(prober.done),
+    )

@@ -1,0 +1,201 @@
+"""Tests × versions: every version against the anchor, and against its left neighbour.
+
+The anchor, the first version, records. Every other version runs once, in any order, compared with
+the anchor and isolated on its inputs; what changed since the left neighbour is read from the
+goldens both runs left behind, so that no run waits for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from ..errors import GoldenError
+from ..outcomes import TestOutcome
+from ..report.summary import verdict_of
+from .gate import Side, Suite, check_job, record
+from .inner import InnerRun
+from .jobs import Runner, run_all
+from .progress import Progress
+from .verdicts import GUILTY, Row, rows
+
+NEVER_RAN = -1000
+"""Stands for an exit status where a version could not even be installed."""
+
+RED = frozenset({*GUILTY, "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One test under one version.
+
+    status: as `verdicts.Status`, or `lost`. left, anchor: verdict against the left neighbour and
+    against the anchor, None where there is nothing to compare. since_left: the layers with local
+    drift that the left neighbour does not have.
+    """
+
+    nodeid: str
+    version: str
+    status: str
+    left: str | None = None
+    anchor: str | None = None
+    local_drift: tuple[str, ...] = ()
+    since_left: tuple[str, ...] = ()
+    weights: str | None = None
+    reason: str | None = None
+
+    @property
+    def red(self) -> bool:
+        return self.status in RED
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixResult:
+    """cells: nodeid → version → cell; every test has a cell under every version."""
+
+    package: str
+    versions: tuple[str, ...]
+    cells: Mapping[str, Mapping[str, Cell]]
+    seconds: Mapping[str, float]
+
+    @property
+    def guilty(self) -> bool:
+        return any(cell.red for row in self.cells.values() for cell in row.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "package": self.package,
+            "versions": list(self.versions),
+            "anchor": self.versions[0],
+            "cells": [_cell_json(cell) for row in self.cells.values() for cell in row.values()],
+            "seconds": {version: round(took, 3) for version, took in self.seconds.items()},
+        }
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "nodeid": cell.nodeid,
+        "version": cell.version,
+        "status": cell.status,
+        "left": cell.left,
+        "anchor": cell.anchor,
+        "local_drift": list(cell.local_drift),
+        "since_left": list(cell.since_left),
+        "weights": cell.weights,
+        "reason": cell.reason,
+    }
+
+
+def matrix(
+    sides: Sequence[Side],
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    progress: Progress | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> MatrixResult:
+    """Run the suite under every side; the first is the anchor. Finished runs stay in `place`.
+
+    missing: version → why it cannot be had; its cells are `lost`.
+    Raises StackError where the anchor cannot serve as a measure.
+    """
+    first = record(sides[0], suite, place, where, progress)
+    jobs = {"again": check_job("again", sides[0], suite, place, first)}
+    jobs |= {
+        _version(side): check_job(_version(side), side, suite, place, first) for side in sides[1:]
+    }
+    runs = run_all(jobs, where, progress)
+    again = runs.pop("again")
+    runs |= {version: _never_ran(version, why, place) for version, why in (missing or {}).items()}
+    return assemble(_version(sides[0]), sides[0].pins[0].package, first, again, runs)
+
+
+def _never_ran(version: str, why: str, place: Path) -> InnerRun:
+    return InnerRun(version, NEVER_RAN, 0.0, place, output=why)
+
+
+def assemble(
+    anchor: str, package: str, first: InnerRun, again: InnerRun, runs: Mapping[str, InnerRun]
+) -> MatrixResult:
+    """The table from finished runs; `runs`: version → run, without the anchor."""
+    columns = {anchor: (again, _by_test(rows(first, None, again)))}
+    for version in sorted(runs, key=Version):
+        run = runs[version]
+        columns[version] = (run, _by_test(rows(first, again, run)) if run.log is not None else {})
+    tests = dict.fromkeys(nodeid for _, found in columns.values() for nodeid in found)
+    cells = {nodeid: dict(_row(nodeid, columns)) for nodeid in tests}
+    seconds = {anchor: first.seconds, **{version: run.seconds for version, run in runs.items()}}
+    return MatrixResult(package, tuple(columns), cells, seconds)
+
+
+def _version(side: Side) -> str:
+    return side.pins[0].version
+
+
+def _by_test(found: Sequence[Row]) -> dict[str, Row]:
+    return {row.nodeid: row for row in found}
+
+
+def _row(
+    nodeid: str, columns: Mapping[str, tuple[InnerRun, Mapping[str, Row]]]
+) -> Iterator[tuple[str, Cell]]:
+    left: TestOutcome | None = None
+    anchor: str | None = next(iter(columns))
+    for version, (run, found) in columns.items():
+        row = found.get(nodeid)
+        outcome = row.outcome if row else None
+        if row is None:
+            yield version, _without_row(nodeid, version, run)
+        else:
+            yield version, _cell(row, version, left, is_anchor=version == anchor)
+        left = outcome
+
+
+def _without_row(nodeid: str, version: str, run: InnerRun) -> Cell:
+    if run.exitstatus == NEVER_RAN:
+        return Cell(nodeid, version, "lost", reason=run.output)
+    if run.log is None:
+        return Cell(nodeid, version, "lost" if run.lost else "broke", reason=run.why())
+    return Cell(nodeid, version, "skipped", reason="not there under this version")
+
+
+def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
+    outcome = row.outcome
+    if outcome is None or not outcome.tensors:
+        return Cell(row.nodeid, version, row.status, reason=row.reason)
+    guilty = outcome.local_drift
+    known = left.local_drift if left is not None else ()
+    return Cell(
+        nodeid=row.nodeid,
+        version=version,
+        status=row.status,
+        left=None if is_anchor or left is None else against(left, outcome),
+        anchor=None if row.status == "new" else verdict_of(outcome),
+        local_drift=guilty,
+        since_left=tuple(name for name in guilty if name not in known),
+        weights=outcome.weights,
+        reason=row.reason,
+    )
+
+
+def against(left: TestOutcome, right: TestOutcome) -> str | None:
+    """The verdict of one version's tensors against another's, from the goldens both left."""
+    paths = [outcome.candidate or outcome.golden for outcome in (left, right)]
+    if None in paths:
+        return None
+    if paths[0] == paths[1]:
+        return "identical"
+    from ..commands.diff import compare
+    from ..store.codec import Golden
+
+    try:
+        with Golden.open(Path(str(paths[0]))) as a, Golden.open(Path(str(paths[1]))) as b:
+            return verdict_of(compare(a, b, None, ()))
+    except (GoldenError, OSError):
+        # A candidate that a killed run left half-done is no reason to lose the whole table.
+        return None

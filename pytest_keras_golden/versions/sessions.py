@@ -1,0 +1,119 @@
+"""`pytest --keras-versions LIST`: the session as the user asked for it, once per Keras version.
+
+Unlike `matrix`, it uses the suite's own goldens and options, so `--update-goldens` records under
+every version and a plain run checks what is recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import ConfigError, StackError
+from ..report.summary import verdict_of
+from .inner import InnerRun, Job, Pin, run_inner
+from .marked import MARKED
+from .neighbours import ensure_runnable
+from .process import run_tree
+from .proof import EXPECT
+from .releases import resolve
+
+HOLDS, FAILED, USAGE = 0, 1, 4
+"""pytest's own codes."""
+
+
+def is_inner() -> bool:
+    """Whether this process is one of those runs already (the option is then to be left alone)."""
+    return EXPECT in os.environ
+
+
+def run_session_per_version(versions: str, arguments: Sequence[str], folder: Path) -> int:
+    """Run `pytest arguments` in `folder` under every version that `versions` means; pytest's code.
+
+    versions: as `keras-golden matrix` takes them, or `marked`: the exact versions that
+    `keras_versions` markers name. Writes each run's output and a table to standard output.
+    Raises ConfigError or StackError where no version can be run.
+    """
+    place = Path(tempfile.mkdtemp(prefix="keras-golden-"))
+    try:
+        specs = marked_versions(arguments, folder, place) if versions == "marked" else [versions]
+        runs = {v: _run(v, arguments, folder, place) for v in resolve(specs)}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    sys.stdout.write("\n" + table(runs) + "\n")
+    return worst_code([run.exitstatus for run in runs.values()])
+
+
+def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> InnerRun:
+    pin = Pin("keras", version, ensure_runnable("keras", version))
+    job = Job((pin,), tuple(arguments), (), folder, place / version, own_cache=False)
+    sys.stdout.write(f"==== keras {version} " + "=" * 60 + "\n")
+    run = run_inner(job)
+    output = job.place / "output.txt"
+    text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else run.output
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return run
+
+
+def worst_code(codes: Sequence[int]) -> int:
+    """One code for many sessions: pytest's own where they agree; a failure before a success."""
+    bad = [code for code in codes if code not in (HOLDS, FAILED)]
+    if bad:
+        return bad[0] if bad[0] > 0 else FAILED
+    return max(codes)
+
+
+def table(runs: Mapping[str, InnerRun]) -> str:
+    """Tests down, versions across: each test's verdict as its own session judged it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table()
+    shown.add_column("golden test", overflow="fold")
+    for version in runs:
+        shown.add_column(version)
+    tests = dict.fromkeys(nodeid for run in runs.values() for nodeid in run.tests)
+    for nodeid in tests:
+        shown.add_row(nodeid, *(_word(run, nodeid) for run in runs.values()))
+    codes = (f"exit {run.exitstatus}" for run in runs.values())
+    shown.add_section()
+    shown.add_row("session", *codes)
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get()
+
+
+def _word(run: InnerRun, nodeid: str) -> str:
+    outcome = run.tests.get(nodeid)
+    if outcome is None:
+        return run.why().splitlines()[0] if run.log is None else "-"
+    return verdict_of(outcome)
+
+
+def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list[str]:
+    """The exact versions named by `keras_versions` markers of the tests `arguments` select."""
+    found = place / "marked.json"
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_keras_golden.versions.marked"]
+    finished = run_tree(
+        [*command, *arguments, "--collect-only", "-q"],
+        environment={**os.environ, MARKED: str(found), EXPECT: "{}"},
+        folder=folder,
+        output=place / "marked.txt",
+    )
+    if not found.exists():
+        said = (place / "marked.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise StackError(f"Collecting marked tests ended with {finished.exitstatus}:\n{said}")
+    versions: list[str] = json.loads(found.read_text(encoding="utf-8"))
+    if not versions:
+        raise ConfigError(
+            "--keras-versions=marked, but no marker names an exact version.",
+            "Write @pytest.mark.keras_versions('3.5.0'), or name versions: --keras-versions 3.5.0",
+        )
+    return versions

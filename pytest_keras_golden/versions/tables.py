@@ -1,0 +1,105 @@
+"""A matrix as text: tests down, versions across."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from ..report.wording import STYLE, plural
+from .matrix import Cell, MatrixResult
+
+_LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
+
+
+def cell_text(cell: Cell) -> str:
+    """`drift · drift` in one word where both are the same; the status where nothing compared."""
+    if cell.anchor is None and cell.left is None:
+        return cell.status
+    if cell.left is None or cell.left == cell.anchor:
+        return cell.anchor or str(cell.left)
+    return f"{cell.left} · {cell.anchor or '-'}"
+
+
+def summary_line(result: MatrixResult) -> str:
+    """`keras 3.5.0 … 3.7.0: 4 red cells of 24; first red: 3.6.0`."""
+    cells = [cell for row in result.cells.values() for cell in row.values()]
+    red = [cell for cell in cells if cell.red]
+    span = f"{result.package} {result.versions[0]} … {result.versions[-1]}"
+    tests = f"{plural(len(result.cells), 'test')} × {plural(len(result.versions), 'version')}"
+    if not red:
+        return f"{span}: holds. {tests}."
+    first = next(v for v in result.versions if any(cell.version == v for cell in red))
+    return f"{span}: DRIFT. {plural(len(red), 'red cell')} of {tests}, the first under {first}."
+
+
+def notes(result: MatrixResult) -> Iterator[str]:
+    """Per version the layers that began to drift there, and why cells are lost or broken."""
+    for version in result.versions:
+        cells = [row[version] for row in result.cells.values()]
+        layers = dict.fromkeys(name for cell in cells if cell.red for name in cell.since_left)
+        if layers:
+            yield f"{version}: since here local drift in {', '.join(layers)}"
+        reasons = [c for c in cells if c.status in ("lost", "broke", "incomparable") and c.reason]
+        for reason in dict.fromkeys(str(cell.reason).splitlines()[0] for cell in reasons):
+            yield f"{version}: {reason}"
+
+
+def terminal(result: MatrixResult, width: int | None = None) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column("test", overflow="fold")
+    for version in result.versions:
+        table.add_column(version)
+    for nodeid, row in result.cells.items():
+        shown = (Text(cell_text(cell), style=_style(cell)) for cell in row.values())
+        table.add_row(nodeid, *shown)
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    legend = _LEGEND.format(anchor=result.versions[0])
+    return captured.get() + "\n".join([legend, *notes(result), summary_line(result)])
+
+
+def _style(cell: Cell) -> str:
+    return "red" if cell.red else STYLE.get(cell.anchor or cell.status, "")
+
+
+def markdown(result: MatrixResult) -> str:
+    mark = "❌" if result.guilty else "✅"
+    lines = [f"### {mark} {html.escape(summary_line(result), quote=False)}", ""]
+    lines.append("| test | " + " | ".join(result.versions) + " |")
+    lines.append("|---" * (len(result.versions) + 1) + "|")
+    for nodeid, row in result.cells.items():
+        shown = [f"**{cell_text(c)}**" if c.red else cell_text(c) for c in row.values()]
+        lines.append(f"| `{nodeid}` | " + " | ".join(shown) + " |")
+    lines += ["", _LEGEND.format(anchor=result.versions[0]), ""]
+    lines += [f"- {html.escape(note, quote=False)}" for note in notes(result)]
+    return "\n".join(lines) + "\n"
+
+
+_CSS = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse}"
+    "td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}.red{background:#c006}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
+)
+
+
+def page(result: MatrixResult) -> str:
+    title = html.escape(summary_line(result))
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8>"]
+    parts.append(f"<title>{title}</title><style>{_CSS}</style><h1>{title}</h1><table>")
+    parts.append("<tr><th>test" + "".join(f"<th>{version}" for version in result.versions))
+    for nodeid, row in result.cells.items():
+        parts.append(f"<tr><th>{html.escape(nodeid)}" + "".join(map(_html_cell, row.values())))
+    parts.append(f"</table><p>{_LEGEND.format(anchor=result.versions[0])}</p><ul>")
+    parts += [f"<li>{html.escape(note)}" for note in notes(result)]
+    return "\n".join(parts) + "</ul>\n"
+
+
+def _html_cell(cell: Cell) -> str:
+    why = html.escape(", ".join(cell.local_drift) or cell.reason or "")
+    kind = " class=red" if cell.red else ""
+    return f'<td{kind} title="{why}">{html.escape(cell_text(cell))}'
