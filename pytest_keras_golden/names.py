@@ -56,7 +56,6 @@ def _plain(file: str, names: list[str], parameters: str) -> bool:
     *classes, function = names
     return (
         file.endswith(".py")
-        and all(names)
         and not any("." in name for name in names)
         and all(name.isascii() and name == _class_case(name) for name in classes)
         and _PLAIN.fullmatch(file.replace("/", "") + function + parameters) is not None

@@ -70,6 +70,8 @@ nodeids = st.builds(
 @example("t.py::FooTest::t", "t.py::Footest::t")
 @example("t.py::a::b", "t.py::a.b")
 @example("t.py::T::b", "t.py::T.b")
+@example("t.py::_a::b", "t.py::_a.b")
+@example("t.py::::b", "t.py::.b")
 @example("t/b.py::c", "t.py::b::c")
 @example("t.py::é", unicodedata.normalize("NFD", "t.py::é"))
 @example("t.py::t[a/b]", "t.py::t[a_b]")
@@ -93,12 +95,14 @@ def _folded(folder):
 
 @given(nodeids)
 @example("con.py::nul")
+@example("t.py::e\u0301")
 @example("t.py::t[" + "." * 300)
 @example("é" * 300 + ".py::" + "é" * 300)
 def test_every_component_is_acceptable_everywhere(nodeid):
     folder = golden_folder(nodeid)
     assert not folder.is_absolute()
     assert ".." not in folder.parts
+    assert unicodedata.is_normalized("NFC", str(folder))
     for part in folder.parts:
         assert 0 < len(part.encode()) <= 120
         assert not set(part) & set('/\\:*?"<>|\0\n')

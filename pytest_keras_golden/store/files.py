@@ -41,6 +41,7 @@ TEMPORARY = ".tmp"
 _LOCK_SECONDS = 300
 _SLOT_KEYS = ("keras", "backend", "device", "dtype_policy")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -187,12 +188,16 @@ def _store_errors(path: Path, fix: str = "") -> Iterator[None]:
         raise StoreError(f"{path}: {error}", error.fix, path) from None
     except OSError as error:
         where = error.filename or path
-        raise StoreError(f"{where}: {error.strerror or error}", fix or _fix(error), path) from error
+        raise StoreError(f"{where}: {error.strerror or error}", _fix(error, fix), path) from error
 
 
-def _fix(error: OSError) -> str:
+def _fix(error: OSError, otherwise: str) -> str:
     if error.errno in _NO_SPACE:
         return "free some space, or select less; nothing was changed"
+    if otherwise:
+        return otherwise
     if error.errno in _NO_PERMISSION:
         return "make the folder writable, or choose another one: --goldens-dir"
-    return "remove or rename what is in the way, or choose another folder: --goldens-dir"
+    if error.errno in _IN_THE_WAY:
+        return "remove or rename what is in the way, or choose another folder: --goldens-dir"
+    return "check the path and the disk, or choose another folder: --goldens-dir"

@@ -354,7 +354,7 @@ def test_kill_9_at_random_moments_leaves_whole_goldens(tmp_path):
 
 
 def test_kill_9_would_be_noticed_with_plain_writes(tmp_path):
-    code, counts = kill(40, "--folder", tmp_path, "--in-place")
+    code, counts = kill(40, "--folder", tmp_path, "--by", "in-place")
     assert code == 1
     assert counts["unreadable"] + counts["mixed"] > 0
 
