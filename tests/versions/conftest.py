@@ -9,3 +9,7 @@ import pytest
 def cache(tmp_path: Path) -> Path:
     """An overlay cache of this test alone."""
     return tmp_path / "cache"
+
+
+collect_ignore = ["plain_suite"]
+"""The suite that the gate is shown on: run by inner sessions, under many releases."""

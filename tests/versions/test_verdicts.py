@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
+from pytest_keras_golden.versions.gate import GateResult, Side
+from pytest_keras_golden.versions.inner import InnerRun, Pin
+from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
+from pytest_keras_golden.versions.verdicts import rows
+
+
+def tensor(verdict: str) -> TensorOutcome:
+    return TensorOutcome("norm", 0, "block", "float32", "float32", (2,), True, verdict)  # type: ignore[arg-type]
+
+
+def judged(nodeid: str, outcome: str, verdict: str | None = None, **more: Any) -> TestOutcome:
+    tensors = () if verdict is None else (tensor(verdict),)
+    return TestOutcome(nodeid, outcome, tensors=tensors, **more)
+
+
+def run(*tests: TestOutcome, broken: tuple[str, ...] = (), log: bool = True) -> InnerRun:
+    document = log_json(0, {"keras": "1"}, tests, broken) if log else None
+    return InnerRun("keras 1", 0 if log else 3, 1.0, Path(), document, output="boom")
+
+
+def statuses(first: InnerRun, again: InnerRun, new: InnerRun) -> dict[str, str]:
+    return {row.nodeid: row.status for row in rows(first, again, new)}
+
+
+RECORDED = judged("t", "recorded")
+SAME = judged("t", "passed", "identical")
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (judged("t", "passed", "identical"), "holds"),
+        (judged("t", "passed", "within"), "holds"),
+        (judged("t", "passed", "accumulated"), "holds"),
+        (judged("t", "failed", "drift"), "moved"),
+        (judged("t", "failed", "systematic"), "moved"),
+        (judged("t", "failed", "structure"), "moved"),
+        (judged("t", "failed", "within", local_drift=("norm",)), "moved"),
+        (judged("t", "failed", "incomparable"), "incomparable"),
+        (judged("t", "failed", reason="AttributeError: gone"), "broke"),
+        (judged("t", "error", reason="fixture"), "broke"),
+        (judged("t", "skipped", reason="wants 3.5"), "skipped"),
+    ],
+)
+def test_what_the_new_side_says(new: TestOutcome, expected: str) -> None:
+    assert statuses(run(RECORDED), run(SAME), run(new)) == {"t": expected}
+
+
+@pytest.mark.parametrize("new", ["drift", "identical"])
+def test_the_old_sides_troubles_are_not_the_bumps(new: str) -> None:
+    failing = judged("t", "failed", reason="assert False")
+    moved = judged("t", "failed", new)
+    assert statuses(run(failing), run(failing), run(moved)) == {"t": "failing before"}
+    shaky = judged("t", "failed", "drift")
+    assert statuses(run(RECORDED), run(shaky), run(moved)) == {"t": "unstable"}
+
+
+def test_a_test_that_vanishes_broke() -> None:
+    assert statuses(run(RECORDED), run(SAME), run()) == {"t": "broke"}
+
+
+def test_a_module_that_cannot_be_collected_is_one_row() -> None:
+    first = run(judged("a.py::t", "recorded"), judged("b.py::t", "recorded"))
+    new = run(judged("b.py::t", "passed", "identical"), broken=("a.py",))
+    assert statuses(first, first, new) == {"a.py": "broke", "b.py::t": "holds"}
+    assert statuses(new, new, new)["a.py"] == "failing before"
+
+
+def test_a_run_without_a_log_broke_as_a_whole() -> None:
+    found = rows(run(RECORDED), run(SAME), run(log=False))
+    assert [(row.status, row.nodeid) for row in found] == [("broke", "the whole run")]
+    assert "boom" in str(found[0].reason)
+
+
+def test_a_test_that_only_the_new_version_has_is_listed_and_blames_nobody() -> None:
+    extra = judged("u", "failed", reason="no golden to compare with")
+    assert statuses(run(RECORDED), run(SAME), run(SAME, extra)) == {"t": "holds", "u": "new"}
+
+
+def result(*new: TestOutcome) -> GateResult:
+    old = tuple(judged(item.nodeid, "recorded") for item in new)
+    same = tuple(judged(item.nodeid, "passed", "identical") for item in new)
+    sides = [Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0")]
+    found = rows(run(*old), run(*same), run(*new))
+    return GateResult(sides[0], sides[1], tuple(found), (run(*old), run(*same), run(*new)))
+
+
+def test_the_pages_say_what_moved_and_who_did_it() -> None:
+    moved = judged(
+        "t|<b>", "failed", "drift", local_drift=("block/norm",), first_drift="norm",
+        baseline="3.5.0", isolation="complete",
+    )  # fmt: skip
+    broke = judged("u", "failed", reason="TypeError: unexpected keyword")
+    gate = result(moved, broke, judged("v", "passed", "identical"))
+    assert gate.guilty
+    line = verdict_line(gate)
+    assert line == (
+        "keras 3.5.0 → 3.6.0: DRIFT. 1 of 2 compared tests moved, 1 broke; "
+        "guilty: block/norm (1 test)."
+    )
+    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+        assert "block/norm" in text
+        assert "TypeError: unexpected keyword" in text
+    assert "<b>" not in page(gate).replace("<body>", "")
+    assert gate.to_json()["counts"] == {"moved": 1, "broke": 1, "holds": 1}
+
+
+def test_a_gate_that_holds_says_so_in_one_line() -> None:
+    gate = result(judged("t", "passed", "within"))
+    assert not gate.guilty
+    assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
+    assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
