@@ -38,6 +38,7 @@ class CallRecorder:
         self._known: dict[int, tuple[weakref.ref[Any], int, str]] = {}
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         if not is_measured(call):
             return run(*args, **kwargs)
         args, kwargs = in_order(call, args, kwargs)

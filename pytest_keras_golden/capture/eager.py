@@ -41,6 +41,7 @@ class EagerCapture:
     ) -> None:
         self.outermost: list[Outermost] = []
         self.policy: str | None = None
+        self._select = select
         self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
         self._recorder = recorder
         self._before: Snapshot | None = None
@@ -74,6 +75,7 @@ class EagerCapture:
         return self._recorder is not None and self._recorder.overflow
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         if call.outermost:
             self._begin(call, args, kwargs)
         if self._recorder is None:
@@ -81,6 +83,7 @@ class EagerCapture:
         recorder = self._recorder
 
         def recorded(*inner: Any, **named: Any) -> Any:
+            __tracebackhide__ = True
             return recorder.around(call, run, inner, named)
 
         return self._capture.around(call, recorded, args, kwargs)
@@ -93,6 +96,19 @@ class EagerCapture:
             return
         self.outermost.append((call.method, call.target, args, dict(kwargs)))
         self._before = self._before or Snapshot([self._model or call.target])
+
+    def replay(self) -> list[TensorRecord]:
+        """The same records from running the outermost calls once more, from the state before them.
+
+        The caller restores state afterwards. Needs a block that was captured for isolation.
+        """
+        again = EagerCapture(self._model, self._select, self._prefix, None, None, self._aliases)
+        if self._before is not None:
+            self._before.restore()
+        with watching(self._model, again, aliases=self._aliases, accept=is_eager):
+            for method, target, args, kwargs in self.outermost:
+                getattr(target, method)(*args, **kwargs)
+        return again.records
 
     def check(self) -> None:
         """Raises CaptureError for a glob of `select` that matched nothing."""

@@ -37,6 +37,7 @@ class Gate:
 
         @wraps(original)
         def watched(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             run = original
             thread = threading.get_ident()
             for watcher in tuple(watchers):

@@ -43,12 +43,14 @@ class Heads:
         if call.depth == 1:
             self._last = call.name, keep(leaf), precision
 
-    def found(self, outputs: list[Any]) -> Iterator[tuple[str, Any, str]]:
-        """(name, tensor, precision) of the heads behind the outermost call's outputs."""
+    def found(self, target: Any, outputs: list[Any]) -> Iterator[tuple[str, Any, str]]:
+        """(name, tensor, precision) of the heads behind the outputs of the outermost call."""
         direct = [self._maker(output) for output in outputs]
         heads = [head for head in direct if head is not None]
         if not heads and self._last is not None and _like(self._last[1], outputs):
             heads = [self._last]
+        if is_backbone(target):
+            heads = []
         self._outputs.clear()
         self._last = None
         yield from heads
@@ -58,6 +60,11 @@ class Heads:
         if reference is None or reference() is not output:
             return None
         return name, output, precision
+
+
+def is_backbone(target: Any) -> bool:
+    """A keras-hub backbone, whose pooled output is a projection and no logits."""
+    return any(base.__name__ == "Backbone" for base in type(target).__mro__)
 
 
 def is_projection(call: Call) -> bool:

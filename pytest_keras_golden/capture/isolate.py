@@ -81,6 +81,7 @@ class Isolation:
         self.new: list[str] = []
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         if not is_measured(call):
             return run(*args, **kwargs)
         name = self._prefix + call.name

@@ -92,6 +92,7 @@ class LayerCapture:
         return list(self.sink.records.values())
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         return self.taps.around(call, run, args, kwargs)
 
 

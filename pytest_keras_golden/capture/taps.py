@@ -72,6 +72,7 @@ class Taps:
     _heads: Heads = field(default_factory=Heads)
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         if call.hidden:
             return self._inside_core(call, run, args, kwargs)
         self.seen += call.outermost
@@ -110,7 +111,7 @@ class Taps:
         self._heads.passed(call, leaves, precision, self.sink.keep)
         if not call.outermost:
             return
-        for name, leaf, coarse in self._heads.found([leaf for _, leaf in leaves]):
+        for name, leaf, coarse in self._heads.found(call.target, [leaf for _, leaf in leaves]):
             self.sink.relabel(name, "logits")
             self._take(Tap(name, "logits", (leaf,), coarse))
 
@@ -130,6 +131,7 @@ class Taps:
     # -- attention --------------------------------------------------------------------------
 
     def _attention(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         precision = coarsest(
             [self._frames[-1], arithmetic(call.target, tensors_of([args, kwargs]))]
         )
@@ -156,6 +158,7 @@ class Taps:
             self._take_role(core, "output", parts[0])
 
     def _inside_core(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         core = self._cores[-1]
         if call.method == "dot_product_attention" and not core.done:
             self._rebuild(core, arguments(call, args, kwargs))

@@ -125,7 +125,17 @@ class Watch:
         self._counts: dict[str, int] = {}
         self._order = 0
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """See nothing of what runs inside."""
+        self._blind += 1
+        try:
+            yield
+        finally:
+            self._blind -= 1
+
     def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         if self._blind:
             return run(*args, **kwargs)
         if method == "compute_output_spec":
@@ -135,6 +145,7 @@ class Watch:
         return self._node(method, run, args, kwargs)
 
     def _node(self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         target = args[0]
         top = self._stack[-1] if self._stack else None
         if top is not None and is_same(top.target, target):
@@ -153,6 +164,7 @@ class Watch:
     def _attention(
         self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        __tracebackhide__ = True
         top = self._stack[-1] if self._stack else None
         if top is None or is_symbolic(args) or (top.method == method and top.kind == "attention"):
             return run(*args, **kwargs)
@@ -169,10 +181,12 @@ class Watch:
         return Call(name, path, target, kind, method, depth, self._order - 1, top)
 
     def _around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         bound = 0 if call.method == "dot_product_attention" else 1
         opaque = call.kind == "layer" and is_opaque(call.target)
 
         def go(*inner: Any, **named: Any) -> Any:
+            __tracebackhide__ = True
             if opaque:
                 return self._unseen(run, (*args[:bound], *inner), named)
             return run(*args[:bound], *inner, **named)
@@ -184,6 +198,7 @@ class Watch:
             self._stack.pop()
 
     def _unseen(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         self._blind += 1
         try:
             return run(*args, **kwargs)
