@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-PROMPT = "ROMEO:\nO, speak again, bright"
+PROMPT = "ROMEO:\nO, speak!"
 
 
 @pytest.fixture(scope="module", params=["bfloat16", "float32"])
@@ -19,7 +19,8 @@ def model(request: pytest.FixtureRequest) -> decoder.Decoder:
 
 @pytest.mark.keras_versions(">=3.3.3")
 def test_prompt(golden_tensors: Any, model: decoder.Decoder) -> None:
-    with golden_tensors.capture(model):
+    # Isolation stores every layer's inputs and outputs: in float32 that would treble the golden.
+    with golden_tensors.capture(model, isolate=model.compute_dtype == "bfloat16"):
         model(decoder.encode(PROMPT))
 
 

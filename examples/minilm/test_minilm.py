@@ -32,9 +32,11 @@ def tokens() -> dict[str, Any]:
 
 
 @pytest.mark.keras_versions(">=3.5")
-def test_attention(golden_tensors: Any, backbone: Any, tokens: dict[str, Any]) -> None:
-    with golden_tensors.capture(backbone, select=("attention",)):
-        backbone(tokens)
+def test_attention(golden_tensors: Any, backbone: Any) -> None:
+    # The first and the last of six, on one sentence: what is committed stays small.
+    ends = "transformer_layer_[05]/self_attention_layer:*"
+    with golden_tensors.capture(backbone, select=ends, isolate=False):
+        backbone(minilm.tokenize(SENTENCES[:1]))
 
 
 @pytest.mark.keras_versions(">=3.5")
