@@ -40,7 +40,7 @@ def pytest_under(release: str, *options: str) -> dict[str, Any]:
     environment = overlay_environment([ensure_overlay("keras", release)])
     # The developer's own pytest settings are no part of the story.
     environment.pop("PYTEST_ADDOPTS", None)
-    command = [sys.executable, "-m", "pytest", TEST, "--no-header", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", TEST, "--no-header"]
     command += ["--goldens-dir", str(SCRATCH / "goldens"), "--golden-log", str(log)]
     command += ["--golden-output", str(SCRATCH / "candidates"), *options]
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
