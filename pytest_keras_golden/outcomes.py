@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
@@ -97,12 +97,17 @@ class TestOutcome:
 
 def to_json(value: Any) -> Any:
     """A dataclass, mapping or sequence as builtin JSON values (see the module's text)."""
+    if type(value) in (str, int, bool, type(None)):
+        # Nearly every value of a large log: checked first, for speed.
+        return value
     if isinstance(value, Tolerance):
         return value.to_json()
     if hasattr(value, "__dataclass_fields__"):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        return {name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return _json_float(float(value))
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [to_json(item) for item in value]
     return _json_scalar(value)
@@ -160,8 +165,8 @@ def _floats(known: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _known(cls: type, entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(cls)}
+def _known(cls: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
+    names = cls.__dataclass_fields__
     return {key: value for key, value in entry.items() if key in names}
 
 
