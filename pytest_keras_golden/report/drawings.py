@@ -1,0 +1,151 @@
+"""What a report draws beyond an outcome's numbers: read from the golden and the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GoldenError
+from ..outcomes import TensorOutcome, TestOutcome
+from . import tokens
+from .summary import QUIET
+
+if TYPE_CHECKING:
+    from ..store.codec import Golden
+
+LAYERS = 64
+HISTOGRAMS = 12
+
+
+def draw(outcome: TestOutcome) -> Mapping[str, Any] | None:
+    """Heat map, attention maps, histograms and top tokens as JSON values.
+
+    None where nothing moved, or either file is not here any more; a file that is no golden is
+    said to be so under `problem`.
+    """
+    paths = [Path(path) for path in (outcome.golden, outcome.candidate) if path]
+    if len(paths) < 2 or not all(path.is_file() for path in paths):
+        return None
+    from ..store.codec import Golden
+
+    try:
+        with Golden.open(paths[0]) as golden, Golden.open(paths[1]) as run:
+            return _drawn(golden, run, _comparable(outcome, golden, run))
+    except GoldenError as error:
+        return {"problem": error.problem}
+
+
+def _comparable(outcome: TestOutcome, golden: Golden, run: Golden) -> list[TensorOutcome]:
+    """Judged tensors that both files have, in one dtype and shape, in execution order."""
+    found = []
+    for tensor in sorted(outcome.tensors, key=lambda tensor: tensor.order):
+        old, new = golden.header.entry(tensor.name), run.header.entry(tensor.name)
+        same = old and new and (old.dtype, old.shape) == (new.dtype, new.shape)
+        if tensor.judged and same:
+            found.append(tensor)
+    return found
+
+
+def _drawn(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Mapping[str, Any]:
+    moved = [tensor for tensor in tensors if tensor.verdict != "identical"]
+    return {
+        "heat": _heat(golden, run, _spread(tensors, LAYERS)),
+        "ulps": _histograms(golden, run, moved),
+        "attention": _attention(golden, run, moved),
+        "tokens": _tokens(golden, run, tensors),
+    }
+
+
+def _spread(tensors: list[TensorOutcome], limit: int) -> list[TensorOutcome]:
+    """At most `limit` of them, evenly over depth."""
+    if len(tensors) <= limit:
+        return tensors
+    return [tensors[place * len(tensors) // limit] for place in range(limit)]
+
+
+def _heat(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> list[Any]:
+    """Rows of [name, tolerance k or None, [k per position]]."""
+    from ..compare.figures import by_position
+
+    rows = []
+    for tensor in tensors:
+        found = by_position(run.array(tensor.name), golden.array(tensor.name), tensor.precision)
+        if found is not None:
+            allowed = tensor.tolerance.k if tensor.tolerance else None
+            rows.append([tensor.name, allowed, _rounded(found.tolist())])
+    return rows
+
+
+def _histograms(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> list[Any]:
+    """Pairs [name, counts] of the tensors that moved most."""
+    from ..compare.figures import ulp_histogram
+
+    most = sorted(tensors, key=lambda tensor: -(tensor.k or 0.0))[:HISTOGRAMS]
+    rows = []
+    for tensor in sorted(most, key=lambda tensor: tensor.order):
+        counts = ulp_histogram(run.array(tensor.name), golden.array(tensor.name), tensor.precision)
+        if counts is not None:
+            rows.append([tensor.name, counts])
+    return rows
+
+
+def _attention(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Mapping[str, Any]:
+    """The head that moved most, of the first attention tensor beyond its tolerance, else of the
+    one that moved most."""
+    from ..compare.figures import attention_map
+
+    found = [tensor for tensor in tensors if tensor.kind == "attention" and len(tensor.shape) > 1]
+    beyond = (tensor for tensor in found if tensor.verdict not in QUIET)
+    tensor = next(beyond, max(found, key=lambda tensor: tensor.k or 0.0, default=None))
+    if tensor is None:
+        return {}
+    drawn = attention_map(run.array(tensor.name), golden.array(tensor.name))
+    if drawn is None:
+        return {}
+    return {
+        "name": tensor.name,
+        "head": drawn.head,
+        "golden": [_rounded(row) for row in drawn.golden.tolist()],
+        "run": [_rounded(row) for row in drawn.run.tolist()],
+        "difference": [_rounded(row) for row in drawn.difference.tolist()],
+    }
+
+
+def _tokens(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> list[Any]:
+    from ..compare.figures import top_tokens
+
+    found = []
+    for tensor in (t for t in tensors if t.kind == "logits" and t.verdict != "identical"):
+        rows = _flipped_rows(tensor)
+        for top in top_tokens(run.array(tensor.name), golden.array(tensor.name), rows):
+            before = [[token, _short(value)] for token, value in top.golden]
+            after = [[token, _short(value)] for token, value in top.run]
+            found.append([tensor.name, top.row, before, after])
+    return found
+
+
+def _flipped_rows(tensor: TensorOutcome) -> tuple[int, ...]:
+    """Flat row numbers of the flips: a position counts along the leading axes."""
+    rows = []
+    for flip in tokens.metrics(tensor).get("flips", ()):
+        position = flip.get("position")
+        place = [position] if isinstance(position, int) else list(position or ())
+        rows.append(_flat(place, tensor.shape[:-1]))
+    return tuple(rows)
+
+
+def _flat(place: list[int], shape: tuple[int, ...]) -> int:
+    flat = 0
+    for index, size in zip(place, shape[len(shape) - len(place) :], strict=False):
+        flat = flat * size + int(index)
+    return flat
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [_short(value) for value in values]
+
+
+def _short(value: float) -> float:
+    """Three significant digits, so that the page stays small; what is infinite is cut to 1e30."""
+    return float(f"{max(-1e30, min(1e30, value)):.3g}")

@@ -1,0 +1,222 @@
+"""Outcomes as one self-contained HTML page, which opens at once for 1,000 tests of 200 tensors.
+
+Text repeats, so it is kept once in a table; each test's tensors are a compact JSON of their own,
+which the page parses when the test is opened. Charts are drawn by the page: a plotting library
+would be larger than the report (plotly.js alone is 4.5 MB).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..compare.tolerance import default
+from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome, test_from_json
+from ..records import Tolerance
+from . import tokens
+from .attribution import stack_lines
+from .drawings import draw
+from .markdown import verdict_sentence
+from .sentence import first_drift, headline
+from .steps import next_steps
+from .summary import (
+    QUIET,
+    blamed,
+    strain,
+    tensor_counts,
+    verdict_counts,
+    verdict_of,
+    worst_first,
+)
+from .wording import families, severity, tolerance
+
+DRAWN = 60
+"""Tests whose tensors are read for heat maps and the like; the most severe come first."""
+
+
+class _Table:
+    """Texts that occur often, each kept once and named by its number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {"": 0}
+
+    def number(self, text: str) -> int:
+        return self.numbers.setdefault(text, len(self.numbers))
+
+
+def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
+    """One `--golden-log` document, or several, as an HTML page without any outside reference.
+
+    Goldens and candidates that the log names are read for the pictures, where they still exist.
+    """
+    logs = [log] if isinstance(log, Mapping) else list(log)
+    tests = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
+    tests.sort(key=lambda test: (-severity_of(test), test.nodeid))
+    texts = _Table()
+    index = [_summary(test) for test in tests]
+    details = [_detail(test, texts) for test in tests]
+    drawings = _drawings(tests)
+    sentence = verdict_sentence(tests, errors)
+    page = {
+        "verdicts": verdict_counts(tests),
+        "tensors": tensor_counts(tests),
+        "stack": sorted({line for test in tests for line in stack_lines(test)}),
+        "errors": errors[:50],
+        "tests": index,
+        "texts": list(texts.numbers),
+    }
+    blocks = [_block("report", page)]
+    blocks += [_block(f"test-{place}", detail) for place, detail in enumerate(details)]
+    blocks += [_block(f"drawing-{place}", drawing) for place, drawing in drawings]
+    return _page("\n".join(blocks), sentence)
+
+
+def severity_of(outcome: TestOutcome) -> int:
+    """Order of the list: what needs a reader first, then recorded and skipped, then what holds."""
+    verdict = verdict_of(outcome)
+    if verdict in {"recorded", "skipped", "xfailed"}:
+        return 0
+    return -1 if verdict in QUIET else severity(verdict)
+
+
+def _drawings(tests: Sequence[TestOutcome]) -> list[tuple[int, Mapping[str, Any]]]:
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    for place, outcome in enumerate(tests):
+        if len(found) == DRAWN:
+            break
+        drawing = draw(outcome)
+        if drawing is not None:
+            found.append((place, drawing))
+    return found
+
+
+def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
+    """What the list shows of a test; absent facts are left out."""
+    first = first_drift(outcome)
+    facts = {
+        "id": outcome.nodeid,
+        "verdict": verdict_of(outcome),
+        "first": None if first is None else first.name,
+        "strain": _short(max(map(strain, outcome.tensors), default=0.0)),
+        "local": families(layer.name for layer in blamed(outcome)),
+        "tensors": dict(tensor_counts([outcome])),
+        "tokens": tokens.phrase(outcome),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
+    """Tensors and layers as rows of numbers; see the reading side in assets/report.js."""
+    layers = {layer.name: layer for layer in outcome.locals}
+    names = {tensor.name for tensor in outcome.tensors}
+    guilty = set(outcome.local_drift)
+    loud = bool(worst_first([outcome]))
+    facts = {
+        "headline": headline(outcome) if loud else None,
+        "reason": outcome.reason,
+        "baseline": outcome.baseline,
+        "keras": outcome.stack.get("keras"),
+        "stack": stack_lines(outcome),
+        "isolation": outcome.isolation,
+        "weights": outcome.weights,
+        "mode": outcome.mode,
+        "observer": outcome.observer,
+        "warnings": list(outcome.warnings),
+        "steps": next_steps(outcome) if loud else None,
+        "rows": [
+            _row(tensor, layers.get(tensor.name), tensor.name in guilty, texts)
+            for tensor in sorted(outcome.tensors, key=lambda tensor: tensor.order)
+        ],
+        "layers": [
+            _layer(layer, layer.name in guilty, layer.name in names, texts)
+            for layer in sorted(outcome.locals, key=lambda layer: layer.order)
+        ],
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _row(
+    tensor: TensorOutcome, layer: LocalOutcome | None, guilty: bool, texts: _Table
+) -> list[Any]:
+    """[name, kind, dtype and shape, verdict, judged, tolerance, detects, k, strain, L2, |Δ|, ULP,
+    bias, local k, guilty, note]; zeros at the end are cut off, so identical tensors are short."""
+    shape = "×".join(map(str, tensor.shape)) or "scalar"
+    row = [
+        texts.number(tensor.name),
+        texts.number(tensor.kind),
+        texts.number(f"{tensor.dtype} {shape}"),
+        texts.number(tensor.verdict),
+        int(tensor.judged),
+        texts.number(tolerance(tensor.tolerance)),
+        _short(tensor.detects),
+        _short(tensor.k),
+        _short(strain(tensor)),
+        _short(tensor.rel_l2),
+        _short(tensor.max_abs),
+        tensor.max_ulp or 0,
+        _short(tensor.bias),
+        None if layer is None else _short(layer.k),
+        int(guilty),
+        texts.number(tensor.note or ""),
+    ]
+    return _cut(row)
+
+
+def _cut(row: list[Any]) -> list[Any]:
+    while row and row[-1] in (0, None):
+        row.pop()
+    return row
+
+
+def _layer(layer: LocalOutcome, guilty: bool, is_tensor: bool, texts: _Table) -> list[Any]:
+    """[name, verdict, k, strain, L2, guilty, is also a tensor, bias]"""
+    allowed = default(layer.precision) if layer.precision else Tolerance()
+    used = layer.k / allowed.k if layer.k is not None and allowed.k else 0.0
+    return [
+        texts.number(layer.name),
+        texts.number(layer.verdict),
+        _short(layer.k),
+        _short(used),
+        _short(layer.rel_l2),
+        int(guilty),
+        int(is_tensor),
+        _short(layer.bias),
+    ]
+
+
+def _short(value: float | None) -> float | int | str | None:
+    """Three significant digits; infinities and NaN as text, since JSON has none."""
+    if value is None:
+        return None
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    short = float(f"{value:.3g}")
+    return int(short) if short == int(short) and abs(short) < 1e15 else short
+
+
+def _block(name: str, value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # `</script>` and `<!--` would end or confuse the element; JSON reads the escape as `<`.
+    safe = text.replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{safe}</script>'
+
+
+def _page(blocks: str, sentence: str) -> str:
+    assets = files("pytest_keras_golden.report") / "assets"
+    parts = {
+        "title": sentence.replace("&", "&amp;").replace("<", "&lt;"),
+        "style": (assets / "report.css").read_text(encoding="utf-8"),
+        "blocks": blocks,
+        "script": (assets / "report.js").read_text(encoding="utf-8"),
+    }
+    page = (assets / "report.html").read_text(encoding="utf-8")
+    head, *rest = page.split("{{")
+    return head + "".join(_filled(piece, parts) for piece in rest)
+
+
+def _filled(piece: str, parts: Mapping[str, str]) -> str:
+    name, _, after = piece.partition("}}")
+    return parts[name.strip()] + after

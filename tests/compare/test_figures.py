@@ -1,0 +1,102 @@
+"""Reductions for the report: small, and the largest change survives them."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_keras_golden.compare import figures
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 300, 8), (1, 4, 100, 100)])
+def test_the_position_that_moved_is_the_hottest(shape: tuple[int, ...]) -> None:
+    golden = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    run = golden.copy()
+    place = tuple(size // 2 for size in shape)
+    run[place] += 1
+    found = figures.by_position(run, golden)
+    assert found is not None
+    positions = shape[-2] if len(shape) > 1 else shape[0]
+    assert found.size == min(positions, figures.POSITIONS)
+    where = place[-2] if len(shape) > 1 else place[0]
+    assert int(found.argmax()) == where * found.size // positions
+    assert np.count_nonzero(found) == 1
+
+
+def test_k_by_position_has_the_outcomes_unit() -> None:
+    golden = np.ones((4, 8), ml_dtypes.bfloat16)
+    run = golden.copy()
+    run[2, 3] = 1 + 2**-7
+    found = figures.by_position(run, golden)
+    assert found is not None
+    assert found.tolist() == [0, 0, 0.5, 0]
+
+
+@given(st.integers(0, 300), st.sampled_from([np.float32, ml_dtypes.bfloat16, np.float16]))
+def test_ulp_histogram_bins_are_powers_of_two(steps: int, dtype: type) -> None:
+    golden = np.full(10, 1.0, dtype)
+    run = golden.copy()
+    run.view(f"u{golden.itemsize}")[0] += steps
+    counts = figures.ulp_histogram(run, golden)
+    assert counts is not None
+    assert sum(counts) == 10
+    wanted = 0 if steps == 0 else 1 + int(np.ceil(np.log2(steps)))
+    assert counts[wanted] >= 1
+    assert counts[0] == (10 if steps == 0 else 9)
+
+
+def test_ulps_count_in_the_precision_not_the_storage() -> None:
+    golden = np.ones(4, np.float32)
+    counts = figures.ulp_histogram(golden + np.float32(2**-7), golden, "bfloat16")
+    assert counts is not None
+    assert counts[1] == 4
+
+
+def test_the_guilty_head_is_found_and_its_largest_change_kept() -> None:
+    golden = softmax(np.random.default_rng(0).standard_normal((2, 4, 200, 200)))
+    run = golden.copy()
+    run[1, 3, 150, 20] -= 0.5
+    found = figures.attention_map(run, golden)
+    assert found is not None
+    assert (found.head, found.index) == (3, (1, 3))
+    assert found.difference.shape == (figures.MAP_SIDE, figures.MAP_SIDE)
+    assert found.difference.min() == pytest.approx(-0.5, rel=1e-6)
+    row, column = np.unravel_index(found.difference.argmin(), found.difference.shape)
+    assert int(row) in (35, 36)
+    assert int(column) in (4, 5)
+
+
+def test_top_tokens_before_and_after() -> None:
+    golden = np.zeros((1, 3, 6), np.float32)
+    golden[0, 1] = [1, 9, 3, 8, 5, 0]
+    run = golden.copy()
+    run[0, 1, 3] = 10
+    (row,) = figures.top_tokens(run, golden)
+    assert row.row == 1
+    assert [token for token, _ in row.golden] == [1, 3, 4, 2, 0]
+    assert row.run[0] == (3, 10.0)
+    assert [item.row for item in figures.top_tokens(run, golden, (0, 2, 99))] == [0, 2]
+
+
+@pytest.mark.parametrize("array", [np.float32(1), np.zeros((0, 3), np.float32), np.zeros(3, int)])
+def test_what_cannot_be_drawn_is_left_out(array: np.ndarray) -> None:
+    array = np.asarray(array)
+    assert figures.by_position(array, array) is None
+    assert figures.attention_map(array, array) is None
+
+
+def test_nonfinite_values_do_not_spread() -> None:
+    golden = np.array([[1.0, np.nan], [2.0, np.inf]], np.float32)
+    run = np.array([[1.5, np.nan], [2.0, 3.0]], np.float32)
+    found = figures.by_position(run, golden)
+    assert found is not None
+    assert np.isfinite(found).all()
+    assert figures.ulp_histogram(run, golden) is not None
