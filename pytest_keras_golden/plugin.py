@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,9 @@ from .run import GoldenRun
 
 if TYPE_CHECKING:
     from .fixture import GoldenTensors
+
+EXPECT = "KERAS_GOLDEN_EXPECT"
+"""As `versions.proof.EXPECT`, which only inner runs need to import."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +43,41 @@ def _ini_default(option: settings_module.Option) -> Any:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """`--keras-versions`: run the session once per version instead of here."""
+    versions = config.getoption("keras_versions")
+    if not versions:
+        return None
+    from .versions.sessions import is_inner, run_session_per_version
+
+    if is_inner():
+        return None
+    asked = config.invocation_params
+    try:
+        return run_session_per_version(versions, [str(part) for part in asked.args], asked.dir)
+    except GoldenError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    _refuse_shadows()
+
+
+def _refuse_shadows() -> None:
+    """In an inner run of the version commands: the package must come from its overlay."""
+    if EXPECT not in os.environ:
+        return
+    from .versions.proof import check_expected
+
+    try:
+        check_expected()
+    except GoldenError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    _refuse_shadows()
     config.addinivalue_line(
         "markers",
         f"{MARKER}(*specs, baseline=None, tolerances=None): Keras versions (PEP 440) a golden "
