@@ -95,6 +95,14 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return owner.defer(value, receive)
 
 
+def trace_level() -> Any:
+    """What is being run or traced here, for comparison by `==`.
+
+    A `scan` body, a branch and a nested `jit` are levels of their own.
+    """
+    return [backend.trace_level() for backend in _loaded()]
+
+
 def flatten(nest: Any) -> list[tuple[str, Any]]:
     """Leaves of a nest with suffix paths: `[0]`, `[key]`, `[field]`; "" for a lone leaf.
 

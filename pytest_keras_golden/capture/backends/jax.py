@@ -78,6 +78,10 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return _wait
 
 
+def trace_level() -> Any:
+    return jax.core.get_opaque_trace_state(convention="flax")
+
+
 def _primal(value: Any) -> Any:
     """What differentiation wraps: a callback on the value itself would be differentiated too."""
     while isinstance(value, jax.core.Tracer) and hasattr(value, "primal"):

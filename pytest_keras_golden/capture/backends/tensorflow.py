@@ -81,6 +81,10 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
     return hand_over
 
 
+def trace_level() -> Any:
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
 def _resource(dtype: Any) -> Any:
     # Not tf.Variable: a tf.function allows new variables in its first trace only. Named, since
     # only a named one is gone when destroyed, and XLA lets no resource change its shape.

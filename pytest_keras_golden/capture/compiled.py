@@ -1,0 +1,225 @@
+"""Capture in compiled programs: tensors that a traced model hands over whenever its program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CaptureError
+from ..records import Kind, Mode, TensorRecord
+from .backends import is_concrete, to_numpy, trace_level
+from .gates import Run
+from .precision import tensors_of
+from .reads import Reads
+from .select import Selection
+from .taps import Tap, Taps
+from .watch import Call, Watch, watching
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+
+@dataclass
+class Slot:
+    """One tap of a program and what its runs handed over."""
+
+    tap: Tap
+    kind: Kind
+    values: list[Array] = field(default_factory=list)
+    _parts: list[list[Array]] = field(default_factory=list)
+
+    def restart(self, tap: Tap) -> None:
+        self.tap = tap
+        self._parts = [[] for _ in tap.tensors]
+
+    def receiver(self, position: int) -> Callable[[Array], None]:
+        parts, compute = self._parts, self.tap.compute
+
+        def receive(array: Array) -> None:
+            parts[position].append(array)
+            if all(parts):
+                self.values.append(compute(*[part.pop(0) for part in parts]))
+
+        return receive
+
+
+class ProgramSink:
+    """Takes taps of eager and traced calls. `slots` keeps the order in which they were traced.
+
+    max_bytes: largest single tensor; a larger one raises CaptureError.
+    """
+
+    def __init__(self, prefix: str = "", max_bytes: int | None = None) -> None:
+        self.reads = Reads()
+        self.slots: dict[str, Slot] = {}
+        self._taken: set[str] = set()
+        self._prefix = prefix
+        self._max_bytes = max_bytes
+
+    def restart(self) -> None:
+        """What is traced from here on is the same step again, for another batch, say."""
+        self._taken.clear()
+
+    def clear(self) -> None:
+        self.restart()
+        self.slots.clear()
+
+    def take(self, tap: Tap) -> None:
+        name = self._prefix + tap.name
+        if name in self._taken:
+            return
+        self._taken.add(name)
+        slot = self.slots.setdefault(name, Slot(tap, tap.kind))
+        slot.restart(tap)
+        for position, tensor in enumerate(tap.tensors):
+            self.reads.read(tensor, self._limited(name, slot.receiver(position)))
+
+    def relabel(self, name: str, kind: Kind) -> None:
+        slot = self.slots.get(self._prefix + name)
+        if slot is not None:
+            slot.kind = kind
+
+    def keep(self, tensor: Any) -> Any:
+        # Torch and numpy code may write into the tensor before the model returns.
+        mutable = type(tensor).__module__.partition(".")[0] in ("torch", "numpy", "keras")
+        return to_numpy(tensor) if mutable else tensor
+
+    def records(self, join: bool) -> list[TensorRecord]:
+        """What was handed over, in order; the batches of one call joined along the first axis.
+
+        Raises CaptureError where a program ran more than once and `join` is False.
+        """
+        return [
+            TensorRecord(
+                name,
+                _joined(name, slot.values, join),
+                kind=slot.kind,
+                precision=slot.tap.precision,
+                source=slot.tap.source,
+            )
+            for name, slot in self.slots.items()
+            if slot.values
+        ]
+
+    def _limited(self, name: str, receive: Callable[[Array], None]) -> Callable[[Array], None]:
+        def limited(array: Array) -> None:
+            if self._max_bytes is not None and array.nbytes > self._max_bytes:
+                raise CaptureError(
+                    f"{name} has {array.nbytes} bytes (shape {array.shape}), "
+                    f"more than golden_max_bytes = {self._max_bytes}",
+                    "Leave it out of `select`, check its last rows, or raise golden_max_bytes.",
+                )
+            receive(array)
+
+        return limited
+
+
+def _joined(name: str, values: Sequence[Array], join: bool) -> Array:
+    if len(values) == 1:
+        return values[0]
+    if not join:
+        raise CaptureError(
+            f"{name}: the compiled function ran {len(values)} times inside one capture block",
+            "Give each run its own block, or warm the function up after the block.",
+        )
+    return np.concatenate(values) if values[0].ndim else np.stack(values)
+
+
+class ProgramCapture:
+    """Observer of traced calls, and of the eager ones of a call that the plugin repeats.
+
+    records: filled by `finish`. observer: whether plain and captured runs of the calls that the
+    plugin repeats agreed bit for bit; None where there was none.
+    """
+
+    def __init__(
+        self, select: Sequence[str], *, prefix: str = "", max_bytes: int | None = None
+    ) -> None:
+        self.sink = ProgramSink(prefix, max_bytes)
+        self.selection = Selection(select)
+        self.taps = Taps(self.sink, self.selection)
+        self.records: list[TensorRecord] = []
+        self.admits_eager = False
+        self._level: Any = None
+        self._open = False
+
+    @property
+    def seen(self) -> int:
+        return self.taps.seen
+
+    @property
+    def mode(self) -> Mode:
+        return "compiled" if self.sink.reads.traced else "eager"
+
+    def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not call.outermost:
+            return self.taps.around(call, run, args, kwargs)
+        self._open, self._level = True, trace_level()
+        try:
+            return self.taps.around(call, run, args, kwargs)
+        finally:
+            self._open, self._level = False, None
+
+    def accept(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether to see a call: at the level of the outermost one, which must be traced."""
+        if self._open:
+            return bool(trace_level() == self._level)
+        concrete = all(is_concrete(tensor) for tensor in tensors_of([args, kwargs]))
+        return self.admits_eager if concrete else not self.admits_eager
+
+    def collect(self, join: bool = False) -> list[TensorRecord]:
+        """What programs handed over since the last time. Raises what went wrong inside them."""
+        self.sink.reads.settle()
+        records = self.sink.records(join)
+        self.sink.clear()
+        return records
+
+    def finish(self) -> None:
+        self.records += self.collect()
+
+
+@contextmanager
+def capture_programs(
+    model: Any | None,
+    *,
+    select: Sequence[str] = ("attention", "logits"),
+    name_prefix: str | None = None,
+    max_bytes: int | None = None,
+    aliases: Sequence[tuple[str, str]] = (),
+) -> Iterator[tuple[ProgramCapture, Watch]]:
+    """Record what calls of `model` compute in functions that are traced and run inside the block.
+
+    A function compiled before the block is not seen. Raises CaptureError for a function that ran
+    twice, and for what went wrong while it ran.
+    """
+    prefix = f"{name_prefix}/" if name_prefix else ""
+    capture = ProgramCapture(select, prefix=prefix, max_bytes=max_bytes)
+    try:
+        with watching(model, capture, aliases=aliases, accept=capture.accept) as watch:
+            yield capture, watch
+        capture.finish()
+    finally:
+        capture.sink.reads.close()
+
+
+def replaced_outputs(
+    records: Sequence[TensorRecord], captured: Mapping[str, Array], plain: Mapping[str, Array]
+) -> list[TensorRecord]:
+    """Records that are outputs of the captured run, with the plain run's numbers in their place."""
+    return [_plain(record, captured, plain) for record in records]
+
+
+def _plain(
+    record: TensorRecord, captured: Mapping[str, Array], plain: Mapping[str, Array]
+) -> TensorRecord:
+    from ..store.digest import digest
+
+    wanted = digest(record.value)
+    for place, array in captured.items():
+        if array.shape == record.value.shape and digest(array) == wanted:
+            return replace(record, value=plain[place])
+    return record
