@@ -1,4 +1,4 @@
-"""Capture in compiled programs: tensors that a traced model hands over whenever its program runs."""
+"""Capture in compiled programs: tensors that a traced model hands over when its program runs."""
 
 from __future__ import annotations
 

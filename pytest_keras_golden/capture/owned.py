@@ -262,7 +262,7 @@ def _fresh_function(model: Any, name: str) -> Iterator[None]:
 
 @contextmanager
 def _instance(model: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """`function` as an attribute of this object alone, past Keras' and torch's attribute tracking."""
+    """`function` as an attribute of this object alone, past the tracking of Keras and torch."""
     own = vars(model)
     missing = object()
     kept = own.get(name, missing)
