@@ -57,14 +57,24 @@ def _bits(array: Array) -> npt.NDArray[Any]:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def ordered(block: Array) -> npt.NDArray[np.int64]:
-    """Integers in the order of the values, one apart for neighbours; both zeros are 0.
+def ordered(block: Array) -> npt.NDArray[Any]:
+    """Signed integers in the order of the values, one apart for neighbours; both zeros are 0.
 
     After https://randomascii.wordpress.com/2012/02/25/comparing-floating-point-numbers-2012-edition/
     """
-    sign = 1 << (8 * block.dtype.itemsize - 1)
-    magnitude = (_bits(block) & (sign - 1)).astype(np.int64)
-    return np.where(_bits(block) >= sign, -magnitude, magnitude)
+    signed = block.view(f"i{block.dtype.itemsize}")
+    # Negative floats are sign and magnitude: the lowest integer stands for -0.
+    lowest = np.array(np.iinfo(signed.dtype).min, signed.dtype)
+    return np.where(signed < 0, lowest - signed, signed)
+
+
+def steps(actual: Array, golden: Array) -> npt.NDArray[Any]:
+    """Representable values between two finite values at each place, as unsigned integers."""
+    a, g = ordered(actual), ordered(golden)
+    # As unsigned: values of opposite sign can be almost twice the signed range apart.
+    unsigned = f"u{a.dtype.itemsize}"
+    apart: npt.NDArray[Any] = np.maximum(a, g).view(unsigned) - np.minimum(a, g).view(unsigned)
+    return apart
 
 
 def mantissa_bits(dtype: np.dtype[Any]) -> int:
@@ -74,5 +84,5 @@ def mantissa_bits(dtype: np.dtype[Any]) -> int:
 
 def ulp_shift(dtype: np.dtype[Any], precision: str) -> int:
     """Bits by which the steps of the storage are finer than those of the precision."""
-    eps = epsilon(precision)
+    eps = epsilon(precision or dtype.name)
     return max(0, mantissa_bits(dtype) + round(np.log2(eps))) if eps else 0

@@ -1,7 +1,7 @@
 """One tensor measured against another: every metric of an outcome from one blocked pass.
 
-Blocks of 64k elements stay in the cache and no temporary grows with the tensor, so that golden
-files larger than memory can be compared through a memory map. Formats narrower than float32 are
+Blocks of 64k elements stay in the cache and no temporary grows with the tensor, so that goldens
+larger than memory can be compared through a memory map. Formats narrower than float32 are
 compared in float32. For float32, maxima are located in float32 and evaluated in float64, and the
 tolerance is decided in float64 wherever float32 comes within 1e-6 of it. float64 is compared in
 float64, bool and integers exactly.
@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from . import floats
 from .bias import Bias, sample_bias
-from .scale import robust_scale
-from .steps import largest_step
+from .exact import measure_exact
+from .limits import Limits
+from .scale import Scale, robust_scale
+from .sums import Sums
 
 if TYPE_CHECKING:
     from ..records import Array, Tolerance
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     Block = npt.NDArray[Any]
 
 BLOCK = 1 << 16
-SLACK = 1.0 - 1e-6
-"""float32 arithmetic is off by less; what comes this near a limit is decided in float64."""
 TRUSTED_SQUARE = 1e-28
 """Mean square below which float32 products may underflow."""
 TRUSTED_REL = 1e6
@@ -41,10 +41,9 @@ class Metrics:
 
     mismatches: elements with |e| > atol + rtol·|golden|. max_abs is at `index`. max_rel: max
     |e|/|golden|, inf where a zero changed. k: max |e|/(ε·(|golden| + scale)). rel_l2: ‖e‖/‖golden‖.
-    max_ulp: steps of the precision between two values, rounded up. bias, bias_t, offset, offset_t:
-    see `bias.Bias`. scale: the robust rms. nonfinite_changed: elements that are NaN, inf or -inf on
-    one side and not so on the other, the first at nonfinite_index; metrics leave non-finite
-    elements out.
+    max_ulp: steps of the precision between two values, rounded up. scale: the robust rms. bias:
+    see `bias.Bias`. nonfinite_changed: elements that are NaN, inf or -inf on one side and not so
+    on the other, the first at nonfinite_index; all else leaves non-finite elements out.
     """
 
     size: int
@@ -74,20 +73,36 @@ def measure(
     """Measure two tensors of one shape and dtype.
 
     precision: whose ε counts; "" is the dtype's own. noise: the floor in units of k below which
-    nothing is a mismatch. Arrays that are not in C order are copied once.
+    nothing is a mismatch. Arrays that are not in C order are copied once. Raises ValueError where
+    shape or dtype differ.
     """
     if actual.shape != golden.shape or actual.dtype != golden.dtype:
         raise ValueError(
             f"cannot measure {actual.dtype}{actual.shape} against {golden.dtype}{golden.shape}"
         )
     actual, golden = np.asarray(actual, order="C"), np.asarray(golden, order="C")
-    precision = precision or golden.dtype.name
+    epsilon = floats.epsilon(precision or golden.dtype.name)
     with np.errstate(all="ignore"):
         if floats.is_exact(golden.dtype):
-            from .exact import measure_exact
+            return _exactly(actual, golden, tolerance, block)
+        found = _Pass(actual, golden, Limits(tolerance, epsilon, noise), block).run()
+        return found.metrics(epsilon, floats.ulp_shift(golden.dtype, precision))
 
-            return measure_exact(actual, golden, tolerance, block)
-        return _Pass(actual, golden, tolerance, precision, noise or 0.0, block).run()
+
+def _exactly(actual: Array, golden: Array, tolerance: Tolerance, block: int) -> Metrics:
+    found = measure_exact(actual, golden, tolerance, block)
+    return Metrics(
+        size=golden.size,
+        mismatches=found.mismatches,
+        max_abs=float(found.largest),
+        max_rel=found.max_rel,
+        index=_index(found.at, golden.shape),
+        k=math.inf if found.largest else 0.0,
+        rel_l2=found.sums.rel_l2(),
+        cosine=found.sums.cosine(),
+        max_ulp=found.largest,
+        scale=found.sums.rms(golden.size),
+    )
 
 
 @dataclass(slots=True)
@@ -106,90 +121,69 @@ class _Peak:
 
 
 class _Pass:
-    def __init__(
-        self,
-        actual: Array,
-        golden: Array,
-        tolerance: Tolerance,
-        precision: str,
-        noise: float,
-        block: int,
-    ) -> None:
-        self.shape = golden.shape
+    """The running totals of one comparison of floating-point tensors."""
+
+    def __init__(self, actual: Array, golden: Array, limits: Limits, block: int) -> None:
+        self.shape, self.limits = golden.shape, limits
         self.actual, self.golden = actual.reshape(-1), golden.reshape(-1)
         self.block = max(1, min(block, golden.size))
-        self.epsilon = floats.epsilon(precision)
-        self.shift = floats.ulp_shift(golden.dtype, precision)
         self.scale = robust_scale(golden)
-        self.limits = _Limits(tolerance, self.epsilon, noise)
         self.work = floats.working_dtype(golden.dtype)
         self.tiny = np.finfo(self.work).smallest_subnormal
+        self.reach = 2.0 ** (floats.mantissa_bits(golden.dtype) + 1)
         self.buffers = [np.empty(self.block, self.work) for _ in range(5)]
-        self.scales = self._tiled_scale()
-        self.unit = _unit(self.scale.rms)
-        self.dd = self.dg = self.gg = 0.0
-        self.abs, self.rel, self.k = _Peak(), _Peak(), _Peak()
+        self.scales = _Scales(self.scale, self.block, self.work)
+        self.sums = Sums.around(self.scale.rms)
+        self.abs, self.rel, self.units = _Peak(), _Peak(), _Peak()
         self.steps = self.mismatches = self.changed = 0
         self.changed_at = -1
-        self.bias = sample_bias(actual, golden, self.scale.rms, self.epsilon)
 
-    def run(self) -> Metrics:
+    def run(self) -> _Pass:
         for start in range(0, self.golden.size, self.block):
             stop = start + self.block
-            self._see(self.actual[start:stop], self.golden[start:stop], start)
+            raw, raw_golden = self.actual[start:stop], self.golden[start:stop]
+            if not self._see(raw, raw_golden, start):
+                self._see_with_care(raw, raw_golden, start)
+        return self
+
+    def metrics(self, epsilon: float, shift: int) -> Metrics:
+        actual = self.actual.reshape(self.shape)
+        golden = self.golden.reshape(self.shape)
         return Metrics(
             size=self.golden.size,
             mismatches=self.mismatches,
-            max_abs=self._absolute(self.abs.at),
-            max_rel=self._relative(self.rel.at),
-            index=self._index(self.abs.at),
-            k=self._units(self.k.at),
-            rel_l2=_ratio(self.dd, self.gg),
-            cosine=_cosine(self.dd, self.dg, self.gg),
-            max_ulp=-(-self.steps >> self.shift),
+            max_abs=self._error(self.abs.at),
+            max_rel=self._relative(self.rel.at, 0.0),
+            index=_index(self.abs.at, self.shape),
+            k=self._relative(self.units.at, self.scales.at(self.units.at)) / (epsilon or 1.0),
+            rel_l2=self.sums.rel_l2(),
+            cosine=self.sums.cosine(),
+            max_ulp=-(-self.steps >> shift),
             scale=self.scale.rms,
-            bias=self.bias,
+            bias=sample_bias(actual, golden, self.scale.rms, epsilon),
             nonfinite_changed=self.changed,
-            nonfinite_index=self._index(self.changed_at),
+            nonfinite_index=_index(self.changed_at, self.shape),
         )
 
-    def _see(self, raw: Array, raw_golden: Array, start: int) -> None:
+    def _see(self, raw: Array, raw_golden: Array, start: int) -> bool:
+        """Take in a block; False, with nothing taken in, where working precision may not do."""
         a, g, d, h, q = (buffer[: raw.size] for buffer in self.buffers)
         a, g = floats.widen(raw, a), floats.widen(raw_golden, g)
         np.subtract(a, g, out=d)
-        sums = self._sums(d, g)
+        sums = self.sums.of(d, g)
         np.abs(d, out=d)
         top = float(d.max())
-        if top == 0.0 and math.isfinite(sums[2]) and sums[2] > 0.0:
-            self.gg += sums[2]
-            return
         if not self._trusted(sums, top, raw.size):
-            self._see_in_float64(raw, raw_golden, start)
-            return
-        np.abs(g, out=h)
-        np.maximum(h, self.tiny, out=q)
-        rel = float(np.divide(d, q, out=q).max())
-        if rel > TRUSTED_REL and rel > self.rel.value:
-            self._see_in_float64(raw, raw_golden, start)
-            return
-        self.rel.see(q, start)
-        self._commit(sums, d, h, q, start)
-        self._see_steps(raw, raw_golden, rel)
-
-    def _see_in_float64(self, raw: Array, raw_golden: Array, start: int) -> None:
-        """The same for a block with non-finite, zero or extreme values."""
-        a, g = raw.astype(np.float64), raw_golden.astype(np.float64)
-        odd = ~(np.isfinite(a) & np.isfinite(g))
-        if odd.any():
-            self._see_nonfinite(a, g, odd, start)
-            a[odd] = g[odd] = 0.0
-        d, h = a - g, np.abs(g)
-        sums = self._sums(d, g)
-        np.abs(d, out=d)
-        q = np.where(d > 0, d / h, 0.0)
-        self.rel.see(q, start)
-        self._commit(sums, d, h, q, start)
-        self._see_steps(raw[~odd], raw_golden[~odd], math.inf)
+            return False
+        if top > 0.0:
+            np.abs(g, out=h)
+            np.maximum(h, self.tiny, out=q)
+            np.divide(d, q, out=q)
+            if float(q.max()) > max(TRUSTED_REL, self.rel.value):
+                return False
+            self._take_in(raw, raw_golden, d, h, q, start)
+        self.sums.add(sums)
+        return True
 
     def _trusted(self, sums: tuple[float, float, float], top: float, size: int) -> bool:
         dd, _, gg = sums
@@ -197,7 +191,20 @@ class _Pass:
             return False
         if self.work == np.float64:
             return True
-        return gg >= TRUSTED_SQUARE * size and top * top >= TRUSTED_SQUARE
+        return gg >= TRUSTED_SQUARE * size and (top == 0.0 or top * top >= TRUSTED_SQUARE)
+
+    def _see_with_care(self, raw: Array, raw_golden: Array, start: int) -> None:
+        """A block with non-finite, zero or extreme values, in float64."""
+        a, g = raw.astype(np.float64), raw_golden.astype(np.float64)
+        odd = ~(np.isfinite(a) & np.isfinite(g))
+        if odd.any():
+            self._see_nonfinite(a, g, odd, start)
+            a[odd] = g[odd] = 0.0
+        d, h = a - g, np.abs(g)
+        self.sums.add(self.sums.of(d, g))
+        np.abs(d, out=d)
+        if d.any():
+            self._take_in(raw, raw_golden, d, h, np.where(d > 0, d / h, 0.0), start)
 
     def _see_nonfinite(self, a: Block, g: Block, odd: Block, start: int) -> None:
         changed = odd & ~((a == g) | (np.isnan(a) & np.isnan(g)))
@@ -206,117 +213,63 @@ class _Pass:
             self.changed_at = start + int(changed.argmax())
         self.changed += count
 
-    def _sums(self, d: Block, g: Block) -> tuple[float, float, float]:
-        if self.unit != 1.0:
-            d, g = d * self.unit, g * self.unit
-        return float(np.dot(d, d)), float(np.dot(d, g)), float(np.dot(g, g))
-
-    def _commit(
-        self, sums: tuple[float, float, float], d: Block, h: Block, q: Block, start: int
+    def _take_in(
+        self, raw: Array, raw_golden: Array, d: Block, h: Block, q: Block, start: int
     ) -> None:
-        self.dd, self.dg, self.gg = self.dd + sums[0], self.dg + sums[1], self.gg + sums[2]
+        """Maxima and mismatches of |e| = d, |golden| = h and q = d/h, which is overwritten."""
         self.abs.see(d, start)
-        scales = self._scales(start, d.size)
-        np.add(h, scales, out=q)
+        self.rel.see(q, start)
+        self._see_steps(raw, raw_golden, q)
+        np.add(h, self.scales.block(start, d.size), out=q)
         np.maximum(q, self.tiny, out=q)
         np.divide(d, q, out=q)
-        k = self.k.see(q, start)
-        if self.limits.may_be_exceeded(k, d, h):
-            self._count_mismatches(start, d.size)
+        if self.limits.may_be_exceeded(self.units.see(q, start), d, h):
+            self._count_mismatches(raw, raw_golden, start)
 
-    def _count_mismatches(self, start: int, size: int) -> None:
-        a = self.actual[start : start + size].astype(np.float64)
-        g = self.golden[start : start + size].astype(np.float64)
-        kept = np.isfinite(a) & np.isfinite(g)
-        bound = self.limits.bound(np.abs(g), self._scales(start, size))
-        self.mismatches += int(np.count_nonzero((np.abs(a - g) > bound) & kept))
-
-    def _see_steps(self, raw: Array, raw_golden: Array, rel: float) -> None:
+    def _see_steps(self, raw: Array, raw_golden: Array, rel: Block) -> None:
         # Two values of one sign are at most 2^(m+1)·r/(1-r) steps apart, r their relative error:
-        # most blocks cannot beat the largest seen.
-        bits = floats.mantissa_bits(raw.dtype) + 1
-        if rel < 1 and math.ldexp(rel / (1 - rel), bits) < self.steps:
-            return
-        self.steps = max(self.steps, largest_step(raw, raw_golden))
+        # few elements can beat the largest seen.
+        telling = np.flatnonzero(rel > 0.999 * self.steps / (self.reach + self.steps))
+        distance = floats.steps(raw[telling], raw_golden[telling])
+        self.steps = max(self.steps, int(distance.max(initial=0)))
 
-    def _tiled_scale(self) -> Block | None:
-        channels = self.scale.channels
-        if channels is None:
-            return None
-        return np.tile(channels.astype(self.work), 2 + self.block // channels.size)
+    def _count_mismatches(self, raw: Array, raw_golden: Array, start: int) -> None:
+        a, g = raw.astype(np.float64), raw_golden.astype(np.float64)
+        finite = np.isfinite(a) & np.isfinite(g)
+        bound = self.limits.bound(np.abs(g), self.scales.block(start, raw.size))
+        self.mismatches += int(np.count_nonzero((np.abs(a - g) > bound) & finite))
 
-    def _scales(self, start: int, size: int) -> Any:
-        if self.scales is None or self.scale.channels is None:
-            return self.scale.rms if self.work == np.float64 else np.float32(self.scale.rms)
-        first = start % self.scale.channels.size
-        return self.scales[first : first + size]
+    def _error(self, at: int) -> float:
+        return abs(float(self.actual[at]) - float(self.golden[at])) if at >= 0 else 0.0
 
-    def _pair(self, at: int) -> tuple[float, float]:
-        return float(self.actual[at]), float(self.golden[at])
-
-    def _absolute(self, at: int) -> float:
-        if at < 0:
-            return 0.0
-        a, g = self._pair(at)
-        return abs(a - g)
-
-    def _relative(self, at: int) -> float:
-        if at < 0:
-            return 0.0
-        golden = abs(self._pair(at)[1])
-        return self._absolute(at) / golden if golden else math.inf
-
-    def _units(self, at: int) -> float:
-        if at < 0:
-            return 0.0
-        channels = self.scale.channels
-        scale = self.scale.rms if channels is None else float(channels[at % channels.size])
-        unit = self.epsilon * (abs(self._pair(at)[1]) + scale)
-        return self._absolute(at) / unit if unit else math.inf
-
-    def _index(self, at: int) -> tuple[int, ...] | None:
-        if at < 0:
-            return None
-        return tuple(int(part) for part in np.unravel_index(at, self.shape))
+    def _relative(self, at: int, scale: float) -> float:
+        error = self._error(at)
+        against = abs(float(self.golden[at])) + scale if at >= 0 else 0.0
+        return error / against if against else math.inf if error else 0.0
 
 
-class _Limits:
-    """The elementwise rule, |e| ≤ atol + rtol·|golden|, or below the noise floor."""
+class _Scales:
+    """The scale of each element of a block: one number, or the channels' repeated."""
 
-    def __init__(self, tolerance: Tolerance, epsilon: float, noise: float) -> None:
-        self.atol, self.rtol = tolerance.atol or 0.0, tolerance.rtol or 0.0
-        self.absolute = tolerance.k is None
-        self.unit = epsilon * max(tolerance.k or 0.0, noise)
+    def __init__(self, scale: Scale, block: int, work: np.dtype[Any]) -> None:
+        self._rms, self._channels = scale.rms, scale.channels
+        self._tiled = None
+        if scale.channels is not None:
+            self._tiled = np.tile(scale.channels.astype(work), 2 + block // scale.channels.size)
 
-    def may_be_exceeded(self, k: float, d: Block, h: Block) -> bool:
-        """Whether an element of the block comes near or beyond its limit; k in units of 1."""
-        if k < self.unit * SLACK or k == 0.0:
-            return False
-        if not self.absolute:
-            return True
-        return not bool((d <= (h * self.rtol + self.atol) * SLACK).all())
+    def block(self, start: int, size: int) -> float | Block:
+        if self._tiled is None or self._channels is None:
+            return self._rms
+        first = start % self._channels.size
+        return self._tiled[first : first + size]
 
-    def bound(self, magnitude: Block, scale: Any) -> Block:
-        floor: Block = self.unit * magnitude + self.unit * scale
-        if not self.absolute:
-            return floor
-        asked: Block = self.rtol * magnitude + self.atol
-        return np.maximum(floor, asked)
+    def at(self, index: int) -> float:
+        if self._channels is None:
+            return self._rms
+        return float(self._channels[index % self._channels.size])
 
 
-def _unit(rms: float) -> float:
-    """A power of two that brings extreme values to where float64 squares are exact enough."""
-    return 1.0 if rms == 0.0 or 1e-100 < rms < 1e100 else math.ldexp(1.0, -math.frexp(rms)[1])
-
-
-def _ratio(dd: float, gg: float) -> float:
-    if dd == 0.0:
-        return 0.0
-    return math.sqrt(dd / gg) if gg else math.inf
-
-
-def _cosine(dd: float, dg: float, gg: float) -> float:
-    aa = gg + 2.0 * dg + dd
-    if aa <= 0.0 or gg <= 0.0:
-        return 1.0 if dd == 0.0 else 0.0
-    return max(-1.0, min(1.0, (gg + dg) / math.sqrt(aa) / math.sqrt(gg)))
+def _index(at: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    if at < 0:
+        return None
+    return tuple(int(part) for part in np.unravel_index(at, shape))

@@ -1,0 +1,53 @@
+"""Sums of squares over blocks, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(slots=True)
+class Sums:
+    """Σe², Σe·g, Σg² of e = actual − golden, each times unit²."""
+
+    unit: float = 1.0
+    ee: float = 0.0
+    eg: float = 0.0
+    gg: float = 0.0
+
+    @classmethod
+    def around(cls, rms: float) -> Sums:
+        """A power of two as unit that brings extreme values to where float64 can square them."""
+        usual = rms == 0.0 or 1e-100 < rms < 1e100
+        return cls(1.0 if usual else math.ldexp(1.0, -math.frexp(rms)[1]))
+
+    def of(self, e: npt.NDArray[Any], g: npt.NDArray[Any]) -> tuple[float, float, float]:
+        """The three of one block."""
+        if self.unit != 1.0:
+            e, g = e * self.unit, g * self.unit
+        return float(np.dot(e, e)), float(np.dot(e, g)), float(np.dot(g, g))
+
+    def add(self, block: tuple[float, float, float]) -> None:
+        self.ee, self.eg, self.gg = self.ee + block[0], self.eg + block[1], self.gg + block[2]
+
+    def rel_l2(self) -> float:
+        """‖e‖/‖golden‖; inf where a zero golden changed."""
+        if self.ee == 0.0:
+            return 0.0
+        return math.sqrt(self.ee / self.gg) if self.gg else math.inf
+
+    def cosine(self) -> float:
+        """Of the angle between actual and golden; 0 where one is zero, 1 where both are."""
+        aa = self.gg + 2.0 * self.eg + self.ee
+        if aa <= 0.0 or self.gg <= 0.0:
+            return 1.0 if self.ee == 0.0 else 0.0
+        product = math.sqrt(aa) * math.sqrt(self.gg)
+        return max(-1.0, min(1.0, (self.gg + self.eg) / product))
+
+    def rms(self, size: int) -> float:
+        """Root mean square of the golden."""
+        return math.sqrt(self.gg / size) / self.unit if size else 0.0
