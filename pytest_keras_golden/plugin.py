@@ -53,8 +53,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if is_inner():
         return None
     asked = config.invocation_params
+    arguments = [str(part) for part in asked.args]
     try:
-        return run_session_per_version(versions, [str(part) for part in asked.args], asked.dir)
+        log = config.getoption("golden_log")
+        return run_session_per_version(versions, arguments, asked.dir, log)
     except GoldenError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -32,17 +32,23 @@ def is_inner() -> bool:
     return EXPECT in os.environ
 
 
-def run_session_per_version(versions: str, arguments: Sequence[str], folder: Path) -> int:
+def run_session_per_version(
+    versions: str, arguments: Sequence[str], folder: Path, log: str | None = None
+) -> int:
     """Run `pytest arguments` in `folder` under every version that `versions` means; pytest's code.
 
     versions: as `keras-golden matrix` takes them, or `marked`: the exact versions that
-    `keras_versions` markers name. Writes each run's output and a table to standard output.
+    `keras_versions` markers name. `{version}` in an argument stands for the version of each run.
+    log: what `--golden-log` was given; without `{version}` in it the version goes before its
+    suffix. Writes each run's output and a table to standard output.
     Raises ConfigError or StackError where no version can be run.
     """
     place = Path(tempfile.mkdtemp(prefix="keras-golden-"))
     try:
         specs = marked_versions(arguments, folder, place) if versions == "marked" else [versions]
         runs = {v: _run(v, arguments, folder, place) for v in resolve(specs)}
+        if log is not None:
+            _copy_logs(runs, folder / log)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     sys.stdout.write("\n" + table(runs) + "\n")
@@ -51,7 +57,8 @@ def run_session_per_version(versions: str, arguments: Sequence[str], folder: Pat
 
 def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> InnerRun:
     pin = Pin("keras", version, ensure_runnable("keras", version))
-    job = Job((pin,), tuple(arguments), (), folder, place / version, own_cache=False)
+    own = tuple(argument.replace("{version}", version) for argument in arguments)
+    job = Job((pin,), own, (), folder, place / version, own_cache=False)
     sys.stdout.write(f"==== keras {version} " + "=" * 60 + "\n")
     run = run_inner(job)
     output = job.place / "output.txt"
@@ -59,6 +66,15 @@ def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> I
     sys.stdout.write(text)
     sys.stdout.flush()
     return run
+
+
+def _copy_logs(runs: Mapping[str, InnerRun], log: Path) -> None:
+    for version, run in runs.items():
+        name = log.name.replace("{version}", version)
+        if name == log.name:
+            name = f"{log.stem}-{version}{log.suffix}"
+        if (run.place / "log.json").exists():
+            shutil.copyfile(run.place / "log.json", log.with_name(name))
 
 
 def worst_code(codes: Sequence[int]) -> int:
