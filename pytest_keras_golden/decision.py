@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from .outcomes import FAILING, LocalOutcome, TensorOutcome
 from .stack import HARDWARE_KEYS
 
 LOCAL_DRIFT = frozenset({"drift", "systematic", "structure", "nonfinite"})
-_COMPLETE = "complete"
 
 
 def local_drift(found: Iterable[LocalOutcome], systematic: str = "fail") -> tuple[str, ...]:
@@ -35,28 +34,26 @@ def incomparable(
 
 
 def explain_by_depth(
-    tensors: Sequence[TensorOutcome], found: Sequence[LocalOutcome], isolation: str
+    tensors: Sequence[TensorOutcome],
+    found: Sequence[LocalOutcome],
+    isolation: str,
+    isolated: Container[str],
 ) -> tuple[TensorOutcome, ...]:
     """`drift` becomes `accumulated` where isolation was complete and found rounding only.
 
-    A real token flip stays drift: depth is no excuse for another answer. A tensor that isolation
-    did not cover (its block names no call) stays drift as well.
+    A real token flip stays drift: depth is no excuse for another answer. So does a tensor that
+    isolation does not speak for.
     """
-    if isolation != _COMPLETE or not found or local_drift(found):
+    if isolation != "complete" or not found or local_drift(found):
         return tuple(tensors)
-    return tuple(_explained(tensor) for tensor in tensors)
+    return tuple(_explained(item) if item.name in isolated else item for item in tensors)
 
 
 def _explained(tensor: TensorOutcome) -> TensorOutcome:
-    if tensor.verdict not in ("drift", "systematic") or not tensor.extra.get("isolated"):
+    if tensor.verdict not in ("drift", "systematic") or tensor.extra.get("flips_real"):
         return tensor
-    if tensor.extra.get("flips_real"):
-        return tensor
-    return replace(
-        tensor,
-        verdict="accumulated",
-        note="every layer alone changed by rounding only: depth did it",
-    )
+    said = "every layer alone changed by rounding only: depth did it"
+    return replace(tensor, verdict="accumulated", note=said)
 
 
 def failures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,13 @@ def _tensors(session: Session, golden: Golden) -> tuple[TensorOutcome, ...]:
     tensors += [missing(entry, candidates=tuple(session.records)) for entry in absent]
     difference = _difference(session, golden)
     tensors = list(decision.incomparable(tensors, difference))
-    tensors = list(decision.explain_by_depth(tensors, session.locals, session.isolation))
+    tensors = list(_by_depth(session, tensors))
     anchor = session.anchor()
     return tuple(_creeping(session, anchor, tensor) for tensor in tensors)
+
+
+def _by_depth(session: Session, tensors: Sequence[TensorOutcome]) -> tuple[TensorOutcome, ...]:
+    return decision.explain_by_depth(tensors, session.locals, session.isolation, session.isolated())
 
 
 def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) -> TensorOutcome:

@@ -34,19 +34,32 @@ if TYPE_CHECKING:
 
 
 class Block(Protocol):
-    """What a finished capture block hands over (see `capture`)."""
+    """What a finished capture block hands over (see `capture.block.CaptureBlock`)."""
 
-    records: Sequence[TensorRecord]
-    calls: Sequence[LayerCall]
-    pool: Mapping[str, Array]
-    weights: Mapping[str, str]
-    inputs: Mapping[str, str]
-    mode: Mode
-    observer: Observer | None
-    policy: str | None
-    isolates: bool
+    @property
+    def records(self) -> Sequence[TensorRecord]: ...
+    @property
+    def calls(self) -> Sequence[LayerCall]: ...
+    @property
+    def pool(self) -> Mapping[str, Array]: ...
+    @property
+    def weights(self) -> Mapping[str, str]: ...
+    @property
+    def inputs(self) -> Mapping[str, str]: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def observer(self) -> Observer | None: ...
+    @property
+    def policy(self) -> str | None: ...
+    @property
+    def isolates(self) -> bool: ...
+    @property
+    def isolation(self) -> str: ...
 
     def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> Sequence[LocalOutcome]: ...
+
+    def add_references(self, limit: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -96,15 +109,18 @@ class Session:
                 self.empty_block,
                 "Call the model inside the block; compile (jax.jit, tf.function) inside it too.",
             )
+        self.blocks.append(block)
+        golden = self.baseline()
+        moved = golden is not None and self._moved(block, golden)
+        if moved or self.settings.update:
+            # Now: what the body does next may train the model.
+            block.add_references(self.settings.max_size)
         for record in block.records:
             self.add(record)
-        self.blocks.append(block)
-        self._isolate(block)
+        if golden is not None and moved and block.isolates:
+            self._isolate(block, golden)
 
-    def _isolate(self, block: Block) -> None:
-        golden = self.baseline() if block.isolates else None
-        if golden is None or not self._moved(block, golden):
-            return
+    def _isolate(self, block: Block, golden: Golden) -> None:
         self.isolation = golden.header.isolation
         names = {call.name for call in block.calls}
         calls = [call for call in golden.header.calls if call.name in names]
@@ -284,17 +300,22 @@ class Session:
             return None
         return "changed" if "changed" in seen else "identical"
 
+    def isolated(self) -> frozenset[str]:
+        """Names of the tensors that isolation speaks for."""
+        return frozenset(r.name for block in self.blocks if block.isolates for r in block.records)
+
     def fingerprints(self, kind: str) -> dict[str, str]:
         """Structural name → digest of all blocks' `weights` or `inputs`."""
         return {name: key for block in self.blocks for name, key in getattr(block, kind).items()}
 
     def _pool(self) -> tuple[dict[str, Array], str]:
         pool = {key: array for block in self.blocks for key, array in block.pool.items()}
-        if not pool:
-            return {}, "unavailable: no eager capture"
+        unavailable = [b.isolation for b in self.blocks if b.isolation != "complete"]
+        if unavailable or not pool:
+            return {}, unavailable[0] if unavailable else "unavailable: nothing captured for it"
         size = sum(array.nbytes for array in pool.values())
         if size > self.settings.max_size:
-            return {}, f"unavailable: size ({size} bytes > golden_max_size)"
+            return {}, "unavailable: size"
         return pool, "complete"
 
     def tolerance(self, record: TensorRecord) -> Tolerance:
