@@ -24,6 +24,7 @@ from .steps import next_steps
 from .summary import (
     QUIET,
     blamed,
+    positions,
     strain,
     tensor_counts,
     verdict_counts,
@@ -111,7 +112,8 @@ def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
 def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
     """Tensors and layers as rows of numbers; see the reading side in assets/report.js."""
     layers = {layer.name: layer for layer in outcome.locals}
-    names = {tensor.name for tensor in outcome.tensors}
+    tensors = sorted(outcome.tensors, key=lambda tensor: tensor.order)
+    names = {tensor.name for tensor in tensors}
     guilty = set(outcome.local_drift)
     loud = bool(worst_first([outcome]))
     facts = {
@@ -126,10 +128,8 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         "observer": outcome.observer,
         "warnings": list(outcome.warnings),
         "steps": next_steps(outcome) if loud else None,
-        "rows": [
-            _row(tensor, layers.get(tensor.name), tensor.name in guilty, texts)
-            for tensor in sorted(outcome.tensors, key=lambda tensor: tensor.order)
-        ],
+        "rows": [_row(t, layers.get(t.name), t.name in guilty, texts) for t in tensors],
+        "places": [key[:2] for key in positions(tensors, outcome.locals)] if layers else None,
         "layers": [
             _layer(layer, layer.name in guilty, layer.name in names, texts)
             for layer in sorted(outcome.locals, key=lambda layer: layer.order)

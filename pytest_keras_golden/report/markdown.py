@@ -23,6 +23,7 @@ from .summary import (
     verdict_of,
     worst_first,
 )
+from .table import run_text
 from .wording import counted, families, number, plural
 
 LIMIT = 60_000
@@ -131,8 +132,7 @@ def _paragraph(outcome: TestOutcome) -> str:
 
 def _layer(item: Row | Run) -> str:
     if isinstance(item, Run):
-        layers = f", {plural(item.layers, 'layer')} with local drift" if item.layers else ""
-        return f"| ⋮ {counted(item.tensors)}{layers} | | | |"
+        return f"| ⋮ {run_text(item)} | | | |"
     mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
     local = "" if item.local is None else number(item.local.k)
     return f"| {mark}{code(item.name)} | {item.verdict} | {_change(item)} | {local} |"

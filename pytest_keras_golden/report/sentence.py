@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .attribution import attribution
-from .summary import QUIET, blamed, strain, tensor_counts, verdict_of
+from .summary import QUIET, blamed, changed, strain, tensor_counts, verdict_of
 from .wording import counted, family_list, listed, number, plural, tolerance
 
 
@@ -77,8 +77,20 @@ def _blame(outcome: TestOutcome) -> str:
             f"{family_list(layer.name for layer in guilty)}; the rest is inherited."
         )
     if outcome.isolation == "complete":
-        return " No layer drifts by itself on golden inputs: the change accumulates with depth."
+        return f" No layer drifts by itself: {_rounding(outcome)}."
     return ""
+
+
+def _rounding(outcome: TestOutcome) -> str:
+    """Which layers moved at all on golden inputs, where none of them drifts."""
+    moved = changed(outcome)
+    if not moved:
+        return "on golden inputs every layer gives the golden's bits"
+    most = number(max((layer.k or 0.0 for layer in moved), default=0.0))
+    names = family_list(layer.name for layer in moved)
+    return (
+        f"on golden inputs {plural(len(moved), 'layer')} moved, by rounding (k ≤ {most}): {names}"
+    )
 
 
 def _others(outcome: TestOutcome, told: str) -> str:
@@ -150,8 +162,8 @@ def _accumulated(outcome: TestOutcome) -> str:
     first = found[0] if found else None
     where = f", first `{first.name}`: {how_much(first)}" if first else ""
     return (
-        f"{plural(len(found), 'tensor')} beyond tolerance{since(outcome)}{where}, by depth alone: "
-        "on golden inputs every layer changes by rounding only."
+        f"{plural(len(found), 'tensor')} beyond tolerance{since(outcome)}{where}; by depth alone: "
+        f"{_rounding(outcome)}."
     )
 
 

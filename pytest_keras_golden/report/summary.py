@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
 from .wording import severity, worst
@@ -16,7 +16,7 @@ MAX_ROWS = 28
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tensor, one layer that isolation blames, or both where they are the same call."""
+    """One tensor, one layer that moved by itself, or both where they are the same call."""
 
     name: str
     verdict: str
@@ -28,10 +28,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Neighbouring rows told as one line. `tensors` counts verdicts; blamed layers apart."""
+    """Neighbouring rows told as one line. `tensors` counts verdicts; layers that are no tensor are
+    counted apart, those with local drift in `blamed` and the others in `moved`."""
 
     tensors: Mapping[str, int]
-    layers: int
+    blamed: int
+    moved: int
     first: str
     last: str
 
@@ -74,77 +76,85 @@ def strain(tensor: TensorOutcome) -> float:
     return tensor.k / tensor.tolerance.k
 
 
+def changed(outcome: TestOutcome) -> tuple[LocalOutcome, ...]:
+    """The layers whose own output moved on golden inputs, blamed or only by rounding, in order."""
+    moved = (layer for layer in outcome.locals if layer.verdict != "identical")
+    return tuple(sorted(moved, key=lambda layer: layer.order))
+
+
+def accuracy(outcome: TestOutcome) -> Counter[str]:
+    """better, equal, worse → number of tensors, against their references in higher precision."""
+    found = (tensor.extra.get("reference") for tensor in outcome.tensors if tensor.judged)
+    return Counter(str(item["accuracy"]) for item in found if isinstance(item, Mapping))
+
+
 def rows(outcome: TestOutcome) -> tuple[Row, ...]:
-    """Every judged tensor, and every blamed layer that is no tensor, in execution order."""
+    """Every judged tensor, and every layer that moved by itself, in execution order."""
     tensors = sorted((t for t in outcome.tensors if t.judged), key=lambda t: t.order)
-    guilty = {layer.name for layer in blamed(outcome)}
     layers = {layer.name: layer for layer in outcome.locals}
     names = {tensor.name for tensor in tensors}
-    placed = list(zip(_positions(tensors, outcome.locals), map(_tensor_row, tensors), strict=True))
+    guilty = set(outcome.local_drift)
+    placed = [
+        (place, Row(t.name, t.verdict, t, layers.get(t.name), t.name == outcome.first_drift))
+        for place, t in zip(positions(tensors, outcome.locals), tensors, strict=True)
+    ]
     placed += [
         ((layer.order, 0, 0), Row(layer.name, layer.verdict, None, layer))
-        for layer in outcome.locals
-        if layer.name in guilty and layer.name not in names
+        for layer in changed(outcome)
+        if layer.name not in names
     ]
     placed.sort(key=lambda pair: pair[0])
-    return tuple(
-        Row(
-            row.name,
-            row.verdict,
-            row.tensor,
-            layers.get(row.name),
-            row.name == outcome.first_drift,
-            row.name in guilty,
-        )
-        for _, row in placed
-    )
+    return tuple(replace(row, blamed=row.name in guilty) for _, row in placed)
 
 
-def _tensor_row(tensor: TensorOutcome) -> Row:
-    return Row(tensor.name, tensor.verdict, tensor, None)
-
-
-def _positions(
+def positions(
     tensors: Sequence[TensorOutcome], layers: Sequence[LocalOutcome]
 ) -> list[tuple[int, int, int]]:
-    """Where each tensor stands among the calls, as sort keys.
+    """Where each tensor stands among the calls, as sort keys; a call's own is (order, 0, 0).
 
-    Tensors and calls are numbered apart, so a tensor stands right after the call whose name it
-    has or begins with; one of no call stays behind the tensor before it.
+    Tensors and calls are numbered apart, so a tensor stands after the call whose name it has or
+    begins with, queries, keys and values before the attention core; one of no call stays behind
+    the tensor before it.
     """
-    orders = {layer.name: layer.order for layer in layers}
-    composites: dict[str, int] = {}
+    orders = _orders(layers)
+    keys: list[tuple[int, int, int]] = []
+    reached = (-1, 0)
+    for place, tensor in enumerate(tensors):
+        reached = max(reached, _call_order(tensor.name, orders))
+        keys.append((*reached, place))
+    return keys
+
+
+def _orders(layers: Sequence[LocalOutcome]) -> dict[str, int]:
+    """Call → order; a composite that is no call itself stands with its last part."""
+    orders: dict[str, int] = {}
     for layer in layers:
         parts = layer.name.split("/")
         for end in range(1, len(parts)):
             parent = "/".join(parts[:end])
-            composites[parent] = max(layer.order, composites.get(parent, 0))
-    keys: list[tuple[int, int, int]] = []
-    reached = -1
-    for place, tensor in enumerate(tensors):
-        reached = max(reached, _call_order(tensor.name, orders, composites))
-        keys.append((reached, 1, place))
-    return keys
+            orders[parent] = max(layer.order, orders.get(parent, 0))
+    return orders | {layer.name: layer.order for layer in layers}
 
 
-def _call_order(name: str, orders: Mapping[str, int], composites: Mapping[str, int]) -> int:
-    if name in composites:
-        return composites[name]
-    parts = name.split("/")
-    for end in range(len(parts), 0, -1):
-        order = orders.get("/".join(parts[:end]))
-        if order is not None:
-            return order
-    return -1
+def _call_order(name: str, orders: Mapping[str, int]) -> tuple[int, int]:
+    if name in orders:
+        return orders[name], 1
+    base, _, part = name.partition(":")
+    if f"{base}:core" in orders:
+        return orders[f"{base}:core"], -1 if part in {"query", "key", "value"} else 1
+    while base and base not in orders:
+        base = base.rpartition("/")[0]
+    return orders.get(base, -1), 1
 
 
 def collapsed(every: Sequence[Row], limit: int = MAX_ROWS) -> tuple[Row | Run, ...]:
     """The rows that matter, with the runs between them told as one line each.
 
-    First only the harmless are collapsed; where the rest is still longer than `limit`, so is
-    inherited drift; then all but the first and last of what is left.
+    First only harmless tensors are collapsed; where the rest is still longer than `limit`, so are
+    layers that moved by rounding, then inherited drift, then all but the first and last of what
+    is left.
     """
-    for kept in (_loud, _local_or_special):
+    for kept in (_loud, _verdict_is_loud, _local_or_special):
         chosen = [kept(row) or place == len(every) - 1 for place, row in enumerate(every)]
         shown = _collapse(every, chosen)
         if len(shown) <= limit:
@@ -153,6 +163,10 @@ def collapsed(every: Sequence[Row], limit: int = MAX_ROWS) -> tuple[Row | Run, .
 
 
 def _loud(row: Row) -> bool:
+    return row.first or row.blamed or row.verdict not in QUIET or row.tensor is None
+
+
+def _verdict_is_loud(row: Row) -> bool:
     return row.first or row.blamed or row.verdict not in QUIET
 
 
@@ -192,8 +206,9 @@ def _told(pending: Sequence[Row]) -> list[Row | Run]:
     if len(pending) < 2:
         return list(pending)
     counts = Counter(row.verdict for row in pending if row.tensor is not None)
-    layers = sum(row.tensor is None for row in pending)
-    return [Run(counts, layers, pending[0].name, pending[-1].name)]
+    layers = [row for row in pending if row.tensor is None]
+    guilty = sum(row.blamed for row in layers)
+    return [Run(counts, guilty, len(layers) - guilty, pending[0].name, pending[-1].name)]
 
 
 def worst_first(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:

@@ -27,7 +27,7 @@ def layers(shown: Sequence[Row | Run], isolated: bool) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("tensor or layer", overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    run = "k inherited+local\n/ tolerance" if isolated else "k / tolerance"
+    run = "k inherited\n+local / tol." if isolated else "k / tolerance"
     own = ["k local"] if isolated else []
     for name in (run, *own, "relative\nL2", "max |Δ|"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -41,7 +41,7 @@ def _cells(item: Row | Run, isolated: bool) -> list[Text]:
 
     if isinstance(item, Run):
         empty = [Text("")] * (5 if isolated else 4)
-        return [Text("⋮"), Text(_run_text(item), style="dim"), *empty]
+        return [Text("⋮"), Text(run_text(item), style="dim"), *empty]
     mark = ("→" if item.first else "") + ("*" if item.blamed else "")
     own = [Text("" if item.local is None else number(item.local.k))] if isolated else []
     change, *sizes = _measures(item.tensor)
@@ -55,9 +55,11 @@ def _cells(item: Row | Run, isolated: bool) -> list[Text]:
     ]
 
 
-def _run_text(run: Run) -> str:
+def run_text(run: Run) -> str:
+    """`37 within, 4 layers with local drift, 3 layers moved by rounding`."""
     parts = [counted(run.tensors)] if run.tensors else []
-    parts += [f"{plural(run.layers, 'layer')} with local drift"] if run.layers else []
+    parts += [f"{plural(run.blamed, 'layer')} with local drift"] if run.blamed else []
+    parts += [f"{plural(run.moved, 'layer')} moved by rounding"] if run.moved else []
     return ", ".join(parts)
 
 

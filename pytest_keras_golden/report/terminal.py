@@ -13,6 +13,7 @@ from .sentence import headline, since
 from .steps import accept_step, next_steps
 from .summary import (
     QUIET,
+    accuracy,
     collapsed,
     rows,
     strain,
@@ -21,7 +22,7 @@ from .summary import (
     verdict_of,
     worst_first,
 )
-from .wording import STYLE, counted, number, plural, quoted
+from .wording import STYLE, counted, listed, number, plural, quoted
 
 WIDTH = 100
 
@@ -46,7 +47,7 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
         lines += ["", table.render(shown, width, color), f"  {_total(outcome)}"]
         lines += [f"  {line}" for line in _legend(outcome)]
     lines += _section("stack", stack_lines(outcome), width)
-    lines += _section("note", [*_notes(outcome), *outcome.warnings], width)
+    lines += _section("note", _notes(outcome), width)
     return "\n".join(lines)
 
 
@@ -54,7 +55,7 @@ def summary_line(outcome: TestOutcome) -> str:
     """One line for `-v`: `test_a: 7 identical, 2 within (at most 0.4× tolerance) …`."""
     counts = tensor_counts([outcome])
     if outcome.outcome == "recorded":
-        return f"{outcome.nodeid}: {plural(len(outcome.tensors), 'tensor')} recorded"
+        return f"{outcome.nodeid}: recorded"
     if not counts:
         return f"{outcome.nodeid}: {(outcome.reason or outcome.outcome).splitlines()[0]}"
     used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
@@ -92,7 +93,7 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
         return f"unchanged  {outcome.nodeid}: {plural(counts.total(), 'tensor')}, nothing written"
     start = f"recorded  {outcome.nodeid}\n  {outcome.golden}"
     if outcome.baseline is None:
-        return f"{start}: {plural(len(outcome.tensors), 'tensor')}, the first golden of this test"
+        return f"{start}: the first golden of this test"
     lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
     if changed:
         shown = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
@@ -148,14 +149,24 @@ def _legend(outcome: TestOutcome) -> list[str]:
 
 
 def _notes(outcome: TestOutcome) -> list[str]:
-    noted = [t for t in outcome.tensors if t.judged and t.note]
-    loud = [t for t in noted if t.verdict not in QUIET] or noted
-    notes = [f"{tensor.name}: {tensor.note}" for tensor in loud[:3]]
+    noted = [t for t in outcome.tensors if t.judged and t.note and t.verdict != "accumulated"]
+    notes = [f"{t.name}: {t.note}" for t in noted if t.verdict not in QUIET][:3]
+    against = accuracy(outcome)
+    if against:
+        notes.append(f"error against the high-precision reference: {counted(against)}")
+    excused = [t for t in outcome.tensors if t.verdict == "within" and strain(t) > 1]
+    if excused and against:
+        names = listed(tensor.name for tensor in excused)
+        notes.append(f"beyond tolerance, but no less accurate than the baseline: {names}")
     if outcome.observer == "changed":
         notes.append("watching changed the compiled numbers; outputs come from a plain run")
     if outcome.weights == "transplanted":
         notes.append("the baseline's weights were loaded into this run")
-    return notes
+    return [*notes, *(text for text in outcome.warnings if not text.startswith(_SAID_ABOVE))]
+
+
+_SAID_ABOVE = ("accumulated:", "hardware differs")
+"""How warnings begin that the sentence on top has told already."""
 
 
 def _steps(outcome: TestOutcome) -> list[str]:

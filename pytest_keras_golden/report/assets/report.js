@@ -107,7 +107,9 @@
     links[place].setAttribute("aria-current", "true");
     links[place].scrollIntoView({block: "nearest"});
     const test = report.tests[place], detail = block(`test-${place}`);
-    const rows = (detail.rows || []).map(readRow), layers = (detail.layers || []).map(readLayer);
+    const rows = (detail.rows || []).map(readRow);
+    rows.forEach((row, i) => { row.place = detail.places ? detail.places[i] : [i, 1]; });
+    const layers = (detail.layers || []).map(readLayer);
     main.replaceChildren(...head(test, detail), ...depth(rows, layers), ...table(test, rows, layers, detail), ...pictures(place, test), ...steps(detail));
     drawCanvases();
     document.title = `${test.verdict}: ${test.id}`;
@@ -143,10 +145,12 @@
     const W = 860, H = 250, L = 58, R = 14, T = 12, B = 34, FLOOR = 0.003;
     const most = Math.max(2, ...judged.map((row) => row.strain), ...layers.map((layer) => layer.strain));
     const y = (value) => H - B - (H - B - T) * (Math.log(Math.max(value, FLOOR)) - Math.log(FLOOR)) / (Math.log(most * 1.3) - Math.log(FLOOR));
-    const x = (place, count) => L + (W - L - R) * (count < 2 ? 0.5 : place / (count - 1));
+    const places = judged.map((row) => row.place[0] + row.place[1] * 0.3).map((place, i, all) => (layers.length ? place + 0.3 * all.slice(0, i).filter((other) => other === place).length / 4 : place));
+    const first = Math.min(...places, layers.length ? 0 : Infinity), last = Math.max(...places, layers.length - 1, first + 1);
+    const x = (place) => L + (W - L - R) * (place - first) / (last - first);
     const line = (points) => points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
-    const run = judged.map((row, i) => [x(i, judged.length), y(row.strain), row]);
-    const own = layers.map((layer, i) => [x(i, layers.length), y(layer.strain), layer]);
+    const run = judged.map((row, i) => [x(places[i]), y(row.strain), row]);
+    const own = layers.map((layer, i) => [x(i), y(layer.strain), layer]);
     const dot = (style, verdict) => ([px, py, item]) => make("circle", {class: style, v: verdict && item.verdict, cx: px.toFixed(1), cy: py.toFixed(1), r: item.guilty ? 4.5 : 3},
       make("title", {}, `${item.name}: ${number(item.strain)}× tolerance (${item.verdict})`));
     const ticks = [0.01, 0.1, 1, 10, 100, 1000, 1e4, 1e6].filter((value) => value < most * 1.3);
@@ -161,7 +165,7 @@
         make("line", {class: "axis", x1: L, x2: L, y1: T, y2: H - B}), make("line", {class: "axis", x1: L, x2: W - R, y1: H - B, y2: H - B}),
         make("text", {x: L, y: H - 10}, `execution order: first ${judged.length ? judged[0].name : ""}`), make("text", {x: W - R, y: H - 10, "text-anchor": "end"}, `last ${judged.length ? judged[judged.length - 1].name : ""}`),
         make("path", {class: "runline", d: line(run)}), layers.length ? make("path", {class: "localline", d: line(own)}) : "",
-        own.map(dot("localdot", false)), run.map(dot("dot", true)))];
+        own.filter(([, , layer]) => layer.strain > 0).map(dot("localdot", false)), run.map(dot("dot", true)))];
   }
 
   // -- the layer table ----------------------------------------------------------------------
@@ -177,20 +181,10 @@
       make("p", {class: "hint"}, make("span", {class: "mark"}, "→"), " first drift", isolated ? [", ", make("span", {class: "mark local"}, "∗"), " local drift"] : "", ". k is the largest error in units of ε and the tensor's scale; ", "detects is the smallest relative drift that this check would have caught."),
       make("div", {class: "scroll"}, make("table", {class: "layers"}, make("thead", {}, make("tr", {}, headings.map((h) => (Array.isArray(h) ? make("th", {class: "n"}, h[0]) : make("th", {}, h))))), body))];
   }
-  /** Tensors with the guilty layers that are no tensors between them, by structural name. */
+  /** Tensors, and between them the layers that moved by themselves and are no tensors. */
   function merged(rows, layers) {
-    const orders = new Map(layers.map((layer, i) => [layer.name, i]));
-    const at = (name) => {
-      const parts = name.split("/");
-      for (let end = parts.length; end > 0; end--) {
-        const prefix = parts.slice(0, end).join("/");
-        if (orders.has(prefix)) return orders.get(prefix);
-      }
-      return layers.reduce((last, layer, i) => (layer.name.startsWith(`${name}/`) ? i : last), -1);
-    };
-    let reached = -1;
-    const placed = rows.map((row, i) => { reached = Math.max(reached, at(row.name)); return [reached, 1, i, row]; });
-    layers.forEach((layer, i) => { if (layer.guilty && !layer.tensor) placed.push([i, 0, 0, {...layer, layer: true}]); });
+    const placed = rows.map((row, i) => [...row.place, i, row]);
+    layers.forEach((layer, i) => { if (layer.verdict !== "identical" && !layer.tensor) placed.push([i, 0, 0, {...layer, layer: true}]); });
     return placed.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]).map((entry) => entry[3]);
   }
   function fill(body, items, test, isolated, width) {
