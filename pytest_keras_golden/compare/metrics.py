@@ -20,7 +20,7 @@ from . import floats
 from .bias import Bias, sample_bias
 from .exact import measure_exact
 from .limits import Limits
-from .scale import Scale, robust_scale
+from .scale import BlockScale, robust_scale
 from .sums import Sums
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Pass:
         self.tiny = np.finfo(self.work).smallest_subnormal
         self.reach = 2.0 ** (floats.mantissa_bits(golden.dtype) + 1)
         self.buffers = [np.empty(self.block, self.work) for _ in range(5)]
-        self.scales = _Scales(self.scale, self.block, self.work)
+        self.scales = BlockScale(self.scale, self.block, self.work)
         self.sums = Sums.around(self.scale.rms)
         self.abs, self.rel, self.units = _Peak(), _Peak(), _Peak()
         self.steps = self.mismatches = self.changed = 0
@@ -246,27 +246,6 @@ class _Pass:
         error = self._error(at)
         against = abs(float(self.golden[at])) + scale if at >= 0 else 0.0
         return error / against if against else math.inf if error else 0.0
-
-
-class _Scales:
-    """The scale of each element of a block: one number, or the channels' repeated."""
-
-    def __init__(self, scale: Scale, block: int, work: np.dtype[Any]) -> None:
-        self._rms, self._channels = scale.rms, scale.channels
-        self._tiled = None
-        if scale.channels is not None:
-            self._tiled = np.tile(scale.channels.astype(work), 2 + block // scale.channels.size)
-
-    def block(self, start: int, size: int) -> float | Block:
-        if self._tiled is None or self._channels is None:
-            return self._rms
-        first = start % self._channels.size
-        return self._tiled[first : first + size]
-
-    def at(self, index: int) -> float:
-        if self._channels is None:
-            return self._rms
-        return float(self._channels[index % self._channels.size])
 
 
 def _index(at: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:

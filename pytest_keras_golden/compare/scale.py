@@ -39,6 +39,29 @@ class Scale:
     channels: npt.NDArray[np.float64] | None = None
 
 
+class BlockScale:
+    """The scale of each element of a block: one number, or the channels' repeated."""
+
+    def __init__(self, scale: Scale, block: int, dtype: npt.DTypeLike = np.float64) -> None:
+        self._rms, self._channels = scale.rms, scale.channels
+        self._tiled = None
+        if scale.channels is not None:
+            self._tiled = np.tile(scale.channels.astype(dtype), 2 + block // scale.channels.size)
+
+    def block(self, start: int, size: int) -> float | npt.NDArray[Any]:
+        """Of the elements [start, start + size) in C order; size is at most the block's."""
+        if self._tiled is None or self._channels is None:
+            return self._rms
+        first = start % self._channels.size
+        return self._tiled[first : first + size]
+
+    def at(self, index: int) -> float:
+        """Of one element."""
+        if self._channels is None:
+            return self._rms
+        return float(self._channels[index % self._channels.size])
+
+
 def robust_scale(golden: Array) -> Scale:
     """Scale of a C-order floating-point tensor, from at most about 2¹⁸ evenly spread elements."""
     if golden.size == 0:

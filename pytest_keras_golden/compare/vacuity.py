@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ..records import TensorEntry
 from . import floats
-from .scale import Scale, robust_scale, root_mean_square
+from .limits import Limits
+from .scale import BlockScale, Scale, robust_scale, root_mean_square
 
 if TYPE_CHECKING:
     from ..records import Array, TensorRecord, Tolerance
@@ -94,29 +95,19 @@ class _Bounds:
     def __init__(
         self, value: Array, tolerance: Tolerance, precision: str, noise: float | None
     ) -> None:
-        precision = precision or value.dtype.name
-        exact = floats.is_exact(value.dtype)
-        self.value = value
-        self.scale = Scale(0.0) if exact else robust_scale(value)
-        unit = floats.epsilon(precision) * max(tolerance.k or 0.0, noise or 0.0)
-        self.unit, self.atol, self.rtol = unit, tolerance.atol or 0.0, tolerance.rtol or 0.0
-        self.empty = value.size == 0
+        epsilon = floats.epsilon(precision or value.dtype.name)
+        scale = Scale(0.0) if floats.is_exact(value.dtype) else robust_scale(value)
+        self.value, self.empty = value, value.size == 0
+        self.limits = Limits(tolerance, epsilon, noise)
+        self.scale = BlockScale(scale, BLOCK)
 
     def blocks(self) -> Iterator[tuple[Vector, Vector]]:
         flat = self.value.reshape(-1)
         for start in range(0, flat.size, BLOCK):
             values = flat[start : start + BLOCK].astype(np.float64)
             finite = np.isfinite(values)
-            limits = self._limits(values, start)
+            limits = self.limits.bound(np.abs(values), self.scale.block(start, values.size))
             yield values[finite], limits[finite]
-
-    def _limits(self, values: Vector, start: int) -> Vector:
-        magnitude = np.abs(values)
-        scale: float | Vector = self.scale.rms
-        if self.scale.channels is not None:
-            at = np.arange(start, start + values.size) % self.scale.channels.size
-            scale = self.scale.channels[at]
-        return np.maximum(self.unit * (magnitude + scale), self.atol + self.rtol * magnitude)
 
     def zeros_pass(self) -> bool:
         """False also for a zero tensor, which zeros leave unchanged."""
