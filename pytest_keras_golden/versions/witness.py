@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from pluggy import HookimplMarker
+
 from .process import LIFELINE
 from .proof import sightings
 
@@ -20,7 +22,9 @@ WITNESS = "KERAS_GOLDEN_WITNESS"
 """Environment variable: the folder that takes the proofs."""
 
 
+@HookimplMarker("pytest")(tryfirst=True)
 def pytest_configure(config: Any) -> None:
+    # Loaded behind the plugin, so asked before it: what it refuses has been written down by then.
     if not hasattr(config, "workerinput"):
         _hold_lifeline()
     _testify("configure")

@@ -1,0 +1,258 @@
+"""Inner runs over executors. The suites need no Keras: they are about processes, not numbers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from suites import suite
+from test_process import gone, wait_for
+
+from pytest_keras_golden.errors import ConfigError, StackError
+from pytest_keras_golden.versions.inner import Job, Pin, run_inner
+from pytest_keras_golden.versions.jobs import run_all, runner
+
+PASSING = "def test_a(): pass\n"
+COUNTING = """
+from pathlib import Path
+def test_a():
+    with (Path(__file__).parent / "ran").open("a") as file:
+        file.write("x")
+"""
+DIES_ONCE = """
+import os, signal
+from pathlib import Path
+def test_a():
+    mark = Path(__file__).parent / "died"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+DIES = "import os, signal\ndef test_a(): os.kill(os.getpid(), signal.SIGKILL)\n"
+HANGS = """
+import os, pathlib, subprocess, sys, time
+def test_a():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pids = pathlib.Path(__file__).parent / "pids"
+    pids.write_text(f"{os.getpid()} {child.pid}")
+    time.sleep(600)
+"""
+
+
+def job(folder: Path, place: Path, **options: object) -> Job:
+    arguments = ("-p", "no:randomly")
+    return Job((), arguments, (), folder, place / folder.name, **options)  # type: ignore[arg-type]
+
+
+def test_every_job_is_answered_in_order(tmp_path: Path) -> None:
+    jobs = {name: job(suite(tmp_path / name, test_a=PASSING), tmp_path / "runs") for name in "abc"}
+    with runner(2) as where:
+        done = run_all(jobs, where)
+    assert list(done) == ["a", "b", "c"]
+    assert [run.exitstatus for run in done.values()] == [0, 0, 0]
+    assert all(run.log is not None for run in done.values())
+
+
+def test_a_whole_run_is_not_run_again(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_a=COUNTING)
+    first = run_inner(job(folder, tmp_path / "runs"))
+    second = run_inner(job(folder, tmp_path / "runs"))
+    assert (folder / "ran").read_text() == "x"
+    assert (second.exitstatus, second.log) == (first.exitstatus, first.log)
+
+
+def test_a_job_whose_process_dies_is_tried_again(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_a=DIES_ONCE)
+    with runner(1) as where:
+        done = run_all({"a": job(folder, tmp_path / "runs")}, where)["a"]
+    assert (done.exitstatus, done.lost) == (0, False)
+
+
+def test_a_job_lost_twice_is_lost_and_the_others_are_there(tmp_path: Path) -> None:
+    jobs = {
+        "dies": job(suite(tmp_path / "dies", test_a=DIES), tmp_path / "runs"),
+        "fine": job(suite(tmp_path / "fine", test_a=PASSING), tmp_path / "runs"),
+    }
+    with runner(1) as where:
+        done = run_all(jobs, where)
+    assert done["dies"].lost
+    assert done["dies"].why() == "died of signal 9"
+    assert done["fine"].exitstatus == 0
+
+
+def test_a_hanging_run_is_ended_by_the_time_out(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_a=HANGS)
+    with runner(1) as where:
+        done = run_all({"a": job(folder, tmp_path / "runs", timeout=4.0)}, where)["a"]
+    assert done.timed_out
+    assert not done.lost
+    assert "time-out" in done.why()
+    assert gone(wait_for(folder / "pids"))
+
+
+@pytest.mark.parametrize("how", ["pythonpath", "working directory"])
+def test_a_shadowed_package_is_refused(tmp_path: Path, how: str) -> None:
+    folder = suite(tmp_path / "suite", test_a=PASSING)
+    overlay = tmp_path / "overlay"
+    for place in (overlay, folder if how == "working directory" else folder / "lib"):
+        (place / "subject").mkdir(parents=True)
+        (place / "subject" / "__init__.py").touch()
+    if how == "pythonpath":
+        (folder / "pytest.ini").write_text("[pytest]\npythonpath = lib\n")
+    pinned = Job((Pin("subject", "1", overlay),), (), (), folder, tmp_path / "runs" / "a")
+    with runner(1) as where, pytest.raises(StackError, match="something shadows the version"):
+        run_all({"a": pinned}, where)
+
+
+def test_an_import_hook_of_an_editable_install_is_refused(tmp_path: Path) -> None:
+    """As meson-python's and scikit-build's editable installs do it: a finder placed first."""
+    hook = """
+import importlib.machinery, sys
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "subject":
+            return importlib.machinery.PathFinder.find_spec(name, [{source!r}])
+sys.meta_path.insert(0, Finder)
+"""
+    source, overlay = tmp_path / "source", tmp_path / "overlay"
+    for place in (source, overlay):
+        (place / "subject").mkdir(parents=True)
+        (place / "subject" / "__init__.py").touch()
+    folder = suite(tmp_path / "suite", test_a=PASSING, conftest=hook.format(source=str(source)))
+    pinned = Job((Pin("subject", "1", overlay),), (), (), folder, tmp_path / "runs" / "a")
+    with runner(1) as where, pytest.raises(StackError, match="editable install"):
+        run_all({"a": pinned}, where)
+
+
+def test_a_package_swapped_while_tests_run_is_refused(tmp_path: Path) -> None:
+    source, overlay = tmp_path / "source", tmp_path / "overlay"
+    for place in (source, overlay):
+        (place / "subject").mkdir(parents=True)
+        (place / "subject" / "__init__.py").touch()
+    swap = (
+        f"import sys\ndef test_a():\n    sys.path.insert(0, {str(source)!r})\n    import subject\n"
+    )
+    folder = suite(tmp_path / "suite", test_a=swap)
+    pinned = Job((Pin("subject", "1", overlay),), (), (), folder, tmp_path / "runs" / "a")
+    with runner(1) as where, pytest.raises(StackError, match="something shadows the version"):
+        run_all({"a": pinned}, where)
+
+
+def test_xdist_workers_run_the_overlay_and_prove_it(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    overlay = tmp_path / "overlay"
+    (overlay / "subject").mkdir(parents=True)
+    (overlay / "subject" / "__init__.py").write_text("VALUE = 'overlaid'\n")
+    test = "import subject\ndef test_a(): assert subject.VALUE == 'overlaid'\ndef test_b(): pass\n"
+    folder = suite(tmp_path / "suite", test_a=test)
+    arguments = ("-p", "xdist", "-n", "2")
+    pinned = Job((Pin("subject", "1", overlay),), arguments, (), folder, tmp_path / "runs" / "a")
+    done = run_inner(pinned)
+    assert done.exitstatus == 0, done.output
+
+
+OUTER = """
+import sys
+from pathlib import Path
+from pytest_keras_golden.versions.inner import Job
+from pytest_keras_golden.versions.jobs import run_all, runner
+root = Path(sys.argv[1])
+jobs = {name: Job((), (), (), root / name, root / "runs" / name) for name in ("quick", "hangs")}
+with runner(2) as where:
+    run_all(jobs, where)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_no_process_stays_and_finished_work_is_kept(
+    tmp_path: Path, number: int
+) -> None:
+    quick = suite(tmp_path / "quick", test_a=COUNTING)
+    hangs = suite(tmp_path / "hangs", test_a=HANGS)
+    outer = subprocess.Popen(
+        [sys.executable, "-c", OUTER, str(tmp_path)], stderr=subprocess.DEVNULL
+    )
+    family = wait_for(hangs / "pids")
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "runs" / "quick" / "run.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(outer.pid, number)
+    outer.wait(20)
+    assert gone(family)
+    (hangs / "test_a.py").write_text(PASSING)
+    again = subprocess.run([sys.executable, "-c", OUTER, str(tmp_path)])
+    assert again.returncode == 0
+    assert (quick / "ran").read_text() == "x"
+
+
+def test_an_unknown_executor_and_a_silent_scheduler_are_clear_errors() -> None:
+    with pytest.raises(ConfigError, match="none we know"), runner(1, "slurm://x"):
+        pass
+    pytest.importorskip("distributed")
+    with pytest.raises(StackError, match="No Dask scheduler"), runner(1, "dask://127.0.0.1:9"):
+        pass
+
+
+SLOW = """
+import os, time
+from pathlib import Path
+def test_a():
+    folder = Path(__file__).parent
+    with (folder / "started").open("a") as file:
+        file.write("x")
+    time.sleep(2)
+"""
+WATCHED = """
+import os, sys
+from pathlib import Path
+from pytest_keras_golden.versions.inner import Job
+from pytest_keras_golden.versions.jobs import run_all, runner
+
+if __name__ == "__main__":
+    import threading, time
+    from distributed import LocalCluster
+    root = Path(sys.argv[1])
+    names = ("a", "b", "c", "d")
+    jobs = {name: Job((), (), (), root / name, root / "runs" / name) for name in names}
+    options = dict(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with LocalCluster(processes=True, **options) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        pids = [worker.pid for worker in cluster.workers.values()]
+
+        def kill_one():
+            while not any((root / name / "started").exists() for name in names):
+                time.sleep(0.05)
+            os.kill(pids[0], 9)
+
+        threading.Thread(target=kill_one, daemon=True).start()
+        with runner(1, address) as where:
+            done = run_all(jobs, where)
+        print("PIDS", len(set(pids)), "KILLED", pids[0])
+    for name, run in done.items():
+        print(name, run.exitstatus, run.lost)
+"""
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_runs_the_same_jobs_though_a_worker_dies(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    for name in "abcd":
+        suite(tmp_path / name, test_a=SLOW)
+    script = tmp_path / "watched.py"
+    script.write_text(WATCHED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.split("\n")
+    assert lines[0].startswith("PIDS 2 KILLED")
+    assert lines[1:5] == [f"{name} 0 False" for name in "abcd"]
+    tries = [(tmp_path / name / "started").read_text() for name in "abcd"]
+    assert sum(map(len, tries)) > 4, "the killed worker's cell was run again"
