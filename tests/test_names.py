@@ -41,6 +41,7 @@ def test_plain_ids_stay_as_they_are(nodeid, folder):
         ("test.py::test_b[..]", "test/test_b[..]"),
         ("test.py::test_b[a.]x.", "test/test_b[a.]x_~"),
         ("test.py::test_é", "test/test_é~"),
+        ("test.py::test_e\u0301", "test/test_é~"),
         ("test.py::test_\ud800", "test/test__~"),
         ("x.safetensors/test.py::test_b", "x.safetensor_/test/test_b~"),
         ("test.py::test_b[" + "x" * 500 + "]", "test/test_b[xxx"),

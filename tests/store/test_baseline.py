@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
-from store_recordings import recording, sample
+from store_recordings import as_nobody, recording, sample
 
 from pytest_keras_golden.errors import CorruptGoldenError
 from pytest_keras_golden.names import Slot
@@ -115,6 +115,13 @@ def test_a_corrupt_golden_is_not_passed_over(root, stored, tmp_path):
     path = find_baseline(root, FOLDER, slot("3.7.0"))
     with pytest.raises(CorruptGoldenError, match=r"3\.6\.0"):
         Golden.open(path, root)
+
+
+def test_an_unreadable_folder_is_not_passed_over(open_folder):
+    (open_folder / FOLDER).mkdir(parents=True)
+    (open_folder / FOLDER).chmod(0o000)
+    told = as_nobody(lambda: find_baseline(open_folder, FOLDER, slot("3.7.0")))
+    assert "Permission denied" in told
 
 
 def test_a_link_to_nothing_and_a_folder_are_not_passed_over(root):

@@ -4,13 +4,12 @@ import resource
 import stat
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from store_recordings import NAME, STACK, bits, record, recording, sample, with_entry
+from store_recordings import NAME, STACK, as_nobody, bits, record, recording, sample, with_entry
 from test_codec import as_bytes
 
 from pytest_keras_golden.errors import CorruptGoldenError, StoreError
@@ -248,36 +247,6 @@ def test_a_full_disk_leaves_the_old_golden(full_disk, locks):
     path = full_disk / "tests" / NAME
     save(path, SMALL, locks)
     assert_untouched(path, in_child(SAVE, path, locks, 20), "No space left", "free some space")
-
-
-def as_nobody(action):
-    """What `action` raises in a child that may not do everything, as root may."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            action()
-            os.write(writing, b"nothing was raised")
-        except StoreError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        told = file.read()
-    assert os.waitpid(child, 0)[1] == 0
-    return told
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that other users may enter, unlike `tmp_path`."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 def test_a_read_only_folder_is_an_error(open_folder):

@@ -1,7 +1,8 @@
+import random
 from pathlib import PurePosixPath
 
 import pytest
-from test_files import as_nobody, open_folder  # noqa: F401
+from store_recordings import as_nobody
 
 from pytest_keras_golden.names import Slot
 from pytest_keras_golden.store.files import (
@@ -43,6 +44,15 @@ def test_goldens_are_listed_by_their_names(root):
     assert found[0].slot == Slot("3.5.0", "jax", "cpu", "float32")
 
 
+def test_the_order_is_that_of_the_paths(root):
+    for number in random.Random(0).sample(range(100, 200), 30):
+        path = root / f"test_{number}" / "keras-3.5.0-jax-cpu-float32.safetensors"
+        path.parent.mkdir()
+        path.touch()
+    folders = [golden.folder for golden in list_goldens(root)]
+    assert folders == sorted(folders)
+
+
 def test_no_folder_holds_no_goldens(tmp_path):
     assert list(list_goldens(tmp_path / "nowhere")) == []
 
@@ -52,7 +62,7 @@ def test_linked_folders_are_not_entered(root):
     assert len(list(list_goldens(root))) == 6
 
 
-def test_an_unreadable_folder_is_not_passed_over(open_folder):  # noqa: F811
+def test_an_unreadable_folder_is_not_passed_over(open_folder):
     (open_folder / "closed").mkdir(mode=0o000)
     told = as_nobody(lambda: list(list_goldens(open_folder)))
     assert "closed: Permission denied" in told
