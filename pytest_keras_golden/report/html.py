@@ -19,7 +19,7 @@ from . import tokens
 from .attribution import stack_lines
 from .drawings import draw
 from .markdown import verdict_sentence
-from .sentence import first_drift, headline
+from .sentence import first_drift, further_warnings, headline
 from .steps import next_steps
 from .summary import (
     QUIET,
@@ -126,7 +126,7 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         "weights": outcome.weights,
         "mode": outcome.mode,
         "observer": outcome.observer,
-        "warnings": list(outcome.warnings),
+        "warnings": further_warnings(outcome) if loud else list(outcome.warnings),
         "steps": next_steps(outcome) if loud else None,
         "rows": [_row(t, layers.get(t.name), t.name in guilty, texts) for t in tensors],
         "places": [key[:2] for key in positions(tensors, outcome.locals)] if layers else None,

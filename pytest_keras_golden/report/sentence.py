@@ -182,3 +182,11 @@ _SENTENCES: Mapping[str, Callable[[TestOutcome], str]] = {
     "structure": _structure,
     "incomparable": _incomparable,
 }
+
+_TOLD = ("accumulated:", "hardware differs")
+"""How warnings begin that the headline tells already."""
+
+
+def further_warnings(outcome: TestOutcome) -> list[str]:
+    """The outcome's warnings, without those that its headline tells."""
+    return [text for text in outcome.warnings if not text.startswith(_TOLD)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ..outcomes import TestOutcome
 from . import table
 from .attribution import stack_lines
-from .sentence import headline, since
+from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
 from .summary import (
     QUIET,
@@ -162,11 +162,7 @@ def _notes(outcome: TestOutcome) -> list[str]:
         notes.append("watching changed the compiled numbers; outputs come from a plain run")
     if outcome.weights == "transplanted":
         notes.append("the baseline's weights were loaded into this run")
-    return [*notes, *(text for text in outcome.warnings if not text.startswith(_SAID_ABOVE))]
-
-
-_SAID_ABOVE = ("accumulated:", "hardware differs")
-"""How warnings begin that the sentence on top has told already."""
+    return [*notes, *further_warnings(outcome)]
 
 
 def _steps(outcome: TestOutcome) -> list[str]:

@@ -52,7 +52,7 @@
     bar.append(...counts.map(([verdict, n]) => make("span", {v: verdict, style: `flex-grow:${n}`, title: `${n} ${verdict}`})));
     document.getElementById("verdicts").append(...counts.map(([verdict, n]) => make("li", {},
       make("button", {v: verdict, type: "button", "aria-pressed": "false", onclick: (event) => toggle(event.currentTarget, verdict)},
-        make("b", {}, n.toLocaleString("en")), verdict))));
+        make("b", {}, n.toLocaleString("en")), ` ${verdict}`))));
     const tensors = byVerdict(report.tensors).map(([verdict, n]) => `${n.toLocaleString("en")} ${verdict}`).join(", ");
     document.getElementById("facts").append(
       make("span", {}, report.stack.length ? "Stack: " : "Same stack on both sides", ...report.stack.flatMap((line, i) => [i ? ", " : "", make("code", {}, line)])),
@@ -174,7 +174,7 @@
     if (!rows.length) return [];
     const items = merged(rows, layers);
     const isolated = layers.length > 0;
-    const headings = ["", "tensor or layer", "verdict", ["k", 1], ["tolerance", 1], ...(isolated ? [["k local", 1]] : []), ["relative L2", 1], ["max |Δ|", 1], ["ULP", 1], ["detects", 1]];
+    const headings = ["", "tensor or layer", "verdict", ["k / tolerance", 1], ...(isolated ? [["k local", 1]] : []), ["relative L2", 1], ["max |Δ|", 1], ["ULP", 1], ["detects", 1]];
     const body = make("tbody");
     fill(body, items, test, isolated, headings.length);
     return [make("h3", {}, plural(rows.length, "tensor")),
@@ -190,7 +190,7 @@
   function fill(body, items, test, isolated, width) {
     let quiet = [];
     const flush = () => {
-      if (quiet.length > 3) body.append(folded(quiet, test, isolated, width));
+      if (quiet.length > 1) body.append(folded(quiet, test, isolated, width));
       else body.append(...quiet.map((item) => tensorRow(item, test, isolated)));
       quiet = [];
     };
@@ -211,12 +211,12 @@
   function tensorRow(item, test, isolated) {
     const first = !item.layer && item.name === test.first;
     const cell = (value) => make("td", {class: "n"}, item.layer ? "" : number(value));
-    const used = item.strain > 1 ? ` (${number(item.strain)}×)` : "";
+    const change = item.layer ? "" : `${number(item.k)} / ${item.tolerance.replace(/^k=/, "")}`;
     return make("tr", {class: [item.guilty && "guilty", first && "first"].filter(Boolean).join(" ")},
       make("td", {}, first ? make("span", {class: "mark"}, "→") : "", item.guilty ? make("span", {class: "mark local"}, "∗") : ""),
-      make("td", {class: "name"}, item.name, item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note ? make("small", {}, item.note) : ""),
+      make("td", {class: "name", title: item.note || false}, item.name, item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note && !QUIET.has(item.verdict) ? make("small", {}, item.note) : ""),
       make("td", {class: "verdict", v: item.verdict}, item.verdict),
-      make("td", {class: "n"}, item.layer ? "" : number(item.k) + used), make("td", {class: "n"}, item.tolerance || ""),
+      make("td", {class: "n"}, change),
       isolated ? make("td", {class: "n"}, item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local)) : "",
       make("td", {class: "n"}, number(item.l2)), cell(item.abs), cell(item.ulp), cell(item.detects));
   }
@@ -237,21 +237,28 @@
     if (!rows || !rows.some(([, , values]) => values.some((value) => value > 0))) return [];
     const readout = make("p", {class: "readout"}, "point at a cell for its tensor and position");
     const canvas = make("canvas", {role: "img", "aria-label": "Change of each tensor at each position"});
-    const width = Math.max(...rows.map((row) => row[2].length)), cell = Math.max(5, Math.min(16, 420 / rows.length));
-    canvas.style.height = `${Math.max(40, cell * rows.length)}px`;
+    const width = Math.max(...rows.map((row) => row[2].length)), cell = Math.max(6, Math.min(16, 420 / rows.length));
     const used = ([, allowed, values], column) => values[Math.floor(column * values.length / width)] / (allowed || 5);
+    const most = Math.max(2, ...rows.map((row) => Math.max(...row[2]) / (row[1] || 5)));
+    const shade = shader(most);
     waiting.push(() => paint(canvas, width, rows.length, (column, line) => sequential(shade(used(rows[line], column)))));
     canvas.addEventListener("mousemove", (event) => {
       const line = Math.min(rows.length - 1, Math.floor(event.offsetY / canvas.clientHeight * rows.length));
       const column = Math.min(width - 1, Math.floor(event.offsetX / canvas.clientWidth * width));
-      readout.textContent = `${rows[line][0]}, position bin ${column + 1} of ${width}: ${number(used(rows[line], column))}× tolerance`;
+      readout.textContent = `${rows[line][0]}, position ${column + 1} of ${width}: ${number(used(rows[line], column))}× tolerance`;
     });
+    const every = Math.ceil(13 / cell);
+    const labels = make("div", {class: "labels", "aria-hidden": "true"}, rows.map(([name], line) => make("span", {}, line % every ? "" : name)));
     return [make("h3", {}, "Where it changed: layer by position"),
-      make("figure", {class: "heat"}, canvas, readout, make("figcaption", {}, `${rows[0][0]} at the top, ${rows[rows.length - 1][0]} at the bottom; positions from left to right, the largest change in each cell.`)),
-      scale("unchanged", "1000× tolerance", (t) => sequential(t))];
+      make("figure", {class: "heat"}, make("div", {class: "grid", style: `height:${Math.max(48, cell * rows.length)}px`}, labels, canvas), readout,
+        make("figcaption", {}, "Execution order from top to bottom, positions from left to right; each cell shows its largest change.")),
+      scale("unchanged", `${number(most)}× tolerance; the middle of the scale is the tolerance`, (t) => sequential(t))];
   }
-  /** 0 for nothing, 0.5 at the tolerance, 1 at a thousand times of it. */
-  const shade = (used) => (used <= 0 ? 0 : Math.max(0.06, Math.min(1, 0.5 + Math.log10(used) / 6)));
+  /** 0 for nothing, then logarithmic: a hundredth of the tolerance, 0.5 at it, 1 at the most. */
+  const shader = (most) => (used) => {
+    if (used <= 0) return 0;
+    return used <= 1 ? Math.max(0.05, 0.5 + Math.log10(used) / 4) : 0.5 + 0.5 * Math.log(used) / Math.log(most);
+  };
   function maps(attention) {
     if (!attention || !attention.golden) return [];
     const high = Math.max(1e-9, ...attention.golden.flat(), ...attention.run.flat());

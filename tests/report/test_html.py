@@ -1,0 +1,237 @@
+"""The HTML report in a real browser: what a reader sees, finds and can share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from browser import CHROMIUM, DRIVER, Browser, browsing
+from outcomes_made import decoder, outcome, tensor
+
+from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
+from pytest_keras_golden.report.html import render
+from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.store.files import save
+
+needs_chromium = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here"
+)
+HOSTILE = "tests/test_x.py::test_a[</script><img src=x onerror=alert(1)>&amp;\u2028'\"]"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def drawn_decoder(folder: Path) -> TestOutcome:
+    """The decoder's outcome with a golden and a candidate on disk, a head and a token apart."""
+    rng = np.random.default_rng(0)
+    made = decoder(4)
+    golden: dict[str, np.ndarray] = {}
+    for item in made.tensors:
+        values = rng.standard_normal(item.shape)
+        if item.kind == "attention":
+            values = np.exp(values) / np.exp(values).sum(-1, keepdims=True)
+        golden[item.name] = values.astype(ml_dtypes.bfloat16)
+    run = {name: values.copy() for name, values in golden.items()}
+    run["blocks/2/attention/probabilities"][0, 1, 8, 3] += ml_dtypes.bfloat16(0.5)
+    run["logits"][0, 12, 99] = 20
+    paths = [folder / f"{name}.safetensors" for name in ("golden", "run")]
+    for path, arrays in zip(paths, (golden, run), strict=True):
+        save(path, _recording(made, arrays), folder / "locks")
+    tensors = tuple(
+        replace(t, k=40.0, verdict="drift") if "2/" in t.name else t for t in made.tensors
+    )
+    return replace(made, golden=str(paths[0]), candidate=str(paths[1]), tensors=tensors)
+
+
+def _recording(made: TestOutcome, arrays: dict[str, np.ndarray]) -> Recording:
+    entries = tuple(
+        TensorEntry(
+            *(t.name, t.order, t.kind, t.dtype, t.shape, t.precision, True, "materialised"),
+            digest=digest(arrays[t.name]),
+            rms=1.0,
+        )
+        for t in made.tensors
+    )
+    header = GoldenHeader(stack={"keras": "3.5.0"}, mode="eager", tensors=entries)
+    return Recording(header, tuple(TensorRecord(t.name, arrays[t.name]) for t in made.tensors))
+
+
+def page(folder: Path, *tests: TestOutcome, errors: tuple[str, ...] = ()) -> str:
+    path = folder / "report.html"
+    path.write_text(render(log_json(1, {}, tests, errors)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> list[TestOutcome]:
+    quiet = [outcome(tensor("a", 0), nodeid=f"tests/test_q.py::test_{i}") for i in range(30)]
+    hostile = outcome(tensor("<b>bold</b>", 0, k=9.0), nodeid=HOSTILE)
+    recorded = outcome(tensor("a", 0), nodeid="new", outcome="recorded", baseline=None)
+    return [*quiet, hostile, recorded, drawn_decoder(tmp_path)]
+
+
+def test_the_page_is_whole_and_names_no_other_place(suite: list[TestOutcome]) -> None:
+    text = render(log_json(1, {}, suite))
+    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text) == []
+    assert "<link" not in text
+    assert text.count("</script>") == text.count("<script")
+    blocks = re.findall(r'<script type="application/json" id="([\w-]+)">(.*?)</script>', text)
+    assert all(json.loads(block) for _, block in blocks)
+    assert len([name for name, _ in blocks if name.startswith("test-")]) == len(suite)
+
+
+@needs_chromium
+def test_the_first_screen_gives_the_verdict_the_stack_and_the_counts(
+    browser: Browser, suite: list[TestOutcome], tmp_path: Path
+) -> None:
+    browser.open(page(tmp_path, *suite))
+    text = browser.script("return document.body.innerText")
+    assert "2 of 33 tests moved between Keras 3.5.0 and 3.6.0 (2 drift)" in text
+    assert "keras 3.5.0 → 3.6.0" in text
+    seen = browser.script(
+        "return [...document.querySelectorAll('#verdicts button')].map(b => b.innerText)"
+    )
+    assert seen == ["2 drift", "1 recorded", "30 identical"]
+    shares = browser.script(
+        "return [...document.querySelectorAll('#bar span')].map(s => [s.clientWidth, "
+        "getComputedStyle(s).backgroundColor])"
+    )
+    assert shares[2][0] > 5 * shares[0][0] > 0
+    assert len({colour for _, colour in shares}) == 3
+    assert browser.errors() == []
+
+
+@needs_chromium
+def test_a_test_shows_its_sentence_curves_table_pictures_and_commands(
+    browser: Browser, suite: list[TestOutcome], tmp_path: Path
+) -> None:
+    browser.open(
+        page(tmp_path, *suite) + "#test=tests%2Ftest_gpt.py%3A%3Atest_prefill%5Bbfloat16%5D"
+    )
+    text = browser.script("return document.getElementById('test').innerText")
+    assert "2 of 5 tensors drifted between Keras 3.5.0 and 3.6.0" in text
+    assert "head 1; queries from top to bottom" in text
+    assert "row 12: token" in text
+    assert "→ 99" in text
+    assert 'pytest "tests/test_gpt.py::test_prefill[bfloat16]" --update-goldens' in text
+    assert browser.script("return document.querySelectorAll('svg .runline').length") == 1
+    assert browser.script("return document.querySelectorAll('svg .localline').length") == 1
+    drawn = browser.script(
+        "return [...document.querySelectorAll('canvas')].map(c => new Set(c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data).size)"
+    )
+    assert len(drawn) == 4
+    assert min(drawn) > 3
+    overlaps = browser.script(
+        "const c = document.querySelector('.heat canvas').getBoundingClientRect(); "
+        "const r = document.querySelector('.readout').getBoundingClientRect(); "
+        "return c.bottom > r.top"
+    )
+    assert not overlaps
+    assert browser.script(
+        "const t = document.querySelector('.scroll'); return t.scrollWidth <= t.clientWidth"
+    )
+    marked = browser.script(
+        "return [...document.querySelectorAll('tr.first td.name')].map(c => c.innerText)"
+    )
+    assert len(marked) == 1
+
+
+@needs_chromium
+def test_names_are_text_whatever_they_contain(
+    browser: Browser, suite: list[TestOutcome], tmp_path: Path
+) -> None:
+    browser.open(page(tmp_path, *suite))
+    browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", HOSTILE)
+    assert browser.script("return document.querySelector('#test h2').textContent") == HOSTILE
+    assert browser.script("return document.querySelectorAll('img, b.bold, #test b').length") == 0
+    assert "<b>bold</b>" in browser.script("return document.getElementById('test').innerText")
+    assert browser.errors() == []
+
+
+@needs_chromium
+def test_keys_search_filter_and_deep_links(
+    browser: Browser, suite: list[TestOutcome], tmp_path: Path
+) -> None:
+    browser.open(page(tmp_path, *suite))
+    browser.keys("j")
+    first = browser.script("return location.hash")
+    browser.keys("j")
+    assert browser.script("return location.hash") != first
+    browser.keys("k")
+    assert browser.script("return location.hash") == first
+    browser.keys("/", *"test_q 17", "Enter")
+    assert browser.script("return document.querySelectorAll('#tests li').length") == 1
+    assert browser.script("return document.querySelector('#test h2').textContent").endswith("_17")
+    shared = browser.script("return location.href")
+    browser.keys("/", "Escape")
+    assert browser.script("return document.querySelectorAll('#tests li').length") == 33
+    browser.open(shared)
+    assert browser.script("return document.querySelector('#test h2').textContent").endswith("_17")
+    browser.script("document.querySelector('#verdicts button').click()")
+    assert browser.script("return document.querySelectorAll('#tests li').length") == 2
+    assert "2 of 33 tests" in browser.script("return document.getElementById('found').innerText")
+
+
+@needs_chromium
+def test_light_dark_narrow_and_print(
+    browser: Browser, suite: list[TestOutcome], tmp_path: Path
+) -> None:
+    browser.open(page(tmp_path, *suite))
+    back = "return getComputedStyle(document.body).backgroundColor"
+    light = browser.script(back)
+    browser.emulate(prefers_color_scheme="dark")
+    dark = browser.script(back)
+    assert sum(_rgb(light)) > 600 > 200 > sum(_rgb(dark))
+    browser.emulate(media="print")
+    hidden = "return getComputedStyle(document.getElementById('find')).display"
+    assert browser.script(hidden) == "none"
+    browser.emulate()
+    browser.resize(500, 900)
+    assert browser.script("return document.documentElement.scrollWidth <= window.innerWidth")
+    browser.resize(1400, 1000)
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", colour)[:3]]
+
+
+@needs_chromium
+def test_a_thousand_tests_of_200_tensors_open_at_once(browser: Browser, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tensors = [
+        tuple(
+            tensor(f"blocks/{j // 4}/part{j % 4}", j, k=float(rng.lognormal()), detects=1.3e-3)
+            for j in range(200)
+        )
+        for _ in range(20)
+    ]
+    log = log_json(1, {}, [outcome(*group) for group in tensors])
+    log["tests"] = [{**log["tests"][i % 20], "nodeid": f"t_{i}.py::test"} for i in range(1000)]
+    path = tmp_path / "report.html"
+    path.write_text(render(log), encoding="utf-8")
+    browser.open(path.as_uri())
+    assert (tmp_path / "report.html").stat().st_size < 15e6
+    assert browser.script("return document.querySelectorAll('#tests li').length") == 1000
+    # Loaded, parsed and drawn; measured by the page itself from the start of navigation.
+    assert float(browser.script("return document.documentElement.dataset.drawn")) < 3000
+    browser.script("location.hash = '#test=t_500.py%3A%3Atest'")
+    assert (
+        browser.script("return document.querySelector('#test h2').textContent") == "t_500.py::test"
+    )
+    searched = browser.script(
+        "const t = performance.now(); const s = document.getElementById('search');"
+        "s.value = 't_99'; s.dispatchEvent(new Event('input')); return performance.now() - t"
+    )
+    assert searched < 500
