@@ -1,7 +1,8 @@
-"""Shared by all tests: a backend that is light, and pytester in processes of its own."""
+"""Shared by all tests: a light backend, and empty suites that pytester runs."""
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,18 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+@pytest.fixture(scope="session")
+def keras_imported() -> None:
+    """Before pytester notes which modules there are: it forgets what inner runs import."""
+    for module in ("keras", "xxhash", "safetensors", "filelock", "rich.table", "ml_dtypes"):
+        importlib.import_module(module)
+
+
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """An empty test suite with an ini file, outside CI; run it with `runpytest_subprocess`."""
+def suite(
+    keras_imported: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    """An empty test suite with an ini file, outside CI; run it with `runpytest_inprocess`."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)

@@ -25,7 +25,7 @@ def write(suite: pytest.Pytester, change: str = "") -> None:
 
 
 def run(suite: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-    result = suite.runpytest_subprocess("--golden-log=log.json", *args)
+    result = suite.runpytest_inprocess("--golden-log=log.json", *args)
     log: dict[str, Any] = json.loads((suite.path / "log.json").read_text())
     return result, log
 
@@ -253,9 +253,9 @@ FAILING_BODIES = {
 @pytest.mark.parametrize("body", FAILING_BODIES.values(), ids=FAILING_BODIES.keys())
 def test_a_failing_body_writes_nothing(suite: pytest.Pytester, goldens: Goldens, body: str) -> None:
     suite.makepyfile(body)
-    result, log = run(suite, "--update-goldens")
-    assert result.parseoutcomes().get("passed", 0) == 0
+    _, log = run(suite, "--update-goldens")
     assert goldens() == []
+    # pytest counts a unittest case with a failing subTest as passed beside its failed subtest.
     assert {test["outcome"] for test in log["tests"]} <= {"failed", "skipped", "xfailed"}
 
 
@@ -374,7 +374,7 @@ def test_updating_one_test_leaves_the_others_alone(
 def test_the_option_before_a_path_does_not_swallow_it(suite: pytest.Pytester) -> None:
     folder = suite.mkdir("suite")
     (folder / "test_it.py").write_text("def test_a(golden_tensors): golden_tensors.check('x', 1.)")
-    result = suite.runpytest_subprocess("--update-goldens", "suite")
+    result = suite.runpytest_inprocess("--update-goldens", "suite")
     result.assert_outcomes(passed=1)
 
 
