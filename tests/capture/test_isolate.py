@@ -1,0 +1,259 @@
+"""Each layer alone on golden inputs: the right one is blamed, and the pass leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import zoo
+
+from pytest_keras_golden.capture.backends import to_numpy
+from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.weights import fill_weights
+from pytest_keras_golden.errors import CaptureError
+
+HERE = Path(__file__).parent
+
+
+def recorded(model, inputs=zoo.TOKENS, **call):
+    model(inputs)
+    fill_weights(model, 0)
+    with capture_calls(model, select=("all",)) as block:
+        model(inputs, **call)
+    return block
+
+
+def blamed(golden, block) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for measured in block.isolate(golden.calls, golden.pool):
+        if not measured.identical:
+            found.setdefault(measured.name, set()).add(measured.part)
+    return found
+
+
+@pytest.mark.parametrize("style", ["functional", "sequential", "subclassed"])
+def test_same_code_has_no_local_change(style):
+    golden = recorded(zoo.STYLES[style]())
+    assert blamed(golden, recorded(zoo.STYLES[style]())) == {}
+
+
+def test_changed_leaf_is_blamed_alone():
+    golden = recorded(zoo.Decoder())
+    changed = zoo.Decoder()
+    changed(zoo.TOKENS)
+    changed.blocks[0].norm.epsilon = 0.1
+    block = recorded(changed)
+    assert blamed(golden, block) == {"blocks/0/norm": {"output"}}
+    later = golden.tensors["head"], block.tensors["head"]
+    assert later[0].tobytes() != later[1].tobytes()
+
+
+def test_changed_code_between_layers_is_blamed_on_the_layer_around():
+    golden = recorded(zoo.Decoder(scale=1.0))
+    assert blamed(golden, recorded(zoo.Decoder(scale=0.5))) == {
+        "blocks/0": {"between"},
+        "blocks/1": {"between"},
+    }
+
+
+def test_changed_operation_of_a_graph_is_blamed():
+    def graph(operation):
+        inputs = keras.Input((3,))
+        hidden = operation(keras.layers.Dense(4, name="first")(inputs))
+        return keras.Model(inputs, keras.layers.Dense(2, name="last")(hidden))
+
+    x = np.ones((2, 3), "float32")
+    golden = recorded(graph(lambda t: keras.ops.leaky_relu(t, 0.2)), x)
+    block = recorded(graph(lambda t: keras.ops.leaky_relu(t, 0.3)), x)
+    assert blamed(golden, block) == {"leaky_relu#0": {"output"}}
+
+
+def test_changed_attention_is_blamed_on_its_core(monkeypatch):
+    golden = recorded(zoo.Decoder())
+    changed = zoo.Decoder()
+    changed(zoo.TOKENS)
+    changed.blocks[1].attention._inverse_sqrt_key_dim *= 1.1
+    assert blamed(golden, recorded(changed)) == {"blocks/1/attention:core": {"output"}}
+
+
+def test_changed_mask_is_blamed_on_the_layer_that_makes_it():
+    class Masked(keras.layers.Layer):
+        def __init__(self, window):
+            super().__init__()
+            self.window = window
+            self.attention = keras.layers.MultiHeadAttention(2, 4)
+
+        def call(self, x):
+            mask = np.tri(6, k=self.window, dtype=bool)[None]
+            return self.attention(x, x, attention_mask=mask)
+
+    x = np.random.default_rng(0).normal(size=(1, 6, 8)).astype("float32")
+    golden, block = recorded(Masked(0), x), recorded(Masked(1), x)
+    assert blamed(golden, block) == {"<model>": {"between"}}
+
+
+def test_other_inputs_are_told_as_such():
+    golden = recorded(zoo.Decoder())
+    model = zoo.Decoder()
+    measured = recorded(model, zoo.TOKENS + 1).isolate(golden.calls, golden.pool)
+    assert [item.at for item in measured if not item.identical] == ["input 0 of <model>"]
+
+
+def test_blocks_with_a_prefix_are_kept_apart():
+    model = zoo.Decoder()
+    model(zoo.TOKENS)
+    with capture_calls(model, name_prefix="long") as block:
+        model(zoo.TOKENS)
+    assert {call.name.partition("/")[0] for call in block.calls} == {"long"}
+    found = block.isolate(block.calls, block.pool)
+    assert found
+    assert all(item.identical and item.name.startswith("long/") for item in found)
+
+
+class Stateful(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.norm = keras.layers.BatchNormalization()
+        self.dropout = keras.layers.Dropout(0.5)
+        self.unseeded = keras.layers.Dense(4)
+
+    def call(self, x, training=None):
+        x = self.dropout(self.norm(x, training=training), training=training)
+        return self.unseeded(x) + keras.random.normal((2, 4)) + random.random()
+
+
+def test_state_seeds_and_generators_are_as_before():
+    model = Stateful()
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    keras.utils.set_random_seed(3)
+    block = recorded(model, x, training=True)
+    before = [to_numpy(variable) for variable in model.variables]
+    expected = random.getstate(), np.random.get_state()[1].tolist()
+    found = block.isolate(block.calls, block.pool)
+    # The same state as at the first run: dropout drops and random code adds the same numbers.
+    assert [item.name for item in found if not item.identical] == []
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == expected
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, to_numpy(variable))
+
+
+def test_several_calls_are_replayed_in_order():
+    model = Stateful()
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    model(x)
+    with capture_calls(model) as block:
+        for _ in range(3):
+            model(x, training=True)
+    assert [
+        item.name for item in block.isolate(block.calls, block.pool) if not item.identical
+    ] == []
+
+
+def test_masks_survive_forced_tensors():
+    def padded(epsilon):
+        return keras.Sequential(
+            [
+                keras.layers.Embedding(30, 8, mask_zero=True, name="embedding"),
+                keras.layers.LayerNormalization(epsilon=epsilon, name="norm"),
+                keras.layers.LSTM(4, name="lstm"),
+            ]
+        )
+
+    tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 0]])
+    golden, block = recorded(padded(1e-3), tokens), recorded(padded(0.1), tokens)
+    assert blamed(golden, block) == {"norm": {"output"}}
+
+
+def test_in_place_code_does_not_change_what_was_recorded(run_python):
+    code = """
+    import keras, numpy as np
+    from pytest_keras_golden.capture.eager import capture_calls
+    class InPlace(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(3, kernel_initializer="ones")
+        def call(self, x):
+            y = self.inner(x)
+            first = y + 0
+            y *= 100
+            return self.inner(first) + y
+    layer = InPlace()
+    x = np.ones((1, 3), "float32")
+    layer(x)
+    with capture_calls(layer, select=("all",)) as block:
+        layer(x)
+    assert block.tensors["inner"].max() == 3, block.tensors["inner"]
+    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    """
+    run_python(code, "numpy")
+
+
+def test_pool_beyond_its_limit_is_let_go():
+    model = zoo.Decoder()
+    model(zoo.TOKENS)
+    with capture_calls(model, isolation_bytes=1000) as block:
+        model(zoo.TOKENS)
+    assert block.overflow
+    assert not block.pool
+    assert [call.name for call in block.calls][-1] == "<model>"
+
+
+def test_pass_that_fails_says_how_to_do_without():
+    class Once(keras.layers.Layer):
+        done = False
+
+        def call(self, x):
+            if self.done:
+                raise RuntimeError("not again")
+            self.done = True
+            return x
+
+    layer = Once()
+    with capture_calls(layer, select=("all",)) as block:
+        layer(np.ones(2, "float32"))
+    with pytest.raises(CaptureError, match=r"not again[^|]*isolate=False"):
+        block.isolate(block.calls, block.pool)
+
+
+NORMS = {f"norm_{part}_{at}" for part in "ab" for at in range(4)} | {"norm_last"}
+CORES = {f"attention_{at}_:core" for at in range(4)}
+PAIRS = [
+    ("jax", "3.5.0", "3.6.0", "bfloat16", NORMS),
+    ("jax", "3.6.0", "3.7.0", "bfloat16", CORES),
+    pytest.param("torch", "3.6.0", "3.15.1", "float32", NORMS | CORES, marks=pytest.mark.torch),
+]
+
+
+@pytest.mark.overlay
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "old", "new", "policy", "guilty"), PAIRS)
+def test_real_releases_blame_exactly_the_layers_that_changed(
+    tmp_path, backend, old, new, policy, guilty
+):
+    place = tmp_path / "golden.pickle"
+    run_case(old, backend, "record", place, policy)
+    found = json.loads(run_case(new, backend, "isolate", place, policy))
+    assert found["keras"] == new
+    assert found["drifting"] > 2 * len(guilty)
+    assert {name for name, _ in found["local"]} == guilty
+    assert {part for _, part in found["local"]} == {"output"}
+
+
+def run_case(release: str, backend: str, *arguments: object) -> str:
+    from pytest_keras_golden.versions.overlay import ensure_overlay, overlay_environment
+
+    environment = overlay_environment([ensure_overlay("keras", release), HERE])
+    done = subprocess.run(
+        [sys.executable, str(HERE / "isolation_case.py"), *map(str, arguments)],
+        env=environment | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
