@@ -38,13 +38,19 @@ def asks_for_fixture(item: pytest.Item) -> bool:
     return FIXTURE in getattr(item, "fixturenames", ())
 
 
+def new_session(item: pytest.Item) -> Session:
+    """A fresh session for the item: a test that runs again (reruns) starts anew."""
+    from .session import Session
+
+    marker = parsed_marker(item) or marker_module.VersionMarker()
+    session = Session(item.nodeid, item.config.stash[SETTINGS], marker)
+    item.stash[SESSION] = session
+    if OUTCOME in item.stash:
+        del item.stash[OUTCOME]
+    return session
+
+
 def session_of(item: pytest.Item) -> Session:
     """The item's session, made on first use."""
     session = item.stash.get(SESSION, None)
-    if session is None:
-        from .session import Session
-
-        marker = parsed_marker(item) or marker_module.VersionMarker()
-        session = Session(item.nodeid, item.config.stash[SETTINGS], marker)
-        item.stash[SESSION] = session
-    return session
+    return new_session(item) if session is None else session
