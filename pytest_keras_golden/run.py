@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ import pytest
 from .body import BodyWatch
 from .config import Settings
 from .errors import GoldenError
-from .items import OUTCOME, SESSION, asks_for_fixture, is_golden, parsed_marker, session_of
+from .items import OUTCOME, SESSION, asks_for_fixture, is_golden, new_session, parsed_marker
 from .outcomes import TestOutcome, log_json, test_from_json, to_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class GoldenRun:
         if marker is not None and not marker.admits(version):
             wanted = " or ".join(marker.specs)
             pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
-        session_of(item)
+        new_session(item)
         if self.settings.seed is not None:
             seed_everything(self.settings.seed)
 
@@ -98,6 +99,8 @@ class GoldenRun:
 
     def _finish(self, item: pytest.Item, session: Session) -> None:
         __tracebackhide__ = True
+        from .report.junit import properties
+
         try:
             outcome = session.finish(self._cache())
             page = _page(outcome, session)
@@ -105,6 +108,7 @@ class GoldenRun:
             outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
             page = str(error)
         item.stash[OUTCOME] = outcome
+        item.user_properties += properties(outcome)
         if outcome.outcome == "failed":
             pytest.fail(page, pytrace=False)
 
@@ -149,10 +153,16 @@ class GoldenRun:
             self.collection_errors.append(f"{error.filename}: {error.strerror}")
 
     def _write_outputs(self, exitstatus: int) -> None:
+        from .report.files import append_step_summary, write_report
+
+        document = self.log(exitstatus)
         if self.settings.log is not None:
             self.settings.log.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.log(exitstatus), indent=1, allow_nan=False)
+            text = json.dumps(document, indent=1, allow_nan=False)
             self.settings.log.write_text(text + "\n", encoding="utf-8")
+        if self.settings.report is not None:
+            write_report(document, self.settings.report)
+        append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
 
     def log(self, exitstatus: int) -> dict[str, Any]:
         """The `--golden-log` document, schema 1."""
@@ -177,10 +187,25 @@ class GoldenRun:
         if terminalreporter.verbosity > 0:
             lines += [summary_line(outcome) for outcome in outcomes]
         lines += [update_page(outcome) for outcome in outcomes if outcome.written]
-        lines.append(terminal_summary(outcomes, unused=()))
+        lines.append(terminal_summary(outcomes, unused=self._unused()))
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
+
+    def _unused(self) -> list[str]:
+        """Goldens of no test; a run that was stopped or could not collect cannot tell."""
+        from .unused import unused_goldens
+
+        stopped = self.config.getoption("maxfail") and any(
+            outcome.outcome in ("failed", "error") for outcome in self.outcomes.values()
+        )
+        if self.collection_errors or stopped or not self.outcomes:
+            return []
+        try:
+            return unused_goldens(self.config, self.settings.goldens_dir, self.outcomes)
+        except GoldenError:
+            # Tests that need the folder have failed on it; the summary must not fall over it.
+            return []
 
 
 def _page(outcome: TestOutcome, session: Session) -> str:

@@ -15,9 +15,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"capture", "report", "decision"}),
     frozenset({"judging", "session"}),
     frozenset({"fixture"}),
-    frozenset({"body", "items", "run", "plugin", "versions", "commands", "cli"}),
+    frozenset({"body", "items", "run", "plugin", "unused", "versions", "commands", "cli"}),
 )
-PYTEST_MODULES = {"plugin", "run", "items", "body"}
+PYTEST_MODULES = {"plugin", "run", "items", "body", "unused"}
 KERAS_PACKAGES = {"capture", "stack"}
 HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
 BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}

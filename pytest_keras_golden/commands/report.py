@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +24,18 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..report.files import rendered, write_report
+
     documents = [read_log(path) for path in arguments.logs]
     tests_of(documents)
     if arguments.output is None:
         say(rendered(documents, ".md"))
         return 0
-    text = rendered(documents, arguments.output.suffix)
     try:
-        arguments.output.write_text(text, encoding="utf-8")
+        write_report(documents, arguments.output)
     except OSError as error:
         raise ConfigError(
             f"cannot write {arguments.output}: {error.strerror}", "Name a writable file: -o FILE"
         ) from error
-    note(f"wrote {arguments.output} ({len(text.encode()):,} bytes)")
+    note(f"wrote {arguments.output} ({arguments.output.stat().st_size:,} bytes)")
     return 0
-
-
-def rendered(documents: Sequence[Mapping[str, Any]], suffix: str) -> str:
-    """The report in the format of a file's suffix. Raises ConfigError for an unknown one."""
-    if suffix == ".html":
-        from ..report.html import render as html
-
-        return html(documents)
-    if suffix == ".md":
-        from ..report.markdown import render as markdown
-
-        return markdown(documents)
-    raise ConfigError(f"{suffix or 'no suffix'}: unknown format", "Use .html or .md.")

@@ -1,0 +1,40 @@
+"""A run's reports on disk: where the format follows from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+Log = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def rendered(log: Log, suffix: str) -> str:
+    """The report in the format of a file's suffix. Raises ConfigError for an unknown one."""
+    if suffix == ".html":
+        from .html import render as html
+
+        return html(log)
+    if suffix == ".md":
+        from .markdown import render as markdown
+
+        return markdown(log)
+    raise ConfigError(f"{suffix or 'no suffix'}: unknown format", "Use .html or .md.")
+
+
+def write_report(log: Log, path: Path) -> None:
+    """Write the report; its folder is made where it is missing. Raises OSError."""
+    text = rendered(log, path.suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def append_step_summary(log: Mapping[str, Any], summary: str | None) -> None:
+    """Add the Markdown to the file of `GITHUB_STEP_SUMMARY`, where one is named and any golden
+    test ran. Raises OSError."""
+    if not summary or not (log["tests"] or log["collection_errors"]):
+        return
+    with Path(summary).open("a", encoding="utf-8") as file:
+        file.write(rendered(log, ".md") + "\n")

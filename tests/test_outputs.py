@@ -1,0 +1,93 @@
+"""What a run leaves beside its verdict: reports, summaries, properties, unused goldens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ONE = """
+    import numpy as np
+
+    def test_{name}(golden_tensors):
+        golden_tensors.check("value", np.linspace(-1, 1, 64, dtype="float32"){change})
+"""
+
+
+@pytest.fixture
+def recorded(suite: pytest.Pytester) -> pytest.Pytester:
+    """Two files of one golden test each, both recorded."""
+    suite.makepyfile(test_a=ONE.format(name="a", change=""))
+    suite.makepyfile(test_b=ONE.format(name="b", change=""))
+    suite.runpytest_inprocess("--update-goldens").assert_outcomes(passed=2)
+    return suite
+
+
+def drifted(suite: pytest.Pytester, *args: str) -> pytest.RunResult:
+    suite.makepyfile(test_a=ONE.format(name="a", change=" * np.float32(1.01)"))
+    result = suite.runpytest_inprocess(*args)
+    result.assert_outcomes(passed=1, failed=1)
+    return result
+
+
+@pytest.mark.parametrize("name", ["deep/er/report.html", "report.md"])
+def test_golden_report_by_suffix(recorded: pytest.Pytester, name: str) -> None:
+    drifted(recorded, f"--golden-report={name}")
+    text = (recorded.path / name).read_text(encoding="utf-8")
+    assert "1 of 2 tests moved" in text
+    assert "test_a.py::test_a" in text
+
+
+def test_a_job_summary_is_added_where_github_asks_for_it(
+    recorded: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    drifted(recorded)
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("before\n### Golden tensors: 1 of 2 tests moved")
+    recorded.makepyfile(test_c="def test_plain(): pass")
+    recorded.runpytest_inprocess("test_c.py").assert_outcomes(passed=1)
+    assert summary.read_text(encoding="utf-8") == text
+
+
+def test_junit_has_the_verdict_as_properties(recorded: pytest.Pytester) -> None:
+    drifted(recorded, "--junit-xml=junit.xml", "-o", "junit_family=xunit1")
+    tree = ElementTree.parse(recorded.path / "junit.xml")
+    found = {
+        case.get("name"): {p.get("name"): p.get("value") for p in case.iter("property")}
+        for case in tree.iter("testcase")
+    }
+    assert found["test_a"]["golden.verdict"] == "drift"
+    assert found["test_a"]["golden.first_drift"] == "value"
+    assert found["test_b"]["golden.verdict"] == "identical"
+
+
+UNUSED = "*1 golden that no test of this run used*"
+
+
+def test_unused_goldens_are_named_when_all_tests_ran(recorded: pytest.Pytester) -> None:
+    recorded.runpytest_inprocess().stdout.no_fnmatch_line(UNUSED)
+    (recorded.path / "test_b.py").unlink()
+    result = recorded.runpytest_inprocess()
+    result.stdout.fnmatch_lines([UNUSED, "*test_b/test_b/keras-*"])
+
+
+@pytest.mark.parametrize("part", [["-k", "a"], ["test_a.py"], ["test_a.py::test_a"], ["--lf"]])
+def test_a_part_of_the_suite_calls_no_golden_unused(
+    recorded: pytest.Pytester, part: list[str]
+) -> None:
+    if part == ["--lf"]:
+        drifted(recorded)
+    (recorded.path / "test_b.py").unlink()
+    recorded.runpytest_inprocess(*part).stdout.no_fnmatch_line(UNUSED)
+
+
+def test_a_broken_or_stopped_run_calls_no_golden_unused(recorded: pytest.Pytester) -> None:
+    recorded.makepyfile(test_b="import absent_module")
+    recorded.runpytest_inprocess("--continue-on-collection-errors").stdout.no_fnmatch_line(UNUSED)
+    (recorded.path / "test_b.py").unlink()
+    recorded.makepyfile(test_a=ONE.format(name="a", change=" * np.float32(1.01)"))
+    recorded.runpytest_inprocess("-x").stdout.no_fnmatch_line(UNUSED)
