@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .compare.tolerance import resolve
 from .config import Settings
-from .errors import CaptureError
+from .errors import CaptureError, CorruptGoldenError
 from .marker import VersionMarker
 from .names import Slot, golden_folder
 from .outcomes import LocalOutcome, TestOutcome
@@ -169,8 +169,18 @@ class Session:
         """The golden to compare with, opened once; None where there is no candidate."""
         if self._baseline is None:
             path = self._baseline_path()
-            self._baseline = self._open(path) if path is not None else None
+            self._baseline = self._open_unless_replaced(path) if path is not None else None
         return self._baseline
+
+    def _open_unless_replaced(self, path: Path) -> Golden | None:
+        """None for a damaged golden that this run is to replace, as the error's fix promises."""
+        try:
+            return self._open(path)
+        except CorruptGoldenError as error:
+            own = path.name == self.slot().filename
+            if self.settings.update and own and "--update-goldens" in error.fix:
+                return None
+            raise
 
     def _baseline_path(self) -> Path | None:
         from .store.baseline import find_baseline
@@ -244,7 +254,7 @@ class Session:
         path = self.folder / self.slot().filename
         # The old golden may be the file about to be replaced: let go of its mapping first.
         self._closing.close()
-        written = save(path, self.recording(), locks)
+        written = save(path, self.recording(), locks, self.settings.goldens_dir)
         status = "recorded" if written else "passed"
         return replace(outcome, outcome=status, reason=None, golden=str(path), written=written)
 
