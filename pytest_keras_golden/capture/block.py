@@ -150,8 +150,8 @@ def capture_block(
         block.weights = fingerprints_of(model, prefix)
     block.records = [replace(item, tolerance=tolerance) for item in eager.records]
     block.policy = eager.policy
-    if eager.overflow:
-        block.isolation = "unavailable: size"
+    if eager.unavailable:
+        block.isolation = f"unavailable: {eager.unavailable}"
     elif isolate:
         block.calls, block.pool = eager.calls, eager.pool
 

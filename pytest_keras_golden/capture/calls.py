@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CaptureError
 from ..records import LayerCall
 from ..store.digest import digest
 from .attention import signature
-from .backends import flatten, is_tensor, to_numpy
+from .backends import to_numpy
 from .gates import Run
-from .precision import arithmetic
+from .precision import arithmetic, tensors_of
 from .taps import is_cast
 from .watch import Call
 
@@ -24,14 +24,14 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 class CallRecorder:
     """Observer that keeps every measured call's inputs and outputs, each distinct tensor once.
 
-    limit: bytes of the pool beyond which it is emptied and `overflow` set; names are still
-    collected, and nothing more is copied.
+    limit: bytes of the pool beyond which it is emptied. unavailable: why it is empty (`size`, or
+    a tensor that cannot be held); names are still collected, and nothing more is copied.
     """
 
     def __init__(self, prefix: str = "", limit: int | None = None) -> None:
         self.calls: list[LayerCall] = []
         self.pool: dict[str, Array] = {}
-        self.overflow = False
+        self.unavailable = ""
         self._prefix = prefix
         self._limit = limit
         self._size = 0
@@ -46,7 +46,7 @@ class CallRecorder:
         # Before the call: code on torch and numpy may write into what it was given.
         inputs = tuple(map(self._key, incoming))
         outputs = run(*args, **kwargs)
-        outgoing = tensors_in(outputs)
+        outgoing = tensors_of(outputs)
         keys = tuple(map(self._key, outgoing))
         precision = arithmetic(call.target, [*incoming, *outgoing])
         name = self._prefix + call.name
@@ -54,11 +54,15 @@ class CallRecorder:
         return outputs
 
     def _key(self, tensor: Any) -> str:
-        if self.overflow:
+        if self.unavailable:
             return ""
         key = self._remembered(tensor)
         if key is None:
-            array = to_numpy(tensor)
+            try:
+                array = to_numpy(tensor)
+            except CaptureError as error:
+                self._give_up(error.problem)
+                return ""
             key = digest(array)
             self._remember(tensor, key)
             self._add(key, array)
@@ -70,9 +74,12 @@ class CallRecorder:
         self.pool[key] = array
         self._size += array.nbytes
         if self._limit is not None and self._size > self._limit:
-            self.overflow = True
-            self.pool.clear()
-            self._known.clear()
+            self._give_up("size")
+
+    def _give_up(self, reason: str) -> None:
+        self.unavailable = reason
+        self.pool.clear()
+        self._known.clear()
 
     def _remembered(self, tensor: Any) -> str | None:
         reference, version, key = self._known.get(id(tensor), (None, 0, ""))
@@ -107,16 +114,7 @@ def in_order(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Argum
 
 
 def argument_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-    return tensors_in([args, dict(sorted(kwargs.items()))])
-
-
-def tensors_in(nest: Any) -> list[Any]:
-    return [leaf for _, leaf in flatten(nest) if is_numeric(leaf)]
-
-
-def is_numeric(value: Any) -> bool:
-    """A tensor that a golden can hold: text and objects are none."""
-    return is_tensor(value) and not re.search("object|string|<U|variant", str(value.dtype))
+    return tensors_of([args, dict(sorted(kwargs.items()))])
 
 
 def title(call: Call) -> str:

@@ -26,7 +26,7 @@ class EagerCapture:
     """What one eager block saw; `tensors` and `outermost` fill while it runs.
 
     seen: number of outermost calls. policy: dtype policy of the first one's layer. outermost:
-    (method, layer, args, kwargs) of each. overflow: isolation would need more than its limit.
+    (method, layer, args, kwargs) of each. renamed: structural path → the alias that replaced it.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class EagerCapture:
     ) -> None:
         self.outermost: list[Outermost] = []
         self.policy: str | None = None
+        self.renamed: Mapping[str, str] = {}
         self._select = select
         self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
         self._recorder = recorder
@@ -71,8 +72,9 @@ class EagerCapture:
         return {} if self._recorder is None else self._recorder.pool
 
     @property
-    def overflow(self) -> bool:
-        return self._recorder is not None and self._recorder.overflow
+    def unavailable(self) -> str:
+        """Why there is no pool for an isolating pass, "" where there is one."""
+        return "" if self._recorder is None else self._recorder.unavailable
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -172,6 +174,7 @@ def capture_calls(
     prefix = f"{name_prefix}/" if name_prefix else ""
     recorder = CallRecorder(prefix, isolation_bytes) if isolate else None
     block = EagerCapture(model, select, prefix, max_bytes, recorder, aliases, begun)
-    with watching(model, block, aliases=aliases, accept=is_eager):
+    with watching(model, block, aliases=aliases, accept=is_eager) as watch:
+        block.renamed = watch.structure.renamed
         yield block
     block.check()

@@ -19,10 +19,10 @@ from ..errors import CaptureError
 from ..records import LayerCall
 from ..store.digest import digest
 from .backends import from_numpy, to_numpy
-from .calls import Arguments, argument_tensors, in_order, is_measured, is_numeric, tensors_in, title
+from .calls import Arguments, argument_tensors, in_order, is_measured, title
 from .gates import Run
 from .layers import is_eager
-from .precision import arithmetic
+from .precision import arithmetic, is_numeric, tensors_of
 from .state import Snapshot, unchanged
 from .watch import Call, watching
 
@@ -109,8 +109,8 @@ class Isolation:
     def _outputs(self, call: Call, order: int, golden: LayerCall, outputs: Any, given: Any) -> Any:
         forced = {}
         part: Part = "output" if call.leaf else "between"
-        live = tensors_in(outputs)
-        precision = arithmetic(call.target, [*tensors_in(given), *live])
+        live = tensors_of(outputs)
+        precision = arithmetic(call.target, [*tensors_of(given), *live])
         for index, (tensor, key) in enumerate(zip(live, golden.outputs, strict=False)):
             array = to_numpy(tensor)
             identical = digest(array) == key

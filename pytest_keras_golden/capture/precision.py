@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Iterable
@@ -36,7 +37,13 @@ def arithmetic(target: Any, tensors: Iterable[Any]) -> str:
 
 
 def tensors_of(nest: Any) -> list[Any]:
-    return [leaf for _, leaf in flatten(nest) if is_tensor(leaf)]
+    """Leaves of a nest that a golden can hold."""
+    return [leaf for _, leaf in flatten(nest) if is_numeric(leaf)]
+
+
+def is_numeric(value: Any) -> bool:
+    """A tensor of numbers: text and objects are none."""
+    return is_tensor(value) and not re.search("object|string|<U|variant", str(value.dtype))
 
 
 class Provenance:

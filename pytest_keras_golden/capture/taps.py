@@ -14,7 +14,7 @@ from .attention import ROLES, Scores, arguments, as_probabilities, scores_of
 from .backends import flatten, is_tensor
 from .gates import Run
 from .heads import Heads
-from .precision import Provenance, arithmetic, coarsest, tensors_of
+from .precision import Provenance, arithmetic, coarsest, is_numeric, tensors_of
 from .select import Selection
 from .watch import Call
 
@@ -93,7 +93,7 @@ class Taps:
     # -- layers and operations --------------------------------------------------------------
 
     def _layer(self, call: Call, args: Any, kwargs: dict[str, Any], outputs: Any) -> None:
-        leaves = [(suffix, leaf) for suffix, leaf in flatten(outputs) if is_tensor(leaf)]
+        leaves = [(suffix, leaf) for suffix, leaf in flatten(outputs) if is_numeric(leaf)]
         precision = self._learn(call, args, kwargs, [leaf for _, leaf in leaves])
         kind: Kind = "tensor" if call.leaf else "block"
         if self._heads.is_reverse(call, kwargs):

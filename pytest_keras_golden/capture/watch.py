@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+from ..errors import GoldenError
 from . import gates
 from .gates import Run
 from .structure import ROOT, Structure, joined, snake_case
@@ -194,6 +195,10 @@ class Watch:
         self._stack.append(call)
         try:
             return self._observer.around(call, go, args[bound:], kwargs)
+        except GoldenError as error:
+            # Else Keras makes another exception of it, with all arguments of the layer as text.
+            error._keras_call_info_injected = True  # type: ignore[attr-defined]
+            raise
         finally:
             self._stack.pop()
 

@@ -199,7 +199,7 @@ def test_pool_beyond_its_limit_is_let_go():
     model(zoo.TOKENS)
     with capture_calls(model, isolation_bytes=1000) as block:
         model(zoo.TOKENS)
-    assert block.overflow
+    assert block.unavailable == "size"
     assert not block.pool
     assert [call.name for call in block.calls][-1] == "<model>"
 
@@ -246,9 +246,10 @@ def test_real_releases_blame_exactly_the_layers_that_changed(
 
 
 def run_case(release: str, backend: str, *arguments: object) -> str:
-    from pytest_keras_golden.versions.overlay import ensure_overlay, overlay_environment
+    from pytest_keras_golden.versions.neighbours import ensure_runnable
+    from pytest_keras_golden.versions.overlay import overlay_environment
 
-    environment = overlay_environment([ensure_overlay("keras", release), HERE])
+    environment = overlay_environment([ensure_runnable("keras", release), HERE])
     done = subprocess.run(
         [sys.executable, str(HERE / "isolation_case.py"), *map(str, arguments)],
         env=environment | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},

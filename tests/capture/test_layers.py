@@ -125,3 +125,49 @@ def test_precision_is_that_of_the_coarsest_arithmetic(policy, precision):
     block, _ = captured(keras.Model(inputs, outputs), np.ones((2, 3), "float32"))
     (record,) = block.records
     assert (record.value.dtype.name, record.precision) == ("float32", precision)
+
+
+def test_text_among_the_tensors_is_passed_over():
+    class Worded(keras.layers.Layer):
+        def call(self, x, words=None):
+            return {"twice": x * 2, "words": words}
+
+    words = np.array(["a", "b"])
+    layer = Worded(autocast=False)
+    with capture_calls(layer, select=("all",)) as block:
+        layer.call(np.ones(2, "float32"), words=words)
+    assert list(block.tensors) == ["<model>[twice]"]
+    assert block.unavailable == ""
+
+
+def test_tensor_that_cannot_be_held_only_costs_isolation():
+    class Complex(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(2, name="head")
+
+        def call(self, x):
+            return self.head(x), x + 1j
+
+    layer = Complex()
+    with capture_calls(layer, select=("head",)) as block:
+        layer(np.ones((1, 2), "float32"))
+    assert list(block.tensors) == ["head"]
+    assert "complex" in block.unavailable
+
+
+def test_own_errors_pass_through_keras_unchanged():
+    model = Decoder()
+    model(TOKENS)
+    with pytest.raises(CaptureError) as caught, capture_calls(model, max_bytes=1):
+        model(TOKENS)
+    assert "Exception encountered" not in str(caught.value)
+    assert caught.value.fix.startswith("Check its first or last rows")
+
+
+def test_renamed_layers_are_told():
+    model = Decoder()
+    with capture_calls(model, aliases=[("blocks/*", "layers/*")]) as block:
+        model(TOKENS)
+    assert "layers/0/attention:query" in block.tensors
+    assert block.renamed["blocks/0/attention"] == "layers/0/attention"

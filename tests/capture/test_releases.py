@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from pytest_keras_golden.versions.overlay import ensure_overlay, overlay_environment
+from pytest_keras_golden.versions.neighbours import ensure_runnable
+from pytest_keras_golden.versions.overlay import overlay_environment
 
 HERE = Path(__file__).parent
 NEWEST = "3.15.1"
@@ -38,7 +39,7 @@ def has_hub(release: str) -> bool:
 
 @cache
 def seen(release: str, backend: str, styles: tuple[str, ...]) -> dict:
-    environment = overlay_environment([ensure_overlay("keras", release), HERE])
+    environment = overlay_environment([ensure_runnable("keras", release), HERE])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(HERE / "release_case.py"), *styles],
         env=environment | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -54,7 +55,7 @@ def seen(release: str, backend: str, styles: tuple[str, ...]) -> dict:
 def check(release: str, backend: str, styles: tuple[str, ...]) -> None:
     expected = seen(NEWEST, "jax", styles)
     for name, case in seen(release, backend, styles).items():
-        style, policy = name.split("/")
+        policy = name.partition("/")[2]
         assert case["observer"], f"{name}: watching changed the outputs"
         assert case["names"] == expected[name]["names"], name
         assert case["weights"] == expected[name]["weights"], name
