@@ -46,6 +46,12 @@ class Slot:
 
         return receive
 
+    def record(self, name: str, join: bool) -> TensorRecord:
+        """What was handed over so far, which is then forgotten."""
+        tap, value = self.tap, _joined(name, self.values, join)
+        self.values.clear()
+        return TensorRecord(name, value, kind=self.kind, precision=tap.precision, source=tap.source)
+
 
 class ProgramSink:
     """Takes taps of eager and traced calls. `slots` keeps the order in which they were traced.
@@ -63,10 +69,6 @@ class ProgramSink:
     def restart(self) -> None:
         """What is traced from here on is the same step again, for another batch, say."""
         self._taken.clear()
-
-    def clear(self) -> None:
-        self.restart()
-        self.slots.clear()
 
     def take(self, tap: Tap) -> None:
         name = self._prefix + tap.name
@@ -91,19 +93,11 @@ class ProgramSink:
     def records(self, join: bool) -> list[TensorRecord]:
         """What was handed over, in order; the batches of one call joined along the first axis.
 
-        Raises CaptureError where a program ran more than once and `join` is False.
+        Empties the slots, which programs go on filling. Raises CaptureError where a program ran
+        more than once and `join` is False.
         """
-        return [
-            TensorRecord(
-                name,
-                _joined(name, slot.values, join),
-                kind=slot.kind,
-                precision=slot.tap.precision,
-                source=slot.tap.source,
-            )
-            for name, slot in self.slots.items()
-            if slot.values
-        ]
+        self.restart()
+        return [slot.record(name, join) for name, slot in self.slots.items() if slot.values]
 
     def _limited(self, name: str, receive: Callable[[Array], None]) -> Callable[[Array], None]:
         def limited(array: Array) -> None:
@@ -174,9 +168,7 @@ class ProgramCapture:
     def collect(self, join: bool = False) -> list[TensorRecord]:
         """What programs handed over since the last time. Raises what went wrong inside them."""
         self.sink.reads.settle()
-        records = self.sink.records(join)
-        self.sink.clear()
-        return records
+        return self.sink.records(join)
 
     def finish(self) -> None:
         self.records += self.collect()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.extend.core
 import jax.interpreters.partial_eval
 import numpy as np
 
@@ -79,7 +80,12 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
 
 
 def trace_level() -> Any:
-    return jax.core.get_opaque_trace_state(convention="flax")
+    # Moved in jax 0.8; the old name warns there.
+    core = jax.extend.core if hasattr(jax.extend.core, _STATE) else jax.core
+    return getattr(core, _STATE)(convention="flax")
+
+
+_STATE = "get_opaque_trace_state"
 
 
 def _primal(value: Any) -> Any:
