@@ -75,8 +75,10 @@ class GoldenTensors:
         at the end of a block that saw nothing.
         """
         from .capture.block import capture_block
+        from .capture.eager import policy_name
 
         settings = self._session.settings
+        self._session.note_policy(policy_name(model))
         with capture_block(
             model,
             select=(select,) if isinstance(select, str) else tuple(select),
@@ -89,16 +91,41 @@ class GoldenTensors:
             yield block.tensors
         self._session.add_block(block)
 
-    def decode(self, causal_lm: Any, prompt: Any, steps: int = 16, **options: Any) -> None:
+    def decode(
+        self,
+        causal_lm: Any,
+        prompt: Any,
+        steps: int = 16,
+        *,
+        name: str | None = None,
+        select: str | Sequence[str] = ("attention",),
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+    ) -> None:
         """Decode `steps` tokens through the KV cache, teacher-forced with the golden's tokens.
 
         causal_lm: a keras-hub `CausalLM`, or any object with `prefill(prompt)` and
-        `step(token, state)`, both returning (logits, state). Records a golden per step.
+        `step(token, state)`, both returning (logits, state). prompt: text where the model has a
+        preprocessor, else token ids (batch, length) or a mapping with padding mask. Records
+        `step_000/logits` (batch, vocabulary) and so on, `tokens` (batch, steps), and what
+        `select` names inside each step; () runs each step once only.
         """
         from .capture.decode import decode_block
+        from .capture.eager import policy_name
 
-        golden = self._session.baseline_tokens(options.get("name"))
-        self._session.add_block(decode_block(causal_lm, prompt, steps, golden, **options))
+        settings = self._session.settings
+        self._session.note_policy(policy_name(causal_lm))
+        block = decode_block(
+            causal_lm,
+            prompt,
+            steps,
+            self._session.golden_tokens(f"{name}/tokens" if name else "tokens", steps),
+            select=select,
+            name=name,
+            tolerance=None if tolerance is None else parse(tolerance),
+            max_bytes=settings.max_bytes,
+            aliases=settings.aliases,
+        )
+        self._session.add_block(block)
 
     @staticmethod
     def fill_weights(model: Any, seed: int = 0) -> None:

@@ -80,8 +80,6 @@ class GoldenRun:
         """Automatic capture, for marked tests that do not ask for the fixture."""
         if asks_for_fixture(item):
             return nullcontext()
-        from .capture.block import capture_block
-
         return nullcontext()
 
     def _repeat(self, item: pytest.Item, session: Session) -> None:

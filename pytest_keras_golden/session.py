@@ -77,6 +77,7 @@ class Session:
     empty_block: str | None = None
     repeats: list[dict[str, Array]] = field(default_factory=list)
     _digests: dict[str, str] = field(default_factory=dict)
+    _policy: str | None = None
     _baseline: Golden | None = None
     _closing: ExitStack = field(default_factory=ExitStack)
 
@@ -109,6 +110,7 @@ class Session:
                 self.empty_block,
                 "Call the model inside the block; compile (jax.jit, tf.function) inside it too.",
             )
+        self.note_policy(block.policy)
         self.blocks.append(block)
         golden = self.baseline()
         moved = golden is not None and self._moved(block, golden)
@@ -157,9 +159,20 @@ class Session:
     def folder(self) -> Path:
         return self.settings.require_goldens_dir() / golden_folder(self.nodeid)
 
+    def note_policy(self, policy: str | None) -> None:
+        """The slot's dtype policy is the first captured model's."""
+        self._policy = self._policy or policy
+
+    def golden_tokens(self, name: str, steps: int) -> Array | None:
+        """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""
+        golden = self.baseline()
+        entry = golden.header.entry(name) if golden is not None else None
+        if golden is None or entry is None or entry.shape[1:] != (steps,):
+            return None
+        return golden.array(name)
+
     def stack(self) -> dict[str, Any]:
-        policies = (block.policy for block in self.blocks if block.policy)
-        return running_stack(policy=next(policies, None))
+        return running_stack(policy=self._policy)
 
     def slot(self) -> Slot:
         stack = self.stack()
