@@ -8,6 +8,7 @@ would be larger than the report (plotly.js alone is 4.5 MB).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -191,9 +192,9 @@ def _short(value: float | None) -> float | int | str | None:
     """Three significant digits; infinities and NaN as text, since JSON has none."""
     if value is None:
         return None
-    if value != value or value in (float("inf"), float("-inf")):
-        return str(value)
     short = float(f"{value:.3g}")
+    if not math.isfinite(short):
+        return str(short)
     return int(short) if short == int(short) and abs(short) < 1e15 else short
 
 

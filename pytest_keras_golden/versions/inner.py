@@ -145,6 +145,8 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
     environment = overlay_environment([pin.overlay for pin in job.pins])
     environment |= expectation({pin.module: pin.overlay for pin in job.pins})
     environment |= {WITNESS: str(attempt / "witness"), "PYTHONUNBUFFERED": "1"}
+    # The outer command summarises; every inner run would add a summary of its own.
+    environment["GITHUB_STEP_SUMMARY"] = ""
     return environment | dict(job.environment)
 
 
