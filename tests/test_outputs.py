@@ -7,6 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_keras_golden import cli
+from pytest_keras_golden.store.codec import Golden
+
 ONE = """
     import numpy as np
 
@@ -91,3 +94,14 @@ def test_a_broken_or_stopped_run_calls_no_golden_unused(recorded: pytest.Pyteste
     (recorded.path / "test_b.py").unlink()
     recorded.makepyfile(test_a=ONE.format(name="a", change=" * np.float32(1.01)"))
     recorded.runpytest_inprocess("-x").stdout.no_fnmatch_line(UNUSED)
+
+
+def test_a_runs_candidates_become_goldens(recorded: pytest.Pytester) -> None:
+    drifted(recorded, "--golden-log=log.json", "--golden-output=artifact")
+    accepted = ["accept", "log.json", "--tests", "*::test_a", "--reason", "one percent more"]
+    assert cli.main(accepted) == 0
+    recorded.runpytest_inprocess().assert_outcomes(passed=2)
+    (path,) = recorded.path.glob("goldens/test_a/test_a/*.safetensors")
+    with Golden.open(path) as golden:
+        assert golden.header.reason == "one percent more"
+    assert cli.main(["verify"]) == 0

@@ -15,6 +15,7 @@ from ..errors import ConfigError, CorruptGoldenError
 from ..names import Slot, golden_folder
 from ..outcomes import TestOutcome
 from ..records import Recording, TensorRecord
+from ..report.wording import plural
 from .logs import read_log, tests_of
 from .output import add_json, emit, note, tracked
 from .place import add_goldens_dir, goldens_dir
@@ -179,4 +180,4 @@ def _text(accepted: Sequence[dict[str, Any]]) -> str:
         f"{'accepted' if item['written'] else 'unchanged'}  {item['test']}\n  {item['golden']}"
         for item in accepted
     ]
-    return "\n".join([*lines, f"{len(accepted)} goldens accepted"])
+    return "\n".join([*lines, f"{plural(len(accepted), 'golden')} accepted"])

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..report.wording import plural
 from .output import add_json, emit
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
@@ -55,4 +56,6 @@ def listing(goldens: Sequence[GoldenFile]) -> str:
         lines += [f"  {golden.path.name}  {bytes_text(golden.size)}" for golden in group]
     total = bytes_text(sum(golden.size for golden in goldens))
     count = len(by_test(goldens))
-    return "\n".join([*lines, f"{len(goldens)} goldens of {count} tests, {total}"])
+    return "\n".join(
+        [*lines, f"{plural(len(goldens), 'golden')} of {plural(count, 'test')}, {total}"]
+    )

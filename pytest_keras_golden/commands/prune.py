@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import parse_size
 from ..errors import ConfigError
 from ..names import golden_folder
+from ..report.wording import plural
 from .logs import read_log, tests_of
 from .output import add_json, emit
 from .place import add_goldens_dir, goldens_dir
@@ -123,7 +124,7 @@ def text(found: dict[GoldenFile, str], removed: bool) -> str:
     lines = [
         f"{why:<10}  {name_of(golden)}  {bytes_text(golden.size)}" for golden, why in found.items()
     ]
-    total = f"{len(found)} goldens, {bytes_text(sum(golden.size for golden in found))}"
+    total = f"{plural(len(found), 'golden')}, {bytes_text(sum(golden.size for golden in found))}"
     if not found:
         return "nothing to remove"
     return "\n".join([*lines, f"removed {total}" if removed else f"{total}; --yes removes them"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import parse_size
+from ..report.wording import plural
 from .output import add_json, emit
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
@@ -66,7 +67,10 @@ def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mappi
 
 
 def text(found: Mapping[str, Any]) -> str:
-    lines = [f"{found['goldens']} goldens of {found['tests']} tests, {bytes_text(found['bytes'])}"]
+    lines = [
+        f"{plural(found['goldens'], 'golden')} of {plural(found['tests'], 'test')}, "
+        f"{bytes_text(found['bytes'])}"
+    ]
     for key, title in (
         ("by_keras", "Keras"),
         ("by_backend", "backend"),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..report.wording import plural
 from .output import add_json, emit, tracked
 from .place import add_goldens_dir, goldens_dir
 from .selection import matches
@@ -60,4 +61,4 @@ def text(checked: int, bad: dict[str, list[str]]) -> str:
     lines = [f"{path}: {problem}" for path, problems in bad.items() for problem in problems]
     if bad:
         lines.append("Restore them from version control, or record them: pytest --update-goldens")
-    return "\n".join([*lines, f"{checked} goldens checked, {len(bad)} bad"])
+    return "\n".join([*lines, f"{plural(checked, 'golden')} checked, {len(bad)} bad"])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,7 +46,7 @@ def test_only_chosen_tests_are_accepted_with_their_reason(
         *("--tests", "*test_gpt*", "--reason", "rms in float32"),
     )
     assert code == 0
-    assert "1 goldens accepted" in out
+    assert "1 golden accepted" in out
     (new,) = set(goldens(project)) - set(before)
     assert new == (
         "goldens/tests/test_gpt/test_prefill[bfloat16]/keras-3.6.0-jax-cpu-bfloat16.safetensors"
@@ -108,3 +112,20 @@ def test_a_log_cannot_write_outside_the_goldens_folder(golden_cli: Run, project:
     code, _, err = golden_cli("accept", "log.json", "--all")
     assert code == 2
     assert "no golden's file name" in err
+
+
+def test_a_terminal_is_asked_test_by_test(artifact: Path, project: Path) -> None:
+    before = goldens(project)
+    terminal, side = pty.openpty()
+    command = [sys.executable, "-m", "pytest_keras_golden.cli", "accept", "log.json"]
+    asked = subprocess.Popen(
+        [*command, "--candidates", str(artifact)], stdin=side, stderr=side, stdout=subprocess.PIPE
+    )
+    os.close(side)
+    os.write(terminal, b"what?\nn\ny\n")
+    out, _ = asked.communicate(timeout=120)
+    assert asked.returncode == 0
+    (new,) = set(goldens(project)) - set(before)
+    assert "test_bert" in new
+    assert b"1 golden accepted" in out
+    os.close(terminal)

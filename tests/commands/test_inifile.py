@@ -43,7 +43,7 @@ def test_a_file_without_a_pytest_section_is_passed_over(
     (project / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
     (project / "tox.ini").write_text("[pytest]\n", encoding="utf-8")
     write("3.5.0")
-    assert "1 goldens" in golden_cli("list")[1]
+    assert "1 golden of 1 test" in golden_cli("list")[1]
 
 
 def test_a_broken_ini_file_and_a_missing_folder_say_so(golden_cli: Run, project: Path) -> None:
