@@ -143,21 +143,16 @@ def joined(header, body):
 
 
 def as_nobody(action):
-    """What `action` raises in a child that may not do everything, as root may."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            action()
-            os.write(writing, b"nothing was raised")
-        except StoreError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        told = file.read()
-    assert os.waitpid(child, 0)[1] == 0
-    return told
+    """What `action` raises for a user who may not do everything, as root may."""
+    root = os.geteuid() == 0
+    # No fork: jax, which another test may have loaded, warns of one.
+    if root:
+        os.seteuid(65534)
+    try:
+        action()
+    except StoreError as error:
+        return str(error)
+    finally:
+        if root:
+            os.seteuid(0)
+    return "nothing was raised"

@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -183,12 +182,11 @@ def test_an_unstorable_recording_leaves_no_trace(root, path, locks):
     assert names(path.parent) == []
 
 
-def in_child(script, *arguments, before=None):
+def in_child(script, *arguments):
     """Run it where it can do no harm to this process; returns what it printed."""
     code = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(REPOSITORY)]!r}\n{script}"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        preexec_fn=before,
         capture_output=True,
         text=True,
         timeout=120,
@@ -222,10 +220,8 @@ def assert_untouched(path, output, *words):
 
 def test_a_file_too_large_leaves_the_old_golden(path, locks):
     save(path, SMALL, locks)
-    output = in_child(
-        SAVE, path, locks, 20,
-        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
-    )  # fmt: skip
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+    output = in_child(limit + SAVE, path, locks, 20)
     assert_untouched(path, output, "too large", "space")
 
 
