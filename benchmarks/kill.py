@@ -78,9 +78,10 @@ class Updater:
         self.rewrite(self.folder, turn % CONTENTS)
 
     def update_for_ever(self) -> NoReturn:
+        """Until it is killed, or left alone."""
         try:
-            turn = 0
-            while True:
+            parent, turn = os.getppid(), 0
+            while os.getppid() == parent:
                 turn += 1
                 self.update(turn)
         finally:
