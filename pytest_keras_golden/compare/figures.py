@@ -48,11 +48,15 @@ class TopTokens:
     run: tuple[tuple[int, float], ...]
 
 
-def by_position(actual: Array, golden: Array, precision: str = "") -> Matrix | None:
-    """The largest k at each position along the second last axis (the only one of a vector), in at
-    most 64 bins. None for scalars, empty tensors and integers."""
+def by_position(actual: Array, golden: Array, precision: str = "", axis: int = -2) -> Matrix | None:
+    """The largest k at each position along an axis (a vector has but one), in at most 64 bins.
+
+    None for scalars, empty tensors and integers.
+    """
     if golden.ndim == 0 or golden.size == 0 or is_exact(golden.dtype):
         return None
+    if golden.ndim > 1 and axis != -2:
+        actual, golden = (np.moveaxis(array, axis, -2) for array in (actual, golden))
     shape = (-1, *golden.shape[-2:]) if golden.ndim > 1 else (1, -1, 1)
     a, g = actual.reshape(shape), golden.reshape(shape)
     eps = epsilon(precision or golden.dtype.name)

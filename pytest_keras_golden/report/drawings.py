@@ -70,11 +70,20 @@ def _heat(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> list[Any
 
     rows = []
     for tensor in tensors:
-        found = by_position(run.array(tensor.name), golden.array(tensor.name), tensor.precision)
+        pair = (run.array(tensor.name), golden.array(tensor.name))
+        found = by_position(*pair, tensor.precision, axis=_position_axis(tensor))
         if found is not None:
             allowed = tensor.tolerance.k if tensor.tolerance else None
             rows.append([tensor.name, allowed, _rounded(found.tolist())])
     return rows
+
+
+def _position_axis(tensor: TensorOutcome) -> int:
+    """Keras' attention layers hold queries, keys, values and outputs as (batch, position, head,
+    feature); everything else has its positions second last."""
+    part = tensor.name.rpartition(":")[2]
+    by_head = tensor.kind == "attention" and part in {"query", "key", "value", "output"}
+    return 1 if by_head and len(tensor.shape) == 4 else -2
 
 
 def _histograms(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> list[Any]:

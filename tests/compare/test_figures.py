@@ -31,6 +31,15 @@ def test_the_position_that_moved_is_the_hottest(shape: tuple[int, ...]) -> None:
     assert np.count_nonzero(found) == 1
 
 
+def test_positions_may_lie_on_another_axis() -> None:
+    golden = np.ones((2, 9, 4, 3), np.float32)
+    run = golden.copy()
+    run[1, 7, 2, 1] = 2
+    found = figures.by_position(run, golden, axis=1)
+    assert found is not None
+    assert np.flatnonzero(found).tolist() == [7]
+
+
 def test_k_by_position_has_the_outcomes_unit() -> None:
     golden = np.ones((4, 8), ml_dtypes.bfloat16)
     run = golden.copy()

@@ -74,7 +74,7 @@
     const [file, ...rest] = test.id.split("::");
     const local = Object.entries(test.local || {}).slice(0, 2).map(([name, n]) => (n > 1 ? `${name} ×${n}` : name)).join(", ");
     const strain = finite(test.strain);
-    const what = [local ? `local: ${local}` : test.first, strain > 1 ? `${number(strain)}× tolerance` : "", test.tokens && /change/.test(test.tokens) && !/^no/.test(test.tokens) ? "tokens change" : ""];
+    const what = [local ? `local: ${local}` : test.first, strain > 1 ? `up to ${number(strain)}× tolerance` : "", test.tokens && /change/.test(test.tokens) && !/^no/.test(test.tokens) ? "tokens change" : ""];
     return make("a", {href: link(place), v: test.verdict, "data-place": place},
       make("span", {class: "id"}, rest.length ? [make("i", {}, `${file}::`), make("wbr")] : "", ...breakable(rest.length ? rest.join("::") : file)),
       make("span", {class: "what"}, make("span", {class: "verdict"}, test.verdict), what.filter(Boolean).join(" · ")));
