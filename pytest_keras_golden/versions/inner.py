@@ -133,7 +133,9 @@ def command(job: Job, attempt: Path) -> list[str]:
     """The inner run's command line: pytest with our options behind the user's own."""
     ours = [
         *("-p", "keras_golden", "-p", "pytest_keras_golden.versions.witness"),
-        *("--golden-log", str(attempt / "log.json")),
+        # `--option=value` throughout: pytest takes an existing path in an argument of its own for
+        # a test path when it looks for the rootdir, and node ids would change with it.
+        f"--golden-log={attempt / 'log.json'}",
     ]
     if job.own_cache:
         # Parallel runs must not race for the suite's cache, nor leave their failures in it.
@@ -216,18 +218,18 @@ def _kept(place: Path) -> InnerRun | None:
 
 def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
     """Options of the run that records goldens, and weights and inputs for the later runs."""
-    updating = ("--update-goldens", "--update-goldens-mode", "all", "--update-goldens-in-ci")
-    saved = ("--golden-transplant", f"save:{transplant}")
-    return (*_APART, "--goldens-dir", str(goldens), *updating, *saved)
+    updating = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
+    saved = f"--golden-transplant=save:{transplant}"
+    return (*_APART, f"--goldens-dir={goldens}", *updating, saved)
 
 
 def check_options(
     goldens: Path, baseline: str, transplant: Path, candidates: Path
 ) -> tuple[str, ...]:
     """Options of a run that is compared with the recording made under Keras `baseline`."""
-    loaded = ("--golden-transplant", f"load:{transplant}")
-    compared = ("--goldens-dir", str(goldens), "--golden-baseline", baseline)
-    return (*_APART, *compared, *loaded, "--golden-output", str(candidates))
+    loaded = f"--golden-transplant=load:{transplant}"
+    compared = (f"--goldens-dir={goldens}", f"--golden-baseline={baseline}")
+    return (*_APART, *compared, loaded, f"--golden-output={candidates}")
 
 
 _APART = (

@@ -46,7 +46,7 @@ class Change:
 
 CHANGES = {
     "bfloat16 LayerNormalization computes in float32": Change(
-        body="keras.layers.LayerNormalization(dtype='bfloat16', name='norm')(X)",
+        body="keras.layers.LayerNormalization(dtype='bfloat16', name='norm')(X + 30)",
         good="3.4.0",
         bad="3.8.0",
         release="3.6.0",
