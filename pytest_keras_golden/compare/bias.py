@@ -72,16 +72,19 @@ class Bias:
 
     def sentence(self, precision: str) -> str:
         """In words: what a user reads instead of a slope."""
+        unit = epsilon_of(precision)
         if self._scaled:
-            way = "larger" if self.slope > 0 else "smaller"
-            return f"systematic: outputs are {_percent(self.slope, precision)} {way}"
+            # The slope is on the midpoint; users think in terms of the golden.
+            slope = self.slope * unit
+            size = slope / (1.0 - slope / 2.0) if slope < 2.0 else math.inf
+            return f"systematic: outputs are {_percent(size)} {'larger' if size > 0 else 'smaller'}"
         way = "above" if self.offset > 0 else "below"
-        size = _percent(self.offset, precision)
-        return f"systematic: outputs lie {size} of their rms {way} the golden's"
+        size = self.offset * unit
+        return f"systematic: outputs lie {_percent(size)} of their rms {way} the golden's"
 
 
-def _percent(size: float, precision: str) -> str:
-    return f"{100.0 * abs(size) * epsilon_of(precision):.2g} %"
+def _percent(size: float) -> str:
+    return f"{100.0 * abs(size):.2g} %"
 
 
 def sample_bias(actual: Array, golden: Array, rms: float, epsilon: float) -> Bias | None:

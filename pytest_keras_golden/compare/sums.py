@@ -9,6 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+CHUNK = 4096
+"""Elements summed in their own precision; the sums of chunks are summed in float64. Short enough
+for the linear algebra library to keep to one thread: others would be waited for."""
+
+
+def dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
+    """Σ x·y of two contiguous vectors."""
+    whole = x.size - x.size % CHUNK
+    parts = np.matmul(x[:whole].reshape(-1, 1, CHUNK), y[:whole].reshape(-1, CHUNK, 1))
+    return float(parts.sum(dtype=np.float64)) + float(np.dot(x[whole:], y[whole:]))
+
 
 @dataclass(slots=True)
 class Sums:
@@ -23,13 +34,13 @@ class Sums:
     def around(cls, rms: float) -> Sums:
         """A power of two as unit that brings extreme values to where float64 can square them."""
         usual = rms == 0.0 or 1e-100 < rms < 1e100
-        return cls(1.0 if usual else math.ldexp(1.0, -math.frexp(rms)[1]))
+        return cls(1.0 if usual else math.ldexp(1.0, min(1000, -math.frexp(rms)[1])))
 
     def of(self, e: npt.NDArray[Any], g: npt.NDArray[Any]) -> tuple[float, float, float]:
         """The three of one block."""
         if self.unit != 1.0:
             e, g = e * self.unit, g * self.unit
-        return float(np.dot(e, e)), float(np.dot(e, g)), float(np.dot(g, g))
+        return dot(e, e), dot(e, g), dot(g, g)
 
     def add(self, block: tuple[float, float, float]) -> None:
         self.ee, self.eg, self.gg = self.ee + block[0], self.eg + block[1], self.gg + block[2]

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float64]
 
 BLOCK = 1 << 16
-MOST_SENSITIVE = 256
-"""Elements that `detects` is verified on; the tightest bounds relative to the value."""
+MOST_SENSITIVE = 64
+"""Elements that `detects` is verified on: those with the tightest bounds relative to the value. In
+a large tensor another may be caught a little earlier by the luck of its rounding, by half an ULP
+at most."""
 
 
 def describe(
@@ -96,18 +98,22 @@ class _Bounds:
         self, value: Array, tolerance: Tolerance, precision: str, noise: float | None
     ) -> None:
         epsilon = floats.epsilon(precision or value.dtype.name)
-        scale = Scale(0.0) if floats.is_exact(value.dtype) else robust_scale(value)
+        exact = floats.is_exact(value.dtype)
+        scale = Scale(0.0) if exact else robust_scale(value)
         self.value, self.empty = value, value.size == 0
         self.limits = Limits(tolerance, epsilon, noise)
-        self.scale = BlockScale(scale, BLOCK)
+        self.wide = None if exact else np.empty(BLOCK, floats.working_dtype(value.dtype))
+        self.scale, self.one_scale = BlockScale(scale, BLOCK), scale.channels is None
 
     def blocks(self) -> Iterator[tuple[Vector, Vector]]:
-        flat = self.value.reshape(-1)
-        for start in range(0, flat.size, BLOCK):
-            values = flat[start : start + BLOCK].astype(np.float64)
-            finite = np.isfinite(values)
-            limits = self.limits.bound(np.abs(values), self.scale.block(start, values.size))
-            yield values[finite], limits[finite]
+        return (self.block(start) for start in range(0, self.value.size, BLOCK))
+
+    def block(self, start: int) -> tuple[Vector, Vector]:
+        """Finite values and what each may be off by."""
+        values = self.value.reshape(-1)[start : start + BLOCK].astype(np.float64)
+        limits = self.limits.bound(np.abs(values), self.scale.block(start, values.size))
+        finite = np.isfinite(values)
+        return (values, limits) if finite.all() else (values[finite], limits[finite])
 
     def zeros_pass(self) -> bool:
         """False also for a zero tensor, which zeros leave unchanged."""
@@ -141,16 +147,30 @@ class _Bounds:
         return bool((np.abs(values[::-1] - values) > limits).any())
 
     def most_sensitive(self) -> tuple[Vector, Vector]:
-        values, limits = np.empty(0), np.empty(0)
-        for block, bound in self.blocks():
-            used = block != 0
-            values = np.concatenate([values, block[used]])
-            limits = np.concatenate([limits, bound[used]])
+        """The elements whose bounds are tightest relative to the value, and their bounds."""
+        values, limits, needed = np.empty(0), np.empty(0), 0.0
+        for start in range(0, self.value.size, BLOCK):
+            if self._largest(start) < needed:
+                continue
+            block, bound = self.block(start)
+            telling = np.flatnonzero((block != 0) & (np.abs(block) >= needed))
+            values = np.concatenate([values, block[telling]])
+            limits = np.concatenate([limits, bound[telling]])
             if values.size > MOST_SENSITIVE:
                 ratio = limits / np.abs(values)
                 keep = np.argpartition(ratio, MOST_SENSITIVE)[:MOST_SENSITIVE]
                 values, limits = values[keep], limits[keep]
+                needed = float(np.abs(values).min()) if self.one_scale else 0.0
         return values, limits
+
+    def _largest(self, start: int) -> float:
+        """Of a block's magnitudes: under one scale, larger values have the tighter bounds."""
+        if not self.one_scale:
+            return np.inf
+        block = self.value.reshape(-1)[start : start + BLOCK]
+        block = floats.widen(block, self.wide) if self.wide is not None else block
+        top = float(max(block.max(), -block.min()))
+        return top if np.isfinite(top) else np.inf
 
 
 def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> float | None:

@@ -1,0 +1,71 @@
+"""One layer on golden inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_keras_golden.compare.isolation import judge_local
+
+from .conftest import FLOATS, cast, normal
+
+LOW = FLOATS["bfloat16"]
+GOLDEN = cast(normal((4, 16, 32)), LOW)
+
+
+def changed(by: Any) -> Any:
+    return cast(GOLDEN.astype(np.float64) * by, LOW)
+
+
+@pytest.mark.parametrize(
+    ("actual", "verdict"),
+    [
+        (GOLDEN, "identical"),
+        (changed(1 + 0.004 * normal(GOLDEN.shape, 3)), "within"),
+        (changed(0.995), "systematic"),
+        (changed(1 + 0.1 * normal(GOLDEN.shape, 3)), "drift"),
+        (np.where(GOLDEN > 3, np.nan, GOLDEN.astype("f4")).astype(LOW), "nonfinite"),
+        (GOLDEN[:3], "structure"),
+        (GOLDEN.astype(np.float32), "structure"),
+    ],
+)
+def test_verdicts(actual: Any, verdict: str) -> None:
+    found = judge_local("norm", 7, [actual], [GOLDEN])
+    assert (found.name, found.order, found.verdict) == ("norm", 7, verdict)
+    assert (found.k is None) == (verdict == "structure")
+
+
+def test_another_number_of_outputs_is_structure() -> None:
+    found = judge_local("lstm", 0, [GOLDEN], [GOLDEN, GOLDEN])
+    assert found.verdict == "structure"
+    assert "1 outputs, golden has 2" in str(found.note)
+
+
+def test_the_worst_output_decides() -> None:
+    harmless, drifted = changed(1 + 0.004 * normal(GOLDEN.shape, 3)), changed(1.2)
+    found = judge_local("lstm", 0, [harmless, drifted, GOLDEN], [GOLDEN] * 3)
+    assert found.verdict == "drift"
+    assert judge_local("lstm", 0, [GOLDEN, harmless], [GOLDEN] * 2).verdict == "within"
+
+
+def test_precision_is_that_of_the_arithmetic() -> None:
+    golden = GOLDEN.astype(np.float32)
+    actual = changed(1 + 0.004 * normal(GOLDEN.shape, 3)).astype(np.float32)
+    assert judge_local("softmax", 0, [actual], [golden], "bfloat16").verdict == "within"
+    assert judge_local("softmax", 0, [actual], [golden], "float32").verdict == "drift"
+
+
+def test_integer_outputs_stay_exact_under_a_low_precision() -> None:
+    found = judge_local("argmax", 0, [np.array([1, 2])], [np.array([1, 3])], "bfloat16")
+    assert found.verdict == "drift"
+    assert found.precision == "int64"
+
+
+def test_bias_may_be_switched_off() -> None:
+    assert judge_local("norm", 0, [changed(0.995)], [GOLDEN], systematic="off").verdict == "within"
+
+
+def test_no_output_at_all_is_identical() -> None:
+    assert judge_local("input", 0, [], []).verdict == "identical"

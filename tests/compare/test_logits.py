@@ -1,0 +1,135 @@
+"""Tokens, margins and divergence of logits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_keras_golden.compare.logits import LogitsMetrics, logits_metrics, unchanged
+
+from .conftest import FLOATS, cast, normal
+
+
+def compare(actual: Any, golden: Any, precision: str = "float32") -> LogitsMetrics:
+    dtype = FLOATS[precision]
+    found = logits_metrics(cast(actual, dtype), cast(golden, dtype), precision)
+    assert found is not None
+    return found
+
+
+def test_nothing_changes() -> None:
+    golden = normal((2, 5, 11))
+    assert compare(golden, golden) == unchanged((2, 5, 11))
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_divergence_is_that_of_the_distributions(seed: int, strength: float) -> None:
+    golden = cast(4 * normal((3, 7), seed), FLOATS["float32"]).astype(np.float64)
+    actual = cast(golden + strength * normal((3, 7), seed + 1), FLOATS["float32"])
+    p, q = (np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in (golden, actual.astype("f8")))
+    expected = (p * np.log(p / q)).sum(-1)
+    found = compare(actual, golden)
+    assert found.kl == pytest.approx(float(expected.mean()), rel=1e-6, abs=1e-14)
+    assert found.kl_max == pytest.approx(float(expected.max()), rel=1e-6, abs=1e-14)
+
+
+@given(st.integers(0, 10**6))
+def test_shifted_logits_are_the_same_distribution(seed: int) -> None:
+    golden = normal((4, 9), seed)
+    found = logits_metrics(golden + 3.0, golden)
+    assert found is not None
+    assert found.kl == pytest.approx(0.0, abs=1e-14)
+    assert (found.top1, found.top5, found.flips) == (1.0, 1.0, ())
+
+
+def test_a_real_flip_has_tokens_margin_and_position() -> None:
+    golden = np.zeros((1, 4, 6))
+    golden[..., 2], golden[..., 5] = 8.0, 7.0
+    actual = golden.copy()
+    actual[0, 3, 5] = 9.0
+    found = compare(actual, golden, "bfloat16")
+    (flip,) = found.flips
+    assert (flip.position, flip.golden, flip.actual, flip.tie) == (3, 2, 5, False)
+    # One ULP of bfloat16 between 8 and 16 is 2⁻⁴.
+    assert flip.margin_ulp == 16.0
+    assert found.top1 == 0.75
+    assert found.to_extra()["flips_real"] == 1
+
+
+def test_a_flip_within_rounding_is_a_tie() -> None:
+    golden = np.zeros((5, 6))
+    golden[:, 2], golden[:, 4] = 8.0625, 8.0
+    actual = golden.copy()
+    actual[1, 4] = 8.125
+    extra = compare(actual, golden, "bfloat16").to_extra()
+    assert (extra["flips_real"], extra["flips_tie"]) == (0, 1)
+    assert extra["flips"][0]["tie"] is True
+    assert compare(actual, golden, "float32").to_extra()["flips_real"] == 1
+
+
+def test_a_run_that_moved_far_is_no_tie_though_the_golden_was_undecided() -> None:
+    golden = np.array([[8.0, 8.0, 0.0]])
+    assert not compare([[8.0, 12.0, 0.0]], golden, "bfloat16").flips[0].tie
+
+
+def test_positions_over_several_batches_are_indices() -> None:
+    golden = normal((3, 2, 5))
+    actual = golden.copy()
+    actual[2, 1] = -golden[2, 1]
+    (flip,) = compare(actual, golden).flips
+    assert flip.position == (2, 1)
+    assert flip.to_extra()["position"] == [2, 1]
+
+
+def test_equal_logits_are_interchangeable_among_the_first_five() -> None:
+    golden = np.array([[5.0, 4.0, 3.0, 2.0, 1.0, 1.0, 0.0]])
+    actual = np.array([[5.0, 4.0, 3.0, 2.0, 1.0, 1.01, 0.0]])
+    assert compare(actual, golden).top5 == 1.0
+    assert compare(golden[:, ::-1], golden).top5 == pytest.approx(0.8)
+
+
+def test_forbidden_tokens_are_no_nonsense() -> None:
+    golden = normal((4, 8))
+    golden[:, 3] = -np.inf
+    found = compare(golden, golden)
+    assert (found.kl, found.top1) == (0.0, 1.0)
+    allowed = golden.copy()
+    allowed[:, 3] = 0.0
+    assert math.isfinite(compare(allowed, golden).kl)
+
+
+def test_rows_without_a_distribution_are_left_out() -> None:
+    golden = normal((3, 4))
+    broken = golden.copy()
+    broken[1] = np.nan
+    found = compare(broken, golden)
+    assert (found.rows, found.top1, found.kl) == (3, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(), (4, 1), (0, 7)])
+def test_what_has_no_vocabulary_has_no_logits(shape: tuple[int, ...]) -> None:
+    assert logits_metrics(np.zeros(shape), np.zeros(shape)) is None
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    golden, actual = normal((40, 11)), normal((40, 11)) + 0.3 * normal((40, 11), 1)
+    whole = compare(actual, golden)
+    monkeypatch.setattr("pytest_keras_golden.compare.logits.BLOCK", 30)
+    parts = compare(actual, golden)
+    assert parts.flips == whole.flips
+    assert parts.kl == pytest.approx(whole.kl)
+
+
+def test_listed_flips_are_few_and_real_ones_come_first() -> None:
+    golden = np.tile([8.0625, 8.0, 0.0], (60, 1))
+    actual = np.tile([8.0, 8.0625, 0.0], (60, 1))
+    actual[59] = 0.0, 20.0, 0.0
+    extra = compare(actual, golden, "bfloat16").to_extra()
+    assert len(extra["flips"]) == 20
+    assert extra["flips"][0]["position"] == 59
+    assert (extra["flips_real"], extra["flips_tie"]) == (1, 59)

@@ -1,0 +1,90 @@
+"""The three-way rule: accuracy against a reference in higher precision."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_keras_golden.compare.threeway import three_way
+
+from .conftest import FLOATS, cast, normal
+
+LOW = 2.0**-7
+
+
+def low(values: Any) -> Any:
+    return cast(values, FLOATS["bfloat16"])
+
+
+def noisy(reference: Any, strength: float, seed: int) -> Any:
+    return low(reference * (1 + strength * LOW * normal(reference.shape, seed)))
+
+
+def test_no_worse_than_the_baseline_passes() -> None:
+    reference = normal((32, 32)).astype(np.float32)
+    found = three_way(noisy(reference, 1, 1), noisy(reference, 1, 2), reference)
+    assert found.passes
+    assert found.accuracy == "equal"
+    assert found.ratio == pytest.approx(1.0, abs=0.05)
+
+
+def test_better_and_worse_are_told_with_the_ratio() -> None:
+    reference = normal((32, 32)).astype(np.float32)
+    good, bad = noisy(reference, 0.5, 1), noisy(reference, 4, 2)
+    better, worse = three_way(good, bad, reference), three_way(bad, good, reference)
+    assert (better.accuracy, better.passes) == ("better", True)
+    assert (worse.accuracy, worse.passes) == ("worse", False)
+    assert better.ratio == pytest.approx(1 / worse.ratio)
+    assert "(worse)" in worse.sentence()
+
+
+def test_one_wild_element_fails_though_the_norm_holds() -> None:
+    reference = normal((128, 128)).astype(np.float32)
+    baseline = low(reference)
+    run = baseline.copy()
+    run[5, 5] = low(float(reference[5, 5]) + 0.15)
+    found = three_way(run, baseline, reference)
+    assert found.ratio < 2.0 < found.worst_ratio
+    assert not found.passes
+
+
+def test_a_perfect_baseline_leaves_one_epsilon() -> None:
+    baseline = low(normal((16, 16)))
+    reference = baseline.astype(np.float32)
+    assert three_way(baseline, baseline, reference).ratio == 1.0
+    one_ulp = low(reference * (1 + LOW))
+    found = three_way(one_ulp, baseline, reference)
+    assert (found.passes, found.ratio, found.accuracy) == (True, math.inf, "worse")
+    assert not three_way(low(reference * (1 + 4 * LOW)), baseline, reference).passes
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 3), st.floats(1, 4))
+def test_more_error_is_never_more_accurate(seed: int, strength: float, more: float) -> None:
+    reference, noise = normal((9, 9), seed), normal((9, 9), seed + 1)
+    baseline = low(reference)
+    near, far = (
+        three_way(reference + s * LOW * noise, baseline, reference, "bfloat16")
+        for s in (strength, strength * more)
+    )
+    assert near.ratio <= far.ratio * (1 + 1e-9)
+    assert near.worst_ratio <= far.worst_ratio * (1 + 1e-9)
+    assert near.passes or not far.passes
+
+
+def test_nonfinite_elements_are_left_out() -> None:
+    reference = normal((8, 8))
+    baseline, run = low(reference), low(reference)
+    run[0, 0] = baseline[0, 0] = np.inf
+    assert three_way(run, baseline, reference).error == pytest.approx(
+        three_way(low(reference), low(reference), reference).error, rel=0.2
+    )
+
+
+def test_another_shape_is_an_error() -> None:
+    with pytest.raises(ValueError, match="reference"):
+        three_way(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 3)))
