@@ -58,11 +58,14 @@ def tokenize(sentences: list[str]) -> dict[str, np.ndarray[Any, np.dtype[np.int3
 
 
 def embed(backbone: Any, tokens: dict[str, Any]) -> Any:
-    """Unit vectors (sentence, width): the mean of the tokens' outputs, padding left out.
+    """Unit vectors (sentence, width) in the backbone's compute dtype.
 
-    As sentence-transformers defines this model: mean pooling, then L2 normalisation.
+    As sentence-transformers defines this model: the mean of the tokens' outputs, padding left out,
+    then L2 normalisation. Computed in float32 but returned as precise as it is: numbers that
+    bfloat16 layers made are no float32 numbers, and would be judged by the wrong ε.
     """
     outputs = ops.cast(backbone(tokens)["sequence_output"], "float32")
     mask = ops.cast(tokens["padding_mask"], "float32")[..., None]
     mean = ops.sum(outputs * mask, axis=1) / ops.sum(mask, axis=1)
-    return mean / ops.sqrt(ops.sum(mean * mean, axis=-1, keepdims=True))
+    unit = mean / ops.sqrt(ops.sum(mean * mean, axis=-1, keepdims=True))
+    return ops.cast(unit, backbone.compute_dtype)
