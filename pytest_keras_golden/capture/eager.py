@@ -78,8 +78,18 @@ class EagerCapture:
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        if call.outermost:
-            self._begin(call, args, kwargs)
+        if not call.outermost:
+            return self._observed(call, run, args, kwargs)
+        self._begin(call, args, kwargs)
+        marks = self._marks()
+        try:
+            return self._observed(call, run, args, kwargs)
+        except BaseException:
+            self._forget(*marks)
+            raise
+
+    def _observed(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
         if self._recorder is None:
             return self._capture.around(call, run, args, kwargs)
         recorder = self._recorder
@@ -90,6 +100,16 @@ class EagerCapture:
 
         return self._capture.around(call, recorded, args, kwargs)
 
+    def _marks(self) -> tuple[int, int]:
+        return len(self._capture.sink.records), len(self.calls)
+
+    def _forget(self, records: int, calls: int) -> None:
+        """Drop what an outermost call recorded that failed, for a test that goes on after it."""
+        self._capture.sink.drop(records)
+        if self._recorder is not None:
+            del self._recorder.calls[calls:]
+            self.outermost.pop()
+
     def _begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.policy = self.policy or policy_name(call.target)
         if self._begun is not None:
@@ -97,7 +117,8 @@ class EagerCapture:
         if self._recorder is None:
             return
         self.outermost.append((call.method, call.target, args, dict(kwargs)))
-        self._before = self._before or Snapshot([self._model or call.target])
+        self._before = self._before or Snapshot()
+        self._before.add(call.target if self._model is None else self._model)
 
     def replay(self) -> list[TensorRecord]:
         """The same records from running the outermost calls once more, from the state before them.

@@ -20,6 +20,10 @@ class Heads:
     _outputs: dict[int, tuple[weakref.ref[Any], str, str]] = field(default_factory=dict)
     _last: tuple[str, Any, str] | None = None
 
+    def clear(self) -> None:
+        self._outputs.clear()
+        self._last = None
+
     @staticmethod
     def is_reverse(call: Call, kwargs: dict[str, Any]) -> bool:
         """A tied embedding run backwards, as keras-hub's language models end."""
@@ -51,8 +55,7 @@ class Heads:
             heads = [self._last]
         if is_backbone(target):
             heads = []
-        self._outputs.clear()
-        self._last = None
+        self.clear()
         yield from heads
 
     def _maker(self, output: Any) -> tuple[str, Any, str] | None:

@@ -13,7 +13,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from ..errors import CaptureError
 from ..records import LayerCall
@@ -40,7 +43,7 @@ class LocalMeasurement:
     in the golden's calls. part: `output` of a leaf, operation or attention core; `between` what
     the layer's own code makes between or after the layers inside it. at: which tensor, in words.
     actual and golden may differ in dtype and shape, which is then a change of structure; where
-    `identical`, both are the golden's array. precision: coarsest arithmetic of this call alone.
+    `identical`, both are the run's array. precision: coarsest arithmetic of this call alone.
     """
 
     name: str
@@ -53,6 +56,9 @@ class LocalMeasurement:
     actual: Array
     golden: Array
 
+
+ABSENT: Array = np.empty((0,), bool)
+"""Stands for an output that only the run or only the golden has."""
 
 Measure = Callable[[LocalMeasurement], None]
 Outermost = tuple[str, Any, tuple[Any, ...], dict[str, Any]]
@@ -111,26 +117,29 @@ class Isolation:
         part: Part = "output" if call.leaf else "between"
         live = tensors_of(outputs)
         precision = arithmetic(call.target, [*tensors_of(given), *live])
-        for index, (tensor, key) in enumerate(zip(live, golden.outputs, strict=False)):
-            array = to_numpy(tensor)
-            identical = digest(array) == key
-            wanted = self._pool[key]
+        for index, (tensor, key) in enumerate(zip_longest(live, golden.outputs)):
+            array = ABSENT if tensor is None else to_numpy(tensor)
+            identical = key is not None and digest(array) == key
+            wanted = self._golden(key) if not identical else array
             self._measure(
                 LocalMeasurement(
                     name=golden.name,
                     order=order,
                     layer=title(call),
                     part=part,
-                    at=f"output {index}" if len(live) > 1 else "output",
+                    at=f"output {index}" if max(len(live), len(golden.outputs)) > 1 else "output",
                     precision=precision,
                     identical=identical,
-                    actual=wanted if identical else array,
+                    actual=array,
                     golden=wanted,
                 )
             )
-            if not identical:
+            if not identical and tensor is not None:
                 forced[index] = self._forced(tensor, wanted)
         return replaced(outputs, forced)
+
+    def _golden(self, key: str | None) -> Array:
+        return ABSENT if key is None else self._pool[key]
 
     def _between(self, call: Call, order: int, at: str, array: Array, key: str) -> None:
         above = call.parent

@@ -48,6 +48,11 @@ class HostSink:
         if record is not None:
             self.records[record.name] = replace(record, kind=kind)
 
+    def drop(self, count: int) -> None:
+        """Keep the first `count` records only."""
+        for name in list(self.records)[count:]:
+            del self.records[name], self.tensors[name]
+
     def keep(self, tensor: Any) -> Any:
         # Torch and numpy code may write into the tensor before the model returns.
         mutable = type(tensor).__module__.partition(".")[0] in ("torch", "numpy", "keras")

@@ -6,6 +6,7 @@ import re
 import sys
 import weakref
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from ..compare.tolerance import EPSILON
@@ -43,7 +44,12 @@ def tensors_of(nest: Any) -> list[Any]:
 
 def is_numeric(value: Any) -> bool:
     """A tensor of numbers: text and objects are none."""
-    return is_tensor(value) and not re.search("object|string|<U|variant", str(value.dtype))
+    return is_tensor(value) and not _is_text(value.dtype)
+
+
+@cache
+def _is_text(dtype: Any) -> bool:
+    return re.search("object|string|<U|variant", str(dtype)) is not None
 
 
 class Provenance:

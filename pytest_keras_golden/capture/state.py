@@ -17,21 +17,34 @@ _QUANTISED = ("int4", "int8", "uint8", "float8")
 
 
 class Snapshot:
-    """Non-trainable variables, seed generators and random states at one moment."""
+    """State at one moment: random generators, and the variables of layers as they are added.
 
-    def __init__(self, targets: Iterable[Any]) -> None:
-        variables = {id(item): item for target in targets for item in stateful(target)}
-        seed = global_seed_state()
-        if seed is not None:
-            variables[id(seed)] = seed
-        self._values = [(variable, held(variable)) for variable in variables.values()]
+    The state of a layer is that at its first `add`.
+    """
+
+    def __init__(self, targets: Iterable[Any] = ()) -> None:
+        self._values: dict[int, tuple[Any, Any]] = {}
         self._generators = list(_generators())
+        self._seeds = _seeds()
+        if self._seeds is not None:
+            self._hold(self._seeds.state)
+        for target in targets:
+            self.add(target)
+
+    def add(self, target: Any) -> None:
+        for variable in stateful(target):
+            self._hold(variable)
 
     def restore(self) -> None:
-        for variable, value in self._values:
+        _put_seeds(self._seeds)
+        for variable, value in self._values.values():
             variable.assign(value)
         for put, state in self._generators:
             put(state)
+
+    def _hold(self, variable: Any) -> None:
+        if id(variable) not in self._values:
+            self._values[id(variable)] = variable, held(variable)
 
 
 @contextmanager
@@ -56,12 +69,20 @@ def held(variable: Any) -> Any:
     return value if type(value).__module__.startswith("jax") else to_numpy(value)
 
 
-def global_seed_state() -> Any | None:
-    """The variable behind unseeded `keras.random` calls, where one exists yet."""
+_SEEDS = "global_seed_generator"
+
+
+def _seeds() -> Any | None:
+    """The generator behind unseeded `keras.random` calls; None until the first of them."""
     from keras.src.backend.common import global_state
 
-    generator = global_state.get_global_attribute("global_seed_generator")
-    return None if generator is None else generator.state
+    return global_state.get_global_attribute(_SEEDS)
+
+
+def _put_seeds(generator: Any | None) -> None:
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute(_SEEDS, generator)
 
 
 def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:

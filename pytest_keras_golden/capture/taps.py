@@ -75,7 +75,9 @@ class Taps:
         __tracebackhide__ = True
         if call.hidden:
             return self._inside_core(call, run, args, kwargs)
-        self.seen += call.outermost
+        if call.outermost:
+            self.seen += 1
+            self._heads.clear()
         self._frames.append(self._incoming(args, kwargs))
         cores = len(self._cores)
         try:

@@ -284,8 +284,8 @@ def _places() -> Iterator[tuple[Any, str]]:
     import keras
     from keras.src import backend
 
-    layers = set(_subclasses(keras.layers.Layer))
-    for owner in {*layers, *_subclasses(keras.Operation)}:
+    layers = set(subclasses(keras.layers.Layer))
+    for owner in {*layers, *subclasses(keras.Operation)}:
         names = _METHODS if owner in layers else ("__call__",)
         yield from ((owner, name) for name in names if name in vars(owner))
     yield from _functions(backend, backend.nn)
@@ -298,7 +298,8 @@ def _functions(backend: ModuleType, nn: ModuleType) -> Iterator[tuple[Any, str]]
         yield nn, "dot_product_attention"
 
 
-def _subclasses(base: type) -> Iterator[type]:
+def subclasses(base: type) -> Iterator[type]:
+    """`base` and every class made from it so far, each once."""
     seen = {base}
     queue = [base]
     while queue:

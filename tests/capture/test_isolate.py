@@ -258,3 +258,34 @@ def run_case(release: str, backend: str, *arguments: object) -> str:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def test_output_that_only_one_side_has_is_told():
+    class Outputs(keras.layers.Layer):
+        def __init__(self, count):
+            super().__init__()
+            self.count = count
+
+        def call(self, x):
+            return [x * at for at in range(1, 1 + self.count)]
+
+    x = np.ones((1, 3), "float32")
+    golden, block = recorded(Outputs(2), x), recorded(Outputs(1), x)
+    found = [item for item in block.isolate(golden.calls, golden.pool) if not item.identical]
+    assert [(item.at, item.actual.shape, item.golden.shape) for item in found] == [
+        ("output 1", (0,), (1, 3))
+    ]
+
+
+def test_each_layer_of_an_automatic_block_gets_its_own_state_back():
+    first, second = Stateful(), Stateful()
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    for layer in (first, second):
+        layer(x)
+    with capture_calls(None) as block:
+        for layer in (first, second, first):
+            layer(x, training=True)
+    after = [to_numpy(variable) for variable in second.variables]
+    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    for old, variable in zip(after, second.variables, strict=True):
+        np.testing.assert_array_equal(old, to_numpy(variable))

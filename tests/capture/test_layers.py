@@ -171,3 +171,25 @@ def test_renamed_layers_are_told():
         model(TOKENS)
     assert "layers/0/attention:query" in block.tensors
     assert block.renamed["blocks/0/attention"] == "layers/0/attention"
+
+
+def test_failed_call_leaves_no_records():
+    class Fickle(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(2)
+
+        def call(self, x, fail=False):
+            x = self.inner(x)
+            if fail:
+                raise ValueError("no")
+            return x
+
+    model, x = Fickle(), np.ones((1, 3), "float32")
+    with capture_calls(model, select=("all",)) as block:
+        with pytest.raises(ValueError, match="no"):
+            model(x, fail=True)
+        assert not block.tensors
+        model(x)
+    assert [call.name for call in block.calls] == list(block.tensors) == ["inner@1", "<model>@1"]
+    assert all(item.identical for item in block.isolate(block.calls, block.pool))
