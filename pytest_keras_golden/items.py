@@ -38,12 +38,19 @@ def asks_for_fixture(item: pytest.Item) -> bool:
     return FIXTURE in getattr(item, "fixturenames", ())
 
 
+def nodeid_of(item: pytest.Item) -> str:
+    """The node id, without the `@group` that pytest-xdist appends under `--dist loadgroup`."""
+    if any(item.iter_markers("xdist_group")) and "@" in item.nodeid:
+        return item.nodeid.rpartition("@")[0]
+    return item.nodeid
+
+
 def new_session(item: pytest.Item) -> Session:
     """A fresh session for the item: a test that runs again (reruns) starts anew."""
     from .session import Session
 
     marker = parsed_marker(item) or marker_module.VersionMarker()
-    session = Session(item.nodeid, item.config.stash[SETTINGS], marker)
+    session = Session(nodeid_of(item), item.config.stash[SETTINGS], marker)
     item.stash[SESSION] = session
     if OUTCOME in item.stash:
         del item.stash[OUTCOME]

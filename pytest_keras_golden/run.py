@@ -16,8 +16,17 @@ import pytest
 from .body import BodyWatch
 from .config import Settings
 from .errors import GoldenError
-from .items import OUTCOME, SESSION, asks_for_fixture, is_golden, new_session, parsed_marker
+from .items import (
+    OUTCOME,
+    SESSION,
+    asks_for_fixture,
+    is_golden,
+    new_session,
+    nodeid_of,
+    parsed_marker,
+)
 from .outcomes import TestOutcome, log_json, test_from_json, to_json
+from .seeding import Seeding
 
 if TYPE_CHECKING:
     from .session import Session
@@ -35,6 +44,7 @@ class GoldenRun:
         self.outcomes: dict[str, TestOutcome] = {}
         self.collection_errors: list[str] = []
         self.body: BodyWatch | None = None
+        self.seeding = Seeding(settings.seed)
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -45,11 +55,19 @@ class GoldenRun:
                 self._prepare(item)
             except GoldenError as error:
                 pytest.fail(str(error), pytrace=False)
+            yield
+            self.seeding.after_setup()
+            return
+        yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self) -> Generator[None, object, object]:
+        self.seeding.before_fixture()
         return (yield)
 
     def _prepare(self, item: pytest.Item) -> None:
         """Skip outside the marker's versions, else seed, before any fixture is set up."""
-        from .stack import import_keras, seed_everything
+        from .stack import import_keras
 
         marker = parsed_marker(item)
         version = str(import_keras().__version__)
@@ -57,8 +75,7 @@ class GoldenRun:
             wanted = " or ".join(marker.specs)
             pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
         new_session(item)
-        if self.settings.seed is not None:
-            seed_everything(self.settings.seed)
+        self.seeding.begin()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -67,7 +84,7 @@ class GoldenRun:
             return (yield)
         self.body = body = BodyWatch(item)
         try:
-            with body, self._automatic(item, session):
+            with body, self.seeding.continued(item), self._automatic(item, session):
                 result = yield
         finally:
             self.body = None
@@ -86,12 +103,9 @@ class GoldenRun:
         """`--golden-noise N`: run the body again, under the same seed, for the noise floor."""
         if not self.settings.update or self.settings.noise < 2:
             return
-        from .stack import seed_everything
-
         for _ in range(self.settings.noise - 1):
             with session.repeating():
-                if self.settings.seed is not None:
-                    seed_everything(self.settings.seed)
+                self.seeding.seed()
                 with self._automatic(item, session):
                     item.runtest()
 
@@ -134,7 +148,8 @@ class GoldenRun:
             body.failed = True
         carried = getattr(report, REPORT_KEY, None)
         if carried is not None:
-            self.outcomes[report.nodeid] = test_from_json(carried)
+            outcome = test_from_json(carried)
+            self.outcomes[outcome.nodeid] = outcome
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -226,7 +241,7 @@ def _reported(
             return None
         status = "skipped" if report.skipped else "error"
         return replace(
-            known or TestOutcome(item.nodeid, status), outcome=status, reason=_why(report)
+            known or TestOutcome(nodeid_of(item), status), outcome=status, reason=_why(report)
         )
     if report.passed:
         return known
@@ -235,7 +250,7 @@ def _reported(
         status = "xfailed" if hasattr(report, "wasxfail") else "skipped"
     if known is not None:
         return replace(known, outcome=status)
-    return TestOutcome(item.nodeid, status, reason=_why(report))
+    return TestOutcome(nodeid_of(item), status, reason=_why(report))
 
 
 def _why(report: pytest.TestReport) -> str | None:

@@ -15,9 +15,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"capture", "report", "decision"}),
     frozenset({"judging", "session"}),
     frozenset({"fixture"}),
-    frozenset({"body", "items", "run", "plugin", "unused", "versions", "commands", "cli"}),
+    frozenset(
+        {"body", "seeding", "items", "run", "plugin", "unused", "versions", "commands", "cli"}
+    ),
 )
-PYTEST_MODULES = {"plugin", "run", "items", "body", "unused"}
+PYTEST_MODULES = {"seeding", "plugin", "run", "items", "body", "unused"}
 KERAS_PACKAGES = {"capture", "stack"}
 HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
 BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}
@@ -91,4 +93,6 @@ def test_an_unrelated_run_imports_nothing_heavy(suite: pytest.Pytester) -> None:
             assert [m for m in {HEAVY!r} if m in sys.modules] == []
         """
     )
-    suite.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    suite.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly").assert_outcomes(
+        passed=1
+    )

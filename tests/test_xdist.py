@@ -1,0 +1,82 @@
+"""Goldens under pytest-xdist and its neighbours: the same files, the same outcomes, one summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUITE = """
+    import numpy as np
+    import pytest
+
+    @pytest.mark.parametrize("size", range(1, 13))
+    def test_sized(golden_tensors, size):
+        golden_tensors.check("x", np.linspace(1, 2, size, dtype="float32"))
+
+    @pytest.mark.xdist_group("together")
+    @pytest.mark.parametrize("size", [1, 2])
+    def test_grouped(golden_tensors, size):
+        golden_tensors.check("x", np.random.rand(size))
+"""
+
+
+def run(suite: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, list[dict[str, Any]]]:
+    result = suite.runpytest_subprocess("--golden-log=log.json", *args)
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    return result, sorted(tests, key=lambda test: str(test["nodeid"]))
+
+
+def files(root: Path) -> dict[str, bytes]:
+    found = root.rglob("*.safetensors")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize(
+    "spread", [("-n2",), ("-n2", "--dist=loadfile"), ("-n2", "--dist=loadgroup")]
+)
+def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:
+    suite.makepyfile(SUITE)
+    alone, _ = run(suite, "-p", "no:randomly", "--update-goldens", "--goldens-dir=alone")
+    alone.assert_outcomes(passed=14)
+    shared, _ = run(suite, *spread, "--update-goldens", "--goldens-dir=shared")
+    shared.assert_outcomes(passed=14)
+    assert files(suite.path / "alone") == files(suite.path / "shared")
+    assert len(files(suite.path / "alone")) == 14
+    result, tests = run(suite, *spread, "--goldens-dir=alone")
+    result.assert_outcomes(passed=14)
+    result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
+    _, expected = run(suite, "-p", "no:randomly", "--goldens-dir=alone")
+    assert tests == expected
+
+
+def test_a_rerun_starts_anew(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_second_try(golden_tensors):
+            golden_tensors.check("x", 1.0)
+            first = Path("tried")
+            if not first.exists():
+                first.touch()
+                assert False, "the first try"
+        """
+    )
+    result, (test,) = run(suite, "--reruns=1", "--update-goldens")
+    result.stdout.fnmatch_lines(["*1 passed*1 rerun*"])
+    assert test["outcome"] == "recorded"
+
+
+def test_a_narrowed_run_names_no_unused_goldens(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SUITE)
+    run(suite, "--update-goldens")
+    suite.makepyfile(SUITE.replace("test_grouped", "test_renamed"))
+    result, _ = run(suite, "-k", "sized")
+    assert "no test of this run used" not in result.stdout.str()
+    result, _ = run(suite, "-x", "-p", "no:randomly")
+    assert "no test of this run used" not in result.stdout.str()
+    result, _ = run(suite, "-n2")
+    result.stdout.fnmatch_lines(["*2 goldens that no test of this run used*"])
