@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,12 @@ import numpy as np
 from .watch import Call
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ..records import Array
+
+    Bools = npt.NDArray[np.bool_]
+    Floats = npt.NDArray[np.float32]
 
 ROLES = ("query", "key", "value")
 
@@ -85,37 +91,61 @@ def probabilities(
 
     A row without any unmasked position is uniform, as where masks are large negative numbers.
     """
-    batch, length, heads, _ = query.shape
-    probs = np.empty((batch, heads, length, key.shape[1]), np.float32)
-    keep = None if mask is None else np.broadcast_to(_four(mask), probs.shape).astype(bool)
-    plus = None if bias is None else np.broadcast_to(_four(bias), probs.shape)
-    causal = np.tri(length, key.shape[1], dtype=bool) if is_causal else None
-    for at in range(batch):
-        logits = _logits(query[at], key[at], scale)
-        if soft_cap is not None:
-            logits = np.tanh(logits / np.float32(soft_cap)) * np.float32(soft_cap)
-        if plus is not None:
-            logits = np.add(logits, plus[at].astype(np.float32))
-        for allowed in (causal, None if keep is None else keep[at]):
-            if allowed is not None:
-                logits = np.where(allowed, logits, np.float32(-0.7) * np.finfo(np.float32).max)
-        probs[at] = softmax(logits)
+    shape = (query.shape[0], query.shape[2], query.shape[1], key.shape[1])
+    probs = np.empty(shape, np.float32)
+    keep = None if mask is None else np.broadcast_to(_four(mask).astype(bool), shape)
+    plus = None if bias is None else np.broadcast_to(_four(bias), shape)
+    for at in range(shape[0]):
+        rows, columns = _heads_first(query[at], shape[1]), _heads_first(key[at], shape[1])
+        for part in _parts(*shape[1:]):
+            factor = query.shape[-1] ** -0.5 if scale is None else scale
+            logits = np.matmul(rows[part], np.swapaxes(columns[part[0]], -1, -2))
+            logits *= np.float32(factor)
+            if soft_cap is not None:
+                logits = np.tanh(logits / np.float32(soft_cap)) * np.float32(soft_cap)
+            if plus is not None:
+                logits += plus[at][part].astype(np.float32)
+            if is_causal:
+                _mask(logits, np.tri(*shape[2:], dtype=bool)[part[1]])
+            if keep is not None:
+                _mask(logits, keep[at][part])
+            probs[at][part] = softmax(logits)
     return probs
 
 
-def _logits(query: Array, key: Array, scale: float | None) -> Array:
-    """One sequence: (T, N, H) and (S, K, H) to (N, T, S)."""
-    rows = np.moveaxis(query.astype(np.float32), 1, 0)
-    columns = np.repeat(np.moveaxis(key.astype(np.float32), 1, 0), rows.shape[0] // key.shape[1], 0)
-    factor = query.shape[-1] ** -0.5 if scale is None else scale
-    logits: Array = np.matmul(rows, np.swapaxes(columns, -1, -2)) * np.float32(factor)
+_BLOCK = 4 << 20
+"""Bytes of logits held at a time."""
+
+Part = tuple[slice, slice]
+"""Heads and rows."""
+
+
+def _parts(heads: int, rows: int, columns: int) -> Iterator[Part]:
+    """Cut (heads, rows, columns) of float32 so that no part is much larger than `_BLOCK`."""
+    high = max(1, _BLOCK // max(1, 4 * rows * columns))
+    long = max(1, _BLOCK // max(1, 4 * columns * min(high, heads)))
+    for head in range(0, heads, high):
+        for row in range(0, rows, long):
+            yield slice(head, head + high), slice(row, row + long)
+
+
+def _heads_first(tensor: Array, heads: int) -> Floats:
+    """One sequence (T, K, H) as float32 (N, T, H), each of its K heads repeated N/K times."""
+    moved = np.moveaxis(tensor.astype(np.float32), 1, 0)
+    groups = heads // moved.shape[0]
+    return moved if groups == 1 else np.repeat(moved, groups, 0)
+
+
+def _mask(logits: Floats, allowed: Bools) -> None:
+    np.copyto(logits, np.float32(-0.7) * np.finfo(np.float32).max, where=~allowed)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Over the last axis, in place."""
+    logits -= logits.max(-1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(-1, keepdims=True)
     return logits
-
-
-def softmax(logits: Array) -> Array:
-    exps = np.exp(logits - logits.max(-1, keepdims=True))
-    result: Array = exps / exps.sum(-1, keepdims=True)
-    return result
 
 
 def _four(array: Array) -> Array:
