@@ -22,7 +22,7 @@ from ..errors import CaptureError
 from ..records import LayerCall
 from ..store.digest import digest
 from .backends import from_numpy, to_numpy
-from .calls import Arguments, argument_tensors, in_order, is_measured, title
+from .calls import Arguments, argument_tensors, in_order, is_measured, output_tensors, title
 from .gates import Run
 from .layers import is_eager
 from .precision import arithmetic, is_numeric, tensors_of
@@ -115,7 +115,7 @@ class Isolation:
     def _outputs(self, call: Call, order: int, golden: LayerCall, outputs: Any, given: Any) -> Any:
         forced = {}
         part: Part = "output" if call.leaf else "between"
-        live = tensors_of(outputs)
+        live = output_tensors(call, outputs)
         precision = arithmetic(call.target, [*tensors_of(given), *live])
         for index, (tensor, key) in enumerate(zip_longest(live, golden.outputs)):
             array = ABSENT if tensor is None else to_numpy(tensor)
