@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,16 @@ import numpy as np
 
 from ..errors import CaptureError
 from ..records import Kind, Mode, TensorRecord
-from .backends import is_concrete, to_numpy, trace_level
+from ..store.digest import digest
+from .backends import is_concrete, is_traced, to_numpy, trace_level
+from .eager import policy_name
 from .gates import Run
 from .precision import tensors_of
 from .reads import Reads
 from .select import Selection
 from .taps import Tap, Taps
 from .watch import Call, Watch, watching
+from .weights import named_inputs
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -126,8 +130,8 @@ def _joined(name: str, values: Sequence[Array], join: bool) -> Array:
 class ProgramCapture:
     """Observer of traced calls, and of the eager ones of a call that the plugin repeats.
 
-    records: filled by `finish`. observer: whether plain and captured runs of the calls that the
-    plugin repeats agreed bit for bit; None where there was none.
+    records: filled by `finish`. inputs: place → digest of what programs were given. policy: of
+    the first layer called outermost, which `first` refers to weakly.
     """
 
     def __init__(
@@ -137,7 +141,12 @@ class ProgramCapture:
         self.selection = Selection(select)
         self.taps = Taps(self.sink, self.selection)
         self.records: list[TensorRecord] = []
+        self.inputs: dict[str, str] = {}
+        self.policy: str | None = None
+        self.first: Any = None
         self.admits_eager = False
+        self.reads_inputs = True
+        self._prefix = prefix
         self._level: Any = None
         self._open = False
 
@@ -152,18 +161,43 @@ class ProgramCapture:
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not call.outermost:
             return self.taps.around(call, run, args, kwargs)
+        self._begin(call, args, kwargs)
         self._open, self._level = True, trace_level()
         try:
             return self.taps.around(call, run, args, kwargs)
         finally:
             self._open, self._level = False, None
 
+    def _begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.policy = self.policy or policy_name(call.target)
+        self.first = self.first or weakref.ref(call.target)
+        if self.reads_inputs:
+            for place, tensor in named_inputs(args, kwargs).items():
+                self._read_input(f"{self._prefix}{call.name}{place}", tensor)
+
+    def _read_input(self, name: str, tensor: Any) -> None:
+        def receive(array: Array) -> None:
+            self.inputs[name] = digest(array)
+
+        self.sink.reads.read(tensor, receive)
+
     def accept(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether to see a call: at the level of the outermost one, which must be traced."""
         if self._open:
             return bool(trace_level() == self._level)
-        concrete = all(is_concrete(tensor) for tensor in tensors_of([args, kwargs]))
-        return self.admits_eager if concrete else not self.admits_eager
+        tensors = tensors_of([args, kwargs])
+        if all(is_concrete(tensor) for tensor in tensors):
+            return self.admits_eager
+        return all(is_traced(tensor) or is_concrete(tensor) for tensor in tensors)
+
+    @contextmanager
+    def owned(self, *, eager: bool) -> Iterator[None]:
+        """Inside, calls are the plugin's own; eager ones count where no program is traced."""
+        self.admits_eager, self.reads_inputs = eager, False
+        try:
+            yield
+        finally:
+            self.admits_eager, self.reads_inputs = False, True
 
     def collect(self, join: bool = False) -> list[TensorRecord]:
         """What programs handed over since the last time. Raises what went wrong inside them."""
@@ -208,8 +242,6 @@ def replaced_outputs(
 def _plain(
     record: TensorRecord, captured: Mapping[str, Array], plain: Mapping[str, Array]
 ) -> TensorRecord:
-    from ..store.digest import digest
-
     wanted = digest(record.value)
     for place, array in captured.items():
         if array.shape == record.value.shape and digest(array) == wanted:

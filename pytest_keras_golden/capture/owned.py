@@ -3,28 +3,32 @@
 Watching a compiled program can change how it is fused. So `predict`, `predict_on_batch`,
 `test_on_batch` and `train_on_batch` of a captured model run twice from the same state; what the
 plain run returned is recorded and given to the caller, and the two are compared bit for bit.
+`fit` and `evaluate`, whose programs run any number of times, are not looked into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..records import Mode, Observer, TensorRecord
+from ..records import Observer, TensorRecord
 from ..store.digest import digest
+from . import gates
 from .backends import active, flatten, is_tensor, to_numpy
 from .compiled import ProgramCapture, replaced_outputs
-from .state import Snapshot
+from .gates import Run
+from .modelstate import ModelState, attribute, instance_attribute
 from .watch import Watch
 
 if TYPE_CHECKING:
     from ..records import Array
 
-METHODS: Mapping[str, str] = {
+STEP_OF: Mapping[str, str] = {
     "predict": "predict",
     "predict_on_batch": "predict",
     "test_on_batch": "test",
@@ -32,101 +36,122 @@ METHODS: Mapping[str, str] = {
 }
 """Method that is run twice → the step behind it, `<step>_step` and `<step>_function` in Keras."""
 
+UNSEEN = ("fit", "evaluate")
+
+Begun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]"], None]
+Shadow = Callable[[Any, Callable[[], Any]], None]
+
 
 @dataclass
 class OwnedCalls:
-    """Stands in for the methods of one model while its block is open.
+    """Watcher of the training and inference methods of `model`, or of all where it is None.
 
-    observer: `changed` as soon as one call was. mode: compiled where a program was traced.
-    inputs: arguments of each call, for fingerprints and an isolating pass.
+    watch: the one behind `capture`. others: watches that must see neither run. begun: told model,
+    method and arguments before anything runs. shadow: given a model and a function that runs the
+    first batch eagerly, for what only eager execution shows; called after both runs.
+    observer: `changed` as soon as one call was.
     """
 
-    model: Any
+    model: Any | None
     capture: ProgramCapture
     watch: Watch
     others: Sequence[Watch] = ()
     prefix: str = ""
+    begun: Begun | None = None
+    shadow: Shadow | None = None
     observer: Observer | None = None
-    mode: Mode | None = None
-    inputs: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    seen: int = 0
+    thread: int = field(default_factory=threading.get_ident)
     _inside: bool = False
 
-    def stand_in(self, method: str) -> Callable[..., Any]:
-        original = getattr(self.model, method)
+    def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
+        # A method that calls another one is one call.
+        if self._inside or (self.model is not None and args[0] is not self.model):
+            return run(*args, **kwargs)
+        self._inside = True
+        try:
+            if method in UNSEEN:
+                with self._paused():
+                    return run(*args, **kwargs)
+            return self._call(method, run, args, kwargs)
+        finally:
+            self._inside = False
 
-        def twice(*args: Any, **kwargs: Any) -> Any:
-            # A method that calls another one is one call, and a generator gives its items once.
-            if self._inside or _is_spent_by_use(args, kwargs):
-                return original(*args, **kwargs)
-            self._inside = True
-            try:
-                return self._twice(method, original, args, kwargs)
-            finally:
-                self._inside = False
+    def _call(self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        model = args[0]
+        self.seen += 1
+        if self.begun is not None:
+            self.begun(model, method, args[1:], kwargs)
+        # A generator gives its items once, and then nobody knows what watching changed.
+        if any(hasattr(value, "__next__") for value in (*args, *kwargs.values())):
+            returned, records = self._captured(method, run, args, kwargs)
+            self.capture.records += records
+            return returned
+        return self._twice(method, run, args, kwargs)
 
-        return twice
-
-    def _twice(self, method: str, original: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        self.inputs.append((args, kwargs))
-        _prepare(self.model, METHODS[method])
-        before = FullState(self.model)
-        with self._unseen():
-            plain = original(*args, **kwargs)
-        after = FullState(self.model)
-        if len(after) > len(before):
-            # Metrics are made by the first step that updates them, and never unmade.
-            self.model.reset_metrics()
+    def _twice(self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        model = args[0]
+        before = ModelState(model, step=STEP_OF[method])
+        with self._paused():
+            plain = run(*args, **kwargs)
+        after = ModelState(model)
         before.restore()
-        captured, records = self._captured(method, original, args, kwargs)
-        self._compare(host(plain), host(captured), after.equals(FullState(self.model)))
+        captured, records = self._captured(method, run, args, kwargs)
+        self._compare(host(plain), host(captured), after.equals(ModelState(model)))
+        self._run_shadow(method, run, args, kwargs, before)
         after.restore()
         self.capture.records += replaced_outputs(records, host(captured), host(plain))
-        self.capture.records += self._logs(method, plain)
+        self.capture.records += self._logs(method, plain, model)
         return plain
 
     def _captured(
-        self, method: str, original: Any, args: Any, kwargs: dict[str, Any]
+        self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, list[TensorRecord]]:
-        step = METHODS[method]
-        # What was traced before this block, or for the user, must not see and not be replaced.
+        model, step = args[0], STEP_OF[method]
+        # What was traced for the user, before or in the plain run, neither sees nor is replaced.
         with ExitStack() as stack:
-            stack.enter_context(_fresh_function(self.model, f"{step}_function"))
-            stack.enter_context(_instance(self.model, f"{step}_step", self._step(f"{step}_step")))
-            stack.enter_context(self._admitting())
+            stack.enter_context(attribute(model, f"{step}_function", None))
+            stack.enter_context(_before_each(model, f"{step}_step", self._restart))
+            stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
             for watch in self.others:
                 stack.enter_context(watch.paused())
             if method == "predict":
                 kwargs = {**kwargs, "callbacks": self._between_batches(kwargs.get("callbacks"))}
-            captured = original(*args, **kwargs)
-            records = self.capture.collect(join=True)
-        return captured, records
+            returned = run(*args, **kwargs)
+            return returned, self.capture.collect(join=True)
+
+    def _run_shadow(
+        self, method: str, run: Run, args: Any, kwargs: dict[str, Any], before: ModelState
+    ) -> None:
+        if self.shadow is None:
+            return
+        model, step = args[0], STEP_OF[method]
+
+        def first_batch() -> None:
+            with ExitStack() as stack:
+                stack.enter_context(attribute(model, f"{step}_function", None))
+                stack.enter_context(attribute(model, "run_eagerly", True))
+                stack.enter_context(_before_each(model, f"{step}_step", _Once()))
+                stack.enter_context(self._paused())
+                run(*args, **kwargs)
+
+        before.restore()
+        try:
+            self.shadow(model, first_batch)
+        except _Enough:
+            return
 
     @contextmanager
-    def _unseen(self) -> Iterator[None]:
+    def _paused(self) -> Iterator[None]:
         with ExitStack() as stack:
             for watch in (self.watch, *self.others):
                 stack.enter_context(watch.paused())
             yield
 
-    @contextmanager
-    def _admitting(self) -> Iterator[None]:
-        self.capture.admits_eager = runs_eagerly(self.model)
-        try:
-            yield
-        finally:
-            self.capture.admits_eager = False
-            self.mode = self.capture.mode
-
-    def _step(self, name: str) -> Callable[..., Any]:
-        original = getattr(self.model, name)
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            # Traced anew for a smaller last batch, or run for each on backends that trace nothing.
-            self.watch.restart()
-            self.capture.sink.restart()
-            return original(*args, **kwargs)
-
-        return step
+    def _restart(self) -> None:
+        # Traced anew for a smaller last batch, or run for each on backends that trace nothing.
+        self.watch.restart()
+        self.capture.sink.restart()
 
     def _between_batches(self, callbacks: Any) -> Any:
         import keras
@@ -150,58 +175,51 @@ class OwnedCalls:
         if self.observer != "changed":
             self.observer = "identical" if same else "changed"
 
-    def _logs(self, method: str, plain: Any) -> Iterator[TensorRecord]:
+    def _logs(self, method: str, returned: Any, model: Any) -> Iterator[TensorRecord]:
         """What a train or test step says: losses and metrics, float32 behind Python floats."""
-        if METHODS[method] == "predict":
+        if STEP_OF[method] == "predict":
             return
-        for place, value in host(plain).items():
+        for place, value in host(returned).items():
             single = value.astype(np.float32) if value.dtype == np.float64 else value
-            precision = str(getattr(self.model, "compute_dtype", "") or "")
+            precision = str(getattr(model, "compute_dtype", "") or "")
             yield TensorRecord(f"{self.prefix}{method}{place}", single, precision=precision)
 
 
-class FullState:
-    """All variables of a model, its optimizer and metrics, and every random state."""
+class _Enough(Exception):  # noqa: N818 - not an error
+    """Ends an eager run after its first batch."""
 
-    def __init__(self, model: Any) -> None:
-        self._random = Snapshot([model])
-        self._values = [(item, _copy(item)) for item in _variables(model)]
 
-    def __len__(self) -> int:
-        return len(self._values)
+class _Once:
+    def __init__(self) -> None:
+        self._begun = False
 
-    def restore(self) -> None:
-        self._random.restore()
-        for variable, value in self._values:
-            # Twice restored: what a train step donates must not be the only copy.
-            variable.assign(_copied(value))
-
-    def equals(self, other: FullState) -> bool:
-        mine, others = self._digests(), other._digests()
-        return mine == others
-
-    def _digests(self) -> list[str]:
-        return [digest(to_numpy(value)) for _, value in self._values]
+    def __call__(self) -> None:
+        if self._begun:
+            raise _Enough
+        self._begun = True
 
 
 @contextmanager
-def owned_calls(
-    model: Any,
-    capture: ProgramCapture,
-    watch: Watch,
-    others: Sequence[Watch] = (),
-    prefix: str = "",
-) -> Iterator[OwnedCalls]:
-    """Run the methods of `model` twice inside the block, as the module's text says.
-
-    watch: the one that `capture` observes; others: watches that must see neither run.
-    """
-    owned = OwnedCalls(model, capture, watch, others, prefix)
-    with ExitStack() as stack:
-        for method in METHODS:
-            if callable(getattr(model, method, None)):
-                stack.enter_context(_instance(model, method, owned.stand_in(method)))
+def owned_calls(owned: OwnedCalls) -> Iterator[OwnedCalls]:
+    """Let `owned` stand around the methods of models, in this thread, inside the block."""
+    opened = gates.watch(list(_places()), owned)
+    try:
         yield owned
+    finally:
+        gates.unwatch(opened, owned)
+
+
+@contextmanager
+def _before_each(model: Any, name: str, begin: Callable[[], None]) -> Iterator[None]:
+    original = getattr(model, name)
+
+    # A function of its own: jax finds what it compiled for an equal one.
+    def step(*args: Any, **kwargs: Any) -> Any:
+        begin()
+        return original(*args, **kwargs)
+
+    with instance_attribute(model, name, step):
+        yield
 
 
 def runs_eagerly(model: Any) -> bool:
@@ -223,61 +241,20 @@ def host(returned: Any) -> dict[str, Array]:
     }
 
 
-def _prepare(model: Any, step: str) -> None:
-    """Make what the first step would make, so that it can be put back after it."""
-    optimizer = getattr(model, "optimizer", None)
-    if step == "train" and optimizer is not None and model.built and not optimizer.built:
-        optimizer.build(model.trainable_variables)
+def _places() -> Iterator[tuple[type, str]]:
+    names = (*STEP_OF, *UNSEEN)
+    for owner in _trainers():
+        yield from ((owner, name) for name in names if callable(vars(owner).get(name)))
 
 
-def _variables(model: Any) -> list[Any]:
-    optimizer = getattr(model, "optimizer", None)
-    held = [
-        *model.variables,
-        *getattr(model, "metrics_variables", ()),
-        *(optimizer.variables if optimizer is not None and optimizer.built else ()),
-    ]
-    return list({id(variable): variable for variable in held}.values())
-
-
-def _copy(variable: Any) -> Any:
-    return _copied(variable.value)
-
-
-def _copied(value: Any) -> Any:
+def _trainers() -> Iterable[type]:
+    """Models and what they inherit their methods from: the backend's trainer is no layer."""
     import keras
 
-    return keras.ops.copy(value)
+    from .watch import subclasses
 
-
-@contextmanager
-def _fresh_function(model: Any, name: str) -> Iterator[None]:
-    kept = getattr(model, name, None)
-    setattr(model, name, None)
-    try:
-        yield
-    finally:
-        setattr(model, name, kept)
-
-
-@contextmanager
-def _instance(model: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """`function` as an attribute of this object alone, past the tracking of Keras and torch."""
-    own = vars(model)
-    missing = object()
-    kept = own.get(name, missing)
-    object.__setattr__(model, name, function)
-    try:
-        yield
-    finally:
-        if kept is missing:
-            object.__delattr__(model, name)
-        else:
-            object.__setattr__(model, name, kept)
-
-
-def _is_spent_by_use(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    return any(hasattr(value, "__next__") for value in (*args, *kwargs.values()))
+    models = subclasses(keras.Model)
+    return dict.fromkeys(base for model in models for base in model.__mro__ if base is not object)
 
 
 def _as_list(callbacks: Any) -> list[Any]:

@@ -33,6 +33,7 @@ class Backend(Protocol):
     def from_numpy(self, array: Array, like: Any) -> Any: ...
     def defer(self, value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None: ...
     def trace_level(self) -> Any: ...
+    def is_traced(self, value: Any) -> bool: ...
 
 
 def is_tensor(value: Any) -> bool:
@@ -94,6 +95,16 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     if owner is None or _is_keras(value, "KerasTensor"):
         return None
     return owner.defer(value, receive)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a program is being traced that will run this value once and in order.
+
+    Not so under `vmap`, in data pipelines, in loops of TensorFlow, for shapes alone.
+    """
+    value = _unwrapped(value)
+    owner = None if _is_keras(value, "KerasTensor") else _owner(value)
+    return owner is not None and owner.is_traced(value)
 
 
 def trace_level() -> Any:

@@ -70,7 +70,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     if not isinstance(value, jax.core.Tracer):
         receive(to_numpy(value))
         return _nothing
-    if not isinstance(value, jax.interpreters.partial_eval.DynamicJaxprTracer):
+    if not is_traced(value):
         return None
     # Order is kept by a token, and tokens work on a single device only.
     jax.debug.callback(
@@ -86,6 +86,10 @@ def trace_level() -> Any:
 
 
 _STATE = "get_opaque_trace_state"
+
+
+def is_traced(value: Any) -> bool:
+    return isinstance(_primal(value), jax.interpreters.partial_eval.DynamicJaxprTracer)
 
 
 def _primal(value: Any) -> Any:

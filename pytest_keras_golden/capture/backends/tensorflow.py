@@ -51,7 +51,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     Returns what hands it over afterwards; None inside loops and branches, whose values would
     overwrite each other. By a resource, since XLA compiles assignments and no callbacks.
     """
-    if type(value.graph).__name__ != "FuncGraph":
+    if not is_traced(value):
         return None
     # Autograph would turn the branches of what is returned into graph code.
     keep: Callable[..., Callable[[], None]] = tf.autograph.experimental.do_not_convert(_keep)
@@ -79,6 +79,14 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
         tf.raw_ops.DestroyResourceOp(resource=kept)
 
     return hand_over
+
+
+def is_traced(value: Any) -> bool:
+    if not isinstance(value, tf.Tensor) or not tf.is_symbolic_tensor(value):
+        return False
+    # Bodies of loops and branches are of subclasses; tf.data names its functions so.
+    graph = value.graph
+    return type(graph).__name__ == "FuncGraph" and not graph.name.startswith("Dataset")
 
 
 def trace_level() -> Any:

@@ -87,3 +87,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
 
 def trace_level() -> Any:
     return None
+
+
+def is_traced(value: Any) -> bool:
+    return False
