@@ -64,7 +64,7 @@ def ordered(block: Array) -> npt.NDArray[Any]:
     """
     signed = block.view(f"i{block.dtype.itemsize}")
     # Negative floats are sign and magnitude: the lowest integer stands for -0.
-    lowest = np.array(np.iinfo(signed.dtype).min, signed.dtype)
+    lowest = np.array(-1 << (8 * block.dtype.itemsize - 1), signed.dtype)
     return np.where(signed < 0, lowest - signed, signed)
 
 

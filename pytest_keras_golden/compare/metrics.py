@@ -1,6 +1,6 @@
 """One tensor measured against another: every metric of an outcome from one blocked pass.
 
-Blocks of 64k elements stay in the cache and no temporary grows with the tensor, so that goldens
+Blocks of 32k elements stay in the cache and no temporary grows with the tensor, so that goldens
 larger than memory can be compared through a memory map. Formats narrower than float32 are
 compared in float32. For float32, maxima are located in float32 and evaluated in float64, and the
 tolerance is decided in float64 wherever float32 comes within 1e-6 of it. float64 is compared in
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Block = npt.NDArray[Any]
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 TRUSTED_SQUARE = 1e-28
 """Mean square below which float32 products may underflow."""
 TRUSTED_REL = 1e6
@@ -112,12 +112,15 @@ class _Peak:
     value: float = 0.0
     at: int = -1
 
-    def see(self, values: Block, start: int) -> float:
-        where = int(values.argmax())
-        value = float(values[where])
-        if value > self.value:
-            self.value, self.at = value, start + where
-        return value
+    def see(self, found: tuple[float, int], start: int) -> None:
+        if found[0] > self.value:
+            self.value, self.at = found[0], start + found[1]
+
+
+def _largest(values: Block) -> tuple[float, int]:
+    """The first largest value, or the first NaN, and where it is."""
+    where = int(values.argmax())
+    return float(values[where]), where
 
 
 class _Pass:
@@ -172,18 +175,28 @@ class _Pass:
         np.subtract(a, g, out=d)
         sums = self.sums.of(d, g)
         np.abs(d, out=d)
-        top = float(d.max())
-        if not self._trusted(sums, top, raw.size):
+        top = _largest(d)
+        if not self._trusted(sums, top[0], raw.size):
             return False
-        if top > 0.0:
+        if top[0] > 0.0:
             np.abs(g, out=h)
-            np.maximum(h, self.tiny, out=q)
-            np.divide(d, q, out=q)
-            if float(q.max()) > max(TRUSTED_REL, self.rel.value):
+            rel = self._relative_errors(d, h, q)
+            if rel[0] > max(TRUSTED_REL, self.rel.value):
                 return False
-            self._take_in(raw, raw_golden, d, h, q, start)
+            self.abs.see(top, start)
+            self.rel.see(rel, start)
+            self._see_steps(raw, raw_golden, q)
+            self._see_units(raw, raw_golden, d, h, q, start)
         self.sums.add(sums)
         return True
+
+    def _relative_errors(self, d: Block, h: Block, q: Block) -> tuple[float, int]:
+        """q = d/h, and its maximum; zeros are divided by the smallest number there is."""
+        rel = _largest(np.divide(d, h, out=q))
+        if math.isfinite(rel[0]):
+            return rel
+        np.maximum(h, self.tiny, out=q)
+        return _largest(np.divide(d, q, out=q))
 
     def _trusted(self, sums: tuple[float, float, float], top: float, size: int) -> bool:
         dd, _, gg = sums
@@ -203,8 +216,11 @@ class _Pass:
         d, h = a - g, np.abs(g)
         self.sums.add(self.sums.of(d, g))
         np.abs(d, out=d)
-        if d.any():
-            self._take_in(raw, raw_golden, d, h, np.where(d > 0, d / h, 0.0), start)
+        q = np.where(d > 0, d / h, 0.0)
+        self.abs.see(_largest(d), start)
+        self.rel.see(_largest(q), start)
+        self._see_steps(raw, raw_golden, q)
+        self._see_units(raw, raw_golden, d, h, q, start)
 
     def _see_nonfinite(self, a: Block, g: Block, odd: Block, start: int) -> None:
         changed = odd & ~((a == g) | (np.isnan(a) & np.isnan(g)))
@@ -213,25 +229,24 @@ class _Pass:
             self.changed_at = start + int(changed.argmax())
         self.changed += count
 
-    def _take_in(
-        self, raw: Array, raw_golden: Array, d: Block, h: Block, q: Block, start: int
-    ) -> None:
-        """Maxima and mismatches of |e| = d, |golden| = h and q = d/h, which is overwritten."""
-        self.abs.see(d, start)
-        self.rel.see(q, start)
-        self._see_steps(raw, raw_golden, q)
-        np.add(h, self.scales.block(start, d.size), out=q)
-        np.maximum(q, self.tiny, out=q)
-        np.divide(d, q, out=q)
-        if self.limits.may_be_exceeded(self.units.see(q, start), d, h):
-            self._count_mismatches(raw, raw_golden, start)
-
     def _see_steps(self, raw: Array, raw_golden: Array, rel: Block) -> None:
         # Two values of one sign are at most 2^(m+1)·r/(1-r) steps apart, r their relative error:
         # few elements can beat the largest seen.
         telling = np.flatnonzero(rel > 0.999 * self.steps / (self.reach + self.steps))
         distance = floats.steps(raw[telling], raw_golden[telling])
         self.steps = max(self.steps, int(distance.max(initial=0)))
+
+    def _see_units(
+        self, raw: Array, raw_golden: Array, d: Block, h: Block, q: Block, start: int
+    ) -> None:
+        """d/(h + scale), and whether its maximum may be beyond the tolerance; q is overwritten."""
+        np.add(h, self.scales.block(start, d.size), out=q)
+        if self.scale.rms == 0.0:
+            np.maximum(q, self.tiny, out=q)
+        units = _largest(np.divide(d, q, out=q))
+        self.units.see(units, start)
+        if self.limits.may_be_exceeded(units[0], d, h):
+            self._count_mismatches(raw, raw_golden, start)
 
     def _count_mismatches(self, raw: Array, raw_golden: Array, start: int) -> None:
         a, g = raw.astype(np.float64), raw_golden.astype(np.float64)

@@ -91,6 +91,10 @@ def detects(
     return None if values.size == 0 else _bisect(values, limits, value.dtype)
 
 
+SMALLEST_DRIFT = 2.0**-64
+"""Below it no format moves at all."""
+
+
 class _Bounds:
     """|e| allowed per element, block by block; non-finite values are left out."""
 
@@ -179,15 +183,15 @@ def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> floa
         return bool((~(np.abs(moved - values) <= limits)).any())
 
     with np.errstate(all="ignore"):
-        low = high = float((limits / np.abs(values)).min()) or 2.0**-60
+        low = high = max(float((limits / np.abs(values)).min()), SMALLEST_DRIFT)
         while not caught(high):
             high *= 2.0
             if not np.isfinite(high):
                 return None
-        while caught(low) and low > 2.0**-80:
+        while caught(low) and low > SMALLEST_DRIFT:
             low /= 2.0
         while high > 1.005 * low:
-            middle = (low * high) ** 0.5
+            middle = low**0.5 * high**0.5
             low, high = (low, middle) if caught(middle) else (middle, high)
     return high
 

@@ -94,6 +94,13 @@ def test_detects_of_integers_and_zeros() -> None:
     assert detects(np.zeros((4, 4), np.float32), default("float32")) is None
 
 
+@pytest.mark.parametrize("atol", [0.0, 5e-324, 1e-200, 1e200])
+def test_detects_of_extreme_tolerances(atol: float) -> None:
+    found = detects(normal((8, 8)), Tolerance(rtol=0.0, atol=atol))
+    assert found is not None
+    assert 2.0**-60 < found < 1e201
+
+
 def test_describe_is_what_the_metadata_says() -> None:
     value = cast(normal((2, 3, 8)), FLOATS["bfloat16"])
     entry = describe(TensorRecord("x", value, kind="attention"), 4, default("bfloat16"))
