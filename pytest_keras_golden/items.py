@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import marker as marker_module
 from .config import Settings
 from .outcomes import TestOutcome
 
 if TYPE_CHECKING:
+    from .marker import VersionMarker
     from .session import Session
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -21,10 +21,15 @@ FIXTURE = "golden_tensors"
 MARKER = "keras_versions"
 
 
-def parsed_marker(item: pytest.Item) -> marker_module.VersionMarker | None:
+def parsed_marker(item: pytest.Item) -> VersionMarker | None:
     """The closest `keras_versions` marker. Raises ConfigError where it makes no sense."""
     found = item.get_closest_marker(MARKER)
-    return None if found is None else marker_module.parse(found.args, found.kwargs)
+    if found is None:
+        return None
+    # Not before a marker is seen: `packaging` alone is half of what an unrelated run would pay.
+    from .marker import parse
+
+    return parse(found.args, found.kwargs)
 
 
 def is_golden(item: pytest.Item, settings: Settings) -> bool:
@@ -47,9 +52,10 @@ def nodeid_of(item: pytest.Item) -> str:
 
 def new_session(item: pytest.Item) -> Session:
     """A fresh session for the item: a test that runs again (reruns) starts anew."""
+    from .marker import VersionMarker
     from .session import Session
 
-    marker = parsed_marker(item) or marker_module.VersionMarker()
+    marker = parsed_marker(item) or VersionMarker()
     session = Session(nodeid_of(item), item.config.stash[SETTINGS], marker)
     item.stash[SESSION] = session
     if OUTCOME in item.stash:
