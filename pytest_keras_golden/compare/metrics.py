@@ -185,7 +185,7 @@ class _Pass:
                 return False
             self.abs.see(top, start)
             self.rel.see(rel, start)
-            self._see_steps(raw, raw_golden, q)
+            self._see_steps(raw, raw_golden, q, rel[0])
             self._see_units(raw, raw_golden, d, h, q, start)
         self.sums.add(sums)
         return True
@@ -218,8 +218,9 @@ class _Pass:
         np.abs(d, out=d)
         q = np.where(d > 0, d / h, 0.0)
         self.abs.see(_largest(d), start)
-        self.rel.see(_largest(q), start)
-        self._see_steps(raw, raw_golden, q)
+        rel = _largest(q)
+        self.rel.see(rel, start)
+        self._see_steps(raw, raw_golden, q, rel[0])
         self._see_units(raw, raw_golden, d, h, q, start)
 
     def _see_nonfinite(self, a: Block, g: Block, odd: Block, start: int) -> None:
@@ -229,10 +230,13 @@ class _Pass:
             self.changed_at = start + int(changed.argmax())
         self.changed += count
 
-    def _see_steps(self, raw: Array, raw_golden: Array, rel: Block) -> None:
+    def _see_steps(self, raw: Array, raw_golden: Array, rel: Block, largest: float) -> None:
         # Two values of one sign are at most 2^(m+1)·r/(1-r) steps apart, r their relative error:
         # few elements can beat the largest seen.
-        telling = np.flatnonzero(rel > 0.999 * self.steps / (self.reach + self.steps))
+        least = 0.999 * self.steps / (self.reach + self.steps)
+        if largest <= least:
+            return
+        telling = np.flatnonzero(rel > least)
         distance = floats.steps(raw[telling], raw_golden[telling])
         self.steps = max(self.steps, int(distance.max(initial=0)))
 

@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CHUNK = 4096
+CHUNK = 8192
 """Elements summed in their own precision; the sums of chunks are summed in float64. Short enough
 for the linear algebra library to keep to one thread: others would be waited for."""
 
 
 def dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
     """Σ x·y of two contiguous vectors."""
-    whole = x.size - x.size % CHUNK
-    parts = np.matmul(x[:whole].reshape(-1, 1, CHUNK), y[:whole].reshape(-1, CHUNK, 1))
-    return float(parts.sum(dtype=np.float64)) + float(np.dot(x[whole:], y[whole:]))
+    rest = x.size % CHUNK
+    total = float(np.dot(x[x.size - rest :], y[y.size - rest :])) if rest else 0.0
+    if rest < x.size:
+        whole = slice(0, x.size - rest)
+        rows, columns = x[whole].reshape(-1, 1, CHUNK), y[whole].reshape(-1, CHUNK, 1)
+        total += sum(np.matmul(rows, columns).ravel().tolist())
+    return total
 
 
 @dataclass(slots=True)

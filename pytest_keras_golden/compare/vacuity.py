@@ -69,14 +69,15 @@ def vacuous(
 
     Judged on the tolerance or the noise floor (in units of k), whichever is larger.
     """
-    bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
-    if bounds.empty:
+    with np.errstate(all="ignore"):
+        bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+        if bounds.empty:
+            return None
+        if bounds.zeros_pass():
+            return "zeros and the negated tensor would pass: the tolerance exceeds every value"
+        if bounds.shuffled_passes():
+            return "a shuffled tensor would pass: the tolerance exceeds the spread of the values"
         return None
-    if bounds.zeros_pass():
-        return "zeros and the negated tensor would pass: the tolerance exceeds every value"
-    if bounds.shuffled_passes():
-        return "a shuffled tensor would pass: the tolerance exceeds the spread of the values"
-    return None
 
 
 def detects(
@@ -84,11 +85,12 @@ def detects(
 ) -> float | None:
     """The smallest relative drift r (value·(1 + r) in the value's dtype) that breaks the
     tolerance, within 1 %; found by injecting it. None where no drift is relative (zeros)."""
-    bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
-    if bounds.empty:
-        return None
-    values, limits = bounds.most_sensitive()
-    return None if values.size == 0 else _bisect(values, limits, value.dtype)
+    with np.errstate(all="ignore"):
+        bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+        if bounds.empty:
+            return None
+        values, limits = bounds.most_sensitive()
+        return None if values.size == 0 else _bisect(values, limits, value.dtype)
 
 
 SMALLEST_DRIFT = 2.0**-64
@@ -182,17 +184,16 @@ def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> floa
         moved = _rounded(values * (1.0 + drift), dtype)
         return bool((~(np.abs(moved - values) <= limits)).any())
 
-    with np.errstate(all="ignore"):
-        low = high = max(float((limits / np.abs(values)).min()), SMALLEST_DRIFT)
-        while not caught(high):
-            high *= 2.0
-            if not np.isfinite(high):
-                return None
-        while caught(low) and low > SMALLEST_DRIFT:
-            low /= 2.0
-        while high > 1.005 * low:
-            middle = low**0.5 * high**0.5
-            low, high = (low, middle) if caught(middle) else (middle, high)
+    low = high = max(float((limits / np.abs(values)).min()), SMALLEST_DRIFT)
+    while not caught(high):
+        high *= 2.0
+        if not np.isfinite(high):
+            return None
+    while caught(low) and low > SMALLEST_DRIFT:
+        low /= 2.0
+    while high > 1.005 * low:
+        middle = low**0.5 * high**0.5
+        low, high = (low, middle) if caught(middle) else (middle, high)
     return high
 
 

@@ -32,7 +32,8 @@ def pairs(draw: st.DrawFn) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=6))
     unsigned = f"u{dtype.itemsize}"
     a, g = (draw(hnp.arrays(unsigned, shape)).view(dtype) for _ in range(2))
-    finite = np.isfinite(a.astype(np.float64)) & np.isfinite(g.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        finite = np.isfinite(a.astype(np.float64)) & np.isfinite(g.astype(np.float64))
     zero = np.zeros((), dtype)
     return np.where(finite, a, zero).astype(dtype), np.where(finite, g, zero).astype(dtype)
 

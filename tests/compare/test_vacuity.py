@@ -101,6 +101,18 @@ def test_detects_of_extreme_tolerances(atol: float) -> None:
     assert 2.0**-60 < found < 1e201
 
 
+@pytest.mark.parametrize("name", sorted(FLOATS))
+@pytest.mark.parametrize("tolerance", [Tolerance(k=5), Tolerance(rtol=0.0, atol=0.1)])
+def test_values_that_are_not_finite_are_left_out(name: str, tolerance: Tolerance) -> None:
+    values = normal((8, 8))
+    finite = detects(cast(values, FLOATS[name])[1:], tolerance)
+    values[0] = [np.nan, np.inf, -np.inf, np.nan, 0, 0, 0, 0]
+    golden = cast(values, FLOATS[name])
+    assert detects(golden, tolerance) == pytest.approx(finite, rel=0.2)
+    assert vacuous(golden, Tolerance(rtol=0.0, atol=100.0)) is not None
+    assert describe(TensorRecord("x", golden), 0, tolerance).rms > 0
+
+
 def test_describe_is_what_the_metadata_says() -> None:
     value = cast(normal((2, 3, 8)), FLOATS["bfloat16"])
     entry = describe(TensorRecord("x", value, kind="attention"), 4, default("bfloat16"))
