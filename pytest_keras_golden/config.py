@@ -121,7 +121,7 @@ class Settings:
     output: Path | None = None
     report: Path | None = None
     versions: str | None = None
-    transplant: tuple[str, Path] | None = None
+    transplant: tuple[Literal["save", "load"], Path] | None = None
 
     def require_goldens_dir(self) -> Path:
         if self.goldens_dir is None:
@@ -295,10 +295,13 @@ def _report(value: str | None, working_dir: Path) -> Path | None:
     return path
 
 
-def _transplant(value: str | None, working_dir: Path) -> tuple[str, Path] | None:
+def _transplant(
+    value: str | None, working_dir: Path
+) -> tuple[Literal["save", "load"], Path] | None:
     if not value:
         return None
     mode, _, folder = value.partition(":")
     if mode not in ("save", "load") or not folder:
         raise ConfigError(f"--golden-transplant {value!r}", "Write save:DIR or load:DIR.")
-    return mode, (working_dir / folder).resolve()
+    path = (working_dir / folder).resolve()
+    return ("save", path) if mode == "save" else ("load", path)

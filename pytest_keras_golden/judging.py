@@ -148,12 +148,13 @@ def _difference(session: Session, golden: Golden) -> str | None:
 
 
 def _weights(session: Session, golden: Golden) -> str:
-    if session.weights != "unknown":
-        return session.weights
     running = session.fingerprints("weights")
     if not running or not golden.header.weights:
         return "unknown"
-    return "equal" if running == dict(golden.header.weights) else "differ"
+    if running != dict(golden.header.weights):
+        return "differ"
+    carried_over = session.transplant is not None and session.transplant.changed
+    return "transplanted" if carried_over else "equal"
 
 
 def _vacuity(session: Session, record: TensorRecord) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +29,7 @@ from .stack import running_stack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .capture.transplant import Transplant
     from .records import Array
     from .store.codec import Golden
 
@@ -73,7 +74,7 @@ class Session:
     blocks: list[Block] = field(default_factory=list)
     locals: list[LocalOutcome] = field(default_factory=list)
     isolation: str = "not needed"
-    weights: str = "unknown"
+    transplant: Transplant | None = None
     empty_block: str | None = None
     repeats: list[dict[str, Array]] = field(default_factory=list)
     _digests: dict[str, str] = field(default_factory=dict)
@@ -116,11 +117,17 @@ class Session:
         moved = golden is not None and self._moved(block, golden)
         if moved or self.settings.update:
             # Now: what the body does next may train the model.
-            block.add_references(self.settings.max_size)
+            with self._as_called():
+                block.add_references(self.settings.max_size)
         for record in block.records:
             self.add(record)
         if golden is not None and moved and block.isolates:
-            self._isolate(block, golden)
+            with self._as_called():
+                self._isolate(block, golden)
+
+    def _as_called(self) -> AbstractContextManager[None]:
+        """Calls inside run the model again: nothing is to be carried over into them."""
+        return self.transplant.paused() if self.transplant is not None else nullcontext()
 
     def _isolate(self, block: Block, golden: Golden) -> None:
         self.isolation = golden.header.isolation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, Protocol
 
@@ -40,7 +41,9 @@ class Gate:
             __tracebackhide__ = True
             run = original
             thread = threading.get_ident()
-            for watcher in tuple(watchers):
+            if thread in _UNWATCHED:
+                return run(*args, **kwargs)
+            for watcher in sorted(watchers, key=_is_outside):
                 if watcher.thread == thread:
                     run = partial(watcher.intercept, method, run)
             return run(*args, **kwargs)
@@ -52,6 +55,28 @@ class Gate:
         # Someone else's patch may lie on top; an idle gate below it only passes calls on.
         if vars(self.owner).get(self.attribute) is self.function:
             setattr(self.owner, self.attribute, self.original)
+
+
+_UNWATCHED: set[int] = set()
+"""Threads whose calls nobody is told of."""
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Tell no watcher of this thread's calls inside the block."""
+    thread = threading.get_ident()
+    fresh = thread not in _UNWATCHED
+    _UNWATCHED.add(thread)
+    try:
+        yield
+    finally:
+        if fresh:
+            _UNWATCHED.discard(thread)
+
+
+def _is_outside(watcher: Watcher) -> bool:
+    """Watchers that change what is called stand around those that record it."""
+    return getattr(watcher, "outside", False)
 
 
 _LOCK = threading.RLock()

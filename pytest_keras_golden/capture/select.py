@@ -14,7 +14,9 @@ GROUPS: Mapping[str, frozenset[Kind]] = {
     "logits": frozenset({"logits"}),
     "blocks": frozenset({"block"}),
     "all": frozenset({"attention", "logits", "block", "tensor"}),
+    "outputs": frozenset(),
 }
+"""Group → kinds. `outputs` takes what the outermost calls return, whatever its kind."""
 
 
 class Selection:
@@ -22,6 +24,7 @@ class Selection:
 
     def __init__(self, select: Sequence[str]) -> None:
         self._kinds = frozenset().union(*(GROUPS.get(name, frozenset()) for name in select))
+        self._outputs = "outputs" in select
         self._globs = {name: False for name in select if name not in GROUPS}
         self._seen: set[str] = set()
 
@@ -29,12 +32,12 @@ class Selection:
         """Whether a group asks for this kind."""
         return kind in self._kinds
 
-    def wants(self, name: str, kind: Kind) -> bool:
+    def wants(self, name: str, kind: Kind, outermost: bool = False) -> bool:
         if self._globs:
             self._seen.add(name)
         found = [glob for glob in self._globs if fnmatchcase(name, glob)]
         self._globs.update(dict.fromkeys(found, True))
-        return bool(found) or kind in self._kinds
+        return bool(found) or kind in self._kinds or (outermost and self._outputs)
 
     def check(self) -> None:
         """Raises CaptureError for a glob that no tensor of the block matched."""

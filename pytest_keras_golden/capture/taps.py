@@ -107,7 +107,7 @@ class Taps:
 
     def _take_all(self, call: Call, kind: Kind, leaves: list[Any], precision: list[str]) -> None:
         for (suffix, leaf), coarse in zip(leaves, precision, strict=True):
-            self._take(Tap(call.name + suffix, kind, (leaf,), coarse))
+            self._take(Tap(call.name + suffix, kind, (leaf,), coarse), call.outermost)
 
     def _logits(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
         self._heads.passed(call, leaves, precision, self.sink.keep)
@@ -185,8 +185,8 @@ class Taps:
     def _take_role(self, core: _Core, role: str, tensor: Any) -> None:
         self._take(Tap(role_name(core.call, role), "attention", (tensor,), core.precision))
 
-    def _take(self, tap: Tap) -> None:
-        if self.selection.wants(tap.name, tap.kind):
+    def _take(self, tap: Tap, outermost: bool = False) -> None:
+        if self.selection.wants(tap.name, tap.kind, outermost):
             self.sink.take(tap)
 
 
