@@ -104,7 +104,13 @@ class GoldenRun:
             return nullcontext()
         from .capture.auto import automatic_block
 
-        return automatic_block(session, explicit=parsed_marker(item) is not None)
+        return automatic_block(
+            session.add_block,
+            select=self.settings.select,
+            max_bytes=self.settings.max_bytes,
+            aliases=self.settings.aliases,
+            explicit=parsed_marker(item) is not None,
+        )
 
     @contextmanager
     def _transplanting(self, session: Session) -> Generator[None, None, None]:

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ..errors import CaptureError
-from .block import capture_block
-
-if TYPE_CHECKING:
-    from ..session import Session
+from .block import CaptureBlock, capture_block
 
 ALWAYS = "outputs"
 """Beside what `golden_select` names: what each outermost call returns."""
 
 
 @contextmanager
-def automatic_block(session: Session, *, explicit: bool) -> Iterator[None]:
-    """Capture the calls inside the block into `session`; nothing where the block raises.
+def automatic_block(
+    add: Callable[[CaptureBlock], None],
+    *,
+    select: Sequence[str],
+    max_bytes: int | None,
+    aliases: Mapping[str, str],
+    explicit: bool,
+) -> Iterator[None]:
+    """Capture the calls inside the block and give what was seen to `add`.
 
-    explicit: the test is marked, so that one without a call raises CaptureError.
+    Nothing is given where the block raises. explicit: the test is marked, so that one without a
+    call raises CaptureError.
     """
-    settings = session.settings
-    with capture_block(
-        None,
-        select=(*settings.select, ALWAYS),
-        max_bytes=settings.max_bytes,
-        aliases=settings.aliases,
-    ) as block:
+    chosen = (*select, ALWAYS)
+    with capture_block(None, select=chosen, max_bytes=max_bytes, aliases=aliases) as block:
         yield
     if block.records:
-        session.add_block(block)
+        add(block)
     elif explicit:
         raise CaptureError(
             "the test is marked keras_versions, but no Keras model or layer was called in it",
