@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..compare.isolation import judge_local
 from ..outcomes import LocalOutcome
 from ..records import LayerCall, Mode, Observer, TensorRecord, Tolerance
-from .eager import EagerCapture, capture_calls
+from .eager import EagerCapture
 from .isolate import LocalMeasurement
+from .recorders import Recorders
 from .reference import references
-from .watch import Call
-from .weights import fingerprints, input_fingerprints
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -42,10 +41,25 @@ class CaptureBlock:
     weights: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     eager: EagerCapture | None = None
+    recorders: Recorders | None = None
 
     @property
     def tensors(self) -> Mapping[str, Array]:
-        return self.eager.tensors if self.eager is not None else {}
+        return _Live(self)
+
+    def complete(self, tolerance: Tolerance | None) -> None:
+        """Take over what the recorders have, once the block was left."""
+        recorders = self.recorders
+        if recorders is None:
+            return
+        self.records = [replace(item, tolerance=tolerance) for item in recorders.records]
+        self.mode, self.observer = recorders.mode, recorders.observer
+        self.policy = recorders.policy
+        self.weights, self.inputs = recorders.weights, recorders.inputs
+        self.isolation = recorders.isolation
+        self.eager = recorders.replayable
+        if self.isolates and self.isolation == "complete" and self.eager is not None:
+            self.calls, self.pool = self.eager.calls, self.eager.pool
 
     def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> list[LocalOutcome]:
         """Each layer's own change on golden inputs, the worst of its tensors deciding."""
@@ -69,11 +83,38 @@ class CaptureBlock:
         """
         if self.eager is None or not self.isolates:
             return
-        exact = references(self.eager, self.records)
+        shapes = {record.name: record.value.shape for record in self.records}
+        exact = {
+            name: array
+            for name, array in references(self.eager, self.records).items()
+            # A compiled call of many batches is replayed with its first one.
+            if array.shape == shapes[name]
+        }
         if sum(array.nbytes for array in exact.values()) <= limit:
             self.records = [
                 replace(record, reference=exact.get(record.name)) for record in self.records
             ]
+
+
+class _Live(Mapping[str, "Array"]):
+    """What a block has recorded so far, whenever it is asked."""
+
+    def __init__(self, block: CaptureBlock) -> None:
+        self._block = block
+
+    def _now(self) -> Mapping[str, Array]:
+        if self._block.records or self._block.recorders is None:
+            return {record.name: record.value for record in self._block.records}
+        return self._block.recorders.tensors
+
+    def __getitem__(self, name: str) -> Array:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
 
 
 class _Pool(Mapping[str, "Array"]):
@@ -123,39 +164,21 @@ def capture_block(
     aliases: Mapping[str, str] | None = None,
     isolation_bytes: int | None = None,
 ) -> Iterator[CaptureBlock]:
-    """Record what `model` (None: every outermost layer) computes until the block is left."""
-    block = CaptureBlock(isolates=isolate)
-    prefix = f"{name}/" if name else ""
+    """Record what `model` (None: every outermost layer) computes until the block is left.
 
-    def begun(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not call.order:
-            block.weights = fingerprints_of(call.target if model is None else model, prefix)
-        for place, key in input_fingerprints(args, kwargs).items():
-            block.inputs[f"{prefix}{call.name}{place}"] = key
-
-    with capture_calls(
+    Eager calls, the methods of `owned.STEP_OF`, and programs traced and run inside the block.
+    """
+    recorders = Recorders(
         model,
-        select=select,
-        name_prefix=name,
-        max_bytes=max_bytes,
-        isolate=isolate,
-        isolation_bytes=isolation_bytes,
-        aliases=tuple((aliases or {}).items()),
-        begun=begun,
-    ) as eager:
-        block.eager = eager
+        tuple(select),
+        name,
+        max_bytes,
+        tuple((aliases or {}).items()),
+        isolate,
+        isolation_bytes,
+    )
+    block = CaptureBlock(isolates=isolate)
+    with recorders.watching():
+        block.recorders = recorders
         yield block
-    if not block.weights and model is not None:
-        # Lazily built by the first call: these are its initial weights, unless it trained.
-        block.weights = fingerprints_of(model, prefix)
-    block.records = [replace(item, tolerance=tolerance) for item in eager.records]
-    block.policy = eager.policy
-    if eager.unavailable:
-        block.isolation = f"unavailable: {eager.unavailable}"
-    elif isolate:
-        block.calls, block.pool = eager.calls, eager.pool
-
-
-def fingerprints_of(model: Any, prefix: str) -> dict[str, str]:
-    """Structural weight name, with the block's prefix → digest."""
-    return {prefix + name: key for name, key in fingerprints(model).items()}
+    block.complete(tolerance)

@@ -51,9 +51,7 @@ class Slot:
         return receive
 
     def record(self, name: str, join: bool) -> TensorRecord:
-        """What was handed over so far, which is then forgotten."""
         tap, value = self.tap, _joined(name, self.values, join)
-        self.values.clear()
         return TensorRecord(name, value, kind=self.kind, precision=tap.precision, source=tap.source)
 
 
@@ -97,11 +95,15 @@ class ProgramSink:
     def records(self, join: bool) -> list[TensorRecord]:
         """What was handed over, in order; the batches of one call joined along the first axis.
 
-        Empties the slots, which programs go on filling. Raises CaptureError where a program ran
-        more than once and `join` is False.
+        Raises CaptureError where a program ran more than once and `join` is False.
         """
-        self.restart()
         return [slot.record(name, join) for name, slot in self.slots.items() if slot.values]
+
+    def forget(self) -> None:
+        """Begin anew with empty slots, which programs go on filling."""
+        self.restart()
+        for slot in self.slots.values():
+            slot.values.clear()
 
     def _limited(self, name: str, receive: Callable[[Array], None]) -> Callable[[Array], None]:
         def limited(array: Array) -> None:
@@ -202,7 +204,18 @@ class ProgramCapture:
     def collect(self, join: bool = False) -> list[TensorRecord]:
         """What programs handed over since the last time. Raises what went wrong inside them."""
         self.sink.reads.settle()
-        return self.sink.records(join)
+        records = self.sink.records(join)
+        self.sink.forget()
+        return records
+
+    @property
+    def first_layer(self) -> Any | None:
+        return None if self.first is None else self.first()
+
+    def so_far(self) -> list[TensorRecord]:
+        """Records up to now; of programs too that have run."""
+        self.sink.reads.settle()
+        return [*self.records, *self.sink.records(join=True)]
 
     def finish(self) -> None:
         self.records += self.collect()
@@ -228,6 +241,8 @@ def capture_programs(
         with watching(model, capture, aliases=aliases, accept=capture.accept) as watch:
             yield capture, watch
         capture.finish()
+        if capture.seen:
+            capture.selection.check()
     finally:
         capture.sink.reads.close()
 

@@ -17,12 +17,13 @@ from ..errors import CaptureError
 from ..records import Mode, Observer, TensorRecord, Tolerance
 from ..store.digest import digest
 from .backends import active, is_tensor, to_numpy
-from .block import CaptureBlock, fingerprints_of
+from .block import CaptureBlock
 from .compiled import ProgramCapture, capture_programs
 from .eager import policy_name
 from .precision import coarsest, dtype_of
 from .programs import Program, compiled
 from .prompt import Prompt, prompt_of
+from .recorders import fingerprints_of
 from .watch import Watch, is_layer
 from .weights import named_inputs
 

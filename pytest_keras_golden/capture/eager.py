@@ -13,7 +13,7 @@ from .gates import Run
 from .isolate import LocalMeasurement, Measure, Outermost, isolate
 from .layers import LayerCapture, is_eager
 from .state import Snapshot
-from .watch import Call, watching
+from .watch import Call, Watch, watching
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -42,6 +42,7 @@ class EagerCapture:
         self.outermost: list[Outermost] = []
         self.policy: str | None = None
         self.renamed: Mapping[str, str] = {}
+        self.watch: Watch
         self._select = select
         self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
         self._recorder = recorder
@@ -196,6 +197,6 @@ def capture_calls(
     recorder = CallRecorder(prefix, isolation_bytes) if isolate else None
     block = EagerCapture(model, select, prefix, max_bytes, recorder, aliases, begun)
     with watching(model, block, aliases=aliases, accept=is_eager) as watch:
-        block.renamed = watch.structure.renamed
+        block.watch, block.renamed = watch, watch.structure.renamed
         yield block
     block.check()

@@ -22,12 +22,13 @@ def owns(value: Any) -> bool:
 
 
 def is_concrete(value: Any) -> bool:
-    return not isinstance(value, jax.core.Tracer)
+    return not isinstance(_primal(value), jax.core.Tracer)
 
 
 def to_numpy(value: Any) -> Array:
     if _is_sparse(value):
         raise CaptureError("a sparse jax array cannot be captured", "Check `x.todense()`.")
+    value = _primal(value)
     if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
         raise CaptureError(
             f"a jax array of dtype {value.dtype} has no numbers of its own",
