@@ -9,7 +9,7 @@ only zeros and shuffles need trying.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,9 @@ class _Bounds:
         scale = Scale(0.0) if exact else robust_scale(value)
         self.value, self.empty = value, value.size == 0
         self.limits = Limits(tolerance, epsilon, noise)
-        self.wide = None if exact else np.empty(BLOCK, floats.working_dtype(value.dtype))
+        self.wide: npt.NDArray[Any] | None = (
+            None if exact else np.empty(BLOCK, floats.working_dtype(value.dtype))
+        )
         self.scale, self.one_scale = BlockScale(scale, BLOCK), scale.channels is None
 
     def blocks(self) -> Iterator[tuple[Vector, Vector]]:
@@ -171,10 +173,9 @@ class _Bounds:
 
     def _largest(self, start: int) -> float:
         """Of a block's magnitudes: under one scale, larger values have the tighter bounds."""
-        if not self.one_scale:
+        if not self.one_scale or self.wide is None:
             return np.inf
-        block = self.value.reshape(-1)[start : start + BLOCK]
-        block = floats.widen(block, self.wide) if self.wide is not None else block
+        block = floats.widen(self.value.reshape(-1)[start : start + BLOCK], self.wide)
         top = float(max(block.max(), -block.min()))
         return top if np.isfinite(top) else np.inf
 

@@ -92,6 +92,8 @@ def test_detects_is_the_smallest_drift_that_is_caught(
 def test_detects_of_integers_and_zeros() -> None:
     assert detects(np.array([3, 10, -4]), default("int64")) == pytest.approx(0.05, rel=0.01)
     assert detects(np.zeros((4, 4), np.float32), default("float32")) is None
+    assert detects(np.array([True, False]), default("bool")) == pytest.approx(0.5, rel=0.01)
+    assert detects(np.array([-128, 3], np.int8), default("int8")) is not None
 
 
 @pytest.mark.parametrize("atol", [0.0, 5e-324, 1e-200, 1e200])
