@@ -40,7 +40,8 @@ class GoldenTensors:
 
         tolerance: `{"k": 5}` or `{"rtol": 1e-3, "atol": 1e-5}`, else marker, ini or default.
         reference: the same tensor (or nest) in higher precision, for the three-way rule.
-        Raises CaptureError for a used name, an unsupported dtype or an empty nest, ConfigError
+        Raises CaptureError for a used name, an unsupported dtype, an empty nest or a reference of
+        another form, ConfigError
         for a tolerance that makes no sense. Comparing itself happens after the test body.
         """
         if tensor is _UNSET:
@@ -48,13 +49,26 @@ class GoldenTensors:
                 raise CaptureError(
                     f"check({name!r}) has no tensor", "Write check(name, tensor) or check(mapping)."
                 )
-            for key, item in name.items():
-                self.check(str(key), item, tolerance=tolerance)
+            self._check_each(name, tolerance, reference)
             return
         if not isinstance(name, str):
             raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
         for record in _records(name, tensor, tolerance, reference):
             self._session.add(record)
+
+    def _check_each(self, tensors: Mapping[str, Any], tolerance: Any, reference: Any) -> None:
+        if not tensors:
+            raise CaptureError("check() got an empty mapping", "Pass at least one tensor.")
+        if reference is not None and (
+            not isinstance(reference, Mapping) or not set(reference) <= set(tensors)
+        ):
+            raise CaptureError(
+                "check(mapping) got a reference that is no mapping of the same names",
+                "Write check({'x': tensor}, reference={'x': more_precise}).",
+            )
+        for key, item in tensors.items():
+            exact = None if reference is None else reference.get(key)
+            self.check(str(key), item, tolerance=tolerance, reference=exact)
 
     @contextmanager
     def capture(
@@ -143,14 +157,22 @@ def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator
     if not leaves:
         raise CaptureError(f"check({name!r}) got an empty nest", "Pass at least one tensor.")
     references = dict(flatten(reference)) if reference is not None else {}
+    _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
     for suffix, leaf in leaves:
-        exact = references.get(suffix)
+        value = to_numpy(leaf)
+        exact = to_numpy(references[suffix]) if suffix in references else None
+        if exact is not None and exact.shape != value.shape:
+            _refuse_strangers(name, [f"{suffix} of shape {exact.shape} for {value.shape}"])
         yield TensorRecord(
-            name + suffix,
-            to_numpy(leaf),
-            kind=_kind(name),
-            tolerance=wanted,
-            reference=None if exact is None else to_numpy(exact),
+            name + suffix, value, kind=_kind(name), tolerance=wanted, reference=exact
+        )
+
+
+def _refuse_strangers(name: str, strangers: Sequence[str]) -> None:
+    if strangers:
+        raise CaptureError(
+            f"check({name!r}): the reference is of another form: {name}{strangers[0]}",
+            "Pass the same tensor, or nest of tensors, in higher precision.",
         )
 
 

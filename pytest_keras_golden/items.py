@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey["Session"]()
 OUTCOME = pytest.StashKey[TestOutcome]()
+ASKED = pytest.StashKey[bool]()
+"""Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows."""
 
 FIXTURE = "golden_tensors"
 MARKER = "keras_versions"
@@ -40,7 +42,7 @@ def is_golden(item: pytest.Item, settings: Settings) -> bool:
 
 
 def asks_for_fixture(item: pytest.Item) -> bool:
-    return FIXTURE in getattr(item, "fixturenames", ())
+    return FIXTURE in getattr(item, "fixturenames", ()) or item.stash.get(ASKED, False)
 
 
 def nodeid_of(item: pytest.Item) -> str:

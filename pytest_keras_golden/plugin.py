@@ -9,11 +9,12 @@ import pytest
 
 from . import config as settings_module
 from .errors import ConfigError, GoldenError
-from .items import MARKER, SETTINGS, is_golden, parsed_marker, session_of
+from .items import ASKED, MARKER, SESSION, SETTINGS, is_golden, parsed_marker, session_of
 from .run import GoldenRun
 
 if TYPE_CHECKING:
     from .fixture import GoldenTensors
+    from .session import Session
 
 EXPECT = "KERAS_GOLDEN_EXPECT"
 """As `versions.proof.EXPECT`, which only inner runs need to import."""
@@ -118,9 +119,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 
 
+def _asked(item: pytest.Item) -> Session:
+    """The item's session; where `request.getfixturevalue` asks for it, only now seeded."""
+    item.stash[ASKED] = True
+    if SESSION not in item.stash:
+        run: GoldenRun = item.config.pluginmanager.getplugin("keras-golden-run")
+        run.seeding.begin()
+        run.seeding.before_fixture()
+    return session_of(item)
+
+
 @pytest.fixture
 def golden_tensors(request: pytest.FixtureRequest) -> GoldenTensors:
     """Record tensors and compare them with this test's golden file; see `GoldenTensors`."""
     from .fixture import GoldenTensors
 
-    return GoldenTensors(session_of(request.node))
+    return GoldenTensors(_asked(request.node))

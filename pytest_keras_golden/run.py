@@ -48,17 +48,22 @@ class GoldenRun:
 
     # -- one test ---------------------------------------------------------------------------
 
+    # No wrapper: other plugins' wrappers around set-up (pytest's logging) must have begun before
+    # this skips or fails, since they end at tear-down. Behind pytest's own skip marks.
+    @pytest.hookimpl(specname="pytest_runtest_setup")
+    def pytest_golden_prepare(self, item: pytest.Item) -> None:
+        if not is_golden(item, self.settings):
+            return
+        try:
+            self._prepare(item)
+        except GoldenError as error:
+            pytest.fail(str(error), pytrace=False)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        if is_golden(item, self.settings):
-            try:
-                self._prepare(item)
-            except GoldenError as error:
-                pytest.fail(str(error), pytrace=False)
-            yield
-            self.seeding.after_setup()
-            return
         yield
+        if is_golden(item, self.settings):
+            self.seeding.after_setup()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self) -> Generator[None, object, object]:
@@ -81,7 +86,9 @@ class GoldenRun:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         session = item.stash.get(SESSION, None)
         if session is None:
-            return (yield)
+            result = yield
+            _refuse_late_request(item)
+            return result
         self.body = body = BodyWatch(item)
         try:
             with (
@@ -250,6 +257,16 @@ class GoldenRun:
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
             return []
+
+
+def _refuse_late_request(item: pytest.Item) -> None:
+    """`request.getfixturevalue` inside a body: too late to watch it, so nothing was compared."""
+    if SESSION in item.stash:
+        pytest.fail(
+            "golden_tensors was asked for inside the test body, too late to seed and judge it\n"
+            "Ask for it as an argument, or from a fixture.",
+            pytrace=False,
+        )
 
 
 def _page(outcome: TestOutcome, session: Session) -> str:

@@ -76,6 +76,7 @@ class Session:
     isolation: str = "not needed"
     transplant: Transplant | None = None
     empty_block: str | None = None
+    judged: bool = False
     repeats: list[dict[str, Array]] = field(default_factory=list)
     _digests: dict[str, str] = field(default_factory=dict)
     _policy: str | None = None
@@ -85,7 +86,12 @@ class Session:
     # -- collecting -------------------------------------------------------------------------
 
     def add(self, record: TensorRecord) -> None:
-        """Raises CaptureError where the name was used before in this test."""
+        """Raises CaptureError where the name was used before in this test, or after its body."""
+        if self.judged:
+            raise CaptureError(
+                f"{record.name!r} is checked after the test was judged: nothing would compare it",
+                "Check in the test's body, or in a fixture before its yield.",
+            )
         if not record.name or record.name.startswith("@"):
             raise CaptureError(
                 f"{record.name!r} is no tensor name", "Use a non-empty name without a leading '@'."
@@ -241,6 +247,7 @@ class Session:
         """
         from .judging import judge_test
 
+        self.judged = True
         with self._closing:
             self._require_something()
             outcome = judge_test(self)

@@ -169,6 +169,135 @@ def test_a_name_used_twice_is_an_error(suite: pytest.Pytester, goldens: Goldens)
     assert goldens() == []
 
 
+BOOLS_AND_BYTES = """
+    import numpy as np
+
+    def test_exact(golden_tensors):
+        golden_tensors.check({
+            "mask": np.array([True, False, True]), "flag": np.bool_(True),
+            "bytes": np.array([3, 200, 7], "uint8"), "least": np.array([-128, 5], "int8"),
+        })
+"""
+
+
+def test_bools_and_small_integers_are_recorded(suite: pytest.Pytester) -> None:
+    suite.makepyfile(BOOLS_AND_BYTES)
+    run(suite, "--update-goldens")[0].assert_outcomes(passed=1)
+    run(suite)[0].assert_outcomes(passed=1)
+
+
+def test_a_reference_beside_a_mapping_is_kept(suite: pytest.Pytester, goldens: Goldens) -> None:
+    suite.makepyfile(
+        """
+        import numpy as np
+
+        EXACT = np.linspace(1, 2, 32)
+
+        def test_mapping(golden_tensors):
+            golden_tensors.check({"x": EXACT.astype("float16")}, reference={"x": EXACT})
+        """
+    )
+    run(suite, "--update-goldens")[0].assert_outcomes(passed=1)
+    (golden,) = goldens()
+    assert b"@reference/x" in (suite.path / "goldens" / golden).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("check", "complaint"),
+    [
+        ("{}", "*empty mapping*"),
+        ("{'x': X}, reference=X", "*reference that is no mapping*"),
+        ("{'x': X}, reference={'y': X}", "*reference that is no mapping*"),
+        ("'x', X, reference=X[:2]", "*reference is of another form*(2,) for (3,)*"),
+        ("'x', [X], reference=X", "*reference is of another form*"),
+    ],
+)
+def test_a_check_that_would_ignore_something(
+    suite: pytest.Pytester, goldens: Goldens, check: str, complaint: str
+) -> None:
+    suite.makepyfile(
+        f"""
+        import numpy as np
+
+        X = np.arange(3.0)
+
+        def test_it(golden_tensors):
+            golden_tensors.check("other", X)
+            golden_tensors.check({check})
+        """
+    )
+    result, _ = run(suite, "--update-goldens")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([complaint])
+    assert goldens() == []
+
+
+def test_a_check_after_the_judgement_is_an_error(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def late(golden_tensors):
+            yield
+            golden_tensors.check("late", 2.0)
+
+        def test_late(golden_tensors, late):
+            golden_tensors.check("x", 1.0)
+        """
+    )
+    result, log = run(suite, "--update-goldens")
+    result.assert_outcomes(passed=1, errors=1)
+    assert only(log)["outcome"] == "error"
+
+
+ASKED_FOR_BY_NAME = """
+    import random
+    import pytest
+
+    @pytest.fixture
+    def golden(request):
+        return request.getfixturevalue("golden_tensors")
+
+    def test_by_fixture(golden):
+        golden.check("x", random.random() + {change})
+
+    def test_in_body(request):
+        request.getfixturevalue("golden_tensors").check("x", 1.0)
+"""
+
+
+def test_the_fixture_by_name(suite: pytest.Pytester, goldens: Goldens) -> None:
+    """No signature shows it: judged all the same from a fixture, refused inside a body."""
+    suite.makepyfile(ASKED_FOR_BY_NAME.format(change=0))
+    result, log = run(suite, "--update-goldens")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*asked for inside the test body*"])
+    assert len(goldens()) == 1
+    assert sorted(test["outcome"] for test in log["tests"]) == ["failed", "recorded"]
+    result, log = run(suite)
+    assert sorted(test["outcome"] for test in log["tests"]) == ["failed", "passed"]
+    suite.makepyfile(ASKED_FOR_BY_NAME.format(change=1))
+    run(suite)[0].assert_outcomes(failed=2)
+
+
+def test_outside_the_markers_versions_is_a_clean_skip(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.keras_versions("<3")
+        def test_other(golden_tensors):
+            golden_tensors.check("x", 1.0)
+        """
+    )
+    result, log = run(suite)
+    result.assert_outcomes(skipped=1)
+    assert result.ret == 0
+    assert only(log)["outcome"] == "skipped"
+    assert "wants <3, this is Keras" in only(log)["reason"]
+
+
 FAILING_BODIES = {
     "function": """
         import pytest
