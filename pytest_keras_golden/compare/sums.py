@@ -14,13 +14,16 @@ CHUNK = 8192
 for the linear algebra library to keep to one thread: others would be waited for."""
 
 
+ROWS, COLUMNS = (-1, 1, CHUNK), (-1, CHUNK, 1)
+
+
 def dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
     """Σ x·y of two contiguous vectors."""
     rest = x.size % CHUNK
     total = float(np.dot(x[x.size - rest :], y[y.size - rest :])) if rest else 0.0
     if rest < x.size:
         whole = slice(0, x.size - rest)
-        rows, columns = x[whole].reshape(-1, 1, CHUNK), y[whole].reshape(-1, CHUNK, 1)
+        rows, columns = x[whole].reshape(ROWS), y[whole].reshape(COLUMNS)
         total += sum(np.matmul(rows, columns).ravel().tolist())
     return total
 
@@ -44,7 +47,16 @@ class Sums:
         """The three of one block."""
         if self.unit != 1.0:
             e, g = e * self.unit, g * self.unit
-        return dot(e, e), dot(e, g), dot(g, g)
+        if e.size % CHUNK:
+            return dot(e, e), dot(e, g), dot(g, g)
+        # The same with less overhead, which counts: a block takes some 30 µs in all.
+        e_rows, e_columns = e.reshape(ROWS), e.reshape(COLUMNS)
+        g_rows, g_columns = g.reshape(ROWS), g.reshape(COLUMNS)
+        return (
+            sum(np.matmul(e_rows, e_columns).ravel().tolist()),
+            sum(np.matmul(e_rows, g_columns).ravel().tolist()),
+            sum(np.matmul(g_rows, g_columns).ravel().tolist()),
+        )
 
     def add(self, block: tuple[float, float, float]) -> None:
         self.ee, self.eg, self.gg = self.ee + block[0], self.eg + block[1], self.gg + block[2]
