@@ -282,3 +282,62 @@ def test_tracers_inside_an_eager_call_are_not_seen():
     with capture_calls(layer, select=("all",)) as block:
         layer(np.ones((2, 4, 3), "float32"))
     assert list(block.tensors) == ["<model>"]
+
+
+# Keras' saving hands variables to numpy in the old way.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_layers_built_in_the_block_keep_their_signatures(tmp_path):
+    class Trained(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.drop = keras.layers.Dropout(0.5)
+
+        def call(self, x, mask=None, training=None):
+            return self.drop(x, training=training) if training else x * 2
+
+    observer = Names()
+    with watching(None, observer):
+        layer = Trained()
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+        clone = keras.models.clone_model(model)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras", {"Trained": Trained})
+        for each in (model, clone, loaded):
+            each(X)
+    assert float(np.asarray(layer(X)).max()) == 2
+    assert layer(X, training=True).shape == (2, 3)
+    loaded.set_weights(model.get_weights())
+    np.testing.assert_array_equal(np.asarray(loaded(X)), np.asarray(model(X)))
+    assert observer.names[:3] == ["functional/trained#0", "functional/dense#0", "functional"]
+    assert observer.names[-1] == "functional#2"
+
+
+def test_layers_that_compare_by_value_are_told_apart():
+    class Equal(keras.layers.Dense):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+        def __len__(self):
+            return 0
+
+    class Both(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.layers_of = {"a": keras.layers.Dense(3), "b": keras.layers.Dense(3)}
+
+        def call(self, x):
+            return self.layers_of["b"](self.layers_of["a"](x))
+
+    observer = Names()
+    outer = Both()
+    with watching(outer, observer):
+        outer(X)
+    assert observer.names == ["layers_of/a", "layers_of/b", "<model>"]
+    alone = Equal(2)
+    with capture_calls(alone, select=("all",)) as block:
+        alone(X)
+    assert list(block.tensors) == ["<model>"]
+    assert all(item.identical for item in block.isolate(block.calls, block.pool))
