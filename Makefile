@@ -18,6 +18,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/pictures.py,$(wildcard benchmarks/*.py))
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
@@ -26,7 +27,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-long \
-        matrix lint types bench clean
+        matrix atlas lint types bench clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -123,6 +124,9 @@ matrix: $(VENV)/wide.stamp ## names, weights and observer effect over every Kera
 	@KERAS_BACKEND=jax KERAS_GOLDEN_RELEASES="$(EVERY_RELEASE)" \
 	    $(PYTEST) tests/capture/test_releases.py
 
+atlas: $(VENV)/torch.stamp ## docs/drift-atlas.md: what moved in keras.layers, release by release
+	@$(BIN)/python benchmarks/atlas.py
+
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -131,7 +135,7 @@ types: $(VENV)/dev.stamp ## mypy, strict
 	@$(BIN)/mypy
 
 bench: $(VENV)/wide.stamp ## every figure in benchmarks/, each a ratio from one run
-	@for script in benchmarks/*.py; do \
+	@for script in $(FIGURES); do \
 	    echo "== $$script"; KERAS_BACKEND=jax $(BIN)/python $$script || exit 1; done
 
 clean: ## remove the environment and what the demo wrote

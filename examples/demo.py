@@ -30,7 +30,7 @@ SCRATCH = Path(".demo")
 TEST = "examples/gpt/test_gpt.py::test_prompt[bfloat16]"
 BASELINE = "3.5.0"
 # Keras 3.15 needs Python 3.11; on 3.10 the story ends with the newest release that runs there.
-NEWEST = "3.15.1" if sys.version_info >= (3, 11) else "3.12.1"
+NEWEST = "3.15.1" if sys.version_info >= (3, 11) else "3.12.4"
 LATER = ("3.6.0", "3.7.0", NEWEST)
 
 
