@@ -156,7 +156,7 @@ def _gather(
 ) -> _Evidence:
     logits = attention = None
     if base.kind == "logits":
-        logits = logits_metrics(actual, golden, base.precision)
+        logits = logits_metrics(actual, golden, base.precision, reference)
     elif base.kind == "attention":
         attention = attention_metrics(actual, golden, base.precision)
     against = None

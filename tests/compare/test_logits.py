@@ -133,3 +133,35 @@ def test_listed_flips_are_few_and_real_ones_come_first() -> None:
     assert len(extra["flips"]) == 20
     assert extra["flips"][0]["position"] == 59
     assert (extra["flips_real"], extra["flips_tie"]) == (1, 59)
+
+
+def test_a_reference_tells_what_the_goldens_own_rounding_decides() -> None:
+    # The golden leads by 4 ULP of bfloat16, 2⁻⁴ each; its logits are off by 2 ULP themselves.
+    golden = np.zeros((1, 6))
+    golden[0] = [0.0, 2.125, 8.25, 2.125, 8.0, 2.125]
+    actual = golden.copy()
+    actual[0, 4] = 8.5
+    error = 0.125 * np.array([[0, 1, -1, 1, 1, 1]])
+    true = golden + error
+
+    def flips(reference: Any, golden: Any = golden) -> tuple[int, int]:
+        found = logits_metrics(actual, golden, "bfloat16", reference)
+        assert found is not None
+        extra = found.to_extra()
+        return extra["flips_real"], extra["flips_tie"]
+
+    assert flips(None) == (1, 0)
+    assert flips(true) == (0, 1)
+    # A golden that is right to a tenth of an ULP decided: the flip is real.
+    assert flips(golden + 0.01 * error) == (1, 0)
+    # So it is where both are sure beyond that error.
+    sure = golden + np.array([[0, 0, 1, 0, 0, 0]])
+    assert flips(sure + error, sure) == (1, 0)
+
+
+def test_a_reference_that_is_not_finite_tells_nothing() -> None:
+    golden = np.array([[8.0, 7.0, 1.0]])
+    found = logits_metrics(golden[:, ::-1], golden, "bfloat16", np.full((1, 3), np.inf))
+    assert found is not None
+    assert found.flips[0].reference_margin_ulp is None
+    assert not found.flips[0].tie
