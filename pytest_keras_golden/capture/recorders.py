@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GoldenError
+from ..errors import CaptureError, GoldenError
 from ..records import Mode, Observer, TensorRecord
+from .backends import compiled_frames
 from .compiled import ProgramCapture, capture_programs
 from .eager import EagerCapture, capture_calls, policy_name
 from .owned import OwnedCalls, owned_calls
@@ -43,6 +44,7 @@ class Recorders:
     shadow: EagerCapture | None = None
     _policy: str | None = None
     _failure: str = ""
+    _hidden: bool = False
 
     @property
     def prefix(self) -> str:
@@ -51,6 +53,7 @@ class Recorders:
     @contextmanager
     def watching(self) -> Iterator[Recorders]:
         """Record inside the block. Raises CaptureError on leaving for what cannot be recorded."""
+        frames = compiled_frames()
         with ExitStack() as stack:
             self.eager = stack.enter_context(self._eager(self._eager_begun, self.isolate))
             self.program, watch = stack.enter_context(
@@ -73,6 +76,14 @@ class Recorders:
             )
             stack.enter_context(owned_calls(self.owned))
             yield self
+        self._hidden = compiled_frames() > frames
+        if self._hidden and self.model is not None:
+            raise CaptureError(
+                "torch.compile compiled a function inside the capture block: watching its layers "
+                "splits what it fuses, so the tensors would not be those of the compiled run",
+                "Capture the uncompiled model, or check what the compiled one returns: "
+                "golden_tensors.check('logits', compiled(x)).",
+            )
         self._take_late_weights()
 
     def _eager(self, begun: Any = None, isolate: bool = True) -> Any:
@@ -91,6 +102,8 @@ class Recorders:
 
     @property
     def records(self) -> list[TensorRecord]:
+        if self._hidden:
+            return []
         return unique([*self.eager.records, *self.program.records])
 
     @property

@@ -107,6 +107,13 @@ def is_traced(value: Any) -> bool:
     return owner is not None and owner.is_traced(value)
 
 
+def compiled_frames() -> int:
+    """How many functions `torch.compile` has looked at: what it compiles cannot be watched."""
+    if "torch" not in sys.modules:
+        return 0
+    return int(import_module(".torch", __name__).compiled_frames())
+
+
 def trace_level() -> Any:
     """What is being run or traced here, for comparison by `==`.
 

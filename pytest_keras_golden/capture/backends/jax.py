@@ -44,6 +44,9 @@ def from_numpy(array: Array, like: Any) -> Any:
 
 
 def _refuse_unreadable(value: Any) -> None:
+    if not isinstance(value, jax.Array) or not hasattr(value, "is_deleted"):
+        # A numpy array that a trace has wrapped.
+        return
     if value.is_deleted():
         raise CaptureError(
             "a jax array was deleted (its buffer was donated) before it could be captured",

@@ -91,3 +91,9 @@ def trace_level() -> Any:
 
 def is_traced(value: Any) -> bool:
     return False
+
+
+def compiled_frames() -> int:
+    """How many Python functions `torch.compile` has looked at in this process."""
+    dynamo = sys.modules.get("torch._dynamo")
+    return 0 if dynamo is None else int(dynamo.utils.counters["frames"]["total"])
