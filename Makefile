@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+NO_MODEL := commands compare docs report store versions
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/pictures.py,$(wildcard benchmarks/*.py))
@@ -88,8 +89,8 @@ demo: $(VENV)/core.stamp ## record a model under Keras 3.5.0, check it under lat
 test: $(VENV)/core.stamp ## the core tests, on jax and on numpy
 	@echo "== core tests on jax"
 	@KERAS_BACKEND=jax $(PYTEST) -m '$(CORE)' tests
-	@echo "== core tests on numpy"
-	@KERAS_BACKEND=numpy $(PYTEST) -m '$(CORE)' tests
+	@echo "== core tests on numpy: those that run a model"
+	@KERAS_BACKEND=numpy $(PYTEST) -m '$(CORE)' tests $(NO_MODEL:%=--ignore=tests/%)
 
 # ---- the wider tests: .ci/run calls them all
 
