@@ -221,5 +221,8 @@ def transplanting(mode: Mode, file: Path) -> Iterator[Transplant]:
 def _places() -> Iterator[tuple[Any, str]]:
     import keras
 
-    for owner in subclasses(keras.layers.Layer):
-        yield from ((owner, name) for name in ("__call__", *METHODS) if name in vars(owner))
+    layers = list(subclasses(keras.layers.Layer))
+    yield from ((owner, "__call__") for owner in layers if "__call__" in vars(owner))
+    # A backend's trainer is a class beside Layer that only models are made of.
+    for owner in dict.fromkeys(base for layer in layers for base in layer.__mro__):
+        yield from ((owner, name) for name in METHODS if name in vars(owner))

@@ -1,0 +1,200 @@
+"""The gate on real releases, end to end: exit codes, pages, JSON, refusals, kills."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
+
+pytestmark = [pytest.mark.overlay, pytest.mark.slow]
+
+PLAIN = Path(__file__).parent / "plain_suite"
+
+MIXED = (
+    NORM
+    + """
+
+def test_fails_already():
+    assert keras.layers.Dense(2)(X).shape == (0, 0)
+
+
+def test_differs_from_itself():
+    noise = np.random.default_rng().normal(size=(4, 8)).astype("float32")
+    keras.layers.Dense(4, name="dense", kernel_initializer="ones").call  # attribute only
+    keras.layers.Rescaling(float(noise[0, 0]))(X)
+
+
+def test_breaks():
+    keras.layers.Dense(2)(X)
+    assert keras.__version__ < "3.6"
+
+
+def test_calls_no_model():
+    assert keras.layers.Dense(3).units == 3
+"""
+)
+GONE = """
+import keras
+assert keras.__version__ < "3.6", "this module needs an older Keras"
+
+
+def test_never_collected():
+    pass
+"""
+
+
+def gated(folder: Path, *arguments: str, **env: str) -> Any:
+    done = keras_golden(folder, "gate", *arguments, "--json", "-", env=env)
+    assert done.returncode in (0, 1), done.stderr[-3000:]
+    return {**as_json(done), "exit": done.returncode}
+
+
+def by_name(result: Any) -> dict[str, str]:
+    return {test["nodeid"].rpartition("::")[2]: test["status"] for test in result["tests"]}
+
+
+def test_every_kind_of_test_is_told_apart(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_mixed=MIXED, test_gone=GONE)
+    pages = ("--markdown", "summary.md", "--html", "page.html")
+    result = gated(folder, "3.5.0", "3.6.0", *pages)
+    assert by_name(result) == {
+        "test_norm": "moved",
+        "test_dense": "holds",
+        "test_fails_already": "failing before",
+        "test_differs_from_itself": "unstable",
+        "test_breaks": "broke",
+        "test_calls_no_model": "no tensors",
+        "test_gone.py": "broke",
+    }
+    assert (result["exit"], result["verdict"]) == (1, "drift")
+    moved = next(test for test in result["tests"] if test["status"] == "moved")
+    assert moved["local_drift"] == ["layer_normalization"]
+    assert moved["isolation"] == "complete"
+    gone = next(test for test in result["tests"] if test["nodeid"] == "test_gone.py")
+    assert "needs an older Keras" in gone["reason"]
+    for page in ("summary.md", "page.html"):
+        text = (folder / page).read_text(encoding="utf-8")
+        assert "layer_normalization" in text
+        assert "test_breaks" in text
+    left = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    assert left == {"pytest.ini", "test_mixed.py", "test_gone.py", "summary.md", "page.html"}
+
+
+def test_the_plain_suite_moves_at_3_6_by_its_bfloat16_norm_alone() -> None:
+    result = gated(PLAIN, "3.5.0", "3.6.0")
+    moved = [test for test in result["tests"] if test["status"] == "moved"]
+    assert [test["nodeid"].rpartition("::")[2] for test in moved] == [
+        "test_layer_normalization_in_bfloat16_has_unit_variance"
+    ]
+    assert set(by_name(result).values()) == {"moved", "holds", "no tensors"}
+
+
+def test_the_plain_suite_holds_though_3_15_initializes_otherwise() -> None:
+    result = gated(PLAIN, "3.14.1", "3.15.1")
+    assert result["exit"] == 0
+    assert set(by_name(result).values()) == {"holds", "no tensors"}
+    weights = {test["nodeid"].rpartition("::")[2]: test["weights"] for test in result["tests"]}
+    assert weights["test_a_decoder_is_causal"] == "transplanted"
+    assert weights["test_a_classifier_is_a_distribution"] == "equal"
+
+
+def test_keras_hub_is_an_axis_too(tmp_path: Path) -> None:
+    pytest.importorskip("keras_hub")
+    text = """
+import keras_hub
+import numpy as np
+
+
+def test_layer():
+    layer = keras_hub.layers.TransformerEncoder(16, 2)
+    layer(np.ones((1, 4, 8), "float32"))
+"""
+    folder = suite(tmp_path / "suite", test_hub=text)
+    result = gated(folder, "0.18.1", "0.20.0", "--package", "keras-hub")
+    assert (result["old"], result["new"]) == ({"keras-hub": "0.18.1"}, {"keras-hub": "0.20.0"})
+    assert by_name(result) == {"test_layer": "holds"}
+
+
+def test_xdist_is_fine(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    result = gated(folder, "3.5.0", "3.6.0", "--", "-n", "2")
+    assert by_name(result) == {"test_norm": "moved", "test_dense": "holds"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def test_a(): assert False\n", "Every test fails under keras 3.5.0 already"),
+        ("def test_a(): pass\n", "no test"),
+        ("import nonsense_that_is_not_there\n", "no test"),
+    ],
+)
+def test_without_a_measure_it_is_code_2(tmp_path: Path, text: str, said: str) -> None:
+    done = keras_golden(suite(tmp_path / "suite", test_a=text), "gate", "3.5.0", "3.6.0")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_shadowed_keras_is_refused(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    (folder / "lib" / "keras").mkdir(parents=True)
+    (folder / "lib" / "keras" / "__init__.py").write_text("__version__ = '3.5.0'\n")
+    (folder / "pytest.ini").write_text("[pytest]\npythonpath = lib\n")
+    done = keras_golden(folder, "gate", "3.5.0", "3.6.0")
+    assert done.returncode == 2
+    assert "shadows the version under test" in done.stderr
+
+
+def test_a_hanging_new_side_is_ended_and_broke(tmp_path: Path) -> None:
+    hangs = NORM + "\n\ndef test_hangs():\n    import time\n"
+    hangs += "    time.sleep(600 * (keras.__version__ > '3.5.9'))\n"
+    folder = suite(tmp_path / "suite", test_norm=hangs)
+    result = gated(folder, "3.5.0", "3.6.0", "--timeout", "120", "--jobs", "1")
+    assert by_name(result) == {"the whole run": "broke"}
+    assert "time-out" in result["tests"][0]["reason"]
+
+
+def test_kills_at_random_moments_leave_nothing_to_trip_over(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    cache = str(tmp_path / "cache")
+    moments = random.Random(1)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*PROGRAM, "gate", "3.5.0", "3.6.0"],
+            cwd=folder,
+            env=environment(KERAS_GOLDEN_CACHE=cache),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(moments.uniform(0.5, 25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not left_running(str(tmp_path))
+    result = gated(folder, "3.5.0", "3.6.0", KERAS_GOLDEN_CACHE=cache)
+    assert by_name(result) == {"test_norm": "moved", "test_dense": "holds"}
+    assert {path.name for path in folder.iterdir()} <= {"pytest.ini", "test_norm.py", "__pycache__"}
+
+
+def left_running(mark: str, within: float = 10.0) -> list[str]:
+    """Command lines of processes that name `mark`, once they had time to end."""
+    deadline = time.monotonic() + within
+    while True:
+        found = [line for line in map(command_line, Path("/proc").iterdir()) if mark in line]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""

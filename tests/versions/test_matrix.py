@@ -1,0 +1,123 @@
+"""The matrix on real releases, and the assembling of its cells from finished runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
+
+from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.versions.inner import InnerRun
+from pytest_keras_golden.versions.matrix import NEVER_RAN, MatrixResult, assemble
+from pytest_keras_golden.versions.tables import cell_text, markdown, page, summary_line, terminal
+
+
+def run(*tests: TestOutcome, status: int = 0) -> InnerRun:
+    log = log_json(0, {"keras": "1"}, tests) if status == 0 else None
+    return InnerRun("keras", status, 1.0, Path(), log, output="no such version")
+
+
+RECORDED = run(TestOutcome("t", "recorded"))
+SAME = run(TestOutcome("t", "passed"))
+
+
+def assembled(**runs: InnerRun) -> MatrixResult:
+    named = {name.replace("_", "."): item for name, item in runs.items()}
+    return assemble(
+        "3.5.0", "keras", RECORDED, SAME, {k.removeprefix("v"): v for k, v in named.items()}
+    )
+
+
+@pytest.mark.parametrize("status", [-9, NEVER_RAN])
+def test_a_lost_job_is_a_red_cell_never_a_missing_one(status: int) -> None:
+    result = assembled(v3_6_0=run(status=status), v3_7_0=SAME)
+    assert result.versions == ("3.5.0", "3.6.0", "3.7.0")
+    assert [cell.status for cell in result.cells["t"].values()] == [
+        "no tensors",
+        "lost",
+        "no tensors",
+    ]
+    assert result.guilty
+    assert "1 red cell" in summary_line(result)
+    for text in (terminal(result, 120), markdown(result), page(result)):
+        assert "lost" in text
+
+
+def test_a_run_that_only_broke_is_red_with_its_reason() -> None:
+    result = assembled(v3_6_0=run(status=4))
+    assert result.cells["t"]["3.6.0"].status == "broke"
+    assert "no such version" in str(result.cells["t"]["3.6.0"].reason)
+
+
+def test_versions_are_in_order_whatever_the_order_of_arrival() -> None:
+    result = assembled(v3_10_0=SAME, v3_9_0=SAME)
+    assert result.versions == ("3.5.0", "3.9.0", "3.10.0")
+    assert not result.guilty
+    assert cell_text(result.cells["t"]["3.10.0"]) == "no tensors"
+
+
+def cells(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Any]:
+    return {
+        (cell["nodeid"].rpartition("::")[2], cell["version"]): cell
+        for cell in as_json(done)["cells"]
+    }
+
+
+@pytest.mark.overlay
+@pytest.mark.slow
+def test_left_and_anchor_verdicts_on_real_releases(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    done = keras_golden(folder, "matrix", "3.5.0", "3.6.0..3.7", "--json", "-", "--html", "m.html")
+    assert done.returncode == 1, done.stderr[-3000:]
+    found = cells(done)
+    assert len(found) == 6
+    assert found["test_norm", "3.5.0"]["anchor"] == "identical"
+    assert found["test_norm", "3.6.0"]["status"] == "moved"
+    assert found["test_norm", "3.6.0"]["since_left"] == ["layer_normalization"]
+    assert found["test_norm", "3.7.0"]["left"] == "identical"
+    assert found["test_norm", "3.7.0"]["status"] == "moved"
+    assert found["test_norm", "3.7.0"]["since_left"] == []
+    assert {found["test_dense", v]["status"] for v in ("3.5.0", "3.6.0", "3.7.0")} == {"holds"}
+    assert "class=red" in (folder / "m.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.overlay
+@pytest.mark.slow
+def test_an_interrupted_matrix_goes_on_and_a_killed_one_too(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    kept = tmp_path / "kept"
+    command = ["matrix", "3.5.0", "3.6.0", "3.7.0", "--jobs", "1", "--keep", str(kept)]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        process = subprocess.Popen(
+            [*PROGRAM, *command],
+            cwd=folder,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        deadline = time.monotonic() + 240
+        while not (kept / "runs" / "first" / "run.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(number)
+        process.communicate()
+        assert process.returncode == code
+    stamp = (kept / "runs" / "first" / "run.json").stat().st_mtime_ns
+    done = keras_golden(folder, *command, "--json", "-")
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert (kept / "runs" / "first" / "run.json").stat().st_mtime_ns == stamp
+    assert len(cells(done)) == 6
+
+
+@pytest.mark.overlay
+def test_one_version_is_no_matrix(tmp_path: Path) -> None:
+    done = keras_golden(suite(tmp_path / "suite"), "matrix", "3.5.0")
+    assert done.returncode == 2
+    assert "needs two versions" in done.stderr
