@@ -12,7 +12,7 @@ from .attention import signature
 from .backends import to_numpy
 from .gates import Run
 from .precision import arithmetic, tensors_of
-from .taps import is_cast
+from .taps import is_cast, is_mask
 from .watch import Call
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class CallRecorder:
         inputs = tuple(map(self._key, incoming))
         outputs = run(*args, **kwargs)
         outgoing = output_tensors(call, outputs)
+        if is_mask(call, outgoing):
+            return outputs
         keys = tuple(map(self._key, outgoing))
         precision = arithmetic(call.target, [*incoming, *outgoing])
         name = self._prefix + call.name

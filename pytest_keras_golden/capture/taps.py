@@ -98,24 +98,33 @@ class Taps:
         leaves = [(suffix, leaf) for suffix, leaf in flatten(outputs) if is_numeric(leaf)]
         precision = self._learn(call, args, kwargs, [leaf for _, leaf in leaves])
         kind: Kind = "tensor" if call.leaf else "block"
-        if self._heads.is_reverse(call, kwargs):
+        tied = self._heads.is_reverse(call, kwargs)
+        if tied:
             kind = "logits"
-        if not is_cast(call):
+        if not is_cast(call) and not is_mask(call, [leaf for _, leaf in leaves]):
             self._take_all(call, kind, leaves, precision)
         if self.selection.takes("logits"):
-            self._logits(call, leaves, precision)
+            self._logits(call, leaves, precision, tied)
 
     def _take_all(self, call: Call, kind: Kind, leaves: list[Any], precision: list[str]) -> None:
         for (suffix, leaf), coarse in zip(leaves, precision, strict=True):
             self._take(Tap(call.name + suffix, kind, (leaf,), coarse), call.outermost)
 
-    def _logits(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
-        self._heads.passed(call, leaves, precision, self.sink.keep)
+    def _logits(self, call: Call, leaves: list[Any], precision: list[str], tied: bool) -> None:
+        self._heads.passed(call, leaves, precision, self.sink.keep, tied)
         if not call.outermost:
             return
-        for name, leaf, coarse in self._heads.found(call.target, [leaf for _, leaf in leaves]):
+        heads = list(self._heads.found(call.target, [leaf for _, leaf in leaves]))
+        for name, leaf, coarse in heads:
             self.sink.relabel(name, "logits")
             self._take(Tap(name, "logits", (leaf,), coarse))
+        if heads and not any(head is leaf for _, head, _ in heads for _, leaf in leaves):
+            self._after_head(call, leaves, precision)
+
+    def _after_head(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
+        """What users read where logits are capped, scaled or normalised behind their head."""
+        for (suffix, leaf), coarse in zip(leaves, precision, strict=True):
+            self.sink.take(Tap(call.name + suffix, "block", (leaf,), coarse))
 
     def _learn(self, call: Call, args: Any, kwargs: Any, outputs: list[Any]) -> list[str]:
         around = self._frames[-1]
@@ -207,6 +216,14 @@ def roles(call: Call, named: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def is_softmax(call: Call) -> bool:
     return call.kind == "layer" and "softmax" in type(call.target).__name__.lower()
+
+
+def is_mask(call: Call, outputs: list[Any]) -> bool:
+    """Functional graphs of old releases compute the masks of layers as operations of their own."""
+    import keras
+
+    dtypes = {str(keras.backend.standardize_dtype(tensor.dtype)) for tensor in outputs}
+    return call.kind == "operation" and dtypes == {"bool"}
 
 
 def is_cast(call: Call) -> bool:

@@ -15,6 +15,7 @@ import zoo
 
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.isolate import same_numbers
 from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.errors import CaptureError
 
@@ -289,3 +290,20 @@ def test_each_layer_of_an_automatic_block_gets_its_own_state_back():
     assert all(item.identical for item in block.isolate(block.calls, block.pool))
     for old, variable in zip(after, second.variables, strict=True):
         np.testing.assert_array_equal(old, to_numpy(variable))
+
+
+@pytest.mark.parametrize(
+    ("live", "golden", "same"),
+    [
+        (np.ones((1, 2, 3), bool), np.ones((1, 1, 2, 3), bool), True),
+        (np.ones((2, 1, 2, 3), bool), np.ones((1, 1, 2, 3), bool), True),
+        (np.ones((2, 2), bool), np.zeros((1, 2, 2), bool), False),
+        (np.ones((2, 2), bool), np.ones((3, 3), bool), False),
+        (np.ones(3, "float32") / 3, (np.ones(3, "float32") / 3).astype("float16"), True),
+        (np.ones(3, "float32") / 3, np.ones(3, "float32") / 4, False),
+        (np.ones(3, "int32"), np.ones(3, bool), True),
+        (np.ones(3, "float32"), np.ones((1, 3), "float32"), False),
+    ],
+)
+def test_same_numbers_in_another_dress(live, golden, same):
+    assert same_numbers(live, golden) is same

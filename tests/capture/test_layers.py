@@ -1,3 +1,5 @@
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -89,7 +91,22 @@ def test_head_is_found_below_a_softmax():
     inputs = keras.Input((3,))
     outputs = keras.layers.Softmax()(keras.layers.Dense(4, name="classes")(inputs))
     block, _ = captured(keras.Model(inputs, outputs), np.ones((2, 3), "float32"))
-    assert [(record.name, record.kind) for record in block.records] == [("classes", "logits")]
+    kinds = [(record.name, record.kind) for record in block.records]
+    assert kinds == [("classes", "logits"), ("<model>", "block")]
+
+
+def test_logits_capped_behind_their_head_are_captured_too():
+    class Capped(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(7)
+
+        def call(self, x):
+            return 2.0 * keras.ops.tanh(self.head(x) / 2.0)
+
+    block, outputs = captured(Capped(), np.ones((2, 3), "float32"))
+    assert [record.name for record in block.records] == ["head", "<model>"]
+    np.testing.assert_array_equal(block.tensors["<model>"], keras.ops.convert_to_numpy(outputs))
 
 
 def test_hidden_projection_is_no_head():
@@ -193,3 +210,36 @@ def test_failed_call_leaves_no_records():
         model(x)
     assert [call.name for call in block.calls] == list(block.tensors) == ["inner@1", "<model>@1"]
     assert all(item.identical for item in block.isolate(block.calls, block.pool))
+
+
+def test_masks_of_old_graphs_are_no_tensors():
+    inputs = keras.Input((3,))
+    positive = keras.ops.greater(inputs, 0.0)
+    outputs = keras.layers.Dense(2)(keras.ops.where(positive, inputs, 0.0))
+    model, x = keras.Model(inputs, outputs), np.ones((1, 3), "float32")
+    with capture_calls(model, select=("all",)) as block:
+        model(x)
+    assert list(block.tensors) == ["where#0", "dense#0", "<model>"]
+    assert [call.name for call in block.calls] == ["where#0", "dense#0", "<model>"]
+    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_memory_beyond_the_tensors_is_small(isolate):
+    class Wide(keras.layers.Layer):
+        def call(self, x):
+            return keras.ops.broadcast_to(x, (1 << 21,)) * 1.0
+
+    inputs = keras.Input(batch_shape=(1,))
+    layers = [Wide() for _ in range(12)]
+    model = keras.Model(inputs, [layer(inputs) for layer in layers])
+    x = np.ones(1, "float32")
+    model(x)
+    tracemalloc.start()
+    with capture_calls(model, select=("wide*",), isolate=isolate, isolation_bytes=1 << 20) as block:
+        model(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    own = sum(array.nbytes for array in block.tensors.values())
+    assert own == 12 * (8 << 20)
+    assert peak - own < 24 << 20
