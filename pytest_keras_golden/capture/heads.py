@@ -35,12 +35,13 @@ class Heads:
         leaves: list[tuple[str, Any]],
         precisions: list[str],
         keep: Callable[[Any], Any],
+        tied: bool = False,
     ) -> None:
-        """Look at a finished call's outputs, (suffix, tensor) each."""
+        """Look at a finished call's outputs, (suffix, tensor) each. tied: see `is_reverse`."""
         if not call.leaf or type(call.target).__name__ in _TRANSPARENT or call.kind != "layer":
             return
         self._last = None
-        if not is_projection(call) or len(leaves) != 1:
+        if not (tied or is_projection(call)) or len(leaves) != 1:
             return
         (_, leaf), precision = leaves[0], precisions[0]
         self._outputs[id(leaf)] = weakref.ref(leaf), call.name, precision
