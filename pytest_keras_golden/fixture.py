@@ -93,7 +93,7 @@ class GoldenTensors:
 
         settings = self._session.settings
         self._session.note_policy(policy_name(model))
-        with capture_block(
+        started = capture_block(
             model,
             select=(select,) if isinstance(select, str) else tuple(select),
             name=name,
@@ -101,7 +101,8 @@ class GoldenTensors:
             isolate=isolate,
             max_bytes=settings.max_bytes,
             aliases=settings.aliases,
-        ) as block:
+        )
+        with started as block, self._session.whole_block():
             yield block.tensors
         self._session.add_block(block)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .compare.tolerance import resolve
 from .config import Settings
-from .errors import CaptureError, CorruptGoldenError
+from .errors import CaptureError, CorruptGoldenError, StoreError
 from .marker import VersionMarker
 from .names import Slot, golden_folder
 from .outcomes import LocalOutcome, TestOutcome
@@ -131,6 +131,17 @@ class Session:
             with self._as_called():
                 self._isolate(block, golden)
 
+    @contextmanager
+    def whole_block(self) -> Iterator[None]:
+        """A test that goes on from an exception out of a capture block compares nothing of it."""
+        try:
+            yield
+        except BaseException as error:
+            self.empty_block = (
+                f"a capture block was left by {type(error).__name__}, and nothing of it compared"
+            )
+            raise
+
     def _as_called(self) -> AbstractContextManager[None]:
         """Calls inside run the model again: nothing is to be carried over into them."""
         return self.transplant.paused() if self.transplant is not None else nullcontext()
@@ -234,9 +245,17 @@ class Session:
 
     def _open(self, path: Path) -> Golden:
         from .store.codec import Golden
+        from .store.files import misplaced
 
-        golden = Golden.open(path, root=self.settings.goldens_dir)
-        return self._closing.enter_context(golden)
+        golden = self._closing.enter_context(Golden.open(path, root=self.settings.goldens_dir))
+        problems = misplaced(path, golden.header.stack)
+        if problems:
+            raise CorruptGoldenError(
+                f"{path}: {problems[0]}",
+                "Give it its name back, or remove it and record again: pytest --update-goldens",
+                path,
+            )
+        return golden
 
     # -- judging ----------------------------------------------------------------------------
 
@@ -257,7 +276,10 @@ class Session:
 
     def _require_something(self) -> None:
         if self.empty_block:
-            raise CaptureError(self.empty_block, "Call the model inside the block.")
+            raise CaptureError(
+                self.empty_block,
+                "Call the model inside the block, and expect exceptions outside of it.",
+            )
         if not any(record.judged for record in self.records.values()):
             raise CaptureError(
                 "the test uses golden_tensors and compared nothing",
@@ -292,7 +314,14 @@ class Session:
             return outcome
         root = self.settings.output or cache / "candidates"
         path = root / golden_folder(self.nodeid) / self.slot().filename
-        save(path, self.recording(), cache / "locks")
+        try:
+            save(path, self.recording(), cache / "locks")
+        except StoreError as error:
+            if self.settings.output is not None:
+                raise
+            # Nobody asked for it: a read-only checkout must not hide what was found.
+            said = f"no candidate kept: {error.problem}"
+            return replace(outcome, warnings=(*outcome.warnings, said))
         return replace(outcome, candidate=str(path))
 
     def recording(self) -> Recording:

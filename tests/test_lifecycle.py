@@ -251,6 +251,26 @@ def test_a_check_after_the_judgement_is_an_error(suite: pytest.Pytester) -> None
     assert only(log)["outcome"] == "error"
 
 
+def test_a_block_left_by_an_exception_is_no_pass(suite: pytest.Pytester, goldens: Goldens) -> None:
+    suite.makepyfile(
+        """
+        import keras, numpy as np, pytest
+
+        def test_left(golden_tensors):
+            golden_tensors.check("x", 1.0)
+            layer = keras.layers.Dense(2)
+            with pytest.raises(ZeroDivisionError):
+                with golden_tensors.capture(layer):
+                    layer(np.ones((1, 3), "float32"))
+                    1 / 0
+        """
+    )
+    result, _ = run(suite, "--update-goldens")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*capture block was left by ZeroDivisionError*"])
+    assert goldens() == []
+
+
 ASKED_FOR_BY_NAME = """
     import random
     import pytest

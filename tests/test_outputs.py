@@ -42,6 +42,32 @@ def test_golden_report_by_suffix(recorded: pytest.Pytester, name: str) -> None:
     assert "test_a.py::test_a" in text
 
 
+@pytest.mark.parametrize("option", ["--golden-log", "--golden-report"])
+def test_an_output_that_cannot_be_written_is_said(recorded: pytest.Pytester, option: str) -> None:
+    (recorded.path / "file").write_text("in the way")
+    result = recorded.runpytest_inprocess(f"{option}=file/out.md")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["cannot write *file*", "Name a writable file*"])
+
+
+def test_a_cache_in_the_way_hides_no_drift(recorded: pytest.Pytester) -> None:
+    (recorded.path / "blocked").write_text("no folder")
+    blocked = ("-o", "cache_dir=blocked/cache", "-W", "ignore::pytest.PytestCacheWarning")
+    assert recorded.runpytest_inprocess(*blocked).ret == 0
+    result = drifted(recorded, *blocked)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["DRIFT *"])
+
+
+def test_a_golden_under_another_versions_name_is_refused(recorded: pytest.Pytester) -> None:
+    """Compared by its name it would vouch for a release that never made it."""
+    for path in (recorded.path / "goldens").rglob("*.safetensors"):
+        path.rename(path.with_name(path.name.replace(path.name.split("-")[1], "3.0.1")))
+    result = recorded.runpytest_inprocess()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*its name says keras 3.0.1*"])
+
+
 def test_a_job_summary_is_added_where_github_asks_for_it(
     recorded: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

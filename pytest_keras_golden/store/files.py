@@ -28,6 +28,7 @@ __all__ = [
     "Stats",
     "leftovers",
     "list_goldens",
+    "misplaced",
     "oversized",
     "remove",
     "remove_empty_folders",
@@ -83,12 +84,12 @@ def verify_file(path: Path, root: Path | None = None) -> list[str]:
     """Everything that is wrong with a golden, its tensors' bytes included; empty if whole."""
     try:
         with Golden.open(path, root) as golden:
-            return golden.verify() + _misplaced(path, golden.header.stack)
+            return golden.verify() + misplaced(path, golden.header.stack)
     except StoreError as error:
         return [error.problem.removeprefix(f"{path}: ")]
 
 
-def _misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
+def misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
     """A golden under another stack's name would be compared with the wrong runs."""
     slot = Slot.parse(path.name)
     if slot is None:
