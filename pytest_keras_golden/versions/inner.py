@@ -22,7 +22,7 @@ from .process import run_tree
 from .proof import Sighting, comes_from_overlay, expectation
 from .witness import WITNESS
 
-_TAIL = 4000
+_TAIL = 100_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ CHANGES = {
     ),
     "Conv2DTranspose's padding on torch": Change(
         body=(
-            "layer = keras.layers.Conv2DTranspose(3, 4, strides=2, padding='same', name='up')\n"
+            "layer = keras.layers.Conv2DTranspose(3, 3, strides=2, padding='same', name='up')\n"
             "    layer(X.reshape(4, 8, 8, 6))"
         ),
         good="3.13.0",
