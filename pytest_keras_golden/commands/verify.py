@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigError
 from ..report.wording import plural
 from .output import add_json, emit, tracked
 from .place import add_goldens_dir, goldens_dir
@@ -47,14 +48,20 @@ def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[P
     """The goldens folder and the files: those named, else all below it that match.
 
     Everything that ends like a golden is taken, whatever its name: a file that no test would read
-    is a finding too.
+    is a finding too. Raises ConfigError where patterns match nothing.
     """
     files = [Path(pattern) for pattern in patterns]
     if files and given is None and all(file.is_file() for file in files):
         return None, files
     root = goldens_dir(given)
     every = sorted(root.rglob("*.safetensors"))
-    return root, [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
+    found = [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
+    if patterns and not found:
+        raise ConfigError(
+            f"no golden below {root} matches {' or '.join(patterns)}: nothing was verified",
+            "Name a file, or a part of a path that keras-golden list shows.",
+        )
+    return root, found
 
 
 def text(checked: int, bad: dict[str, list[str]]) -> str:

@@ -59,6 +59,12 @@ def test_verify_finds_a_flipped_bit(three: list[Path], golden_cli: Run) -> None:
     assert golden_cli("verify", "test_bert")[0] == 0
 
 
+def test_verifying_nothing_is_no_success(three: list[Path], golden_cli: Run) -> None:
+    code, _, err = golden_cli("verify", "test_of_another_name")
+    assert code == 2
+    assert "nothing was verified" in err
+
+
 def test_verify_takes_files_that_end_like_goldens_whatever_their_names(
     three: list[Path], golden_cli: Run, project: Path
 ) -> None:
