@@ -1,0 +1,121 @@
+"""Whether verdicts can be trusted: changes injected into four models, and what is found of them.
+
+A GPT, a Llama, a BERT-type and a conv/recurrent model, in float32 and bfloat16: changes that
+releases make (harmful), and the same mathematics rounded otherwise (harmless), each through the
+path of a test: golden recorded without, judged and isolated with it. Beside it what
+`numpy.testing.assert_allclose` and `torch.testing.assert_close` say of the final logits at their
+defaults. Exits 1 when a change above rounding level is missed, a harmless one fails, or the wrong
+layer is blamed in more than 5 %.
+
+A change is above rounding level where its own effect on the layer it touches, measured in float32
+where bfloat16 would hide it, has a relative L2 beyond 1.35 ε: what rounding-level changes of real
+releases reach (docs/tolerances.md). Below that a failure is neither asked for nor an alarm.
+
+    python benchmarks/detection.py [MODEL …] [--only TEXT] [--verbose]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from injection.situations import situations
+from injection.trial import Bench, Trial
+
+MODELS = ("gpt", "llama", "bert", "convnet")
+POLICIES = ("float32", "bfloat16")
+RIGHT_LAYER = 0.95
+
+
+def trials(model: str, only: str, folder: Path) -> Iterator[Trial]:
+    subject = import_module(f"injection.{model}").SUBJECT
+    bench = Bench(subject, folder, POLICIES)
+    for policy in POLICIES:
+        bench.record(policy)
+    for change in subject.changes:
+        if only in change.name:
+            yield from bench.try_out(change)
+    yield from situations(bench, only)
+
+
+def share(found: Sequence[Trial], holds: Callable[[Trial], bool | None]) -> str:
+    judged = [said for trial in found if (said := holds(trial)) is not None]
+    if not judged:
+        return "-"
+    return f"{sum(judged)}/{len(judged)} ({100 * sum(judged) / len(judged):.0f} %)"
+
+
+def table(found: Sequence[Trial]) -> Iterator[str]:
+    yield f"{'':34}{'golden':>16}{'right layer':>16}{'assert_allclose':>18}{'assert_close':>16}"
+    for policy in (*POLICIES, ""):
+        here = [trial for trial in found if policy in trial.policy]
+        wanted = [trial for trial in here if trial.wanted]
+        harmless = [trial for trial in here if trial.change.harmless]
+        below = [t for t in here if not t.wanted and not t.change.harmless]
+        for name, group in (
+            ("above rounding, detected", wanted),
+            ("below rounding, failed", below),
+            ("harmless, failed", harmless),
+        ):
+            layer = share([t for t in group if t.caught], lambda t: t.right_layer)
+            yield (
+                f"{policy or 'both':10}{name:24}{share(group, lambda t: t.caught):>16}"
+                f"{layer if group is wanted else '':>16}"
+                f"{share(group, lambda t: t.numpy):>18}{share(group, lambda t: t.torch):>16}"
+            )
+
+
+def line(trial: Trial) -> str:
+    kind = "harmless" if trial.change.harmless else f"{trial.size:.3g} ε"
+    blamed = ", ".join(trial.outcome.local_drift[:3]) or "nothing blamed"
+    what = f"{trial.subject} {trial.policy}: {trial.change.name} ({kind})"
+    return f"{what}: {trial.outcome.reason or trial.outcome.outcome}; {blamed}"
+
+
+def problems(found: Sequence[Trial]) -> Iterator[str]:
+    yield from (f"MISSED {line(t)}" for t in found if t.wanted and not t.caught)
+    yield from (f"FALSE ALARM {line(t)}" for t in found if t.alarm)
+    yield from (f"WRONG LAYER {line(t)}" for t in found if _wrong(t))
+
+
+def _wrong(trial: Trial) -> bool:
+    return trial.wanted and trial.caught and not trial.right_layer
+
+
+def holds(found: Sequence[Trial]) -> bool:
+    caught = [trial for trial in found if trial.wanted and trial.caught]
+    right = sum(trial.right_layer for trial in caught)
+    missed = any(trial.wanted and not trial.caught for trial in found)
+    alarm = any(trial.alarm for trial in found)
+    return not missed and not alarm and right >= RIGHT_LAYER * len(caught)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
+    parser.add_argument("--only", default="", metavar="TEXT", help="changes whose name has it")
+    parser.add_argument("--verbose", action="store_true", help="a line for each trial")
+    options = parser.parse_args()
+    found: list[Trial] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for model in options.models:
+            for trial in trials(model, options.only, Path(folder)):
+                found.append(trial)
+                if options.verbose:
+                    print(line(trial), flush=True)
+    changes = {(t.subject, t.change.name): t.change for t in found}
+    harmless = sum(change.harmless for change in changes.values())
+    print(f"{len(changes) - harmless} changes and {harmless} harmless ones, {len(found)} trials\n")
+    print(*table(found), "", *problems(found), sep="\n")
+    return 0 if holds(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the layers of one Keras release compute, and how that changed from release to release."""

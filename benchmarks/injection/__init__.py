@@ -1,0 +1,1 @@
+"""Four small models, and changes of their numerics that releases make, injected into layer code."""

@@ -1,0 +1,179 @@
+"""One change through the real path: golden recorded without it, judged and isolated with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from pytest_keras_golden.capture.block import CaptureBlock, capture_block
+from pytest_keras_golden.capture.isolate import LocalMeasurement
+from pytest_keras_golden.compare.floats import epsilon
+from pytest_keras_golden.config import Settings
+from pytest_keras_golden.outcomes import TestOutcome
+from pytest_keras_golden.session import Session
+
+from .change import Change, Subject
+
+Tensor = npt.NDArray[Any]
+ROUNDING = 1.35
+"""Relative L2 in units of ε that rounding-level changes of real releases reach on one layer."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One change of one model at one precision. size: of the change itself, in units of that
+    precision's ε. numpy, torch: whether their assertions at their defaults fail on the final
+    logits; torch is None where it is not installed."""
+
+    subject: str
+    policy: str
+    change: Change
+    outcome: TestOutcome
+    size: float
+    numpy: bool
+    torch: bool | None
+
+    @property
+    def caught(self) -> bool:
+        return self.outcome.outcome == "failed"
+
+    @property
+    def wanted(self) -> bool:
+        """A change that no rounding explains; what lies below is neither wanted nor an alarm."""
+        return not self.change.harmless and self.size > ROUNDING
+
+    @property
+    def alarm(self) -> bool:
+        """A harmless change, or one that changes no bit, that fails."""
+        return self.caught and (self.change.harmless or self.size == 0.0)
+
+    @property
+    def right_layer(self) -> bool:
+        """Something is blamed, and nothing but what the change touched."""
+        local = self.outcome.local_drift
+        return bool(local) and all(map(self.change.blames, local))
+
+
+class Bench:
+    """A model under each policy, its goldens, and changes tried on it. folder: for the goldens."""
+
+    def __init__(self, subject: Subject, folder: Path, policies: tuple[str, ...]) -> None:
+        self.subject = subject
+        self.policies = policies
+        self.folder = folder
+        self._models = {policy: subject.build(policy) for policy in policies}
+        self._blocks: dict[str, CaptureBlock] = {}
+
+    def record(self, policy: str) -> None:
+        outcome, block = self._run(policy, nullcontext(), update=True)
+        if outcome.outcome not in ("recorded", "passed"):
+            raise RuntimeError(f"{self.subject.name} {policy}: {outcome.reason}")
+        self._blocks[policy] = block
+
+    def model(self, policy: str) -> tuple[Any, tuple[Any, ...]]:
+        """The model, and what it is called with."""
+        return self._models[policy]
+
+    def logits(self, policy: str) -> Tensor:
+        return _logits(self._blocks[policy])
+
+    def check(self, policy: str, change: Change) -> tuple[TestOutcome, CaptureBlock]:
+        return self._run(policy, change.applied(), update=False)
+
+    def _run(
+        self, policy: str, applied: AbstractContextManager[None], update: bool
+    ) -> tuple[TestOutcome, CaptureBlock]:
+        model, arguments = self._models[policy]
+        session = Session(
+            f"tests/test_{self.subject.name}.py::test_{policy}",
+            Settings(self.folder / "goldens", update=update, max_size=64 << 20),
+        )
+        with applied:
+            with capture_block(model, select=("attention", "logits")) as block:
+                model(*arguments)
+            session.add_block(block)
+        return session.finish(self.folder / "cache"), block
+
+    def try_out(self, change: Change) -> Iterator[Trial]:
+        """float32 first: there the change's size is seen free of bfloat16's rounding."""
+        exact = math.inf
+        for policy in self._models:
+            outcome, block = self.check(policy, change)
+            own = self._size(policy, change)
+            exact = own if policy == "float32" else exact
+            size = min(own, exact)
+            actual, golden = _logits(block), self.logits(policy)
+            yield Trial(
+                self.subject.name,
+                policy,
+                change,
+                outcome,
+                size / epsilon(policy),
+                numpy_fails(actual, golden),
+                torch_fails(actual, golden),
+            )
+
+    def _size(self, policy: str, change: Change) -> float:
+        """Largest relative L2 of a blamed layer's own change on golden inputs."""
+        eager, golden = self._blocks[policy].eager, self._blocks[policy]
+        sizes = [0.0]
+
+        def measure(found: LocalMeasurement) -> None:
+            if not found.identical and change.blames(found.name):
+                sizes.append(relative(found.actual, found.golden))
+
+        if eager is not None and not change.harmless:
+            with change.applied():
+                eager.isolate(golden.calls, golden.pool, measure)
+        return max(sizes)
+
+
+def relative(actual: Tensor, golden: Tensor) -> float:
+    """Relative L2, infinite where dtype, shape or the pattern of NaN changed."""
+    if actual.shape != golden.shape or actual.dtype != golden.dtype:
+        return math.inf
+    a, g = actual.astype(np.float64), golden.astype(np.float64)
+    finite = np.isfinite(g)
+    if not np.array_equal(np.isfinite(a), finite):
+        return math.inf
+    norm = float(np.linalg.norm(g[finite]))
+    error = float(np.linalg.norm((a - g)[finite]))
+    return error / norm if norm else math.inf if error else 0.0
+
+
+def _logits(block: CaptureBlock) -> Tensor:
+    return np.asarray(block.records[-1].value)
+
+
+def numpy_fails(actual: Tensor, golden: Tensor) -> bool:
+    try:
+        np.testing.assert_allclose(actual.astype(np.float32), golden.astype(np.float32))
+    except AssertionError:
+        return True
+    return False
+
+
+def torch_fails(actual: Tensor, golden: Tensor) -> bool | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    try:
+        torch.testing.assert_close(_as_torch(torch, actual), _as_torch(torch, golden))
+    except AssertionError:
+        return True
+    return False
+
+
+def _as_torch(torch: Any, array: Tensor) -> Any:
+    if array.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
+    return torch.from_numpy(np.array(array))
