@@ -192,9 +192,13 @@ def test_interrupted_no_process_stays_and_finished_work_is_kept(
     assert (quick / "ran").read_text() == "x"
 
 
-def test_an_unknown_executor_and_a_silent_scheduler_are_clear_errors() -> None:
+def test_an_unknown_executor_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match="none we know"), runner(1, "slurm://x"):
         pass
+
+
+@pytest.mark.slow
+def test_a_silent_scheduler_is_a_clear_error() -> None:
     pytest.importorskip("distributed")
     with pytest.raises(StackError, match="No Dask scheduler"), runner(1, "dask://127.0.0.1:9"):
         pass
