@@ -92,6 +92,7 @@ def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) 
         entry,
         lambda: golden.array(record.name),
         tolerance,
+        systematic=session.settings.systematic,
         digest=session.digest(record),
         reference=golden.reference(record.name),
         noise=None if entry is None else entry.noise,

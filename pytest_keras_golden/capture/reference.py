@@ -2,7 +2,8 @@
 
 Low-precision policies are lifted in place: every layer computes in float32 and Keras' own autocast
 raises the stored weights, which is exact; then the calls are replayed. Nothing is rebuilt, so
-models without a config work too.
+models without a config work too. A Sequential casts its inputs to the dtype that it was built
+for, so its records stay of low precision and get no reference.
 """
 
 from __future__ import annotations

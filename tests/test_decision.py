@@ -1,0 +1,139 @@
+"""From verdicts to a decision, verdict by verdict and setting by setting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from pytest_keras_golden import decision
+from pytest_keras_golden.config import Settings
+from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome
+from pytest_keras_golden.records import Verdict
+
+SETTINGS = Settings(goldens_dir=None)
+PASSING = {"identical", "within", "accumulated"}
+
+
+def tensor(verdict: Verdict, name: str = "logits", **options: Any) -> TensorOutcome:
+    base = TensorOutcome(name, 0, "logits", "float32", "float32", (2, 3), True, verdict)
+    return replace(base, **options)
+
+
+def local(verdict: Verdict, name: str = "norm") -> LocalOutcome:
+    return LocalOutcome(name, 0, verdict)
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_which_verdicts_fail_by_default(verdict: Verdict) -> None:
+    reasons = decision.failures([tensor(verdict)], [], SETTINGS)
+    assert reasons == ([] if verdict in PASSING else [f"logits: {verdict}"])
+    assert decision.failures([tensor(verdict, judged=False)], [], SETTINGS) == []
+
+
+@pytest.mark.parametrize("verdict", ["drift", "systematic", "structure", "nonfinite"])
+def test_a_local_change_fails_where_the_outputs_do_not_show_it(verdict: Verdict) -> None:
+    found = [local("within", "dense"), local(verdict)]
+    assert decision.failures([tensor("within")], found, SETTINGS) == [f"norm: local {verdict}"]
+    assert decision.local_drift(found) == ("norm",)
+
+
+def test_systematic_fails_warns_or_is_off() -> None:
+    changed = [tensor("systematic")], [local("systematic")]
+    said = {}
+    for choice in ("fail", "warn", "off"):
+        settings = replace(SETTINGS, systematic=choice)
+        told = decision.warnings(*changed, settings, {})
+        said[choice] = len(decision.failures(*changed, settings)), len(told)
+    assert said == {"fail": (2, 0), "warn": (0, 2), "off": (0, 0)}
+    assert decision.local_drift(changed[1], "warn") == ("norm",)
+    assert decision.local_drift(changed[1], "off") == ()
+
+
+def test_systematic_settings_leave_drift_alone() -> None:
+    for choice in ("fail", "warn", "off"):
+        settings = replace(SETTINGS, systematic=choice)
+        assert decision.failures([tensor("drift")], [local("drift")], settings)
+        assert decision.local_drift([local("drift")], choice) == ("norm",)
+
+
+def test_accumulated_warns_or_fails() -> None:
+    tensors = [tensor("accumulated"), tensor("accumulated", "other")]
+    (told,) = decision.warnings(tensors, [], SETTINGS, {})
+    assert "logits and 1 more" in told
+    settings = replace(SETTINGS, accumulated="fail")
+    assert len(decision.failures(tensors, [], settings)) == 2
+
+
+EXPLAINED = [
+    ("complete", [local("within")], {}, "accumulated"),
+    ("complete", [local("identical"), local("within")], {}, "accumulated"),
+    ("complete", [local("within"), local("systematic")], {}, "drift"),
+    ("complete", [local("drift")], {}, "drift"),
+    ("complete", [local("nonfinite")], {}, "drift"),
+    ("complete", [], {}, "drift"),
+    ("unavailable: size", [local("within")], {}, "drift"),
+    ("complete", [local("within")], {"flips_real": 1}, "drift"),
+    ("complete", [local("within")], {"flips_real": 0, "flips_tie": 3}, "accumulated"),
+]
+
+
+@pytest.mark.parametrize(("isolation", "found", "extra", "expected"), EXPLAINED)
+def test_depth_explains_only_what_isolation_cleared(
+    isolation: str, found: list[LocalOutcome], extra: dict[str, int], expected: Verdict
+) -> None:
+    (judged,) = decision.explain_by_depth(
+        [tensor("drift", extra=extra)], found, isolation, {"logits"}
+    )
+    assert judged.verdict == expected
+
+
+@pytest.mark.parametrize(
+    "verdict", ["identical", "within", "structure", "nonfinite", "vacuous", "incomparable"]
+)
+def test_depth_excuses_no_other_verdict(verdict: Verdict) -> None:
+    item = tensor(verdict)
+    assert decision.explain_by_depth([item], [local("within")], "complete", {"logits"}) == (item,)
+
+
+def test_depth_says_nothing_of_tensors_that_isolation_did_not_see() -> None:
+    items = tensor("drift", "checked"), tensor("drift", "captured")
+    judged = decision.explain_by_depth(items, [local("within")], "complete", {"captured"})
+    assert [item.verdict for item in judged] == ["drift", "accumulated"]
+
+
+def test_other_weights_make_moved_numbers_incomparable() -> None:
+    verdicts = get_args(Verdict)
+    items = [tensor(verdict) for verdict in verdicts]
+    assert decision.incomparable(items, None) == tuple(items)
+    judged = decision.incomparable(items, "weights differ, first at dense/kernel")
+    changed = [old for old, new in zip(verdicts, judged, strict=True) if new.verdict != old]
+    assert changed == ["within", "drift", "systematic", "nonfinite"]
+    assert {item.note for item in judged} == {None, "weights differ, first at dense/kernel"}
+
+
+def test_the_first_difference_is_named() -> None:
+    golden = {"a": "1", "b": "2", "c": "3"}
+    assert decision.difference("weights", golden, golden) is None
+    assert decision.difference("weights", {}, golden) is None
+    assert decision.difference("weights", golden, {}) is None
+    changed = decision.difference("inputs", golden, {**golden, "b": "0", "c": "0"})
+    assert changed == "inputs differ, first at b"
+    gone = decision.difference("weights", golden, {"a": "1", "c": "3"})
+    assert gone is not None
+    assert "b is in the golden, not in this run" in gone
+    new = decision.difference("weights", golden, {**golden, "d": "4"})
+    assert new is not None
+    assert "d is new" in new
+
+
+def test_first_drift_is_first_in_execution_order() -> None:
+    items = [tensor("identical", "a"), tensor("within", "b"), tensor("drift", "c"), tensor("drift")]
+    assert decision.first_drift(items) == "c"
+    assert decision.first_drift(items[:2]) is None
+
+
+def test_other_hardware_is_told() -> None:
+    (told,) = decision.warnings([], [], SETTINGS, {"isa": ("x86-64-v4", "x86-64-v3"), "keras": 1})
+    assert told == "hardware differs (isa): not attributable to Keras"
