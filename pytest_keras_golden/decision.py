@@ -89,7 +89,7 @@ def warnings(
     if names:
         said.append(f"accumulated: {names[0]} and {len(names) - 1} more, by depth alone")
     if settings.systematic == "warn":
-        moved = (*tensors, *found)
+        moved: tuple[TensorOutcome | LocalOutcome, ...] = (*tensors, *found)
         said += [f"systematic: {entry.name}" for entry in moved if entry.verdict == "systematic"]
     hardware = [key for key in HARDWARE_KEYS if key in changes]
     if hardware:
