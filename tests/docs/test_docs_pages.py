@@ -61,9 +61,15 @@ def plugin_imported() -> None:
 
 
 @pytest.fixture
-def follower(plugin_imported: None, suite: pytest.Pytester) -> Follower:
+def follower(
+    plugin_imported: None, suite: pytest.Pytester, request: pytest.FixtureRequest
+) -> Follower:
+    """In an empty folder; as a new user, with processes, where releases are installed anyway."""
     if os.environ["KERAS_BACKEND"] != "jax":
         pytest.skip("the pages speak of jax")
+    if request.node.get_closest_marker("overlay"):
+        (suite.path / "empty").mkdir()
+        return Follower(suite.path / "empty")
     return in_process(suite)
 
 
