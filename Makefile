@@ -113,7 +113,8 @@ test-backends: $(VENV)/wide.stamp ## tests that need torch or tensorflow
 
 test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned release, the newest
 	@echo "== keras-hub $(HUB)"
-	@KERAS_BACKEND=jax $(PYTEST) -m 'hub and not torch and not tensorflow and not ($(LONG))' tests examples
+	@KERAS_BACKEND=jax $(PYTEST) -m 'hub and not torch and not tensorflow and not ($(LONG))' tests
+	@KERAS_BACKEND=jax $(PYTEST) -m hub examples
 	@echo "== keras-hub $(HUB_NEWEST)"
 	@KERAS_BACKEND=jax PYTHONPATH=$(HUB_OVERLAY) $(PYTEST) -m hub examples
 
