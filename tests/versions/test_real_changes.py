@@ -98,7 +98,7 @@ CHANGES = {
         bad="3.15.1",
         release="3.15.0",
         commit="9125289c5f",
-        guilty="up",
+        guilty="conv",
         backend="torch",
     ),
     "RMSNormalization squares small float16 numbers in float32": Change(
