@@ -25,7 +25,7 @@ def read(
         {**DEFAULT_OPTIONS, **(options or {})}.__getitem__,
         {**DEFAULT_INI, **(ini or {})}.__getitem__,
         ini_folder=ini_folder,
-        working_dir=Path("/work"),
+        working_dir=Path("/invoked"),
         environ=environ or {},
     )
 
@@ -44,7 +44,7 @@ def test_goldens_dir_is_relative_to_the_ini_file() -> None:
 
 
 def test_without_an_ini_file_goldens_need_the_option() -> None:
-    assert read({"goldens_dir": "kept"}, ini_folder=None).goldens_dir == Path("/work/kept")
+    assert read({"goldens_dir": "kept"}, ini_folder=None).goldens_dir == Path("/invoked/kept")
     with pytest.raises(ConfigError, match="--goldens-dir"):
         read(ini_folder=None).require_goldens_dir()
 
