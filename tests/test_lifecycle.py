@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_life(suite: pytest.Pytester, goldens: Goldens) -> None:
     result.assert_outcomes(passed=1)
     (path,) = goldens()
     assert path.startswith("test_life/test_value/keras-")
-    assert path.endswith("-jax-cpu-float32.safetensors")
+    assert path.endswith(f"-{os.environ['KERAS_BACKEND']}-cpu-float32.safetensors")
     assert only(log)["outcome"] == "recorded"
     first = (suite.path / "goldens" / path).read_bytes()
 
