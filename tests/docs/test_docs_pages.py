@@ -22,7 +22,7 @@ MARKS = {
     "docs/how-to/versions.md": OVERLAY,
     "docs/tutorial.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
-    "docs/how-to/decode.md": (pytest.mark.hub,),
+    "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),
 }
 FOLLOWED = ["README.md", "docs/tutorial.md", *HOW_TO]
 ELSEWHERE = {
