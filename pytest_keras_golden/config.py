@@ -8,14 +8,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .compare.tolerance import parse_rules
 from .errors import ConfigError
-from .records import ToleranceRule
+
+if TYPE_CHECKING:
+    from .records import ToleranceRule
 
 UpdateMode = Literal["all", "changed", "missing"]
 UPDATE_MODES: tuple[UpdateMode, ...] = ("changed", "all", "missing")
@@ -153,7 +154,7 @@ def read_settings(
         auto=bool(option("golden_auto") or ini("golden_auto")),
         select=_names(option("golden_select") or ini("golden_select")),
         noise=_at_least_one(option("golden_noise"), "--golden-noise"),
-        tolerances=parse_rules(ini("golden_tolerances") or ()),
+        tolerances=_tolerances(ini("golden_tolerances")),
         systematic=_choice(ini, "golden_systematic", ("fail", "warn", "off")),
         accumulated=_choice(ini, "golden_accumulated", ("warn", "fail")),
         anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
@@ -221,6 +222,15 @@ def _version(value: str | None, key: str) -> str | None:
         return str(Version(value))
     except InvalidVersion:
         raise ConfigError(f"{key} = {value!r} is no version", "Write one like 3.5.0.") from None
+
+
+def _tolerances(lines: Sequence[str] | None) -> tuple[ToleranceRule, ...]:
+    if not lines:
+        return ()
+    # Not before there is a rule: runs without golden tests should pay for as little as can be.
+    from .compare.tolerance import parse_rules
+
+    return parse_rules(lines)
 
 
 def _names(value: str) -> tuple[str, ...]:

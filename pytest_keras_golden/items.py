@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .config import Settings
-from .outcomes import TestOutcome
 
 if TYPE_CHECKING:
     from .marker import VersionMarker
+    from .outcomes import TestOutcome
     from .session import Session
 
 SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey["Session"]()
-OUTCOME = pytest.StashKey[TestOutcome]()
+OUTCOME: pytest.StashKey[TestOutcome] = pytest.StashKey()
 ASKED = pytest.StashKey[bool]()
 """Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows."""
 

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +24,10 @@ from .items import (
     nodeid_of,
     parsed_marker,
 )
-from .outcomes import TestOutcome, log_json, test_from_json, to_json
 from .seeding import Seeding
 
 if TYPE_CHECKING:
+    from .outcomes import TestOutcome
     from .session import Session
 
 REPORT_KEY = "keras_golden"
@@ -146,7 +145,9 @@ class GoldenRun:
 
     def _finish(self, item: pytest.Item, session: Session) -> None:
         __tracebackhide__ = True
+        from .outcomes import TestOutcome
         from .report.junit import properties
+        from .settling import failure_text
 
         if not session.records and not (asks_for_fixture(item) or parsed_marker(item)):
             # Every test counts as golden under `golden_auto`; this one calls no model.
@@ -154,7 +155,7 @@ class GoldenRun:
             return
         try:
             outcome = session.finish(self._cache())
-            page = _page(outcome, session)
+            page = failure_text(outcome, session)
         except GoldenError as error:
             outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
             page = str(error)
@@ -178,11 +179,18 @@ class GoldenRun:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        outcome = _reported(item, report, self.settings)
+        if is_golden(item, self.settings):
+            self._settle(item, report)
+        return report
+
+    def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        from .outcomes import to_json
+        from .settling import settled
+
+        outcome = settled(nodeid_of(item), item.stash.get(OUTCOME, None), report)
         if outcome is not None:
             item.stash[OUTCOME] = outcome
             setattr(report, REPORT_KEY, to_json(outcome))
-        return report
 
     # -- the session ------------------------------------------------------------------------
 
@@ -193,6 +201,8 @@ class GoldenRun:
             body.failed = True
         carried = getattr(report, REPORT_KEY, None)
         if carried is not None:
+            from .outcomes import test_from_json
+
             outcome = test_from_json(carried)
             self.outcomes[outcome.nodeid] = outcome
 
@@ -211,6 +221,9 @@ class GoldenRun:
             self.output_error = f"cannot write {error.filename}: {error.strerror}"
 
     def _write_outputs(self, exitstatus: int) -> None:
+        asked = self.settings.log is not None or self.settings.report is not None
+        if not (asked or self.outcomes or self.collection_errors):
+            return
         from .report.files import append_step_summary, write_report
 
         document = self.log(exitstatus)
@@ -224,6 +237,8 @@ class GoldenRun:
 
     def log(self, exitstatus: int) -> dict[str, Any]:
         """The `--golden-log` document, schema 1."""
+        from .outcomes import log_json
+
         return log_json(exitstatus, self._stack(), self.outcomes.values(), self.collection_errors)
 
     def _stack(self) -> dict[str, Any]:
@@ -278,43 +293,3 @@ def _refuse_late_request(item: pytest.Item) -> None:
             "Ask for it as an argument, or from a fixture.",
             pytrace=False,
         )
-
-
-def _page(outcome: TestOutcome, session: Session) -> str:
-    from .report.terminal import failure_page, missing_page
-
-    if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
-        return missing_page(session.nodeid, session.slot().filename, session.candidates())
-    return failure_page(outcome) if outcome.outcome == "failed" else ""
-
-
-def _reported(
-    item: pytest.Item, report: pytest.TestReport, settings: Settings
-) -> TestOutcome | None:
-    """The outcome a report of one phase settles; None where it settles nothing."""
-    if not is_golden(item, settings):
-        return None
-    known = item.stash.get(OUTCOME, None)
-    if report.when != "call":
-        if report.passed:
-            return None
-        status = "skipped" if report.skipped else "error"
-        return replace(
-            known or TestOutcome(nodeid_of(item), status), outcome=status, reason=_why(report)
-        )
-    if report.passed:
-        return known
-    status = "failed"
-    if report.skipped:
-        status = "xfailed" if hasattr(report, "wasxfail") else "skipped"
-    if known is not None:
-        return replace(known, outcome=status)
-    return TestOutcome(nodeid_of(item), status, reason=_why(report))
-
-
-def _why(report: pytest.TestReport) -> str | None:
-    if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2])
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash is not None else report.longreprtext
-    return text.splitlines()[0] if text else None

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from .stack import seed_everything
-
 
 class Seeding:
     """One per session; knows the test that waits for its seed."""
@@ -44,6 +42,8 @@ class Seeding:
 
     def seed(self) -> None:
         if self._seed is not None:
+            from .stack import seed_everything
+
             seed_everything(self._seed)
 
     @contextmanager

@@ -16,10 +16,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"judging", "session"}),
     frozenset({"fixture"}),
     frozenset(
-        {"body", "seeding", "items", "run", "plugin", "unused", "versions", "commands", "cli"}
+        {"body", "seeding", "settling", "items", "run", "plugin", "unused"}
+        | {"versions", "commands", "cli"}
     ),
 )
-PYTEST_MODULES = {"seeding", "plugin", "run", "items", "body", "unused"}
+PYTEST_MODULES = {"seeding", "settling", "plugin", "run", "items", "body", "unused"}
 KERAS_PACKAGES = {"capture", "stack"}
 HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
 BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}

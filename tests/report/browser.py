@@ -39,6 +39,16 @@ class Browser:
     def open(self, url: str) -> None:
         _call(f"{self.base}/url", {"url": "about:blank"})
         _call(f"{self.base}/url", {"url": url})
+        self._wait_until_drawn()
+
+    def _wait_until_drawn(self) -> None:
+        # The driver can answer while a page of megabytes is still being parsed: the process of
+        # `about:blank` is exchanged for another one, whose load event it then misses.
+        deadline = time.monotonic() + 60
+        while not self.script("return document.documentElement.dataset.drawn"):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the page was not drawn within a minute")
+            time.sleep(0.02)
 
     def script(self, body: str, *arguments: Any) -> Any:
         return _call(f"{self.base}/execute/sync", {"script": body, "args": list(arguments)})

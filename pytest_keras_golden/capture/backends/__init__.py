@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -27,7 +28,7 @@ _LIBRARIES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
 class Backend(Protocol):
     """What one file of this package provides."""
 
-    def owns(self, value: Any) -> bool: ...
+    def owns(self, kind: type) -> bool: ...
     def is_concrete(self, value: Any) -> bool: ...
     def to_numpy(self, value: Any) -> Array: ...
     def from_numpy(self, array: Array, like: Any) -> Any: ...
@@ -41,12 +42,12 @@ def is_tensor(value: Any) -> bool:
 
     Python scalars are not; symbolic, ragged and sparse tensors are.
     """
-    return _is_keras(value, "KerasTensor") or _is_variable(value) or _owner(value) is not None
+    return _is_symbolic(value) or _is_variable(value) or _owner(value) is not None
 
 
 def is_concrete(value: Any) -> bool:
     """Whether `value` holds numbers now: no tracer, graph, fake, meta or Keras symbolic tensor."""
-    if _is_keras(value, "KerasTensor"):
+    if _is_symbolic(value):
         return False
     value = _unwrapped(value)
     owner = _owner(value)
@@ -60,7 +61,7 @@ def to_numpy(value: Any) -> Array:
     scalars become int64, float64 or bool. Raises CaptureError for ragged, sparse, symbolic,
     complex, string and object values.
     """
-    if _is_keras(value, "KerasTensor"):
+    if _is_symbolic(value):
         raise CaptureError(
             f"{value!r} is symbolic: it stands for a tensor and holds no numbers",
             "Call the model on arrays inside the test, not on keras.Input.",
@@ -92,7 +93,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     """
     value = _unwrapped(value)
     owner = _owner(value)
-    if owner is None or _is_keras(value, "KerasTensor"):
+    if owner is None or _is_symbolic(value):
         return None
     return owner.defer(value, receive)
 
@@ -103,7 +104,7 @@ def is_traced(value: Any) -> bool:
     Not so under `vmap`, in data pipelines, in loops of TensorFlow, for shapes alone.
     """
     value = _unwrapped(value)
-    owner = None if _is_keras(value, "KerasTensor") else _owner(value)
+    owner = None if _is_symbolic(value) else _owner(value)
     return owner is not None and owner.is_traced(value)
 
 
@@ -158,21 +159,31 @@ def _leaves(path: str, nest: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _children(nest: Any) -> list[tuple[Any, Any]] | None:
+    if isinstance(nest, (list, tuple)):
+        fields_of = getattr(nest, "_fields", range(len(nest)))
+        return list(zip(fields_of, nest, strict=True))
+    if isinstance(nest, dict):
+        return list(nest.items())
+    if is_tensor(nest) or isinstance(nest, (str, int, float)):
+        return None
     if isinstance(nest, Mapping):
         return list(nest.items())
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return list(zip(nest._fields, nest, strict=True))
-    if isinstance(nest, (list, tuple)):
-        return list(enumerate(nest))
-    if is_dataclass(nest) and not isinstance(nest, type) and not is_tensor(nest):
+    if is_dataclass(nest) and not isinstance(nest, type):
         return [(field.name, getattr(nest, field.name)) for field in fields(nest)]
     return None
 
 
 def _owner(value: Any) -> Backend | None:
-    if _numpy.owns(value):
+    kind: Any = type(value)  # no `type`: mypy takes classes for unhashable
+    return _owner_of(kind)
+
+
+# By class and remembered: every leaf of every watched call is asked about.
+@lru_cache(maxsize=1024)
+def _owner_of(kind: type) -> Backend | None:
+    if _numpy.owns(kind):
         return cast(Backend, _numpy)
-    return next((backend for backend in _loaded() if backend.owns(value)), None)
+    return next((backend for backend in _loaded() if backend.owns(kind)), None)
 
 
 def _loaded() -> Iterator[Backend]:
@@ -181,17 +192,24 @@ def _loaded() -> Iterator[Backend]:
             yield cast(Backend, import_module(f".{module}", __name__))
 
 
-def _is_keras(value: Any, *names: str) -> bool:
+def _is_symbolic(value: Any) -> bool:
+    kind: Any = type(value)
+    return _is_keras(kind, "KerasTensor")
+
+
+def _is_variable(value: Any) -> bool:
+    kind: Any = type(value)
+    return _is_keras(kind, "KerasVariable", "Variable")
+
+
+@lru_cache(maxsize=1024)
+def _is_keras(kind: type, *names: str) -> bool:
     # By name: `keras.Variable` is not the class of layer weights before 3.7, and keras may not
     # be imported at all.
     return any(
         base.__name__ in names and base.__module__.partition(".")[0] == "keras"
-        for base in type(value).__mro__
+        for base in kind.__mro__
     )
-
-
-def _is_variable(value: Any) -> bool:
-    return _is_keras(value, "KerasVariable", "Variable")
 
 
 def _unwrapped(value: Any) -> Any:

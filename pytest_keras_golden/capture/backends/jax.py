@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ...records import Array
 
 
-def owns(value: Any) -> bool:
-    return isinstance(value, jax.Array) or _is_sparse(value)
+def owns(kind: type) -> bool:
+    return issubclass(kind, (jax.Array, jax.core.Tracer)) or _is_sparse(kind)
 
 
 def is_concrete(value: Any) -> bool:
@@ -26,7 +26,7 @@ def is_concrete(value: Any) -> bool:
 
 
 def to_numpy(value: Any) -> Array:
-    if _is_sparse(value):
+    if _is_sparse(type(value)):
         raise CaptureError("a sparse jax array cannot be captured", "Check `x.todense()`.")
     value = _primal(value)
     if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
@@ -59,9 +59,9 @@ def _refuse_unreadable(value: Any) -> None:
         )
 
 
-def _is_sparse(value: Any) -> bool:
+def _is_sparse(kind: type) -> bool:
     sparse = sys.modules.get("jax.experimental.sparse")
-    return sparse is not None and isinstance(value, sparse.JAXSparse)
+    return sparse is not None and issubclass(kind, sparse.JAXSparse)
 
 
 def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:

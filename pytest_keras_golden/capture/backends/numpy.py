@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ...records import Array
 
 
-def owns(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic))
+def owns(kind: type) -> bool:
+    return issubclass(kind, (np.ndarray, np.generic))
 
 
 def is_concrete(value: Any) -> bool:

@@ -21,8 +21,8 @@ _IRREGULAR = {
 }
 
 
-def owns(value: Any) -> bool:
-    return isinstance(value, (tf.Tensor, tf.Variable, *_IRREGULAR))
+def owns(kind: type) -> bool:
+    return issubclass(kind, (tf.Tensor, tf.Variable, *_IRREGULAR))
 
 
 def is_concrete(value: Any) -> bool:

@@ -19,8 +19,8 @@ _BITS = {1: torch.uint8, 2: torch.int16}
 """Integers that carry the bits of dtypes numpy itself does not know."""
 
 
-def owns(value: Any) -> bool:
-    return isinstance(value, torch.Tensor)
+def owns(kind: type) -> bool:
+    return issubclass(kind, torch.Tensor)
 
 
 def is_concrete(value: Any) -> bool:
