@@ -92,7 +92,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
-    Option("lines 'old/name -> new/name'", None, "golden_aliases", "linelist"),
+    Option(
+        "lines 'name in this run -> name in the golden', globs allowed",
+        None,
+        "golden_aliases",
+        "linelist",
+    ),
     Option("seed before the fixtures of a golden test, or none", None, "golden_seed", default="0"),
 )
 
@@ -289,7 +294,9 @@ def _aliases(lines: Iterable[str]) -> dict[str, str]:
             continue
         old, arrow, new = line.partition("->")
         if not arrow or not old.strip() or not new.strip():
-            raise ConfigError(f"golden_aliases: {line!r}", "Write 'old/name -> new/name'.")
+            raise ConfigError(
+                f"golden_aliases: {line!r}", "Write 'name in this run -> name in the golden'."
+            )
         pairs[old.strip()] = new.strip()
     return pairs
 

@@ -97,6 +97,15 @@ def warnings(
     return tuple(said)
 
 
+def renames(renamed: Mapping[str, str]) -> tuple[str, ...]:
+    """Which names aliases resolved: a golden of another layer would be compared as quietly."""
+    if not renamed:
+        return ()
+    old, new = next(iter(renamed.items()))
+    more = f" and {len(renamed) - 1} more" if len(renamed) > 1 else ""
+    return (f"aliases: {old} is compared as {new}{more}",)
+
+
 def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
     """The first tensor in execution order that is neither identical nor within tolerance."""
     moved = (tensor for tensor in tensors if tensor.verdict not in ("identical", "within"))

@@ -79,11 +79,14 @@ class GoldenTensors:
         select: str | Sequence[str] = DEFAULT_SELECT,
         tolerance: Tolerance | Mapping[str, float] | str | None = None,
         isolate: bool = True,
+        aliases: Mapping[str, str] | None = None,
     ) -> Iterator[Mapping[str, Array]]:
         """Record what the calls of `model` inside the block compute, by structural layer name.
 
         name: prefix of the tensor names, for several blocks in one test.
         select: groups (`attention`, `logits`, `blocks`, `all`) and globs over structural names.
+        aliases: name in this run → name in the golden, globs over structural names; before those
+        of `golden_aliases`.
         isolate: keep inputs and outputs of every leaf layer, to tell local from inherited drift.
         Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
         at the end of a block that saw nothing.
@@ -100,7 +103,7 @@ class GoldenTensors:
             tolerance=None if tolerance is None else parse(tolerance),
             isolate=isolate,
             max_bytes=settings.max_bytes,
-            aliases=settings.aliases,
+            aliases=_first(aliases or {}, settings.aliases),
         )
         with started as block, self._session.whole_block():
             yield block.tensors
@@ -179,3 +182,8 @@ def _refuse_strangers(name: str, strangers: Sequence[str]) -> None:
 
 def _kind(name: str) -> Kind:
     return "logits" if "logits" in name.lower() else "tensor"
+
+
+def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]:
+    """Both, `own` before and instead of `general`: the first pattern that matches counts."""
+    return {**own, **{old: new for old, new in general.items() if old not in own}}

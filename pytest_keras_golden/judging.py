@@ -51,7 +51,10 @@ def judge_test(session: Session) -> TestOutcome:
         local_drift=decision.local_drift(found, session.settings.systematic),
         tensors=tensors,
         locals=found,
-        warnings=decision.warnings(tensors, found, session.settings, changes),
+        warnings=(
+            *decision.warnings(tensors, found, session.settings, changes),
+            *decision.renames(session.renamed),
+        ),
     )
 
 

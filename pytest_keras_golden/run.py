@@ -167,7 +167,7 @@ class GoldenRun:
     def _cache(self) -> Path:
         cache = getattr(self.config, "cache", None)  # no attribute under `-p no:cacheprovider`
         if cache is None:
-            return Path(".keras-golden")
+            return _temporary(self.config.rootpath)
         try:
             return Path(cache.mkdir("keras-golden"))
         except OSError:
@@ -293,3 +293,13 @@ def _refuse_late_request(item: pytest.Item) -> None:
             "Ask for it as an argument, or from a fixture.",
             pytrace=False,
         )
+
+
+def _temporary(rootpath: Path) -> Path:
+    """A folder outside the project, one per user and project: all runs share its locks."""
+    import tempfile
+    from hashlib import sha256
+
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    project = sha256(str(rootpath).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"keras-golden-{user}" / project

@@ -48,6 +48,8 @@ class Block(Protocol):
     @property
     def inputs(self) -> Mapping[str, str]: ...
     @property
+    def renamed(self) -> Mapping[str, str]: ...
+    @property
     def mode(self) -> Mode: ...
     @property
     def observer(self) -> Observer | None: ...
@@ -289,6 +291,9 @@ class Session:
     def _writes(self, outcome: TestOutcome) -> bool:
         if not self.settings.update:
             return False
+        if self.settings.update_mode == "missing":
+            # Not `baseline is None`: one that was asked for and is missing must not cost this one.
+            return not (self.folder / self.slot().filename).exists()
         if outcome.baseline is None or self.settings.update_mode == "all":
             return True
         return self.settings.update_mode == "changed" and not _identical(outcome)
@@ -365,6 +370,11 @@ class Session:
         if not seen:
             return None
         return "changed" if "changed" in seen else "identical"
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Structural name → what an alias made of it, in all blocks."""
+        return {old: new for block in self.blocks for old, new in block.renamed.items()}
 
     def isolated(self) -> frozenset[str]:
         """Names of the tensors that isolation speaks for."""

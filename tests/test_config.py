@@ -77,7 +77,7 @@ def test_an_unset_ci_allows_updates(value: str) -> None:
         ({"golden_max_bytes": "-4"}, "no size"),
         ({"golden_seed": "x"}, "golden_seed"),
         ({"golden_baseline": "three"}, "no version"),
-        ({"golden_aliases": ["a = b"]}, "old/name -> new/name"),
+        ({"golden_aliases": ["a = b"]}, "name in this run -> name in the golden"),
     ],
 )
 def test_nonsense_is_refused(ini: dict[str, Any], complaint: str) -> None:

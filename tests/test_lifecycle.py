@@ -534,3 +534,65 @@ def test_verbose_line_and_summary(suite: pytest.Pytester) -> None:
     result, _ = run(suite, "-v")
     result.stdout.fnmatch_lines(["*golden tensors*", "*1 identical*"])
     result.stdout.fnmatch_lines(["*1 golden test*"])
+
+
+def test_missing_mode_keeps_the_golden_there_is(suite: pytest.Pytester, goldens: Goldens) -> None:
+    write(suite)
+    run(suite, "--update-goldens")
+    (path,) = goldens()
+    first = (suite.path / "goldens" / path).read_bytes()
+    write(suite, change=" + 1")
+    asked = ("--golden-baseline", "3.0.9", "--update-goldens", "--update-goldens-mode", "missing")
+    result, _ = run(suite, *asked)
+    result.assert_outcomes(failed=1)
+    assert (suite.path / "goldens" / path).read_bytes() == first
+
+
+def test_without_the_cache_plugin_nothing_is_left_in_the_project(suite: pytest.Pytester) -> None:
+    write(suite)
+    # The folder of locks that another test of this session has made is not this test's.
+    before = {path.name for path in suite.path.iterdir()}
+    result, _ = run(suite, "-p", "no:cacheprovider", "--update-goldens")
+    result.assert_outcomes(passed=1)
+    made = {path.name for path in suite.path.iterdir()} - before
+    assert made <= {"goldens", "log.json", "__pycache__"}
+
+
+def test_what_is_no_model_is_refused(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        def test_text(golden_tensors):
+            with golden_tensors.capture("model"):
+                pass
+        """
+    )
+    result, _ = run(suite, "--update-goldens")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*capture() got a str: 'model'*", "*Pass a Keras model or layer*"])
+
+
+def test_aliases_of_one_block_are_told(suite: pytest.Pytester) -> None:
+    source = """
+        import keras, numpy as np
+
+        class Model(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.LAYER = keras.layers.Dense(3, kernel_initializer="ones")
+
+            def call(self, x):
+                return self.LAYER(x)
+
+        def test_model(golden_tensors):
+            model = Model()
+            with golden_tensors.capture(model, select="all"ALIASES):
+                model(np.ones((2, 4), "float32"))
+    """
+    suite.makepyfile(source.replace("LAYER", "head").replace("ALIASES", ""))
+    run(suite, "--update-goldens")[0].assert_outcomes(passed=1)
+    suite.makepyfile(source.replace("LAYER", "top").replace("ALIASES", ""))
+    run(suite)[0].assert_outcomes(failed=1)
+    suite.makepyfile(source.replace("LAYER", "top").replace("ALIASES", ", aliases={'top': 'head'}"))
+    result, log = run(suite)
+    result.assert_outcomes(passed=1)
+    assert only(log)["warnings"] == ["aliases: top is compared as head"]

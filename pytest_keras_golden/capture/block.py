@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..compare.isolation import judge_local
+from ..errors import CaptureError
 from ..outcomes import LocalOutcome
 from ..records import LayerCall, Mode, Observer, TensorRecord, Tolerance
 from .eager import EagerCapture
@@ -27,6 +29,7 @@ class CaptureBlock:
     """What one block recorded; `tensors` fills while it runs, the rest is there when it ended.
 
     weights, inputs: structural name → digest, both as they were before the first call.
+    renamed: structural name → what an alias made of it.
     isolates: the block was captured for an isolating pass; isolation: `complete`, or why not.
     """
 
@@ -40,6 +43,7 @@ class CaptureBlock:
     pool: Mapping[str, Array] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     eager: EagerCapture | None = None
     recorders: Recorders | None = None
 
@@ -56,6 +60,7 @@ class CaptureBlock:
         self.mode, self.observer = recorders.mode, recorders.observer
         self.policy = recorders.policy
         self.weights, self.inputs = recorders.weights, recorders.inputs
+        self.renamed = recorders.renamed
         self.isolation = recorders.isolation
         self.eager = recorders.replayable
         if self.isolates and self.isolation == "complete" and self.eager is not None:
@@ -152,6 +157,16 @@ def _severity(local: LocalOutcome) -> tuple[int, float]:
     return _WORST_LAST.index(local.verdict), local.k or 0.0
 
 
+def _require_watchable(model: Any | None) -> None:
+    try:
+        weakref.ref(model) if model is not None else None
+    except TypeError:
+        raise CaptureError(
+            f"capture() got a {type(model).__name__}: {str(model)[:60]!r}",
+            "Pass a Keras model or layer, or an object with layers as attributes.",
+        ) from None
+
+
 @contextmanager
 def capture_block(
     model: Any | None,
@@ -168,6 +183,7 @@ def capture_block(
 
     Eager calls, the methods of `owned.STEP_OF`, and programs traced and run inside the block.
     """
+    _require_watchable(model)
     recorders = Recorders(
         model,
         tuple(select),

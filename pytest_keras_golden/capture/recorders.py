@@ -27,6 +27,7 @@ class Recorders:
     model: None takes whatever is called outermost. weights, inputs: structural name, with the
     block's prefix → digest, as they were before the first call. shadow: the first batch of a
     compiled call run eagerly, for isolation, which forces tensors and so needs eager execution.
+    renamed: structural name → what an alias made of it.
     """
 
     model: Any | None
@@ -42,6 +43,7 @@ class Recorders:
     program: ProgramCapture = field(init=False)
     owned: OwnedCalls = field(init=False)
     shadow: EagerCapture | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
     _policy: str | None = None
     _failure: str = ""
     _hidden: bool = False
@@ -76,6 +78,7 @@ class Recorders:
             )
             stack.enter_context(owned_calls(self.owned))
             yield self
+        self.renamed = {**self.eager.renamed, **watch.structure.renamed}
         self._hidden = compiled_frames() > frames
         if self._hidden and self.model is not None:
             raise CaptureError(

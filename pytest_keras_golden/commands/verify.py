@@ -56,9 +56,10 @@ def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[P
     root = goldens_dir(given)
     every = sorted(root.rglob("*.safetensors"))
     found = [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
-    if patterns and not found:
+    if not found:
+        wanted = f" matches {' or '.join(patterns)}" if patterns else ""
         raise ConfigError(
-            f"no golden below {root} matches {' or '.join(patterns)}: nothing was verified",
+            f"no golden below {root}{wanted}: nothing was verified",
             "Name a file, or a part of a path that keras-golden list shows.",
         )
     return root, found

@@ -65,6 +65,13 @@ def test_verifying_nothing_is_no_success(three: list[Path], golden_cli: Run) -> 
     assert "nothing was verified" in err
 
 
+def test_verifying_an_empty_folder_is_no_success(project: Path, golden_cli: Run) -> None:
+    (project / "goldens").mkdir(exist_ok=True)
+    code, _, err = golden_cli("verify")
+    assert code == 2
+    assert "nothing was verified" in err
+
+
 def test_verify_takes_files_that_end_like_goldens_whatever_their_names(
     three: list[Path], golden_cli: Run, project: Path
 ) -> None:
