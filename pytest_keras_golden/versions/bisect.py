@@ -14,7 +14,7 @@ from .inner import InnerRun, Pin
 from .jobs import Runner, run_all
 from .progress import Progress
 from .search import Answer, Found, first_bad
-from .verdicts import Row, rows
+from .verdicts import GUILTY, Row, rows
 
 MakePins = Callable[[str], tuple[Pin, ...]]
 """Version → overlays; raises StackError where the version cannot be had."""
@@ -97,7 +97,10 @@ class BisectResult:
 
 @dataclass(slots=True)
 class Prober:
-    """Runs one candidate after the other against the recording of the good end."""
+    """Runs one candidate after the other against the recording of the good end.
+
+    again: the good end's second run. watched: the tests that moved at the bad end.
+    """
 
     suite: Suite
     place: Path
@@ -105,6 +108,7 @@ class Prober:
     progress: Progress | None
     first: InnerRun
     again: InnerRun | None = None
+    watched: frozenset[str] = frozenset()
     done: list[Probe] = field(default_factory=list)
 
     def run(self, name: str, side: Side) -> InnerRun:
@@ -114,28 +118,47 @@ class Prober:
     def probe(self, name: str, pins: Callable[[], tuple[Pin, ...]]) -> Probe:
         """Run a candidate; one that cannot be had, or cannot run the tests, is skipped."""
         try:
-            found = judged(name, self.first, self.again, self.run(name, Side(pins())))
+            run = self.run(name, Side(pins()))
+            self.again = self.again or run
+            found = judged(name, self.first, self.again, run, self.watched)
         except StackError as error:
             found = Probe(name, "skip", error.problem.splitlines()[0])
         self.done.append(found)
         return found
 
 
-def judged(name: str, first: InnerRun, again: InnerRun | None, run: InnerRun) -> Probe:
-    """Good, bad or untestable: bad where numbers drift, untestable where tests only break."""
+def judged(
+    name: str,
+    first: InnerRun,
+    again: InnerRun | None,
+    run: InnerRun,
+    watched: frozenset[str] = frozenset(),
+) -> Probe:
+    """Bad where numbers drift, good where they hold, untestable where tests only break.
+
+    watched: the tests whose drift is looked for; empty: every test. One of them that breaks, or
+    is skipped, may have drifted as well: the candidate is not good then.
+    """
     if run.log is None:
         return Probe(name, "skip", run.why().splitlines()[0])
-    found = tuple(rows(first, again, run))
+    everything = rows(first, again, run)
+    found = tuple(row for row in everything if not watched or row.nodeid in watched)
     moved = [row for row in found if row.status == "moved"]
     if moved:
         return Probe(name, "bad", f"{len(moved)} moved", found)
-    broke = [row for row in found if row.status in ("broke", "incomparable")]
-    if broke:
-        return Probe(name, "skip", f"{broke[0].nodeid}: {broke[0].reason}", found)
-    held = sum(row.status == "holds" for row in found)
-    if not held:
-        return Probe(name, "skip", "no test could be compared", found)
-    return Probe(name, "good", f"{held} hold", found)
+    held = {row.nodeid for row in found if row.status == "holds"}
+    broke = [row for row in everything if row.status in GUILTY]
+    untested = watched - held if watched else broke
+    if untested or not held:
+        return Probe(name, "skip", _why_untested([*broke, *found]), found)
+    return Probe(name, "good", f"{len(held)} hold", found)
+
+
+def _why_untested(candidates: Sequence[Row]) -> str:
+    row = next((row for row in candidates if row.status != "holds"), None)
+    return (
+        "no test could be compared" if row is None else f"{row.nodeid}: {row.reason or row.status}"
+    )
 
 
 def bisect_releases(
@@ -168,6 +191,7 @@ def _check_ends(versions: Sequence[str], make_pins: MakePins, prober: Prober) ->
             "Leave out tests that differ from run to run, or fix their seed.",
         )
     end = prober.probe(bad, lambda: make_pins(bad))
+    prober.watched = frozenset(row.nodeid for row in end.moved)
     if end.answer != "bad":
         raise StackError(
             f"The bad end does not drift: {bad} against {good} is {end.answer} ({end.reason}).",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import StackError
 from .inner import InnerRun, Job, Pin, check_options, record_options
 from .jobs import Runner, run_all
 from .progress import Progress
 from .verdicts import GUILTY, Row, counts, rows
+
+Verdict = Literal["holds", "drift", "nothing compared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,17 @@ class GateResult:
     runs: tuple[InnerRun, ...]
 
     @property
-    def guilty(self) -> bool:
-        return any(row.status in GUILTY for row in self.rows)
+    def verdict(self) -> Verdict:
+        statuses = {row.status for row in self.rows}
+        if statuses & GUILTY:
+            return "drift"
+        # All skipped or unstable: an all-clear that has looked at nothing would be a lie.
+        return "holds" if "holds" in statuses else "nothing compared"
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
-            "verdict": "drift" if self.guilty else "holds",
+            "verdict": self.verdict,
             "old": {pin.package: pin.version for pin in self.old.pins},
             "new": {pin.package: pin.version for pin in self.new.pins},
             "counts": dict(counts(self.rows)),

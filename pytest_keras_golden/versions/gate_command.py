@@ -12,7 +12,9 @@ from ..errors import ConfigError
 from .arguments import add_shared, default_jobs, ended_by_sigterm, identity, pins_of, suite_of
 
 if TYPE_CHECKING:
-    from .gate import GateResult
+    from .gate import GateResult, Verdict
+
+EXIT_CODES: dict[Verdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         sides = [Side(pins_of(arguments, version)) for version in (old, new)]
         result = gate(sides[0], sides[1], suite_of(arguments), place, where, told)
     tell(arguments, result)
-    return int(result.guilty)
+    return EXIT_CODES[result.verdict]
 
 
 def one_version(arguments: argparse.Namespace, text: str) -> str:

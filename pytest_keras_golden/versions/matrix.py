@@ -17,7 +17,7 @@ from packaging.version import Version
 from ..errors import GoldenError
 from ..outcomes import TestOutcome
 from ..report.summary import verdict_of
-from .gate import Side, Suite, check_job, record
+from .gate import Side, Suite, Verdict, check_job, record
 from .inner import InnerRun
 from .jobs import Runner, run_all
 from .progress import Progress
@@ -66,12 +66,26 @@ class MatrixResult:
     def guilty(self) -> bool:
         return any(cell.red for row in self.cells.values() for cell in row.values())
 
+    @property
+    def uncompared(self) -> tuple[str, ...]:
+        """The versions under which not one test was compared with the anchor."""
+        rows = self.cells.values()
+        compared = (*GUILTY, "holds")
+        return tuple(v for v in self.versions if all(row[v].status not in compared for row in rows))
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.guilty:
+            return "drift"
+        return "nothing compared" if self.uncompared else "holds"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
             "package": self.package,
             "versions": list(self.versions),
             "anchor": self.versions[0],
+            "verdict": self.verdict,
             "cells": [_cell_json(cell) for row in self.cells.values() for cell in row.values()],
             "seconds": {version: round(took, 3) for version, took in self.seconds.items()},
         }
@@ -123,7 +137,7 @@ def assemble(
     anchor: str, package: str, first: InnerRun, again: InnerRun, runs: Mapping[str, InnerRun]
 ) -> MatrixResult:
     """The table from finished runs; `runs`: version → run, without the anchor."""
-    columns = {anchor: (again, _by_test(rows(first, None, again)))}
+    columns = {anchor: (again, _by_test(rows(first, again, again)))}
     for version in sorted(runs, key=Version):
         run = runs[version]
         columns[version] = (run, _by_test(rows(first, again, run)) if run.log is not None else {})

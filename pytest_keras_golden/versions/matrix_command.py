@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
 from .arguments import add_shared, default_jobs, ended_by_sigterm, identity, pins_of, suite_of
-from .gate_command import append, write
+from .gate_command import EXIT_CODES, append, write
 
 if TYPE_CHECKING:
     from .gate import Side
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         append(arguments.markdown, tables.markdown(result))
     if arguments.html is not None:
         write(arguments.html, tables.page(result))
-    return int(result.guilty)
+    return EXIT_CODES[result.verdict]
 
 
 def sides_of(

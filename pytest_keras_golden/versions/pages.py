@@ -32,7 +32,9 @@ def verdict_line(result: GateResult) -> str:
     found = counts(result.rows)
     compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
-    if not result.guilty:
+    if result.verdict == "nothing compared":
+        return f"{span}: NOTHING COMPARED{_aside(found)}."
+    if result.verdict == "holds":
         return f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
@@ -114,7 +116,7 @@ def _left_out(say: object, found: Sequence[Row]) -> None:
 
 def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
-    mark = "❌" if result.guilty else "✅"
+    mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {_escaped(verdict_line(result))}", ""]
     for status, found in _sections(result.rows):
         lines += [f"#### {_title(status, result)}", ""]
@@ -122,10 +124,16 @@ def markdown(result: GateResult) -> str:
         lines += [f"| test |{third} what |", f"|---|{'---|' if third else ''}---|"]
         for row in found[:_LISTED]:
             layers = f" {_cell(row_layers(row))} |" if third else ""
-            lines.append(f"| `{row.nodeid}` |{layers} {_cell(row_detail(row))} |")
+            lines.append(f"| {nodeid_cell(row.nodeid)} |{layers} {_cell(row_detail(row))} |")
         _left_out(lines.append, found)
         lines.append("")
     return "\n".join(lines)
+
+
+def nodeid_cell(nodeid: str) -> str:
+    """A node id in a Markdown table, where even code may hold no bare `|` and no line break."""
+    fence = "``" if "`" in nodeid else "`"
+    return f"{fence}{' '.join(nodeid.split())}{fence}".replace("|", "\\|")
 
 
 def _cell(text: str) -> str:
@@ -148,7 +156,7 @@ _STYLE = (
 
 def page(result: GateResult) -> str:
     """As `terminal`, as one HTML file that needs nothing else."""
-    kind = "bad" if result.guilty else "good"
+    kind = "good" if result.verdict == "holds" else "bad"
     title = html.escape(verdict_line(result))
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",

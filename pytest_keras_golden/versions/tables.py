@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..report.wording import STYLE, plural
 from .matrix import Cell, MatrixResult
+from .pages import nodeid_cell
 
 _LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
 
@@ -26,6 +27,8 @@ def summary_line(result: MatrixResult) -> str:
     red = [cell for cell in cells if cell.red]
     span = f"{result.package} {result.versions[0]} … {result.versions[-1]}"
     tests = f"{plural(len(result.cells), 'test')} × {plural(len(result.versions), 'version')}"
+    if not red and result.uncompared:
+        return f"{span}: NOTHING COMPARED under {', '.join(result.uncompared)}. {tests}."
     if not red:
         return f"{span}: holds. {tests}."
     first = next(v for v in result.versions if any(cell.version == v for cell in red))
@@ -68,13 +71,13 @@ def _style(cell: Cell) -> str:
 
 
 def markdown(result: MatrixResult) -> str:
-    mark = "❌" if result.guilty else "✅"
+    mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {html.escape(summary_line(result), quote=False)}", ""]
     lines.append("| test | " + " | ".join(result.versions) + " |")
     lines.append("|---" * (len(result.versions) + 1) + "|")
     for nodeid, row in result.cells.items():
         shown = [f"**{cell_text(c)}**" if c.red else cell_text(c) for c in row.values()]
-        lines.append(f"| `{nodeid}` | " + " | ".join(shown) + " |")
+        lines.append(f"| {nodeid_cell(nodeid)} | " + " | ".join(shown) + " |")
     lines += ["", _LEGEND.format(anchor=result.versions[0]), ""]
     lines += [f"- {html.escape(note, quote=False)}" for note in notes(result)]
     return "\n".join(lines) + "\n"

@@ -57,15 +57,24 @@ def counts(found: Iterable[Row]) -> Counter[Status]:
 def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[Row]:
     before, repeated, after = first.tests, again.tests if again else {}, new.tests
     yield from _uncollected(first, new)
-    if new.log is None:
+    if new.log is None or _crashed(new) > _crashed(first):
         yield Row("the whole run", "broke", reason=new.why())
+    if new.log is None:
         return
     for nodeid, old in before.items():
-        if nodeid in after or not _inside(nodeid, new.broken_collections):
-            yield _row(old, repeated.get(nodeid), after.get(nodeid))
+        unstable = again is not None and _unstable(old, repeated.get(nodeid))
+        if unstable:
+            yield unstable
+        elif nodeid in after or not _inside(nodeid, new.broken_collections):
+            yield _row(old, after.get(nodeid))
     for nodeid, outcome in after.items():
         if nodeid not in before and not _inside(nodeid, first.broken_collections):
             yield Row(nodeid, "new", outcome)
+
+
+def _crashed(run: InnerRun) -> bool:
+    """Whether pytest ended with another code than those for passing and failing tests."""
+    return run.exitstatus not in (0, 1)
 
 
 def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
@@ -87,33 +96,39 @@ def _collection_error(run: InnerRun, nodeid: str) -> str:
     return f"it could not be collected: {lines[0]}" if found and lines else "it was not collected"
 
 
-def _row(old: TestOutcome, again: TestOutcome | None, new: TestOutcome | None) -> Row:
-    settled = _settled_by_old(old, again)
-    if settled is not None:
-        return settled
-    if new is None:
-        return Row(old.nodeid, "broke", reason="it did not run under the new version")
-    return _judged(new, compared=bool(old.tensors) or old.outcome == "recorded")
+def _unstable(old: TestOutcome, again: TestOutcome | None) -> Row | None:
+    """The row of a recorded test that the old version's second run could not repeat."""
+    if old.outcome != "recorded":
+        return None
+    if again is None:
+        return Row(old.nodeid, "unstable", reason="it did not run a second time")
+    if again.outcome != "passed":
+        return Row(old.nodeid, "unstable", again, again.reason)
+    if not again.tensors:
+        return Row(old.nodeid, "unstable", again, "it calls no Keras model the second time")
+    return None
 
 
-def _settled_by_old(old: TestOutcome, again: TestOutcome | None) -> Row | None:
+def _row(old: TestOutcome, new: TestOutcome | None) -> Row:
     if old.outcome in ("failed", "error"):
         return Row(old.nodeid, "failing before", old, old.reason)
     if old.outcome in ("skipped", "xfailed"):
         return Row(old.nodeid, "skipped", old, old.reason)
-    if again is not None and again.outcome in ("failed", "error"):
-        return Row(old.nodeid, "unstable", again, again.reason)
-    return None
+    if new is None:
+        return Row(old.nodeid, "broke", reason="it did not run under the new version")
+    return _judged(new, recorded=bool(old.tensors) or old.outcome == "recorded")
 
 
-def _judged(new: TestOutcome, compared: bool) -> Row:
+def _judged(new: TestOutcome, recorded: bool) -> Row:
     if new.outcome in ("skipped", "xfailed"):
         return Row(new.nodeid, "skipped", new, new.reason)
     if new.outcome == "error":
         return Row(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":
         return Row(new.nodeid, failure_status(new), new, new.reason)
-    return Row(new.nodeid, "holds" if compared and new.tensors else "no tensors", new)
+    if recorded and not new.tensors:
+        return Row(new.nodeid, "broke", new, "it calls no Keras model under the new version")
+    return Row(new.nodeid, "holds" if recorded else "no tensors", new)
 
 
 def failure_status(outcome: TestOutcome) -> Status:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
 
-from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.inner import InnerRun
 from pytest_keras_golden.versions.matrix import NEVER_RAN, MatrixResult, assemble
 from pytest_keras_golden.versions.tables import cell_text, markdown, page, summary_line, terminal
@@ -22,8 +23,10 @@ def run(*tests: TestOutcome, status: int = 0) -> InnerRun:
     return InnerRun("keras", status, 1.0, Path(), log, output="no such version")
 
 
+HELD = TensorOutcome("x", 0, "tensor", "float32", "float32", (2,), True, "identical")
 RECORDED = run(TestOutcome("t", "recorded"))
-SAME = run(TestOutcome("t", "passed"))
+SAME = run(TestOutcome("t", "passed", tensors=(HELD,)))
+SKIPPED = run(TestOutcome("t", "skipped", reason="wants 3.5"))
 
 
 def assembled(**runs: InnerRun) -> MatrixResult:
@@ -38,9 +41,9 @@ def test_a_lost_job_is_a_red_cell_never_a_missing_one(status: int) -> None:
     result = assembled(v3_6_0=run(status=status), v3_7_0=SAME)
     assert result.versions == ("3.5.0", "3.6.0", "3.7.0")
     assert [cell.status for cell in result.cells["t"].values()] == [
-        "no tensors",
+        "holds",
         "lost",
-        "no tensors",
+        "holds",
     ]
     assert result.guilty
     assert "1 red cell" in summary_line(result)
@@ -57,8 +60,22 @@ def test_a_run_that_only_broke_is_red_with_its_reason() -> None:
 def test_versions_are_in_order_whatever_the_order_of_arrival() -> None:
     result = assembled(v3_10_0=SAME, v3_9_0=SAME)
     assert result.versions == ("3.5.0", "3.9.0", "3.10.0")
-    assert not result.guilty
-    assert cell_text(result.cells["t"]["3.10.0"]) == "no tensors"
+    assert result.verdict == "holds"
+    assert cell_text(result.cells["t"]["3.10.0"]) == "identical"
+
+
+def test_a_column_in_which_nothing_was_compared_does_not_hold() -> None:
+    result = assembled(v3_6_0=SKIPPED, v3_7_0=SAME)
+    assert result.verdict == "nothing compared"
+    assert summary_line(result).startswith("keras 3.5.0 … 3.7.0: NOTHING COMPARED under 3.6.0.")
+    assert "### ❌" in markdown(result)
+
+
+def test_a_test_that_differs_from_itself_is_no_red_cell() -> None:
+    shaky = run(TestOutcome("t", "failed", tensors=(replace(HELD, verdict="drift"),)))
+    result = assemble("3.5.0", "keras", RECORDED, shaky, {"3.6.0": shaky})
+    assert {cell.status for cell in result.cells["t"].values()} == {"unstable"}
+    assert result.verdict == "nothing compared"
 
 
 def cells(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import pytest
 
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
+from pytest_keras_golden.versions.gate_command import EXIT_CODES
 from pytest_keras_golden.versions.inner import InnerRun, Pin
 from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
 from pytest_keras_golden.versions.verdicts import rows
+
+OLD, NEW = (Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0"))
 
 
 def tensor(verdict: str) -> TensorOutcome:
@@ -48,6 +52,7 @@ SAME = judged("t", "passed", "identical")
         (judged("t", "failed", reason="AttributeError: gone"), "broke"),
         (judged("t", "error", reason="fixture"), "broke"),
         (judged("t", "skipped", reason="wants 3.5"), "skipped"),
+        (judged("t", "passed"), "broke"),
     ],
 )
 def test_what_the_new_side_says(new: TestOutcome, expected: str) -> None:
@@ -63,6 +68,11 @@ def test_the_old_sides_troubles_are_not_the_bumps(new: str) -> None:
     assert statuses(run(RECORDED), run(shaky), run(moved)) == {"t": "unstable"}
 
 
+@pytest.mark.parametrize("again", [(), (judged("t", "passed"),), (judged("t", "skipped"),)])
+def test_what_the_old_side_could_not_repeat_is_unstable(again: tuple[TestOutcome, ...]) -> None:
+    assert statuses(run(RECORDED), run(*again), run(SAME)) == {"t": "unstable"}
+
+
 def test_a_test_that_vanishes_broke() -> None:
     assert statuses(run(RECORDED), run(SAME), run()) == {"t": "broke"}
 
@@ -70,7 +80,8 @@ def test_a_test_that_vanishes_broke() -> None:
 def test_a_module_that_cannot_be_collected_is_one_row() -> None:
     first = run(judged("a.py::t", "recorded"), judged("b.py::t", "recorded"))
     new = run(judged("b.py::t", "passed", "identical"), broken=("a.py",))
-    assert statuses(first, first, new) == {"a.py": "broke", "b.py::t": "holds"}
+    again = run(judged("a.py::t", "passed", "identical"), judged("b.py::t", "passed", "identical"))
+    assert statuses(first, again, new) == {"a.py": "broke", "b.py::t": "holds"}
     assert statuses(new, new, new)["a.py"] == "failing before"
 
 
@@ -78,6 +89,25 @@ def test_a_run_without_a_log_broke_as_a_whole() -> None:
     found = rows(run(RECORDED), run(SAME), run(log=False))
     assert [(row.status, row.nodeid) for row in found] == [("broke", "the whole run")]
     assert "boom" in str(found[0].reason)
+
+
+def test_a_run_that_crashes_after_its_tests_broke_as_a_whole() -> None:
+    crashed = replace(run(SAME), exitstatus=3)
+    assert statuses(run(RECORDED), run(SAME), crashed) == {"t": "holds", "the whole run": "broke"}
+    assert statuses(replace(run(RECORDED), exitstatus=3), crashed, crashed) == {"t": "holds"}
+
+
+@pytest.mark.parametrize(
+    ("again", "new"),
+    [(SAME, judged("t", "skipped", reason="wants 3.5")), (judged("t", "failed", "drift"), SAME)],
+)
+def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: TestOutcome) -> None:
+    found = rows(run(RECORDED), run(again), run(new))
+    gate = GateResult(OLD, NEW, tuple(found), (run(RECORDED), run(again), run(new)))
+    assert gate.verdict == gate.to_json()["verdict"] == "nothing compared"
+    assert EXIT_CODES[gate.verdict] == 2
+    assert "NOTHING COMPARED (1 " in verdict_line(gate)
+    assert markdown(gate).startswith("### ❌")
 
 
 def test_a_test_that_only_the_new_version_has_is_listed_and_blames_nobody() -> None:
@@ -88,19 +118,18 @@ def test_a_test_that_only_the_new_version_has_is_listed_and_blames_nobody() -> N
 def result(*new: TestOutcome) -> GateResult:
     old = tuple(judged(item.nodeid, "recorded") for item in new)
     same = tuple(judged(item.nodeid, "passed", "identical") for item in new)
-    sides = [Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0")]
     found = rows(run(*old), run(*same), run(*new))
-    return GateResult(sides[0], sides[1], tuple(found), (run(*old), run(*same), run(*new)))
+    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
 
 
 def test_the_pages_say_what_moved_and_who_did_it() -> None:
     moved = judged(
-        "t|<b>", "failed", "drift", local_drift=("block/norm",), first_drift="norm",
+        "t[a|<b>]", "failed", "drift", local_drift=("block/norm",), first_drift="norm",
         baseline="3.5.0", isolation="complete",
     )  # fmt: skip
     broke = judged("u", "failed", reason="TypeError: unexpected keyword")
     gate = result(moved, broke, judged("v", "passed", "identical"))
-    assert gate.guilty
+    assert gate.verdict == "drift"
     line = verdict_line(gate)
     assert line == (
         "keras 3.5.0 → 3.6.0: DRIFT. 1 of 2 compared tests moved, 1 broke; "
@@ -109,12 +138,13 @@ def test_the_pages_say_what_moved_and_who_did_it() -> None:
     for text in (terminal(gate, width=200), markdown(gate), page(gate)):
         assert "block/norm" in text
         assert "TypeError: unexpected keyword" in text
+    assert "| `t[a\\|<b>]` | block/norm |" in markdown(gate)
     assert "<b>" not in page(gate).replace("<body>", "")
     assert gate.to_json()["counts"] == {"moved": 1, "broke": 1, "holds": 1}
 
 
 def test_a_gate_that_holds_says_so_in_one_line() -> None:
     gate = result(judged("t", "passed", "within"))
-    assert not gate.guilty
+    assert gate.verdict == "holds"
     assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
