@@ -27,7 +27,7 @@ OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overl
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-long \
+.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases test-long \
         matrix atlas lint types bench clean
 
 help: ## this list
@@ -117,6 +117,10 @@ test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned r
 	@KERAS_BACKEND=jax $(PYTEST) -m hub examples
 	@echo "== keras-hub $(HUB_NEWEST)"
 	@KERAS_BACKEND=jax PYTHONPATH=$(HUB_OVERLAY) $(PYTEST) -m hub examples
+
+test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras releases × four backends
+	@echo "== capture over Keras releases and backends"
+	@KERAS_BACKEND=jax $(PYTEST) tests/capture/test_releases.py
 
 test-long: $(VENV)/wide.stamp ## tests that take minutes or install other Keras releases
 	@echo "== tests over other Keras releases, and long ones"
