@@ -62,17 +62,30 @@ def default_jobs(most: int) -> int:
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: expected a positive number of seconds")
     return number
+
+
+def demand_writable(*files: Path | str | None) -> None:
+    """Raise ConfigError where a result could not be written: before the runs, not after them."""
+    for file in files:
+        if file is None or file == "-":
+            continue
+        path = Path(file)
+        target = path if path.exists() else path.resolve().parent
+        if path.is_dir() or not os.access(target, os.W_OK):
+            raise ConfigError(f"cannot write {path}", "Name a file in a folder that is there.")
 
 
 def suite_of(arguments: argparse.Namespace) -> Suite:

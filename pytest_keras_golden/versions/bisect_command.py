@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
-from .arguments import add_shared, ended_by_sigterm, identity, pins_of, suite_of
+from .arguments import add_shared, demand_writable, ended_by_sigterm, identity, pins_of, suite_of
 from .gate_command import one_version
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from .progress import progress
     from .workspace import workspace
 
+    demand_writable(arguments.json)
     versions = releases_between(arguments)
     named = [*identity(arguments, "bisect"), versions[0]]
     with (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
-from .inner import InnerRun, Job, Pin, check_options, record_options
+from .inner import InnerRun, Job, Pin, check_options, forget, record_options
 from .jobs import Runner, run_all
 from .progress import Progress
 from .verdicts import GUILTY, Row, counts, rows
@@ -61,7 +61,10 @@ class GateResult:
             "new": {pin.package: pin.version for pin in self.new.pins},
             "counts": dict(counts(self.rows)),
             "tests": [row_json(row) for row in self.rows],
-            "seconds": {run.label: round(run.seconds, 3) for run in self.runs},
+            "seconds": {
+                name: round(run.seconds, 3)
+                for name, run in zip(("old", "old again", "new"), self.runs, strict=True)
+            },
         }
 
 
@@ -99,6 +102,7 @@ def gate(
     }
     again, compared = run_all(jobs, where, progress).values()
     if again.log is None:
+        forget(again)
         raise StackError(f"{old.label}, run a second time: {again.why()}")
     found = tuple(rows(first, again, compared))
     return GateResult(old, new, found, (first, again, compared))
@@ -117,7 +121,12 @@ def record(
         timeout=suite.timeout,
     )
     run = run_all({side.label: job}, where, progress)[side.label]
-    _demand_a_measure(side, run)
+    try:
+        _demand_a_measure(side, run)
+    except StackError:
+        # Whatever spoilt it may be gone when the same command is given again.
+        forget(run)
+        raise
     return run
 
 
@@ -161,7 +170,7 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
     if "recorded" not in outcomes:
         raise StackError(
             f"Nothing to compare: under {side.label} no test calls a Keras model "
-            f"({_sentence(outcomes, run.broken_collections)}).",
+            f"({_sentence(outcomes, run.broken_collections) or run.last_line}).",
             "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
         )
 
@@ -174,4 +183,4 @@ def _first_reason(run: InnerRun) -> str:
 def _sentence(outcomes: Sequence[str], broken: Sequence[str]) -> str:
     parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
     parts += [f"{len(broken)} not collected"] if broken else []
-    return ", ".join(parts) or "no test was collected"
+    return ", ".join(parts)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit, note
 from ..errors import ConfigError
-from .arguments import add_shared, default_jobs, ended_by_sigterm, identity, pins_of, suite_of
+from .arguments import (
+    add_shared,
+    default_jobs,
+    demand_writable,
+    ended_by_sigterm,
+    identity,
+    pins_of,
+    suite_of,
+)
 
 if TYPE_CHECKING:
     from .gate import GateResult, Verdict
@@ -42,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     from .progress import progress
     from .workspace import workspace
 
+    demand_writable(arguments.json, arguments.markdown, arguments.html)
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
+    if old == new:
+        note(f"both versions are {old}: this shows only whether the suite repeats itself")
     named = [*identity(arguments, "gate"), old, new]
     with (
         ended_by_sigterm(),

@@ -91,6 +91,10 @@ class InnerRun:
     def broken_collections(self) -> tuple[str, ...]:
         return tuple((self.log or {}).get("collection_errors", ()))
 
+    @property
+    def last_line(self) -> str:
+        return self.output.strip().rpartition("\n")[2].strip("= ")
+
     def why(self) -> str:
         """Why there is no log, in a line or two, with the end of the output."""
         if self.timed_out:
@@ -214,6 +218,11 @@ def _kept(place: Path) -> InnerRun | None:
         )
     except (OSError, ValueError, TypeError):
         return None
+
+
+def forget(run: InnerRun) -> None:
+    """Do not take this run for a finished one when its job is run again."""
+    (run.place / "run.json").unlink(missing_ok=True)
 
 
 def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:

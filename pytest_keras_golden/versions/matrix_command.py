@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
-from .arguments import add_shared, default_jobs, ended_by_sigterm, identity, pins_of, suite_of
+from .arguments import (
+    add_shared,
+    default_jobs,
+    demand_writable,
+    ended_by_sigterm,
+    identity,
+    pins_of,
+    suite_of,
+)
 from .gate_command import EXIT_CODES, append, write
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from .releases import resolve
     from .workspace import workspace
 
+    demand_writable(arguments.json, arguments.markdown, arguments.html)
     versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
     if len(versions) < 2:
         raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")

@@ -132,12 +132,35 @@ def test_xdist_is_fine(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("def test_a(): assert False\n", "Every test fails under keras 3.5.0 already"),
-        ("def test_a(): pass\n", "no test"),
-        ("import nonsense_that_is_not_there\n", "no test"),
+        ("def test_a(): pass\n", "no test calls a Keras model (1 passed)"),
+        ("import nonsense_that_is_not_there\n", "no test calls a Keras model (1 not collected)"),
+        ("x = 1\n", "no test calls a Keras model (no tests ran"),
     ],
 )
 def test_without_a_measure_it_is_code_2(tmp_path: Path, text: str, said: str) -> None:
     done = keras_golden(suite(tmp_path / "suite", test_a=text), "gate", "3.5.0", "3.6.0")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["3.5.0", "nonsense"], "is no version, range or specifier"),
+        (["3.5.0", "3.99.0"], "offers no keras==3.99.0"),
+        (["3.5.0", ">=3.5,<3.7"], "means 2 versions; one is needed"),
+        (["3.5.0", "3.6.0", "--with", "jax"], "Write NAME==VERSION"),
+        (["3.5.0", "3.6.0", "--jobs", "x"], "expected a whole number"),
+        (["3.5.0", "3.6.0", "--timeout", "x"], "expected a positive number"),
+        (["3.5.0", "3.6.0", "--json", "nowhere/gate.json"], "cannot write nowhere/gate.json"),
+        (["3.5.0", "3.6.0", "--executor", "ray://x"], "Write dask://host:port"),
+    ],
+)
+def test_bad_input_is_code_2_before_anything_runs(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = keras_golden(suite(tmp_path / "suite", test_a="x = 1\n"), "gate", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr

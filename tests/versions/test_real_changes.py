@@ -61,7 +61,7 @@ CHANGES = {
         good="3.5.0",
         bad="3.9.0",
         release="3.7.0",
-        commit="",
+        commit="5bf4ac7a66",
         guilty="attention",
     ),
     "LayerNormalization(rms_scaling=True, axis=1)": Change(
@@ -106,7 +106,7 @@ CHANGES = {
         good="3.9.0",
         bad="3.12.0",
         release="3.11.0",
-        commit="",
+        commit="6a54c3627d",
         guilty="norm",
     ),
 }
