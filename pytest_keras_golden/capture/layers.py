@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from ..errors import CaptureError
 from ..records import Kind, TensorRecord
 from .backends import is_concrete, to_numpy
 from .gates import Run
-from .precision import tensors_of
+from .precision import dtype_name, tensors_of
 from .select import Selection
 from .taps import Tap, Taps
 from .watch import Call
@@ -71,12 +72,9 @@ class HostSink:
 
 
 def nbytes(tensor: Any) -> int:
-    import keras
-    import numpy as np
-
-    name = str(keras.backend.standardize_dtype(tensor.dtype))
+    name = dtype_name(tensor.dtype)
     size = 1 if name == "bool" or name.startswith("float8") else _bits(name) // 8
-    return int(np.prod([int(length) for length in tensor.shape], dtype=np.int64)) * size
+    return math.prod(int(length) for length in tensor.shape) * size
 
 
 def _bits(dtype: str) -> int:

@@ -20,10 +20,16 @@ def coarsest(names: Iterable[str]) -> str:
 
 def dtype_of(tensor: Any) -> str:
     """Floating-point dtype name of a tensor, "" for any other."""
+    name = dtype_name(tensor.dtype)
+    return name if name in EPSILON else ""
+
+
+@cache
+def dtype_name(dtype: Any) -> str:
+    """Keras' name of any backend's dtype."""
     import keras
 
-    name = str(keras.backend.standardize_dtype(tensor.dtype))
-    return name if name in EPSILON else ""
+    return str(keras.backend.standardize_dtype(dtype))
 
 
 def arithmetic(target: Any, tensors: Iterable[Any]) -> str:

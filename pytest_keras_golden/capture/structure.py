@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 ROOT = "<model>"
@@ -115,11 +116,10 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     # On torch, sub-layers are submodules and not in __dict__.
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     attributes.pop("_modules", None)
+    worth = [name for name, child in attributes.items() if _worth(child) and name not in _PRIVATE]
     taken: set[str] = set()
-    for attribute in sorted(attributes, key=lambda name: (name.lstrip("_"), name)):
+    for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), name)):
         child = attributes[attribute]
-        if attribute in _PRIVATE or not _worth(child):
-            continue
         name = attribute.lstrip("_") or attribute
         yield (attribute if name in taken else name), child
         taken.add(name)
@@ -157,14 +157,26 @@ def _is_functional(layer: Any) -> bool:
 
 
 def is_node(value: Any) -> bool:
-    import keras
-
-    return isinstance(value, (keras.layers.Layer, keras.Operation))
+    kind: Any = type(value)  # no `type`: mypy takes classes for unhashable
+    return _is_node_class(kind)
 
 
 def _worth(value: Any) -> bool:
-    # Not Mapping: of every attribute of every layer, that alone took a third of the walk.
-    return isinstance(value, (dict, list, tuple)) or is_node(value)
+    kind: Any = type(value)
+    return _is_worth_class(kind)
+
+
+# By class and remembered: every attribute of every layer is asked about.
+@lru_cache(maxsize=4096)
+def _is_node_class(kind: type) -> bool:
+    import keras
+
+    return issubclass(kind, (keras.layers.Layer, keras.Operation))
+
+
+@lru_cache(maxsize=4096)
+def _is_worth_class(kind: Any) -> bool:
+    return issubclass(kind, (dict, list, tuple)) or _is_node_class(kind)
 
 
 def joined(above: str, name: str) -> str:

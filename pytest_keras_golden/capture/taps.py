@@ -14,7 +14,7 @@ from .attention import ROLES, Scores, arguments, as_probabilities, scores_of
 from .backends import flatten, is_tensor
 from .gates import Run
 from .heads import Heads
-from .precision import Provenance, arithmetic, coarsest, is_numeric, tensors_of
+from .precision import Provenance, arithmetic, coarsest, dtype_name, is_numeric, tensors_of
 from .select import Selection
 from .watch import Call
 
@@ -220,10 +220,7 @@ def is_softmax(call: Call) -> bool:
 
 def is_mask(call: Call, outputs: list[Any]) -> bool:
     """Functional graphs of old releases compute the masks of layers as operations of their own."""
-    import keras
-
-    dtypes = {str(keras.backend.standardize_dtype(tensor.dtype)) for tensor in outputs}
-    return call.kind == "operation" and dtypes == {"bool"}
+    return call.kind == "operation" and {dtype_name(x.dtype) for x in outputs} == {"bool"}
 
 
 def is_cast(call: Call) -> bool:
