@@ -17,6 +17,12 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ["KERAS_BACKEND"] == "numpy":
+        # There, Keras works out shapes by running layers on uninitialised memory.
+        config.addinivalue_line("filterwarnings", "ignore:.*encountered in:RuntimeWarning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """A job in the background of a shell ignores SIGINT, and so would all children of the tests."""

@@ -104,7 +104,6 @@ def test_direct_use_of_call_is_one_call():
     assert observer.names == ["inner", "inner@1", "<model>"]
 
 
-@pytest.mark.skipif(os.environ["KERAS_BACKEND"] == "numpy", reason="numpy warns of the overflow")
 def test_same_layer_a_thousand_times():
     class Loop(keras.layers.Layer):
         def __init__(self):
@@ -288,10 +287,6 @@ def test_tracers_inside_an_eager_call_are_not_seen():
 
 
 # Keras' saving hands variables to numpy in the old way.
-@pytest.mark.skipif(
-    os.environ["KERAS_BACKEND"] == "numpy",
-    reason="numpy warns of an overflow",
-)
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_layers_built_in_the_block_keep_their_signatures(tmp_path):
     class Trained(keras.layers.Layer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,17 @@ def test_its_size_is_told_in_percent() -> None:
     said = bias(golden * 0.995, golden).sentence("bfloat16")
     assert said.startswith("systematic: outputs are 0.5")
     assert said.endswith("% smaller")
+
+
+def test_another_function_is_systematic_where_no_line_fits_it() -> None:
+    x = rounded(normal((8, 32, 64)))
+    gelu = 0.5 * x * (1 + np.vectorize(math.erf)(x / 2**0.5))
+    found = bias(x / (1 + np.exp(-1.702 * x)), gelu)
+    assert found.systematic
+    assert abs(found.slope) < 0.2
+    assert 1.0 < found.curve < 2.0
+    assert "outputs of one size are off by" in found.sentence("bfloat16")
+    assert not bias(rounded(gelu), gelu).systematic
 
 
 def test_an_offset_below_one_ulp_is_systematic() -> None:
