@@ -95,12 +95,21 @@ def test_the_github_workflow_gates_the_bump(project: Path) -> None:
     assert (project / "gate.json").exists()
 
 
-def test_the_github_workflow_lets_other_pull_requests_pass(project: Path) -> None:
-    workflow: Any = yaml.safe_load(block("# .github/workflows/keras-bump.yml"))
-    script = workflow["jobs"]["gate"]["steps"][4]["run"]
-    git(project, "checkout", "-q", "--", "requirements.txt")
-    done = shell(project, script, GITHUB_BASE_REF="main", GITHUB_STEP_SUMMARY="summary.md")
-    assert (done.returncode, done.stdout) == (0, "keras stays at 3.5.0\n")
+@pytest.mark.parametrize(
+    ("pinned", "said"),
+    [("keras==3.5.0 --hash=sha256:0\n", "keras stays at 3.5.0"), ("keras>=3\n", "no line keras==")],
+)
+def test_without_a_bump_nothing_is_run_and_without_a_pin_the_job_fails(
+    project: Path, pinned: str, said: str
+) -> None:
+    (project / "requirements.txt").write_text(pinned)
+    github: Any = yaml.safe_load(block("# .github/workflows/keras-bump.yml"))
+    gitlab: Any = yaml.safe_load(block("# .gitlab-ci.yml"))["keras-bump"]
+    for script in (github["jobs"]["gate"]["steps"][4]["run"], "\n".join(gitlab["script"])):
+        base = {"GITHUB_BASE_REF": "main", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
+        done = shell(project, script, GITHUB_STEP_SUMMARY="summary.md", **base)
+        assert said in done.stdout + done.stderr
+        assert (done.returncode == 0) == (said in done.stdout)
 
 
 def test_the_gitlab_job_gates_the_bump(project: Path, tmp_path: Path) -> None:

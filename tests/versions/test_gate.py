@@ -50,7 +50,7 @@ def test_never_collected():
 
 
 def gated(folder: Path, *arguments: str, **env: str) -> Any:
-    done = keras_golden(folder, "gate", *arguments, "--json", "-", env=env)
+    done = keras_golden(folder, "gate", "--json", "-", *arguments, env=env)
     assert done.returncode in (0, 1), done.stderr[-3000:]
     return {**as_json(done), "exit": done.returncode}
 
