@@ -27,18 +27,35 @@ _TAIL = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One package in one version: its overlay folder and the name it is imported under."""
+    """One package in one version, and its overlay folder."""
 
     package: str
     version: str
     overlay: Path
 
     @property
-    def module(self) -> str:
-        return self.package.replace("-", "_")
+    def modules(self) -> tuple[str, ...]:
+        """The names it is imported under: as it is called, else what its overlay holds.
+
+        scikit-learn is `sklearn`, pyyaml is `yaml`.
+        """
+        called = self.package.replace("-", "_")
+        names = sorted(filter(None, map(_importable, self.overlay.iterdir())))
+        public = [n for n in names if n not in _INCIDENTAL and not n.startswith("_")]
+        return (called,) if called in names or not public else tuple(public)
 
     def __str__(self) -> str:
         return f"{self.package} {self.version}"
+
+
+def _importable(entry: Path) -> str | None:
+    if (entry / "__init__.py").is_file():
+        return entry.name
+    return entry.stem if entry.suffix == ".py" else None
+
+
+_INCIDENTAL = frozenset({"test", "tests", "docs", "examples"})
+"""What careless wheels bring along, and the user's own folders may well be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +166,8 @@ def command(job: Job, attempt: Path) -> list[str]:
 
 def _environment(job: Job, attempt: Path) -> dict[str, str]:
     environment = overlay_environment([pin.overlay for pin in job.pins])
-    environment |= expectation({pin.module: pin.overlay for pin in job.pins})
+    expected = {name: pin.overlay for pin in job.pins for name in pin.modules}
+    environment |= expectation(expected)
     environment |= {WITNESS: str(attempt / "witness"), "PYTHONUNBUFFERED": "1"}
     # The outer command summarises; every inner run would add a summary of its own.
     environment["GITHUB_STEP_SUMMARY"] = ""

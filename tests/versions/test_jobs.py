@@ -95,6 +95,25 @@ def test_a_hanging_run_is_ended_by_the_time_out(tmp_path: Path) -> None:
     assert gone(wait_for(folder / "pids"))
 
 
+@pytest.mark.parametrize(
+    ("package", "holds", "modules"),
+    [
+        ("keras-hub", ["keras_hub/__init__.py"], ("keras_hub",)),
+        ("scikit-learn", ["sklearn/__init__.py", "tests/__init__.py"], ("sklearn",)),
+        ("six", ["six.py", "six-1.dist-info/METADATA"], ("six",)),
+        ("pyyaml", ["yaml/__init__.py", "_yaml/__init__.py"], ("yaml",)),
+        ("protobuf", ["google/protobuf/__init__.py"], ("protobuf",)),
+    ],
+)
+def test_a_package_is_looked_for_under_the_names_it_is_imported_by(
+    tmp_path: Path, package: str, holds: list[str], modules: tuple[str, ...]
+) -> None:
+    for name in holds:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert Pin(package, "1", tmp_path).modules == modules
+
+
 @pytest.mark.parametrize("how", ["pythonpath", "working directory"])
 def test_a_shadowed_package_is_refused(tmp_path: Path, how: str) -> None:
     folder = suite(tmp_path / "suite", test_a=PASSING)
