@@ -69,7 +69,9 @@ def verdict_sentence(tests: Sequence[TestOutcome], errors: Sequence[str] = ()) -
     if not loud:
         return f"all {plural(len(tests), 'test')} hold{span}"
     verdicts = counted(verdict_counts(loud))
-    return f"{len(loud):,} of {plural(len(tests), 'test')} moved{span} ({verdicts})"
+    fails = any(test.outcome in ("failed", "error") for test in loud)
+    end = "" if fails else ": none fails"
+    return f"{len(loud):,} of {plural(len(tests), 'test')} moved{span} ({verdicts}){end}"
 
 
 def _span(tests: Sequence[TestOutcome]) -> str:

@@ -203,8 +203,24 @@ def test_light_dark_narrow_and_print(
     browser.resize(1400, 1000)
 
 
+@needs_chromium
+def test_the_scale_below_the_heat_map_follows_the_scheme(browser: Browser, tmp_path: Path) -> None:
+    browser.open(page(tmp_path, drawn_decoder(tmp_path)))
+    colours = "return document.querySelector('.scale i').style.background"
+    light = browser.script(colours)
+    browser.emulate(prefers_color_scheme="dark")
+    assert browser.script(colours) != light
+    browser.emulate()
+
+
 def _rgb(colour: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", colour)[:3]]
+
+
+def _milliseconds_to_draw(browser: Browser, path: Path) -> float:
+    """Loaded, parsed and drawn; by the page's own clock, from the start of navigation."""
+    browser.open(path.as_uri())
+    return float(browser.script("return document.documentElement.dataset.drawn"))
 
 
 @needs_chromium
@@ -224,8 +240,7 @@ def test_a_thousand_tests_of_200_tensors_open_at_once(browser: Browser, tmp_path
     browser.open(path.as_uri())
     assert (tmp_path / "report.html").stat().st_size < 15e6
     assert browser.script("return document.querySelectorAll('#tests li').length") == 1000
-    # Loaded, parsed and drawn; measured by the page itself from the start of navigation.
-    assert float(browser.script("return document.documentElement.dataset.drawn")) < 3000
+    assert min(_milliseconds_to_draw(browser, path) for _ in range(3)) < 3000
     browser.script("location.hash = '#test=t_500.py%3A%3Atest'")
     assert (
         browser.script("return document.querySelector('#test h2').textContent") == "t_500.py::test"

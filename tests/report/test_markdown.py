@@ -32,6 +32,13 @@ def test_verdict_counts_and_the_moved_test_come_first() -> None:
     assert "--update-goldens" in text
 
 
+def test_the_verdict_says_where_what_moved_fails_nothing() -> None:
+    deep = outcome(tensor("a", 0, k=9.0, verdict="accumulated"), outcome="passed")
+    moved = "1 of 1 test moved between Keras 3.5.0 and 3.6.0 (1 accumulated)"
+    assert f"{moved}: none fails\n" in rendered(deep)
+    assert f"{moved}\n" in rendered(replace(deep, outcome="failed"))
+
+
 def test_a_suite_that_holds_says_so_in_a_line() -> None:
     assert "all 2 tests hold between" in rendered(outcome(tensor("a", 0)), outcome(tensor("b", 0)))
     assert "no golden test ran" in rendered()

@@ -85,6 +85,8 @@
     return at < 0 ? [name] : [name.slice(0, at), make("wbr"), name.slice(at)];
   }
   const haystacks = report.tests.map((test) => [test.id, test.verdict, test.first, ...Object.keys(test.local || {}), test.tokens].join(" ").toLowerCase());
+  /** A structural name that may wrap between its layers. */
+  const parted = (name) => name.split(/(?<=[/:])/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
   let shown = [];
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -157,7 +159,8 @@
     return [make("h3", {}, "Drift against depth"),
       make("div", {class: "legend"}, make("span", {style: "--c:var(--drift)"}, "in the run: inherited and local"),
         layers.length ? make("span", {style: "--c:var(--local)"}, "local: the layer's own change on golden inputs") : "",
-        make("span", {class: "area", style: "--c:var(--band)"}, "inside the tolerance")),
+        make("span", {class: "area", style: "--c:var(--band)"}, "inside the tolerance"),
+        [...new Set(judged.map((row) => row.verdict))].sort((a, b) => rank(a) - rank(b)).map((verdict) => make("span", {class: "point", v: verdict}, verdict))),
       make("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Drift of each tensor in units of its tolerance, in execution order"},
         make("rect", {class: "band", x: L, y: y(1), width: W - L - R, height: H - B - y(1)}),
         make("line", {class: "limit", x1: L, x2: W - R, y1: y(1), y2: y(1)}),
@@ -165,7 +168,13 @@
         make("line", {class: "axis", x1: L, x2: L, y1: T, y2: H - B}), make("line", {class: "axis", x1: L, x2: W - R, y1: H - B, y2: H - B}),
         make("text", {x: L, y: H - 10}, `execution order: first ${judged.length ? judged[0].name : ""}`), make("text", {x: W - R, y: H - 10, "text-anchor": "end"}, `last ${judged.length ? judged[judged.length - 1].name : ""}`),
         make("path", {class: "runline", d: line(run)}), layers.length ? make("path", {class: "localline", d: line(own)}) : "",
-        own.filter(([, , layer]) => layer.strain > 0).map(dot("localdot", false)), run.map(dot("dot", true)))];
+        own.filter(([, , layer]) => layer.strain > 0).map(dot("localdot", false)), run.map(dot("dot", true))),
+      ...excused(judged)];
+  }
+  /** Why points above the line may be in the colour of what holds. */
+  function excused(judged) {
+    const count = judged.filter((row) => row.strain > 1 && QUIET.has(row.verdict)).length;
+    return count ? [make("p", {class: "hint"}, `${plural(count, "tensor")} above the line ${count === 1 ? "holds" : "hold"} all the same: no less accurate against a float32 reference than the golden.`)] : [];
   }
 
   // -- the layer table ----------------------------------------------------------------------
@@ -214,11 +223,11 @@
     const change = item.layer ? "" : `${number(item.k)} / ${item.tolerance.replace(/^k=/, "")}`;
     return make("tr", {class: [item.guilty && "guilty", first && "first"].filter(Boolean).join(" ")},
       make("td", {}, first ? make("span", {class: "mark"}, "→") : "", item.guilty ? make("span", {class: "mark local"}, "∗") : ""),
-      make("td", {class: "name", title: item.note || false}, item.name, item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note && !QUIET.has(item.verdict) ? make("small", {}, item.note) : ""),
+      make("td", {class: "name", title: item.note || false}, ...parted(item.name), item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note && !QUIET.has(item.verdict) ? make("small", {}, item.note) : ""),
       make("td", {class: "verdict", v: item.verdict}, item.verdict),
       make("td", {class: "n"}, change),
       isolated ? make("td", {class: "n"}, item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local)) : "",
-      make("td", {class: "n"}, number(item.l2)), cell(item.abs), cell(item.ulp), cell(item.detects));
+      make("td", {class: "n"}, number(item.l2)), cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
   }
 
   // -- pictures -----------------------------------------------------------------------------
@@ -241,7 +250,7 @@
     const used = ([, allowed, values], column) => values[Math.floor(column * values.length / width)] / (allowed || 5);
     const most = Math.max(2, ...rows.map((row) => Math.max(...row[2]) / (row[1] || 5)));
     const shade = shader(most);
-    waiting.push(() => paint(canvas, width, rows.length, (column, line) => sequential(shade(used(rows[line], column)))));
+    waiting.push(() => paint(canvas, width, rows.length, (column, line) => heatColour(shade(used(rows[line], column)))));
     canvas.addEventListener("mousemove", (event) => {
       const line = Math.min(rows.length - 1, Math.floor(event.offsetY / canvas.clientHeight * rows.length));
       const column = Math.min(width - 1, Math.floor(event.offsetX / canvas.clientWidth * width));
@@ -252,7 +261,7 @@
     return [make("h3", {}, "Where it changed: layer by position"),
       make("figure", {class: "heat"}, make("div", {class: "grid", style: `height:${Math.max(48, cell * rows.length)}px`}, labels, canvas), readout,
         make("figcaption", {}, "Execution order from top to bottom, positions from left to right; each cell shows its largest change.")),
-      scale("unchanged", `${number(most)}× tolerance; the middle of the scale is the tolerance`, (t) => sequential(t))];
+      scale("unchanged", `${number(most)}× tolerance; blue is inside it, amber to red beyond`, heatColour)];
   }
   /** 0 for nothing, then logarithmic: a hundredth of the tolerance, 0.5 at it, 1 at the most. */
   const shader = (most) => (used) => {
@@ -270,8 +279,8 @@
     };
     return [make("h3", {}, "Attention of the head that moved most"),
       make("p", {class: "hint"}, make("code", {}, attention.name), `, head ${attention.head}; queries from top to bottom, keys from left to right.`),
-      make("div", {class: "maps"}, figure("baseline", attention.golden, (value) => sequential(Math.sqrt(value / high))),
-        figure("run", attention.run, (value) => sequential(Math.sqrt(value / high))),
+      make("div", {class: "maps"}, figure("baseline", attention.golden, (value) => quantity(Math.sqrt(value / high))),
+        figure("run", attention.run, (value) => quantity(Math.sqrt(value / high))),
         figure(`run − baseline, up to ${number(wide)}`, attention.difference, (value) => diverging(value / wide)))];
   }
   function histogram(found) {
@@ -308,13 +317,22 @@
     })];
   }
   function scale(low, high, colourOf) {
-    const stops = [0, 0.25, 0.5, 0.75, 1].map((t) => `rgb(${colourOf(t).join(",")})`).join(",");
-    return make("div", {class: "scale"}, low, make("i", {style: `background:linear-gradient(90deg,${stops})`}), high);
+    const bar = make("i");
+    waiting.push(() => { bar.style.background = gradient(colourOf); });
+    return make("div", {class: "scale"}, low, bar, high);
+  }
+  function gradient(colourOf) {
+    const stops = Array.from({length: 41}, (_, i) => i / 40).map((t) => `rgb(${colourOf(t).join(",")}) ${t * 100}% ${t * 100 + 2.5}%`).join(",");
+    return `linear-gradient(90deg,${stops})`;
   }
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const mix = (from, to, t) => from.map((value, i) => Math.round(value + (to[i] - value) * t));
   const ground = () => (dark.matches ? [29, 32, 38] : [255, 255, 255]);
-  const sequential = (t) => (t < 0.5 ? mix(ground(), dark.matches ? [70, 140, 190] : [96, 165, 200], t * 2) : mix(dark.matches ? [70, 140, 190] : [96, 165, 200], dark.matches ? [255, 150, 90] : [178, 40, 20], t * 2 - 1));
+  /** Blue up to the tolerance (t = 0.5), then a step to amber and on to red: beyond it stands out. */
+  const heatColour = (t) => (t <= 0.5 ? mix(ground(), dark.matches ? [70, 140, 200] : [72, 136, 186], t * 2)
+    : mix(dark.matches ? [214, 140, 30] : [246, 184, 60], dark.matches ? [255, 84, 84] : [176, 24, 24], t * 2 - 1));
+  const quantity = (t) => (t < 0.5 ? mix(ground(), dark.matches ? [58, 122, 180] : [96, 160, 210], t * 2)
+    : mix(dark.matches ? [58, 122, 180] : [96, 160, 210], dark.matches ? [226, 240, 255] : [12, 40, 92], t * 2 - 1));
   const diverging = (t) => (t < 0 ? mix(ground(), dark.matches ? [111, 177, 245] : [37, 99, 168], Math.sqrt(-t)) : mix(ground(), dark.matches ? [255, 138, 87] : [194, 65, 12], Math.sqrt(t)));
   function paint(canvas, width, height, colourOf) {
     canvas.width = width;
