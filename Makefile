@@ -80,6 +80,11 @@ $(VENV)/wide.stamp: $(VENV)/torch.stamp $(VENV)/hub.stamp
 	@$(UV) --editable '.[distributed]' pyyaml
 	@touch $@
 
+$(VENV)/long.stamp: $(VENV)/wide.stamp
+	@echo "== installing the runners whose recipes docs/ci.md has"
+	@$(UV) tox nox
+	@touch $@
+
 env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff and mypy
 
 # ---- the two commands
@@ -123,7 +128,7 @@ test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras release
 	@echo "== capture over Keras releases and backends"
 	@KERAS_BACKEND=jax $(PYTEST) tests/capture/test_releases.py
 
-test-long: $(VENV)/wide.stamp ## tests that take minutes or install other Keras releases
+test-long: $(VENV)/long.stamp ## tests that take minutes or install other Keras releases
 	@echo "== tests over other Keras releases, and long ones"
 	@KERAS_BACKEND=jax $(PYTEST) -m '$(LONG)' tests
 

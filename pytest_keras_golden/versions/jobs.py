@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..errors import ConfigError, GoldenError, StackError
+from ..errors import GoldenError
 from .inner import InnerRun, Job, run_inner
 from .progress import Progress, Silent
 
@@ -46,22 +46,13 @@ class Local:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(slots=True)
-class Remote:
-    """The same jobs on any other executor: they pickle, and share the file system."""
-
-    executor: Executor
-    slots: int
-
-    def submit(self, job: Job) -> Future[InnerRun]:
-        return self.executor.submit(run_inner, job)
-
-
 @contextmanager
 def runner(jobs: int, address: str | None = None) -> Iterator[Runner]:
     """Where jobs run: here, `jobs` at a time, or on the Dask cluster `dask://host:port`."""
     if address is not None:
-        with _dask(address) as remote:
+        from .cluster import dask
+
+        with dask(address) as remote:
             yield remote
         return
     local = Local(jobs)
@@ -69,28 +60,6 @@ def runner(jobs: int, address: str | None = None) -> Iterator[Runner]:
         yield local
     finally:
         local.close()
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[Remote]:
-    if not address.startswith("dask://"):
-        raise ConfigError(f"--executor {address!r} is none we know.", "Write dask://host:port.")
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise StackError(
-            "--executor dask:// needs the package distributed.",
-            "Install it: pip install 'pytest-keras-golden[distributed]'",
-        ) from error
-    try:
-        client = Client(f"tcp://{address.removeprefix('dask://')}", timeout=15)
-    except OSError as error:
-        raise StackError(
-            f"No Dask scheduler answers at {address}: {error}", "Start one: dask scheduler"
-        ) from error
-    with client:
-        slots = max(1, sum(client.nthreads().values()))
-        yield Remote(client.get_executor(pure=False, retries=0), slots)
 
 
 def run_all(

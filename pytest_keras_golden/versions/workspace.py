@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ def workspace(
         shutil.rmtree(chosen, ignore_errors=True)
 
 
+def deciding_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that may change a number, or what a run of pytest does."""
+    return {key: value for key, value in environ.items() if key.startswith(_PREFIXES)}
+
+
 def _start_anew_if_changed(chosen: Path, fingerprint: str) -> None:
     mark = chosen / ".fingerprint"
     if mark.exists() and mark.read_text(encoding="utf-8") == fingerprint:
@@ -76,7 +81,7 @@ def _fingerprint(identity: Sequence[Any], folder: Path) -> str:
     parts = [
         list(identity),
         [str(folder), sys.executable, sys.version],
-        sorted((k, v) for k, v in os.environ.items() if k.startswith(_PREFIXES)),
+        sorted(deciding_environment(os.environ).items()),
         [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in _deciding_files(folder)],
     ]
     text = json.dumps(parts, default=str)

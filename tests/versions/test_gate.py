@@ -144,6 +144,32 @@ def test_without_a_measure_it_is_code_2(tmp_path: Path, text: str, said: str) ->
     assert "Traceback" not in done.stderr
 
 
+def test_a_suite_that_the_new_version_skips_or_empties_does_not_hold(tmp_path: Path) -> None:
+    text = """
+import keras
+import numpy as np
+import pytest
+
+new = keras.__version__ >= "3.6"
+
+
+@pytest.mark.skipif(new, reason="wants 3.5")
+def test_skipped():
+    keras.layers.Dense(8)(np.ones((4, 8), "float32"))
+
+
+def test_emptied():
+    if not new:
+        keras.layers.Dense(8)(np.ones((4, 8), "float32"))
+"""
+    folder = suite(tmp_path / "suite", test_a=text)
+    skipped = keras_golden(folder, "gate", "3.5.0", "3.6.0", "--", "-k", "skipped")
+    assert (skipped.returncode, "NOTHING COMPARED (1 skipped)" in skipped.stdout) == (2, True)
+    result = gated(folder, "3.5.0", "3.6.0")
+    assert by_name(result) == {"test_skipped": "skipped", "test_emptied": "broke"}
+    assert result["exit"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

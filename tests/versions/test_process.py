@@ -38,8 +38,8 @@ def gone(pids: list[int], within: float = 10.0) -> bool:
     return True
 
 
-def wait_for(file: Path) -> list[int]:
-    deadline = time.monotonic() + 20
+def wait_for(file: Path, within: float = 20.0) -> list[int]:
+    deadline = time.monotonic() + within
     while not file.exists() or not file.read_text():
         assert time.monotonic() < deadline, f"{file} never came"
         time.sleep(0.02)
