@@ -92,6 +92,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
+    Option("first and last rows kept of each captured tensor, or all", None, "golden_rows"),
     Option(
         "lines 'name in this run -> name in the golden', globs allowed",
         None,
@@ -121,6 +122,7 @@ class Settings:
     anchor_factor: float = 4.0
     max_size: int = 1 << 20
     max_bytes: int = 256 << 20
+    rows: int | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = 0
     log: Path | None = None
@@ -165,6 +167,7 @@ def read_settings(
         anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
         max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
         max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),
+        rows=_rows(ini("golden_rows")),
         aliases=_aliases(ini("golden_aliases") or ()),
         seed=_seed(ini("golden_seed")),
         log=_path(option("golden_log"), working_dir),
@@ -285,6 +288,15 @@ def _seed(value: Any) -> int | None:
     if not 0 <= seed < 2**32:
         raise ConfigError(f"golden_seed = {value!r}", "Write an integer from 0 to 2³²−1, or none.")
     return seed
+
+
+def _rows(text: str | None) -> int | None:
+    value = (text or "all").strip()
+    if value == "all":
+        return None
+    if not value.isdecimal() or int(value) == 0:
+        raise ConfigError(f"golden_rows = {value!r}", "Write a number from 1, or all.")
+    return int(value)
 
 
 def _aliases(lines: Iterable[str]) -> dict[str, str]:

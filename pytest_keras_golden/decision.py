@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .config import Settings
-from .outcomes import FAILING, LocalOutcome, TensorOutcome
+from .outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome
 from .stack import HARDWARE_KEYS
 
 LOCAL_DRIFT = frozenset({"drift", "systematic", "structure", "nonfinite"})
@@ -95,6 +95,11 @@ def warnings(
     if hardware:
         said.append(f"hardware differs ({', '.join(hardware)}): not attributable to Keras")
     return tuple(said)
+
+
+def left_out(notes: Iterable[str]) -> tuple[str, ...]:
+    """What automatic capture could not take of a test that never asked for it, each once."""
+    return tuple(f"{LEFT_OUT}{note}" for note in dict.fromkeys(notes))
 
 
 def renames(renamed: Mapping[str, str]) -> tuple[str, ...]:

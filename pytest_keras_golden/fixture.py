@@ -80,6 +80,7 @@ class GoldenTensors:
         tolerance: Tolerance | Mapping[str, float] | str | None = None,
         isolate: bool = True,
         aliases: Mapping[str, str] | None = None,
+        rows: int | None = None,
     ) -> Iterator[Mapping[str, Array]]:
         """Record what the calls of `model` inside the block compute, by structural layer name.
 
@@ -87,12 +88,15 @@ class GoldenTensors:
         select: groups (`attention`, `logits`, `blocks`, `all`) and globs over structural names.
         aliases: name in this run → name in the golden, globs over structural names; before those
         of `golden_aliases`.
+        rows: keep this many of the first and of the last rows (axis -2: the positions of a
+        sequence) of every tensor, instead of `golden_rows`.
         isolate: keep inputs and outputs of every leaf layer, to tell local from inherited drift.
         Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
         at the end of a block that saw nothing.
         """
         from .capture.block import capture_block
         from .capture.eager import policy_name
+        from .capture.limit import Limit
 
         settings = self._session.settings
         self._session.note_policy(policy_name(model))
@@ -102,8 +106,9 @@ class GoldenTensors:
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),
             isolate=isolate,
-            max_bytes=settings.max_bytes,
+            limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
             aliases=_first(aliases or {}, settings.aliases),
+            isolation_bytes=settings.max_size,
         )
         with started as block, self._session.whole_block():
             yield block.tensors
@@ -129,6 +134,7 @@ class GoldenTensors:
         """
         from .capture.decode import decode_block
         from .capture.eager import policy_name
+        from .capture.limit import Limit
 
         settings = self._session.settings
         self._session.note_policy(policy_name(causal_lm))
@@ -140,7 +146,7 @@ class GoldenTensors:
             select=select,
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),
-            max_bytes=settings.max_bytes,
+            limit=Limit(settings.max_bytes),
             aliases=settings.aliases,
         )
         self._session.add_block(block)
@@ -187,3 +193,9 @@ def _kind(name: str) -> Kind:
 def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]:
     """Both, `own` before and instead of `general`: the first pattern that matches counts."""
     return {**own, **{old: new for old, new in general.items() if old not in own}}
+
+
+def _valid_rows(rows: int | None) -> int | None:
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+        raise CaptureError(f"capture(rows={rows!r})", "Pass the number of rows to keep, from 1.")
+    return rows

@@ -30,6 +30,7 @@ def judge_test(session: Session) -> TestOutcome:
             stack=stack,
             mode=session.mode,
             observer=session.observer,
+            warnings=decision.left_out(session.notes),
         )
     found = tuple(session.locals)
     changes = stack_changes(golden.header.stack, stack)
@@ -54,6 +55,7 @@ def judge_test(session: Session) -> TestOutcome:
         warnings=(
             *decision.warnings(tensors, found, session.settings, changes),
             *decision.renames(session.renamed),
+            *decision.left_out(session.notes),
         ),
     )
 

@@ -19,6 +19,10 @@ FAILING: frozenset[str] = frozenset(
 """Verdicts that fail a test whatever the settings; `systematic`, `accumulated` depend on them."""
 
 
+LEFT_OUT = "not captured: "
+"""How warnings begin about what automatic capture could not take of a test."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorOutcome:
     """One tensor against its baseline. Metrics are None where nothing could be measured.

@@ -110,13 +110,15 @@ class GoldenRun:
         if asks_for_fixture(item):
             return nullcontext()
         from .capture.auto import automatic_block
+        from .capture.limit import Limit
 
         return automatic_block(
             session.add_block,
             select=self.settings.select,
-            max_bytes=self.settings.max_bytes,
+            limit=Limit(self.settings.max_bytes, self.settings.rows),
             aliases=self.settings.aliases,
-            explicit=parsed_marker(item) is not None,
+            isolation_bytes=self.settings.max_size,
+            note=None if parsed_marker(item) is not None else session.notes.append,
         )
 
     @contextmanager
@@ -145,13 +147,16 @@ class GoldenRun:
 
     def _finish(self, item: pytest.Item, session: Session) -> None:
         __tracebackhide__ = True
+        from . import decision
         from .outcomes import TestOutcome
         from .report.junit import properties
         from .settling import failure_text
 
         if not session.records and not (asks_for_fixture(item) or parsed_marker(item)):
             # Every test counts as golden under `golden_auto`; this one calls no model.
-            item.stash[OUTCOME] = TestOutcome(session.nodeid, "passed")
+            item.stash[OUTCOME] = TestOutcome(
+                session.nodeid, "passed", warnings=decision.left_out(session.notes)
+            )
             return
         try:
             outcome = session.finish(self._cache())
@@ -181,6 +186,9 @@ class GoldenRun:
         report = yield
         if is_golden(item, self.settings):
             self._settle(item, report)
+        if call.when == "teardown" and SESSION in item.stash:
+            # pytest keeps every item to the end, and a session holds its models and tensors.
+            del item.stash[SESSION]
         return report
 
     def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:

@@ -75,6 +75,7 @@ class Session:
     records: dict[str, TensorRecord] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
     locals: list[LocalOutcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     isolation: str = "not needed"
     transplant: Transplant | None = None
     empty_block: str | None = None
@@ -153,7 +154,12 @@ class Session:
         names = {call.name for call in block.calls}
         calls = [call for call in golden.header.calls if call.name in names]
         if self.isolation == "complete" and calls:
-            self.locals += block.isolate(calls, golden)
+            try:
+                self.locals += block.isolate(calls, golden)
+            except CaptureError as error:
+                # Nothing was measured, which must not look like nothing found.
+                self.isolation = f"unavailable: {error.problem}"
+                raise
 
     def _moved(self, block: Block, golden: Golden) -> bool:
         entries = {entry.name: entry.digest for entry in golden.header.tensors}

@@ -75,6 +75,7 @@ def test_an_unset_ci_allows_updates(value: str) -> None:
         ({"golden_anchor_factor": "0"}, "positive"),
         ({"golden_max_size": "1 MB"}, "no size"),
         ({"golden_max_bytes": "-4"}, "no size"),
+        ({"golden_rows": "0"}, "number from 1, or all"),
         ({"golden_seed": "x"}, "golden_seed"),
         ({"golden_baseline": "three"}, "no version"),
         ({"golden_aliases": ["a = b"]}, "name in this run -> name in the golden"),

@@ -596,3 +596,29 @@ def test_aliases_of_one_block_are_told(suite: pytest.Pytester) -> None:
     result, log = run(suite)
     result.assert_outcomes(passed=1)
     assert only(log)["warnings"] == ["aliases: top is compared as head"]
+
+
+def test_rows_are_sampled_by_argument_and_setting(suite: pytest.Pytester) -> None:
+    source = """
+        import keras, numpy as np, pytest
+
+        def test_model(golden_tensors):
+            model = keras.Sequential([keras.layers.Dense(3, kernel_initializer="ones")])
+            with golden_tensors.capture(model, select="all"ROWS):
+                model(np.ones((2, 9, 4), "float32"))
+    """
+    for rows, ini, shape in (
+        (", rows=2", "", [2, 4, 3]),
+        ("", "golden_rows = 3", [2, 6, 3]),
+        (", rows=1", "golden_rows = 3", [2, 2, 3]),
+        ("", "golden_rows = 5", [2, 9, 3]),
+    ):
+        suite.makepyfile(source.replace("ROWS", rows))
+        suite.makeini(f"[pytest]\n{ini}\n")
+        run(suite, "--update-goldens", "--update-goldens-mode=all")[0].assert_outcomes(passed=1)
+        result, log = run(suite)
+        result.assert_outcomes(passed=1)
+        assert {tuple(tensor["shape"]) for tensor in only(log)["tensors"]} == {tuple(shape)}
+    suite.makepyfile(source.replace("ROWS", ", rows=0"))
+    result, _ = run(suite)
+    result.stdout.fnmatch_lines(["*capture(rows=0)*"])

@@ -13,7 +13,9 @@ from ..errors import CaptureError
 from ..outcomes import LocalOutcome
 from ..records import LayerCall, Mode, Observer, TensorRecord, Tolerance
 from .eager import EagerCapture
+from .forgiving import Note
 from .isolate import LocalMeasurement
+from .limit import NO_LIMIT, Limit
 from .recorders import Recorders
 from .reference import references
 
@@ -63,7 +65,8 @@ class CaptureBlock:
         self.renamed = recorders.renamed
         self.isolation = recorders.isolation
         self.eager = recorders.replayable
-        if self.isolates and self.isolation == "complete" and self.eager is not None:
+        if self.isolates and self.eager is not None:
+            # Without a pool too: the names say which calls of a golden can be isolated.
             self.calls, self.pool = self.eager.calls, self.eager.pool
 
     def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> list[LocalOutcome]:
@@ -175,23 +178,26 @@ def capture_block(
     name: str | None = None,
     tolerance: Tolerance | None = None,
     isolate: bool = True,
-    max_bytes: int | None = None,
+    limit: Limit = NO_LIMIT,
     aliases: Mapping[str, str] | None = None,
     isolation_bytes: int | None = None,
+    note: Note | None = None,
 ) -> Iterator[CaptureBlock]:
     """Record what `model` (None: every outermost layer) computes until the block is left.
 
     Eager calls, the methods of `owned.STEP_OF`, and programs traced and run inside the block.
+    note: takes what of them cannot be captured, which else raises.
     """
     _require_watchable(model)
     recorders = Recorders(
         model,
         tuple(select),
         name,
-        max_bytes,
+        limit,
         tuple((aliases or {}).items()),
         isolate,
         isolation_bytes,
+        note,
     )
     block = CaptureBlock(isolates=isolate)
     with recorders.watching():

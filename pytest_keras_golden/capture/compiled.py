@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from ..records import Kind, Mode, TensorRecord
 from ..store.digest import digest
 from .backends import is_concrete, is_traced, to_numpy, trace_level
 from .eager import policy_name
+from .forgiving import Forgiving, Note
 from .gates import Run
+from .limit import NO_LIMIT, Limit
 from .precision import tensors_of
 from .reads import Reads
 from .select import Selection
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Slot:
-    """One tap of a program and what its runs handed over."""
+    """One tap of a program and what its runs handed over; `kept` makes of it what is recorded."""
 
     tap: Tap
     kind: Kind
+    kept: Callable[[Array], Array]
     values: list[Array] = field(default_factory=list)
     _parts: list[list[Array]] = field(default_factory=list)
 
@@ -41,12 +45,12 @@ class Slot:
         self._parts = [[] for _ in tap.tensors]
 
     def receiver(self, position: int) -> Callable[[Array], None]:
-        parts, compute = self._parts, self.tap.compute
+        parts, compute, kept = self._parts, self.tap.compute, self.kept
 
         def receive(array: Array) -> None:
             parts[position].append(array)
             if all(parts):
-                self.values.append(compute(*[part.pop(0) for part in parts]))
+                self.values.append(kept(compute(*[part.pop(0) for part in parts])))
 
         return receive
 
@@ -58,15 +62,15 @@ class Slot:
 class ProgramSink:
     """Takes taps of eager and traced calls. `slots` keeps the order in which they were traced.
 
-    max_bytes: largest single tensor; a larger one raises CaptureError.
+    limit: what is kept of a tensor; a larger one raises CaptureError.
     """
 
-    def __init__(self, prefix: str = "", max_bytes: int | None = None) -> None:
+    def __init__(self, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
         self.reads = Reads()
         self.slots: dict[str, Slot] = {}
         self._taken: set[str] = set()
         self._prefix = prefix
-        self._max_bytes = max_bytes
+        self.limit = limit
 
     def restart(self) -> None:
         """What is traced from here on is the same step again, for another batch, say."""
@@ -77,10 +81,10 @@ class ProgramSink:
         if name in self._taken:
             return
         self._taken.add(name)
-        slot = self.slots.setdefault(name, Slot(tap, tap.kind))
+        slot = self.slots.setdefault(name, Slot(tap, tap.kind, partial(self.limit.kept, name)))
         slot.restart(tap)
         for position, tensor in enumerate(tap.tensors):
-            self.reads.read(tensor, self._limited(name, slot.receiver(position)))
+            self.reads.read(tensor, slot.receiver(position))
 
     def relabel(self, name: str, kind: Kind) -> None:
         slot = self.slots.get(self._prefix + name)
@@ -105,18 +109,6 @@ class ProgramSink:
         for slot in self.slots.values():
             slot.values.clear()
 
-    def _limited(self, name: str, receive: Callable[[Array], None]) -> Callable[[Array], None]:
-        def limited(array: Array) -> None:
-            if self._max_bytes is not None and array.nbytes > self._max_bytes:
-                raise CaptureError(
-                    f"{name} has {array.nbytes} bytes (shape {array.shape}), "
-                    f"more than golden_max_bytes = {self._max_bytes}",
-                    "Leave it out of `select`, check its last rows, or raise golden_max_bytes.",
-                )
-            receive(array)
-
-        return limited
-
 
 def _joined(name: str, values: Sequence[Array], join: bool) -> Array:
     if len(values) == 1:
@@ -136,10 +128,8 @@ class ProgramCapture:
     the first layer called outermost, which `first` refers to weakly.
     """
 
-    def __init__(
-        self, select: Sequence[str], *, prefix: str = "", max_bytes: int | None = None
-    ) -> None:
-        self.sink = ProgramSink(prefix, max_bytes)
+    def __init__(self, select: Sequence[str], *, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
+        self.sink = ProgramSink(prefix, limit)
         self.selection = Selection(select)
         self.taps = Taps(self.sink, self.selection)
         self.records: list[TensorRecord] = []
@@ -227,18 +217,23 @@ def capture_programs(
     *,
     select: Sequence[str] = ("attention", "logits"),
     name_prefix: str | None = None,
-    max_bytes: int | None = None,
+    limit: Limit = NO_LIMIT,
     aliases: Sequence[tuple[str, str]] = (),
+    note: Note | None = None,
 ) -> Iterator[tuple[ProgramCapture, Watch]]:
     """Record what calls of `model` compute in functions that are traced and run inside the block.
 
     A function compiled before the block is not seen. Raises CaptureError for a function that ran
-    twice, and for what went wrong while it ran.
+    twice, and for what went wrong while it ran. note: takes what cannot be watched, which else
+    raises.
     """
     prefix = f"{name_prefix}/" if name_prefix else ""
-    capture = ProgramCapture(select, prefix=prefix, max_bytes=max_bytes)
+    capture = ProgramCapture(select, prefix=prefix, limit=limit)
     try:
-        with watching(model, capture, aliases=aliases, accept=capture.accept) as watch:
+        observer = capture if note is None else Forgiving(capture, note)
+        with watching(model, observer, aliases=aliases, accept=capture.accept) as watch:
+            if isinstance(observer, Forgiving):
+                observer.watch = watch
             yield capture, watch
         capture.finish()
         if capture.seen:

@@ -20,6 +20,7 @@ from .backends import active, is_tensor, to_numpy
 from .block import CaptureBlock
 from .compiled import ProgramCapture, capture_programs
 from .eager import policy_name
+from .limit import NO_LIMIT, Limit
 from .precision import coarsest, dtype_of
 from .programs import Program, compiled
 from .prompt import Prompt, prompt_of
@@ -82,7 +83,7 @@ def decode(
     *,
     select: Sequence[str] = ("attention",),
     name: str | None = None,
-    max_bytes: int | None = None,
+    limit: Limit = NO_LIMIT,
     aliases: Sequence[tuple[str, str]] = (),
 ) -> Decoded:
     """Decode `steps` tokens after `prompt`, greedily or along `forced_tokens` (batch, steps).
@@ -100,7 +101,7 @@ def decode(
         with capture_programs(
             decoding.model if is_layer(decoding.model) else None,
             select=select,
-            max_bytes=max_bytes,
+            limit=limit,
             aliases=aliases,
         ) as (capture, watch):
             watched = decoding.watched(capture, watch)
@@ -123,7 +124,7 @@ def decode_block(
     select: str | Sequence[str] = ("attention",),
     name: str | None = None,
     tolerance: Tolerance | None = None,
-    max_bytes: int | None = None,
+    limit: Limit = NO_LIMIT,
     aliases: Mapping[str, str] | None = None,
 ) -> CaptureBlock:
     """`decode` as a finished capture block, with the fingerprints of the model's weights."""
@@ -136,7 +137,7 @@ def decode_block(
         golden_tokens,
         select=[group for group in wanted if group != "logits"],
         name=name,
-        max_bytes=max_bytes,
+        limit=limit,
         aliases=tuple((aliases or {}).items()),
     )
     return CaptureBlock(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError
 from ..records import LayerCall, TensorRecord
 from .calls import CallRecorder
+from .forgiving import Forgiving, Note
 from .gates import Run
 from .isolate import LocalMeasurement, Measure, Outermost, isolate
 from .layers import LayerCapture, is_eager
+from .limit import NO_LIMIT, Limit
 from .state import Snapshot
 from .watch import Call, Watch, watching
 
@@ -34,7 +36,7 @@ class EagerCapture:
         model: Any | None,
         select: Sequence[str],
         prefix: str,
-        max_bytes: int | None,
+        limit: Limit,
         recorder: CallRecorder | None,
         aliases: Sequence[tuple[str, str]],
         begun: Begun | None = None,
@@ -44,7 +46,8 @@ class EagerCapture:
         self.renamed: Mapping[str, str] = {}
         self.watch: Watch
         self._select = select
-        self._capture = LayerCapture(select, prefix=prefix, max_bytes=max_bytes)
+        self._limit = limit
+        self._capture = LayerCapture(select, prefix=prefix, limit=limit)
         self._recorder = recorder
         self._before: Snapshot | None = None
         self._model = model
@@ -70,7 +73,11 @@ class EagerCapture:
 
     @property
     def pool(self) -> Mapping[str, Array]:
-        return {} if self._recorder is None else self._recorder.pool
+        """Of the calls that ended: what a call was given that raised is in none of them."""
+        if self._recorder is None:
+            return {}
+        kept = {key for call in self.calls for key in (*call.inputs, *call.outputs)}
+        return {key: array for key, array in self._recorder.pool.items() if key in kept}
 
     @property
     def unavailable(self) -> str:
@@ -126,7 +133,8 @@ class EagerCapture:
 
         The caller restores state afterwards. Needs a block that was captured for isolation.
         """
-        again = EagerCapture(self._model, self._select, self._prefix, None, None, self._aliases)
+        limit = Limit(rows=self._limit.rows)
+        again = EagerCapture(self._model, self._select, self._prefix, limit, None, self._aliases)
         if self._before is not None:
             self._before.restore()
         with watching(self._model, again, aliases=self._aliases, accept=is_eager):
@@ -180,23 +188,27 @@ def capture_calls(
     *,
     select: Sequence[str] = ("attention", "logits"),
     name_prefix: str | None = None,
-    max_bytes: int | None = None,
+    limit: Limit = NO_LIMIT,
     isolate: bool = True,
     isolation_bytes: int | None = None,
     aliases: Sequence[tuple[str, str]] = (),
     begun: Begun | None = None,
+    note: Note | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 
-    name_prefix: put before every name with a slash. max_bytes: largest single tensor.
+    name_prefix: put before every name with a slash. limit: what is kept of each tensor.
     isolation_bytes: largest sum of tensors kept for the isolating pass. begun: told each
-    outermost call and its arguments before it runs. Raises CaptureError for
-    a tensor beyond max_bytes and for a glob in `select` that matches nothing.
+    outermost call and its arguments before it runs. note: takes what cannot be captured, which
+    else raises. Raises CaptureError for
+    a tensor beyond the limit and for a glob in `select` that matches nothing.
     """
     prefix = f"{name_prefix}/" if name_prefix else ""
     recorder = CallRecorder(prefix, isolation_bytes) if isolate else None
-    block = EagerCapture(model, select, prefix, max_bytes, recorder, aliases, begun)
-    with watching(model, block, aliases=aliases, accept=is_eager) as watch:
+    block = EagerCapture(model, select, prefix, limit, recorder, aliases, begun)
+    observer = block if note is None else Forgiving(block, note)
+    with watching(model, observer, aliases=aliases, accept=is_eager) as watch:
         block.watch, block.renamed = watch, watch.structure.renamed
+        observer.watch = watch
         yield block
     block.check()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CaptureError
+import numpy as np
+
 from ..records import Kind, TensorRecord
 from .backends import is_concrete, to_numpy
 from .gates import Run
-from .precision import dtype_name, tensors_of
+from .limit import NO_LIMIT, Limit
+from .precision import tensors_of
 from .select import Selection
-from .taps import Tap, Taps
+from .taps import Tap, Taps, unchanged
 from .watch import Call
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 class HostSink:
     """Copies each tapped tensor to the host at once. `records` keeps execution order.
 
-    max_bytes: largest single tensor taken; a larger one raises CaptureError.
+    limit: what is kept of a tensor; a larger one raises CaptureError.
     """
 
     prefix: str = ""
-    max_bytes: int | None = None
+    limit: Limit = NO_LIMIT
     records: dict[str, TensorRecord] = field(default_factory=dict)
     tensors: dict[str, Array] = field(default_factory=dict)
 
@@ -37,13 +38,22 @@ class HostSink:
         # Under vmap over the weights, concrete inputs make outputs that hold no numbers.
         if name in self.records or not all(map(is_concrete, tap.tensors)):
             return
-        for tensor in tap.tensors:
-            self._refuse_large(name, tensor)
-        value = tap.compute(*map(to_numpy, tap.tensors))
+        value = self._value(name, tap)
         self.records[name] = TensorRecord(
             name, value, kind=tap.kind, precision=tap.precision, source=tap.source
         )
         self.tensors[name] = value
+
+    def _value(self, name: str, tap: Tap) -> Array:
+        if tap.compute is not unchanged:
+            for tensor in tap.tensors:
+                self.limit.require(name, [tensor])
+            return self.limit.kept(name, tap.compute(*map(to_numpy, tap.tensors)))
+        # What is left out stays on the device.
+        parts = self.limit.parts(tap.tensors[0])
+        self.limit.require(name, parts)
+        arrays = [to_numpy(part) for part in parts]
+        return np.concatenate(arrays, axis=-2) if len(arrays) > 1 else arrays[0]
 
     def relabel(self, name: str, kind: Kind) -> None:
         record = self.records.get(self.prefix + name)
@@ -60,34 +70,12 @@ class HostSink:
         mutable = type(tensor).__module__.partition(".")[0] in ("torch", "numpy", "keras")
         return to_numpy(tensor) if mutable else tensor
 
-    def _refuse_large(self, name: str, tensor: Any) -> None:
-        size = nbytes(tensor)
-        if self.max_bytes is not None and size > self.max_bytes:
-            raise CaptureError(
-                f"{name} has {size} bytes (shape {tuple(tensor.shape)}), "
-                f"more than golden_max_bytes = {self.max_bytes}",
-                "Check its first or last rows only, `check(name, tensor[:, -8:])`, leave it out "
-                "of `select`, or raise golden_max_bytes.",
-            )
-
-
-def nbytes(tensor: Any) -> int:
-    name = dtype_name(tensor.dtype)
-    size = 1 if name == "bool" or name.startswith("float8") else _bits(name) // 8
-    return math.prod(int(length) for length in tensor.shape) * size
-
-
-def _bits(dtype: str) -> int:
-    return int("".join(filter(str.isdigit, dtype)) or 64)
-
 
 class LayerCapture:
     """Observer that records the selected tensors of eager calls, in execution order."""
 
-    def __init__(
-        self, select: Sequence[str], *, prefix: str = "", max_bytes: int | None = None
-    ) -> None:
-        self.sink = HostSink(prefix, max_bytes)
+    def __init__(self, select: Sequence[str], *, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
+        self.sink = HostSink(prefix, limit)
         self.selection = Selection(select)
         self.taps = Taps(self.sink, self.selection)
 

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import GoldenError
 from ..records import Observer, TensorRecord
 from ..store.digest import digest
 from . import gates
 from .backends import active, flatten, is_tensor, to_numpy
 from .compiled import ProgramCapture, replaced_outputs
+from .forgiving import Note, problem
 from .gates import Run
+from .limit import Limit
 from .modelstate import ModelState, attribute, instance_attribute
 from .watch import Watch
 
@@ -49,7 +52,8 @@ class OwnedCalls:
     watch: the one behind `capture`. others: watches that must see neither run. begun: told model,
     method and arguments before anything runs. shadow: given a model and a function that runs the
     first batch eagerly, for what only eager execution shows; called after both runs.
-    observer: `changed` as soon as one call was.
+    note: takes what cannot be captured, which else raises. observer: `changed` as soon as one call
+    was.
     """
 
     model: Any | None
@@ -59,6 +63,7 @@ class OwnedCalls:
     prefix: str = ""
     begun: Begun | None = None
     shadow: Shadow | None = None
+    note: Note | None = None
     observer: Observer | None = None
     seen: int = 0
     thread: int = field(default_factory=threading.get_ident)
@@ -80,14 +85,27 @@ class OwnedCalls:
     def _call(self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         model = args[0]
         self.seen += 1
-        if self.begun is not None:
-            self.begun(model, method, args[1:], kwargs)
+        if not self._begin(model, method, args[1:], kwargs):
+            with self._paused():
+                return run(*args, **kwargs)
         # A generator gives its items once, and then nobody knows what watching changed.
         if any(hasattr(value, "__next__") for value in (*args, *kwargs.values())):
             returned, records = self._captured(method, run, args, kwargs)
             self.capture.records += records
             return returned
         return self._twice(method, run, args, kwargs)
+
+    def _begin(self, model: Any, method: str, args: Any, kwargs: dict[str, Any]) -> bool:
+        """Whether the call can be captured, as far as its arguments tell."""
+        try:
+            if self.begun is not None:
+                self.begun(model, method, args, kwargs)
+        except GoldenError as error:
+            if self.note is None:
+                raise
+            self.note(f"{method}: {problem(error)}")
+            return False
+        return True
 
     def _twice(self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         model = args[0]
@@ -96,13 +114,25 @@ class OwnedCalls:
             plain = run(*args, **kwargs)
         after = ModelState(model)
         before.restore()
-        captured, records = self._captured(method, run, args, kwargs)
-        self._compare(host(plain), host(captured), after.equals(ModelState(model)))
-        self._run_shadow(method, run, args, kwargs, before)
-        after.restore()
-        self.capture.records += replaced_outputs(records, host(captured), host(plain))
-        self.capture.records += self._logs(method, plain, model)
+        try:
+            captured, records = self._captured(method, run, args, kwargs)
+            self._compare(host(plain), host(captured), after.equals(ModelState(model)))
+            self._run_shadow(method, run, args, kwargs, before)
+            records = replaced_outputs(records, self._kept(host(captured)), self._kept(host(plain)))
+            self.capture.records += [*records, *self._logs(method, plain, model)]
+        except Exception as error:
+            if self.note is None:
+                raise
+            self.capture.sink.forget()
+            self.note(f"{method}, run again to be captured: {problem(error)}")
+        finally:
+            after.restore()
         return plain
+
+    def _kept(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As the records hold them: a larger one is refused there already."""
+        limit = Limit(rows=self.capture.sink.limit.rows)
+        return {name: limit.kept(name, array) for name, array in outputs.items()}
 
     def _captured(
         self, method: str, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]

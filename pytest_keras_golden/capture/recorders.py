@@ -12,6 +12,8 @@ from ..records import Mode, Observer, TensorRecord
 from .backends import compiled_frames
 from .compiled import ProgramCapture, capture_programs
 from .eager import EagerCapture, capture_calls, policy_name
+from .forgiving import Note
+from .limit import NO_LIMIT, Limit
 from .owned import OwnedCalls, owned_calls
 from .watch import Call
 from .weights import fingerprints, input_fingerprints
@@ -27,16 +29,18 @@ class Recorders:
     model: None takes whatever is called outermost. weights, inputs: structural name, with the
     block's prefix → digest, as they were before the first call. shadow: the first batch of a
     compiled call run eagerly, for isolation, which forces tensors and so needs eager execution.
+    note: takes what cannot be captured, which else raises.
     renamed: structural name → what an alias made of it.
     """
 
     model: Any | None
     select: Sequence[str]
     name: str | None = None
-    max_bytes: int | None = None
+    limit: Limit = NO_LIMIT
     aliases: Sequence[tuple[str, str]] = ()
     isolate: bool = True
     isolation_bytes: int | None = None
+    note: Note | None = None
     weights: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     eager: EagerCapture = field(init=False)
@@ -63,8 +67,9 @@ class Recorders:
                     self.model,
                     select=self.select,
                     name_prefix=self.name,
-                    max_bytes=self.max_bytes,
+                    limit=self.limit,
                     aliases=self.aliases,
+                    note=self.note,
                 )
             )
             self.owned = OwnedCalls(
@@ -75,6 +80,7 @@ class Recorders:
                 prefix=self.prefix,
                 begun=self._owned_begun,
                 shadow=self._run_shadow if self.isolate else None,
+                note=self.note,
             )
             stack.enter_context(owned_calls(self.owned))
             yield self
@@ -94,11 +100,12 @@ class Recorders:
             self.model,
             select=self.select,
             name_prefix=self.name,
-            max_bytes=self.max_bytes,
+            limit=self.limit,
             isolate=isolate,
             isolation_bytes=self.isolation_bytes,
             aliases=self.aliases,
             begun=begun,
+            note=self.note,
         )
 
     # -- what was recorded ------------------------------------------------------------------

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..outcomes import TestOutcome
+from ..outcomes import LEFT_OUT, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .sentence import further_warnings, headline, since
@@ -80,6 +80,7 @@ def terminal_summary(
     for outcome in worst_first(every):
         verdict = table.painted(f"{verdict_of(outcome):<12}", _style(verdict_of(outcome)), color)
         lines.append(f"  {verdict} {outcome.nodeid}{_first(outcome)}")
+    lines += _left_out(every)
     lines += _recorded(every)
     lines += _unused(unused)
     return "\n".join(lines)
@@ -185,6 +186,20 @@ def _painted_counts(counts: Counter[str], color: bool) -> str:
 def _recorded(every: Sequence[TestOutcome]) -> list[str]:
     written = [o for o in every if o.written]
     return [f"{plural(len(written), 'golden')} written"] if written else []
+
+
+def _left_out(every: Sequence[TestOutcome]) -> list[str]:
+    found = [
+        (outcome.nodeid, text)
+        for outcome in every
+        for text in outcome.warnings
+        if text.startswith(LEFT_OUT)
+    ]
+    if not found:
+        return []
+    shown = [f"  {nodeid}: {text.removeprefix(LEFT_OUT)}" for nodeid, text in found[:3]]
+    more = [f"  and {len(found) - 3} more"] if len(found) > 3 else []
+    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *shown, *more]
 
 
 def _unused(unused: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 from pytest_keras_golden.capture.block import capture_block
+from pytest_keras_golden.capture.limit import Limit
 from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.errors import CaptureError
 
@@ -152,7 +153,7 @@ def test_an_error_in_the_callback_comes_out_as_itself(jax, model):
     function = jax.jit(model.__call__)
     with (
         pytest.raises(CaptureError, match="golden_max_bytes") as caught,
-        capture_block(model, select=("all",), max_bytes=50),
+        capture_block(model, select=("all",), limit=Limit(50)),
     ):
         function(INPUTS)
     assert "select" in caught.value.fix

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.limit import Limit
 from pytest_keras_golden.errors import CaptureError
 
 
@@ -77,8 +78,8 @@ def test_glob_that_matches_nothing_names_the_nearest():
 
 
 def test_too_large_a_tensor_says_how_to_sample():
-    with pytest.raises(CaptureError, match=r"132 bytes.*\n.*first or last rows"):
-        captured(Decoder(), TOKENS, select=("logits",), max_bytes=100)
+    with pytest.raises(CaptureError, match=r"132 bytes.*\n.*first and last rows"):
+        captured(Decoder(), TOKENS, select=("logits",), limit=Limit(100))
 
 
 def test_attention_layer_alone_has_no_logits():
@@ -177,10 +178,10 @@ def test_tensor_that_cannot_be_held_only_costs_isolation():
 def test_own_errors_pass_through_keras_unchanged():
     model = Decoder()
     model(TOKENS)
-    with pytest.raises(CaptureError) as caught, capture_calls(model, max_bytes=1):
+    with pytest.raises(CaptureError) as caught, capture_calls(model, limit=Limit(1)):
         model(TOKENS)
     assert "Exception encountered" not in str(caught.value)
-    assert caught.value.fix.startswith("Check its first or last rows")
+    assert caught.value.fix.startswith("Keep its first and last rows")
 
 
 def test_renamed_layers_are_told():

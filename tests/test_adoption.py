@@ -1,0 +1,146 @@
+"""Suites that were not written for this plugin, with nothing but `--golden-auto` switched on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SPARSE = """
+    import keras
+    import numpy as np
+    import pytest
+    from jax.experimental.sparse import BCOO
+
+    {mark}
+    def test_sparse():
+        dense = np.eye(3, dtype="float32")
+        total = keras.layers.Add()([BCOO.fromdense(dense), BCOO.fromdense(dense)])
+        assert total.todense()[1, 1] == 2
+        keras.layers.Rescaling(2.0)(dense)
+"""
+
+
+def recorded(suite: pytest.Pytester) -> list[dict[str, object]]:
+    """Outcomes of a run that records, and of one that compares; both must pass."""
+    for step in (["--update-goldens"], []):
+        result = suite.runpytest_inprocess(
+            "--golden-auto", "--golden-log=log.json", "-p", "no:randomly", *step
+        )
+        assert result.ret == 0
+    return list(json.loads((suite.path / "log.json").read_text())["tests"])
+
+
+def test_what_cannot_be_captured_is_told_and_the_rest_is_compared(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SPARSE.format(mark=""))
+    (test,) = recorded(suite)
+    assert test["outcome"] == "passed"
+    assert test["warnings"] == ["not captured: add: a sparse jax array cannot be captured"]
+    assert [tensor["name"] for tensor in test["tensors"]] == ["rescaling"]
+    result = suite.runpytest_inprocess("--golden-auto")
+    result.stdout.fnmatch_lines(["1 call that automatic capture left alone:", "*sparse jax array*"])
+
+
+def test_a_marked_test_fails_on_what_cannot_be_captured(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SPARSE.format(mark="@pytest.mark.keras_versions"))
+    result = suite.runpytest_inprocess("--update-goldens")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a sparse jax array cannot be captured*"])
+
+
+def test_a_test_of_nothing_but_uncapturable_calls_passes(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SPARSE.format(mark="").replace("keras.layers.Rescaling(2.0)(dense)", ""))
+    (test,) = recorded(suite)
+    assert (test["outcome"], test["tensors"]) == ("passed", [])
+    assert test["warnings"]
+
+
+def test_calls_that_raise_as_the_test_expects_leave_a_whole_golden(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import keras
+        import numpy as np
+        import pytest
+
+        def test_errors():
+            join = keras.layers.Concatenate()
+            assert join([np.ones((1, 2)), np.ones((1, 3))]).shape == (1, 5)
+            with pytest.raises(ValueError, match="matching shapes"):
+                keras.layers.Concatenate()([np.ones((1, 2, 3)), np.ones((4, 5, 6))])
+        """
+    )
+    (test,) = recorded(suite)
+    assert [tensor["verdict"] for tensor in test["tensors"]] == ["identical"]
+
+
+def test_an_error_of_the_model_itself_is_the_tests_own(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import keras
+        import numpy as np
+        import pytest
+
+        class Refusing(keras.layers.Layer):
+            calls = 0
+
+            def call(self, x):
+                Refusing.calls += 1
+                raise RuntimeError("not today")
+
+        def test_refused():
+            with pytest.raises(RuntimeError, match="not today"):
+                Refusing()(np.ones(2))
+            assert Refusing.calls == 1
+        """
+    )
+    (test,) = recorded(suite)
+    assert test["outcome"] == "passed"
+
+
+def test_predict_that_cannot_be_run_again_is_left_alone(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import keras
+        import numpy as np
+
+        class Once(keras.callbacks.Callback):
+            begun = False
+
+            def on_predict_begin(self, logs=None):
+                assert not self.begun, "a second predict"
+                self.begun = True
+
+        def test_predict():
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+            x = np.ones((1, 2), dtype="float32")
+            first = model.predict(x, verbose=0, callbacks=[Once()])
+            np.testing.assert_allclose(first, model.predict(x, verbose=0), rtol=1e-6)
+        """
+    )
+    (test,) = recorded(suite)
+    assert test["outcome"] == "passed"
+    assert "predict, run again to be captured: AssertionError" in str(test["warnings"])
+    assert test["tensors"]
+
+
+def test_models_of_finished_tests_are_let_go(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import gc
+        import weakref
+        import keras
+        import numpy as np
+
+        seen = []
+
+        def test_one():
+            layer = keras.layers.Rescaling(2.0)
+            layer(np.ones(2))
+            seen.append(weakref.ref(layer))
+
+        def test_two():
+            gc.collect()
+            assert seen[0]() is None
+        """
+    )
+    recorded(suite)
