@@ -148,7 +148,8 @@ def test_a_suite_with_its_own_goldens_runs_per_version(project: Path) -> None:
     marked, named = block("pytest --keras-versions marked").strip().splitlines()
     missing = shell(project, marked)
     assert missing.returncode == 1, missing.stdout
-    record = marked.replace("pytest", "pytest --update-goldens --update-goldens-in-ci", 1)
+    options = "--update-goldens --update-goldens-mode=all --update-goldens-in-ci"
+    record = marked.replace("pytest", f"pytest {options}", 1)
     assert shell(project, record).returncode == 0
     assert len(list((project / "goldens").rglob("*.safetensors"))) == 2
     done = shell(project, marked)
