@@ -1,9 +1,10 @@
 """The same layers, weights and inputs in higher precision, for the three-way rule.
 
-Low-precision policies are lifted in place: every layer computes in float32 and Keras' own autocast
-raises the stored weights, which is exact; then the calls are replayed. Nothing is rebuilt, so
-models without a config work too. A Sequential casts its inputs to the dtype that it was built
-for, so its records stay of low precision and get no reference.
+Policies are lifted in place: every layer computes in float32 where any was of low precision, else
+in float64 (not on jax, which has none by default), and Keras' own autocast raises the stored
+weights, which is exact; then the calls are replayed. Nothing is rebuilt, so models without a config
+work too. Functional and Sequential models cast inputs to the dtype that they were built for, so
+their symbolic inputs are lifted as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..records import TensorRecord
+from .backends import active
 from .eager import EagerCapture
 from .precision import dtype_of
 from .state import unchanged
@@ -22,20 +24,23 @@ from .structure import walk
 if TYPE_CHECKING:
     from ..records import Array
 
-LOW_PRECISION = ("bfloat16", "float16")
+FLOAT32_FOR = ("bfloat16", "float16")
+FLOAT64_FOR = ("float32",)
+HIGHER = {"bfloat16": "float32", "float32": "float64"}
 
 
 def references(eager: EagerCapture, records: Sequence[TensorRecord]) -> dict[str, Array]:
-    """Tensor name → float32 array, for the records of low precision.
+    """Tensor name → float32 array, for the records of low precision; float64 where there is none.
 
-    Empty where no layer computes in low precision and where the replay fails: a reference helps
-    to judge and is never a condition.
+    Empty where there is no higher precision and where the replay fails: a reference helps to
+    judge and is never a condition.
     """
-    wanted = {record.name: record for record in records if record.precision in LOW_PRECISION}
+    low = FLOAT32_FOR if any(r.precision in FLOAT32_FOR for r in records) else FLOAT64_FOR
+    wanted = {record.name: record for record in records if record.precision in low}
     targets = [target for _, target, _, _ in eager.outermost]
-    if not wanted or not targets:
+    if not wanted or not targets or (low is FLOAT64_FOR and active() == "jax"):
         return {}
-    with unchanged(targets), lifted(targets):
+    with unchanged(targets), lifted(targets, low):
         try:
             exact = eager.replay()
         except Exception:  # a custom layer may insist on its own dtype, in any way it likes
@@ -43,30 +48,46 @@ def references(eager: EagerCapture, records: Sequence[TensorRecord]) -> dict[str
     return {
         record.name: record.value
         for record in exact
-        if record.name in wanted and _fits(record, wanted[record.name])
+        if record.name in wanted and _fits(record, wanted[record.name], low)
     }
 
 
 @contextmanager
-def lifted(targets: Iterable[Any]) -> Iterator[int]:
-    """Let every low-precision layer compute in float32; yields how many there are."""
+def lifted(targets: Iterable[Any], low: Sequence[str]) -> Iterator[None]:
+    """Let every layer that computes in a precision of `low` compute in the next higher one."""
     changed: list[tuple[Any, str, Any]] = []
+    higher = HIGHER[low[0]]
     try:
         for layer in _layers(targets):
             for attribute in ("_dtype_policy", "dtype_policy"):
                 policy = vars(layer).get(attribute)
-                if getattr(policy, "compute_dtype", None) in LOW_PRECISION:
+                if getattr(policy, "compute_dtype", None) in low:
                     changed.append((layer, attribute, policy))
-                    object.__setattr__(layer, attribute, _computing_in_float32(policy))
-        yield len(changed)
+                    object.__setattr__(layer, attribute, _computing_in(higher, policy))
+            for tensor, attribute in _inputs(layer, low):
+                changed.append((tensor, attribute, getattr(tensor, attribute)))
+                object.__setattr__(tensor, attribute, higher)
+        yield
     finally:
-        for layer, attribute, policy in changed:
-            object.__setattr__(layer, attribute, policy)
+        for owner, attribute, before in reversed(changed):
+            object.__setattr__(owner, attribute, before)
 
 
-def _computing_in_float32(policy: Any) -> Any:
+def _inputs(layer: Any, low: Sequence[str]) -> Iterator[tuple[Any, str]]:
+    """Symbolic inputs of a graph and their layers that have a dtype of `low`, and where it is."""
+    # A Sequential runs a Functional of its own, which is no layer of it by name.
+    graph = getattr(layer, "_functional", None) or layer
+    for tensor in getattr(graph, "_inputs", None) or ():
+        history = getattr(tensor, "_keras_history", None)
+        for owner in (tensor, *([history.operation] if history else [])):
+            attribute = "_dtype" if "_dtype" in vars(owner) else "dtype"
+            if vars(owner).get(attribute) in low:
+                yield owner, attribute
+
+
+def _computing_in(higher: str, policy: Any) -> Any:
     lifted_policy = copy.copy(policy)
-    lifted_policy._compute_dtype = "float32"
+    lifted_policy._compute_dtype = higher
     # Equal dtypes would switch autocast off, and low-precision weights would meet float32 inputs.
     lifted_policy._variable_dtype = policy.variable_dtype
     return lifted_policy
@@ -81,6 +102,6 @@ def _layers(targets: Iterable[Any]) -> Iterator[Any]:
                 yield layer
 
 
-def _fits(exact: TensorRecord, record: TensorRecord) -> bool:
+def _fits(exact: TensorRecord, record: TensorRecord, low: Sequence[str]) -> bool:
     same = exact.value.shape == record.value.shape
-    return same and dtype_of(exact.value) == "float32" and exact.precision not in LOW_PRECISION
+    return same and dtype_of(exact.value) == HIGHER[low[0]] and exact.precision not in low
