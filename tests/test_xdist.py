@@ -35,7 +35,13 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "spread", [("-n2",), ("-n2", "--dist=loadfile"), ("-n2", "--dist=loadgroup")]
+    "spread",
+    [
+        ("-n2",),
+        ("-n2", "--dist=loadfile"),
+        ("-n2", "--dist=loadgroup"),
+        ("-n2", "--dist=worksteal"),
+    ],
 )
 def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:
     suite.makepyfile(SUITE)
@@ -68,6 +74,64 @@ def test_a_rerun_starts_anew(suite: pytest.Pytester) -> None:
     result, (test,) = run(suite, "--reruns=1", "--update-goldens")
     result.stdout.fnmatch_lines(["*1 passed*1 rerun*"])
     assert test["outcome"] == "recorded"
+
+
+def test_failed_tests_alone_are_run_again_by_workers(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SUITE)
+    run(suite, "--update-goldens")
+    suite.makepyfile(SUITE.replace("linspace(1, 2, size", "linspace(1, 2 + (size == 7), size"))
+    result, tests = run(suite, "-n2", "--maxfail=1")
+    assert {test["nodeid"][-8:] for test in tests if test["outcome"] == "failed"} == {"sized[7]"}
+    assert "no test of this run used" not in result.stdout.str()
+    result, (again,) = run(suite, "-n2", "--lf")
+    assert (again["outcome"], again["first_drift"]) == ("failed", "x")
+    assert "no test of this run used" not in result.stdout.str()
+    result, (accepted,) = run(suite, "-n2", "--lf", "--update-goldens")
+    assert accepted["outcome"] == "recorded"
+    result, tests = run(suite, "-n2")
+    result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
+
+
+@pytest.mark.parametrize("spread", [(), ("-n2",)])
+def test_a_test_that_runs_out_of_time_writes_nothing(
+    suite: pytest.Pytester, spread: tuple[str, ...]
+) -> None:
+    suite.makepyfile(
+        """
+        import time
+        import pytest
+
+        @pytest.mark.timeout(2, method="signal", func_only=True)
+        def test_slow(golden_tensors):
+            golden_tensors.check("x", 1.0)
+            time.sleep(60)
+
+        def test_next(golden_tensors):
+            golden_tensors.check("x", 2.0)
+        """
+    )
+    result, (following, slow) = run(suite, "--update-goldens", *spread)
+    result.assert_outcomes(passed=1, failed=1)
+    assert (following["outcome"], slow["outcome"]) == ("recorded", "failed")
+    assert "Timeout" in slow["reason"]
+    assert len(files(suite.path)) == 1
+
+
+def test_reseeding_and_shuffling_change_no_golden(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import numpy as np
+        import pytest
+
+        @pytest.mark.parametrize("case", range(3))
+        def test_noise(golden_tensors, case):
+            golden_tensors.check("x", np.random.rand(4))
+        """
+    )
+    run(suite, "-p", "no:randomly", "--update-goldens")
+    for seed in (1, 2):
+        result, _ = run(suite, f"--randomly-seed={seed}")
+        result.stdout.fnmatch_lines([f"*randomly-seed={seed}*", "*3 golden tests: 3 identical*"])
 
 
 def test_a_narrowed_run_names_no_unused_goldens(suite: pytest.Pytester) -> None:
