@@ -28,8 +28,8 @@ OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overl
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases test-long \
-        matrix atlas lint types bench clean
+.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases \
+        test-overlays test-long matrix atlas lint types bench clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -127,6 +127,10 @@ test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned r
 test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras releases × four backends
 	@echo "== capture over Keras releases and backends"
 	@KERAS_BACKEND=jax $(PYTEST) tests/capture/test_releases.py
+
+test-overlays: $(VENV)/core.stamp ## overlays of other Keras releases, and a gate over two of them
+	@echo "== overlays and a gate"
+	@KERAS_BACKEND=jax $(PYTEST) -m 'overlay and not slow' tests/versions
 
 test-long: $(VENV)/long.stamp ## tests that take minutes or install other Keras releases
 	@echo "== tests over other Keras releases, and long ones"

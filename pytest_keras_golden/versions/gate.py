@@ -11,7 +11,7 @@ from ..errors import StackError
 from .inner import InnerRun, Job, Pin, check_options, forget, record_options
 from .jobs import Runner, run_all
 from .progress import Progress
-from .verdicts import GUILTY, Row, counts, rows
+from .verdicts import GUILTY, Row, collection_error, counts, rows
 
 Verdict = Literal["holds", "drift", "nothing compared"]
 
@@ -172,7 +172,7 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
     if "recorded" not in outcomes:
         raise StackError(
             f"Nothing to compare: under {side.label} no test calls a Keras model "
-            f"({_sentence(outcomes, run.broken_collections) or run.last_line}).",
+            f"({_sentence(outcomes, run) or run.last_line}).",
             "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
         )
 
@@ -182,7 +182,7 @@ def _first_reason(run: InnerRun) -> str:
     return f"{failed.nodeid}: {failed.reason}"
 
 
-def _sentence(outcomes: Sequence[str], broken: Sequence[str]) -> str:
+def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
     parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
-    parts += [f"{len(broken)} not collected"] if broken else []
+    parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
     return ", ".join(parts)

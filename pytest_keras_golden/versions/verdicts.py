@@ -82,14 +82,14 @@ def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
         yield Row(nodeid, "failing before", reason="it could not be collected")
     for nodeid in new.broken_collections:
         if nodeid not in first.broken_collections:
-            yield Row(nodeid, "broke", reason=_collection_error(new, nodeid))
+            yield Row(nodeid, "broke", reason=collection_error(new, nodeid))
 
 
 def _inside(nodeid: str, modules: Iterable[str]) -> bool:
     return any(nodeid.startswith(module) for module in modules)
 
 
-def _collection_error(run: InnerRun, nodeid: str) -> str:
+def collection_error(run: InnerRun, nodeid: str) -> str:
     """The error line that pytest printed below `ERROR collecting …`, where it is still there."""
     _, found, rest = run.output.partition(f"ERROR collecting {nodeid} ")
     lines = [line[4:].strip() for line in rest.splitlines() if line.startswith("E   ")]

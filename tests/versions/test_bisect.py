@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from suites import NORM, as_json, keras_golden, suite
 
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.bisect import judged
@@ -57,3 +58,16 @@ def test_what_differs_from_itself_is_left_out() -> None:
     assert judged("3.5.0", FIRST, shaky, shaky).answer == "good"
     all_shaky = run(outcome("dense", "failed", "drift"), MOVED)
     assert judged("3.5.0", FIRST, all_shaky, all_shaky).answer == "skip"
+
+
+@pytest.mark.overlay
+def test_a_release_that_cannot_run_the_test_is_skipped_and_named(tmp_path: Path) -> None:
+    text = NORM.partition("def test_dense")[0] + '    assert keras.__version__ != "3.6.0"\n'
+    folder = suite(tmp_path / "suite", test_norm=text)
+    found = as_json(keras_golden(folder, "bisect", "3.5.0", "3.7.0", "--json", "-"))
+    assert (found["first_bad"], found["between"]) == ("3.7.0", ["3.6.0"])
+    (skipped,) = found["skipped"]
+    assert skipped["version"] == "3.6.0"
+    assert "AssertionError" in skipped["reason"]
+    assert found["local_drift"] == ["layer_normalization"]
+    assert (found["probes"], found["commit"]) == (3, None)
