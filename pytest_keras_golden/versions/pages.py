@@ -35,7 +35,8 @@ def verdict_line(result: GateResult) -> str:
     if result.verdict == "nothing compared":
         return f"{span}: NOTHING COMPARED{_aside(found)}."
     if result.verdict == "holds":
-        return f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
+        held = f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
+        return " ".join([held, *_by_depth(result.rows)])
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
@@ -46,6 +47,13 @@ def verdict_line(result: GateResult) -> str:
 def _aside(found: Counter[Status]) -> str:
     said = [f"{found[s]} {s}" for s in ("unstable", "failing before", "skipped") if found[s]]
     return f" ({', '.join(said)})" if said else ""
+
+
+def _by_depth(rows: Iterable[Row]) -> list[str]:
+    """What is beyond the tolerance though no layer changed by more than rounding: a warning."""
+    outcomes = [row.outcome for row in rows if row.outcome is not None and row.status == "holds"]
+    count = sum(any(t.verdict == "accumulated" for t in o.tensors) for o in outcomes)
+    return [f"In {plural(count, 'test')} rounding accumulated by depth alone."] if count else []
 
 
 def guilty_layers(rows: Iterable[Row], most: int = 4) -> list[str]:

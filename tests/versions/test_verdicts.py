@@ -148,3 +148,11 @@ def test_a_gate_that_holds_says_so_in_one_line() -> None:
     assert gate.verdict == "holds"
     assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
+
+
+def test_a_gate_that_holds_says_where_rounding_accumulated() -> None:
+    gate = result(judged("t", "passed", "accumulated"), judged("u", "passed", "identical"))
+    assert verdict_line(gate) == (
+        "keras 3.5.0 → 3.6.0: holds. 2 tests compared. "
+        "In 1 test rounding accumulated by depth alone."
+    )
