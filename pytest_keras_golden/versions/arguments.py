@@ -91,6 +91,11 @@ def demand_writable(*files: Path | str | None) -> None:
 def suite_of(arguments: argparse.Namespace) -> Suite:
     from .gate import Suite
 
+    if any(argument.startswith("--update-goldens") for argument in arguments.pytest_arguments):
+        raise ConfigError(
+            "--update-goldens behind `--` would write where numbers are to be compared.",
+            "Leave it out: these runs keep temporary goldens of their own.",
+        )
     return Suite(tuple(arguments.pytest_arguments), Path.cwd(), arguments.timeout)
 
 

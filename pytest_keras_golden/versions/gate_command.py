@@ -45,6 +45,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from packaging.version import Version
+
     from .gate import Side, gate
     from .jobs import runner
     from .progress import progress
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     demand_writable(arguments.json, arguments.markdown, arguments.html)
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
-    if old == new:
+    if Version(old) == Version(new):
         note(f"both versions are {old}: this shows only whether the suite repeats itself")
     named = [*identity(arguments, "gate"), old, new]
     with (

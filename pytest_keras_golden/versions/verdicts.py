@@ -103,7 +103,8 @@ def _unstable(old: TestOutcome, again: TestOutcome | None) -> Row | None:
     if again is None:
         return Row(old.nodeid, "unstable", reason="it did not run a second time")
     if again.outcome != "passed":
-        return Row(old.nodeid, "unstable", again, again.reason)
+        why = again.reason or f"{again.outcome} the second time"
+        return Row(old.nodeid, "unstable", again, why)
     if not again.tensors:
         return Row(old.nodeid, "unstable", again, "it calls no Keras model the second time")
     return None
@@ -126,6 +127,8 @@ def _judged(new: TestOutcome, recorded: bool) -> Row:
         return Row(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":
         return Row(new.nodeid, failure_status(new), new, new.reason)
+    if new.outcome == "recorded":
+        return Row(new.nodeid, "broke", new, "it was recorded, not compared")
     if recorded and not new.tensors:
         return Row(new.nodeid, "broke", new, "it calls no Keras model under the new version")
     return Row(new.nodeid, "holds" if recorded else "no tensors", new)

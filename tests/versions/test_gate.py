@@ -186,6 +186,7 @@ def test_emptied():
         (["3.5.0", "3.6.0", "--jobs", "x"], "expected a whole number"),
         (["3.5.0", "3.6.0", "--timeout", "x"], "expected a positive number"),
         (["3.5.0", "3.6.0", "--json", "nowhere/gate.json"], "cannot write nowhere/gate.json"),
+        (["3.5.0", "3.6.0", "--", "--update-goldens"], "would write where numbers are to be"),
         (["3.5.0", "3.6.0", "--executor", "ray://x"], "Write dask://host:port"),
     ],
 )

@@ -53,6 +53,7 @@ SAME = judged("t", "passed", "identical")
         (judged("t", "error", reason="fixture"), "broke"),
         (judged("t", "skipped", reason="wants 3.5"), "skipped"),
         (judged("t", "passed"), "broke"),
+        (RECORDED, "broke"),
     ],
 )
 def test_what_the_new_side_says(new: TestOutcome, expected: str) -> None:
@@ -68,7 +69,9 @@ def test_the_old_sides_troubles_are_not_the_bumps(new: str) -> None:
     assert statuses(run(RECORDED), run(shaky), run(moved)) == {"t": "unstable"}
 
 
-@pytest.mark.parametrize("again", [(), (judged("t", "passed"),), (judged("t", "skipped"),)])
+@pytest.mark.parametrize(
+    "again", [(), (judged("t", "passed"),), (judged("t", "skipped"),), (RECORDED,)]
+)
 def test_what_the_old_side_could_not_repeat_is_unstable(again: tuple[TestOutcome, ...]) -> None:
     assert statuses(run(RECORDED), run(*again), run(SAME)) == {"t": "unstable"}
 
