@@ -144,3 +144,53 @@ def test_models_of_finished_tests_are_let_go(suite: pytest.Pytester) -> None:
         """
     )
     recorded(suite)
+
+
+MASKED = """
+    import keras
+    import numpy as np
+
+    def test_masked():
+        tokens = np.array([[1, 2, 0], [3, 0, 0]])
+        embedded = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
+        attention = keras.layers.MultiHeadAttention(2, 4)
+        first = attention(embedded, embedded)
+        assert first._keras_mask is not None
+        np.testing.assert_array_equal(np.asarray(first._keras_mask), tokens != 0)
+
+    def test_two_layers():
+        x = np.ones((1, 3), dtype="float32")
+        one, two = keras.layers.Dense(3), keras.layers.Dense(3)
+        assert not np.allclose(one(x), two(x))
+"""
+
+
+@pytest.mark.parametrize("mode", ["save", "load"])
+def test_carrying_weights_over_changes_nothing_that_tests_see(
+    suite: pytest.Pytester, mode: str
+) -> None:
+    suite.makepyfile(MASKED)
+    recorded(suite)
+    for step in ("save", mode):
+        transplant = f"--golden-transplant={step}:weights"
+        result = suite.runpytest_inprocess("--golden-auto", transplant, "-p", "no:randomly")
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines(["2 golden tests: 2 identical"])
+
+
+def test_a_masked_attention_is_measured_with_its_mask(suite: pytest.Pytester) -> None:
+    """Keras takes the masks off the inputs of attention: the isolating pass puts them back."""
+    suite.makepyfile(MASKED)
+    recorded(suite)
+    suite.makepyfile(
+        MASKED.replace("first = ", "keras.layers.Rescaling(SCALE)(np.ones(2)); first = ")
+    )
+    path = next(suite.path.glob("test_*.py"))
+    text = path.read_text()
+    path.write_text(text.replace("SCALE", "1.0"))
+    options = ("--golden-auto", "--golden-log=log.json", "-p", "no:randomly", "-k", "masked")
+    suite.runpytest_inprocess(*options, "--update-goldens")
+    path.write_text(text.replace("SCALE", "2.0"))
+    assert suite.runpytest_inprocess(*options).ret == 1
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert [test["local_drift"] for test in tests if test["local_drift"]] == [["rescaling"]]

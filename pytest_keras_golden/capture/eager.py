@@ -14,6 +14,7 @@ from .gates import Run
 from .isolate import LocalMeasurement, Measure, Outermost, isolate
 from .layers import LayerCapture, is_eager
 from .limit import NO_LIMIT, Limit
+from .masks import masks_of, put_masks
 from .state import Snapshot
 from .watch import Call, Watch, watching
 
@@ -28,7 +29,7 @@ class EagerCapture:
     """What one eager block saw; `tensors` and `outermost` fill while it runs.
 
     seen: number of outermost calls. policy: dtype policy of the first one's layer. outermost:
-    (method, layer, args, kwargs) of each. renamed: structural path → the alias that replaced it.
+    (method, layer, args, kwargs, masks) of each. renamed: structural path → the alias that replaced it.
     """
 
     def __init__(
@@ -124,7 +125,8 @@ class EagerCapture:
             self._begun(call, args, kwargs)
         if self._recorder is None:
             return
-        self.outermost.append((call.method, call.target, args, dict(kwargs)))
+        held = masks_of(args, kwargs)
+        self.outermost.append((call.method, call.target, args, dict(kwargs), held))
         self._before = self._before or Snapshot()
         self._before.add(call.target if self._model is None else self._model)
 
@@ -138,7 +140,8 @@ class EagerCapture:
         if self._before is not None:
             self._before.restore()
         with watching(self._model, again, aliases=self._aliases, accept=is_eager):
-            for method, target, args, kwargs in self.outermost:
+            for method, target, args, kwargs, masks in self.outermost:
+                put_masks(masks)
                 getattr(target, method)(*args, **kwargs)
         return again.records
 

@@ -25,6 +25,7 @@ from .backends import from_numpy, to_numpy
 from .calls import Arguments, argument_tensors, in_order, is_measured, output_tensors, title
 from .gates import Run
 from .layers import is_eager
+from .masks import Masks, put_masks
 from .precision import arithmetic, is_numeric, tensors_of
 from .state import Snapshot, unchanged
 from .watch import Call, watching
@@ -61,8 +62,8 @@ ABSENT: Array = np.empty((0,), bool)
 """Stands for an output that only the run or only the golden has."""
 
 Measure = Callable[[LocalMeasurement], None]
-Outermost = tuple[str, Any, tuple[Any, ...], dict[str, Any]]
-"""Method name, layer, arguments of one outermost call."""
+Outermost = tuple[str, Any, tuple[Any, ...], dict[str, Any], Masks]
+"""Method name, layer, arguments of one outermost call, and the masks that these carried."""
 
 
 class Isolation:
@@ -190,10 +191,11 @@ def isolate(
     """
     outermost = list(outermost)
     isolation = Isolation(calls, pool, measure, prefix)
-    with unchanged([target for _, target, _, _ in outermost]), _without_gradients():
+    with unchanged([call[1] for call in outermost]), _without_gradients():
         before.restore()
         with watching(root, isolation, aliases=aliases, accept=is_eager):
-            for method, target, args, kwargs in outermost:
+            for method, target, args, kwargs, masks in outermost:
+                put_masks(masks)
                 _replay(method, target, args, kwargs)
     return isolation
 

@@ -22,9 +22,9 @@ class Snapshot:
     The state of a layer is that at its first `add`.
     """
 
-    def __init__(self, targets: Iterable[Any] = ()) -> None:
+    def __init__(self, targets: Iterable[Any] = (), generators: bool = True) -> None:
         self._values: dict[int, tuple[Any, Any]] = {}
-        self._generators = list(_generators())
+        self._generators = list(_generators()) if generators else []
         self._seeds = _seeds()
         if self._seeds is not None:
             self._hold(self._seeds.state)
@@ -48,9 +48,12 @@ class Snapshot:
 
 
 @contextmanager
-def unchanged(targets: Iterable[Any]) -> Iterator[None]:
-    """Restore the state of these layers and of all random generators on leaving."""
-    snapshot = Snapshot(targets)
+def unchanged(targets: Iterable[Any], generators: bool = True) -> Iterator[None]:
+    """Restore the state of these layers and of all random generators on leaving.
+
+    generators: False leaves those of Python, numpy and torch where the block left them.
+    """
+    snapshot = Snapshot(targets, generators)
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ from . import gates
 from .backends import from_numpy, is_concrete, to_numpy
 from .gates import Run
 from .layers import is_eager
+from .masks import masks_of, put_masks
 from .state import unchanged
 from .structure import snake_case, walk
 from .watch import is_symbolic, subclasses
@@ -181,9 +182,15 @@ def _is_built(target: Any) -> bool:
 
 
 def _build(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """One call for its variables alone: nobody sees it, and random states are put back."""
-    with gates.unwatched(), unchanged([target]):
+    """One call for its variables alone: nobody sees it, and its state is put back.
+
+    The generators that seeds of initial weights come from are left as building left them: put
+    back, they would give the next layer the same weights.
+    """
+    held = masks_of(args, kwargs)
+    with gates.unwatched(), unchanged([target], generators=False):
         target(*args, **kwargs)
+    put_masks(held)
 
 
 def _variables(target: Any) -> Iterator[tuple[str, Any]]:
