@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +88,9 @@ def read(place: Path, release: str) -> Recorded:
         for policy, case, at in sorted(names, key=lambda parts: int(parts[2])):
             tensor = file.get_tensor(f"{policy}|{case}|{at}")
             arrays.setdefault((policy, case), []).append(tensor)
-    failed = {tuple(key.split("|")): why for key, why in json.loads(metadata["failed"]).items()}
+    # Keras colours its messages.
+    messages = json.loads(re.sub(r"\\u001b\[[0-9;]*m", "", metadata["failed"]))
+    failed = {tuple(key.split("|")): why for key, why in messages.items()}
     return Recorded(release, arrays, failed)
 
 
@@ -238,9 +241,10 @@ def _largest(values: Sequence[float]) -> str:
 
 INTRODUCTION = """# What changed numerically in Keras' layers, release by release
 
-Written by `make atlas` ({span}; {backends} on CPU). Each row is a layer of `keras.layers` whose
-output changed between two neighbouring releases on the same inputs and the same weights, unit-scale
-inputs, eager, every other package unchanged. Judged as a layer is judged in isolation:
+Written by `make atlas` ({span}; {backends} on CPU).
+Each row is a layer of `keras.layers` whose output changed between two neighbouring releases on the
+same inputs and the same weights, unit-scale inputs, eager, every other package unchanged. Judged as
+a layer is judged in isolation:
 
 - **rounding**: within the default tolerance of one layer, and unbiased.
 - **systematic**: within it elementwise, but biased: a constant changed.
