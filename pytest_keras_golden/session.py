@@ -59,6 +59,8 @@ class Block(Protocol):
     def isolates(self) -> bool: ...
     @property
     def isolation(self) -> str: ...
+    @property
+    def insists(self) -> bool: ...
 
     def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> Sequence[LocalOutcome]: ...
 
@@ -133,6 +135,8 @@ class Session:
         if golden is not None and moved and block.isolates:
             with self._as_called():
                 self._isolate(block, golden)
+        elif moved and self.isolation == "not needed":
+            self.isolation = "unavailable: not asked for"
 
     @contextmanager
     def whole_block(self) -> Iterator[None]:
@@ -159,7 +163,8 @@ class Session:
             except CaptureError as error:
                 # Nothing was measured, which must not look like nothing found.
                 self.isolation = f"unavailable: {error.problem}"
-                raise
+                if block.insists:
+                    raise
 
     def _moved(self, block: Block, golden: Golden) -> bool:
         entries = {entry.name: entry.digest for entry in golden.header.tensors}

@@ -32,11 +32,13 @@ class CaptureBlock:
 
     weights, inputs: structural name → digest, both as they were before the first call.
     renamed: structural name → what an alias made of it.
-    isolates: the block was captured for an isolating pass; isolation: `complete`, or why not.
+    isolates: the block was captured for an isolating pass; isolation: `complete`, or why not;
+    insists: a pass that fails is the test's failure.
     """
 
     isolates: bool = True
     isolation: str = "complete"
+    insists: bool = True
     mode: Mode = "eager"
     observer: Observer | None = None
     policy: str | None = None

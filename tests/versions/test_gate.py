@@ -35,6 +35,14 @@ def test_breaks():
     assert keras.__version__ < "3.6"
 
 
+def test_small_golden(golden_tensors):
+    inputs = keras.Input((64,))
+    norm = keras.layers.LayerNormalization(dtype="bfloat16", name="norm")
+    model = keras.Model(inputs, keras.layers.Dense(4, name="head")(norm(inputs)))
+    with golden_tensors.capture(model, select="all", isolate=False):
+        model(X)
+
+
 def test_calls_no_model():
     assert keras.layers.Dense(3).units == 3
 """
@@ -68,14 +76,15 @@ def test_every_kind_of_test_is_told_apart(tmp_path: Path) -> None:
         "test_dense": "holds",
         "test_fails_already": "failing before",
         "test_differs_from_itself": "unstable",
+        "test_small_golden": "moved",
         "test_breaks": "broke",
         "test_calls_no_model": "no tensors",
         "test_gone.py": "broke",
     }
     assert (result["exit"], result["verdict"]) == (1, "drift")
-    moved = next(test for test in result["tests"] if test["status"] == "moved")
-    assert moved["local_drift"] == ["layer_normalization"]
-    assert moved["isolation"] == "complete"
+    moved = [test for test in result["tests"] if test["status"] == "moved"]
+    assert [test["local_drift"] for test in moved] == [["layer_normalization"], ["norm"]]
+    assert {test["isolation"] for test in moved} == {"complete"}
     gone = next(test for test in result["tests"] if test["nodeid"] == "test_gone.py")
     assert "needs an older Keras" in gone["reason"]
     for page in ("summary.md", "page.html"):
