@@ -194,3 +194,29 @@ def test_a_masked_attention_is_measured_with_its_mask(suite: pytest.Pytester) ->
     assert suite.runpytest_inprocess(*options).ret == 1
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     assert [test["local_drift"] for test in tests if test["local_drift"]] == [["rescaling"]]
+
+
+def test_training_after_a_call_is_not_blamed_on_its_layer(suite: pytest.Pytester) -> None:
+    """The isolating pass runs when the test has ended, with the weights that each call had."""
+    trained = """
+        import keras
+        import numpy as np
+
+        def test_trained():
+            x = np.ones((4, 3), dtype="float32")
+            layer = keras.layers.Dense(2)
+            layer(x)
+            model = keras.Sequential([keras.Input((3,)), layer])
+            model.compile("sgd", "mse")
+            model.fit(x, np.zeros((4, 2)), verbose=0)
+            fitted = layer.get_weights()
+            keras.layers.Rescaling(SCALE)(x)
+            np.testing.assert_array_equal(layer.get_weights()[0], fitted[0])
+    """
+    suite.makepyfile(trained.replace("SCALE", "1.0"))
+    recorded(suite)
+    suite.makepyfile(trained.replace("SCALE", "2.0"))
+    options = ("--golden-auto", "--golden-log=log.json", "-p", "no:randomly")
+    assert suite.runpytest_inprocess(*options).ret == 1
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert test["local_drift"] == ["rescaling"]

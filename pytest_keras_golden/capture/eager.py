@@ -11,10 +11,11 @@ from ..records import LayerCall, TensorRecord
 from .calls import CallRecorder
 from .forgiving import Forgiving, Note
 from .gates import Run
-from .isolate import LocalMeasurement, Measure, Outermost, isolate
+from .isolate import LocalMeasurement, Measure, isolate
 from .layers import LayerCapture, is_eager
 from .limit import NO_LIMIT, Limit
-from .masks import masks_of, put_masks
+from .masks import masks_of
+from .outermost import Copies, Outermost, weights_kept
 from .state import Snapshot
 from .watch import Call, Watch, watching
 
@@ -29,7 +30,7 @@ class EagerCapture:
     """What one eager block saw; `tensors` and `outermost` fill while it runs.
 
     seen: number of outermost calls. policy: dtype policy of the first one's layer. outermost:
-    (method, layer, args, kwargs, masks) of each. renamed: structural path → the alias that replaced it.
+    each as it was made. renamed: structural path → the alias that replaced it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class EagerCapture:
         self._capture = LayerCapture(select, prefix=prefix, limit=limit)
         self._recorder = recorder
         self._before: Snapshot | None = None
+        self._copies = Copies()
         self._model = model
         self._prefix = prefix
         self._aliases = aliases
@@ -92,10 +94,12 @@ class EagerCapture:
         self._begin(call, args, kwargs)
         marks = self._marks()
         try:
-            return self._observed(call, run, args, kwargs)
+            returned = self._observed(call, run, args, kwargs)
         except BaseException:
             self._forget(*marks)
             raise
+        self._keep_weights()
+        return returned
 
     def _observed(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -108,6 +112,16 @@ class EagerCapture:
             return recorder.around(call, run, inner, named)
 
         return self._capture.around(call, recorded, args, kwargs)
+
+    def _keep_weights(self) -> None:
+        """Of whatever is called outermost: the test may train it before it is called again.
+
+        Behind the call, since the first one may build the layer.
+        """
+        if self._model is None and self._before is not None:
+            self.outermost[-1].weights.extend(
+                self._copies.of(self.outermost[-1].target, self._before.variables)
+            )
 
     def _marks(self) -> tuple[int, int]:
         return len(self._capture.sink.records), len(self.calls)
@@ -126,7 +140,8 @@ class EagerCapture:
         if self._recorder is None:
             return
         held = masks_of(args, kwargs)
-        self.outermost.append((call.method, call.target, args, dict(kwargs), held))
+        made = Outermost(call.method, call.target, args, dict(kwargs), held, [])
+        self.outermost.append(made)
         self._before = self._before or Snapshot()
         self._before.add(call.target if self._model is None else self._model)
 
@@ -139,10 +154,10 @@ class EagerCapture:
         again = EagerCapture(self._model, self._select, self._prefix, limit, None, self._aliases)
         if self._before is not None:
             self._before.restore()
-        with watching(self._model, again, aliases=self._aliases, accept=is_eager):
-            for method, target, args, kwargs, masks in self.outermost:
-                put_masks(masks)
-                getattr(target, method)(*args, **kwargs)
+        observed = watching(self._model, again, aliases=self._aliases, accept=is_eager)
+        with weights_kept(self.outermost), observed:
+            for call in self.outermost:
+                call.again()
         return again.records
 
     def check(self) -> None:

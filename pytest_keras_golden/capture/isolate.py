@@ -25,7 +25,7 @@ from .backends import from_numpy, to_numpy
 from .calls import Arguments, argument_tensors, in_order, is_measured, output_tensors, title
 from .gates import Run
 from .layers import is_eager
-from .masks import Masks, put_masks
+from .outermost import Outermost, weights_kept
 from .precision import arithmetic, is_numeric, tensors_of
 from .state import Snapshot, unchanged
 from .watch import Call, watching
@@ -62,8 +62,6 @@ ABSENT: Array = np.empty((0,), bool)
 """Stands for an output that only the run or only the golden has."""
 
 Measure = Callable[[LocalMeasurement], None]
-Outermost = tuple[str, Any, tuple[Any, ...], dict[str, Any], Masks]
-"""Method name, layer, arguments of one outermost call, and the masks that these carried."""
 
 
 class Isolation:
@@ -191,21 +189,21 @@ def isolate(
     """
     outermost = list(outermost)
     isolation = Isolation(calls, pool, measure, prefix)
-    with unchanged([call[1] for call in outermost]), _without_gradients():
+    targets = [call.target for call in outermost]
+    with unchanged(targets), weights_kept(outermost), _without_gradients():
         before.restore()
         with watching(root, isolation, aliases=aliases, accept=is_eager):
-            for method, target, args, kwargs, masks in outermost:
-                put_masks(masks)
-                _replay(method, target, args, kwargs)
+            for call in outermost:
+                _replay(call)
     return isolation
 
 
-def _replay(method: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _replay(call: Outermost) -> None:
     try:
-        getattr(target, method)(*args, **kwargs)
+        call.again()
     except Exception as error:
         raise CaptureError(
-            f"the isolating pass failed in {type(target).__name__}: {error}",
+            f"the isolating pass failed in {type(call.target).__name__}: {error}",
             "Use capture(..., isolate=False) to do without it.",
         ) from error
 

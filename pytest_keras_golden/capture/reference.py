@@ -37,7 +37,7 @@ def references(eager: EagerCapture, records: Sequence[TensorRecord]) -> dict[str
     """
     low = FLOAT32_FOR if any(r.precision in FLOAT32_FOR for r in records) else FLOAT64_FOR
     wanted = {record.name: record for record in records if record.precision in low}
-    targets = [call[1] for call in eager.outermost]
+    targets = [call.target for call in eager.outermost]
     if not wanted or not targets or (low is FLOAT64_FOR and active() == "jax"):
         return {}
     with unchanged(targets), lifted(targets, low):

@@ -35,6 +35,10 @@ class Snapshot:
         for variable in stateful(target):
             self._hold(variable)
 
+    @property
+    def variables(self) -> list[Any]:
+        return [variable for variable, _ in self._values.values()]
+
     def restore(self) -> None:
         _put_seeds(self._seeds)
         for variable, value in self._values.values():
