@@ -109,6 +109,7 @@ class GoldenRun:
         """Automatic capture, for marked tests that do not ask for the fixture."""
         if asks_for_fixture(item):
             return nullcontext()
+        session.asked_for = parsed_marker(item) is not None
         from .capture.auto import automatic_block
         from .capture.limit import Limit
 
@@ -118,7 +119,7 @@ class GoldenRun:
             limit=Limit(self.settings.max_bytes, self.settings.rows),
             aliases=self.settings.aliases,
             isolation_bytes=self.settings.max_size,
-            note=None if parsed_marker(item) is not None else session.notes.append,
+            note=None if session.asked_for else session.notes.append,
         )
 
     @contextmanager

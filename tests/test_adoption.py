@@ -220,3 +220,29 @@ def test_training_after_a_call_is_not_blamed_on_its_layer(suite: pytest.Pytester
     assert suite.runpytest_inprocess(*options).ret == 1
     (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
     assert test["local_drift"] == ["rescaling"]
+
+
+VACUOUS = """
+    import keras
+    import numpy as np
+    import pytest
+
+    {mark}
+    def test_cancels():
+        x = np.full((2, 64), 1.0, dtype="float32")
+        x[0, 0] += 1e-7
+        keras.layers.Rescaling(1.0)(x)
+"""
+
+
+def test_a_vacuous_tensor_fails_a_marked_test_and_is_told_of_any_other(
+    suite: pytest.Pytester,
+) -> None:
+    suite.makepyfile(VACUOUS.format(mark="@pytest.mark.keras_versions"))
+    suite.runpytest_inprocess("--update-goldens").stdout.fnmatch_lines(["VACUOUS*"])
+    suite.makepyfile(VACUOUS.format(mark=""))
+    options = ("--golden-auto", "--golden-log=log.json", "--update-goldens")
+    assert suite.runpytest_inprocess(*options).ret == 0
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert test["warnings"][0].startswith("vacuous: rescaling")
+    assert suite.runpytest_inprocess("--golden-auto").ret == 0
