@@ -44,11 +44,16 @@ class Browser:
     def _wait_until_drawn(self) -> None:
         # The driver can answer while a page of megabytes is still being parsed: the process of
         # `about:blank` is exchanged for another one, whose load event it then misses.
+        self.until("return document.documentElement.dataset.drawn")
+
+    def until(self, body: str, *arguments: Any) -> Any:
+        """What the script returns once that is true: events of the page come when they come."""
         deadline = time.monotonic() + 60
-        while not self.script("return document.documentElement.dataset.drawn"):
+        while not (found := self.script(body, *arguments)):
             if time.monotonic() > deadline:
-                raise TimeoutError("the page was not drawn within a minute")
+                raise TimeoutError(f"not true within a minute: {body}")
             time.sleep(0.02)
+        return found
 
     def script(self, body: str, *arguments: Any) -> Any:
         return _call(f"{self.base}/execute/sync", {"script": body, "args": list(arguments)})

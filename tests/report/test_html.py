@@ -173,12 +173,12 @@ def test_keys_search_filter_and_deep_links(
     assert browser.script("return location.hash") == first
     browser.keys("/", *"test_q 17", "Enter")
     assert browser.script("return document.querySelectorAll('#tests li').length") == 1
-    assert browser.script("return document.querySelector('#test h2').textContent").endswith("_17")
+    browser.until("return document.querySelector('#test h2').textContent.endsWith('_17')")
     shared = browser.script("return location.href")
     browser.keys("/", "Escape")
     assert browser.script("return document.querySelectorAll('#tests li').length") == 33
     browser.open(shared)
-    assert browser.script("return document.querySelector('#test h2').textContent").endswith("_17")
+    browser.until("return document.querySelector('#test h2').textContent.endsWith('_17')")
     browser.script("document.querySelector('#verdicts button').click()")
     assert browser.script("return document.querySelectorAll('#tests li').length") == 2
     assert "2 of 33 tests" in browser.script("return document.getElementById('found').innerText")
@@ -242,9 +242,7 @@ def test_a_thousand_tests_of_200_tensors_open_at_once(browser: Browser, tmp_path
     assert browser.script("return document.querySelectorAll('#tests li').length") == 1000
     assert min(_milliseconds_to_draw(browser, path) for _ in range(3)) < 3000
     browser.script("location.hash = '#test=t_500.py%3A%3Atest'")
-    assert (
-        browser.script("return document.querySelector('#test h2').textContent") == "t_500.py::test"
-    )
+    browser.until("return document.querySelector('#test h2').textContent === 't_500.py::test'")
     searched = browser.script(
         "const t = performance.now(); const s = document.getElementById('search');"
         "s.value = 't_99'; s.dispatchEvent(new Event('input')); return performance.now() - t"
