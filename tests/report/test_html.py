@@ -154,7 +154,7 @@ def test_names_are_text_whatever_they_contain(
 ) -> None:
     browser.open(page(tmp_path, *suite))
     browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", HOSTILE)
-    assert browser.script("return document.querySelector('#test h2').textContent") == HOSTILE
+    browser.until("return document.querySelector('#test h2').textContent === arguments[0]", HOSTILE)
     assert browser.script("return document.querySelectorAll('img, b.bold, #test b').length") == 0
     assert "<b>bold</b>" in browser.script("return document.getElementById('test').innerText")
     assert browser.errors() == []
@@ -166,17 +166,17 @@ def test_keys_search_filter_and_deep_links(
 ) -> None:
     browser.open(page(tmp_path, *suite))
     browser.keys("j")
-    first = browser.script("return location.hash")
+    first = browser.until("return location.hash")
     browser.keys("j")
-    assert browser.script("return location.hash") != first
+    browser.until("return location.hash !== arguments[0]", first)
     browser.keys("k")
-    assert browser.script("return location.hash") == first
+    browser.until("return location.hash === arguments[0]", first)
     browser.keys("/", *"test_q 17", "Enter")
-    assert browser.script("return document.querySelectorAll('#tests li').length") == 1
+    browser.until("return document.querySelectorAll('#tests li').length === 1")
     browser.until("return document.querySelector('#test h2').textContent.endsWith('_17')")
     shared = browser.script("return location.href")
     browser.keys("/", "Escape")
-    assert browser.script("return document.querySelectorAll('#tests li').length") == 33
+    browser.until("return document.querySelectorAll('#tests li').length === 33")
     browser.open(shared)
     browser.until("return document.querySelector('#test h2').textContent.endsWith('_17')")
     browser.script("document.querySelector('#verdicts button').click()")
@@ -192,13 +192,15 @@ def test_light_dark_narrow_and_print(
     back = "return getComputedStyle(document.body).backgroundColor"
     light = browser.script(back)
     browser.emulate(prefers_color_scheme="dark")
+    browser.until(f"{back} !== arguments[0]", light)
     dark = browser.script(back)
     assert sum(_rgb(light)) > 600 > 200 > sum(_rgb(dark))
     browser.emulate(media="print")
     hidden = "return getComputedStyle(document.getElementById('find')).display"
-    assert browser.script(hidden) == "none"
+    browser.until(f"{hidden} === 'none'")
     browser.emulate()
     browser.resize(500, 900)
+    browser.until("return window.innerWidth < 700")
     assert browser.script("return document.documentElement.scrollWidth <= window.innerWidth")
     browser.resize(1400, 1000)
 
@@ -209,7 +211,7 @@ def test_the_scale_below_the_heat_map_follows_the_scheme(browser: Browser, tmp_p
     colours = "return document.querySelector('.scale i').style.background"
     light = browser.script(colours)
     browser.emulate(prefers_color_scheme="dark")
-    assert browser.script(colours) != light
+    browser.until(f"{colours} !== arguments[0]", light)
     browser.emulate()
 
 
