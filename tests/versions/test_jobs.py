@@ -88,7 +88,7 @@ def test_a_job_lost_twice_is_lost_and_the_others_are_there(tmp_path: Path) -> No
 def test_a_hanging_run_is_ended_by_the_time_out(tmp_path: Path) -> None:
     folder = suite(tmp_path / "suite", test_a=HANGS)
     with runner(1) as where:
-        done = run_all({"a": job(folder, tmp_path / "runs", timeout=4.0)}, where)["a"]
+        done = run_all({"a": job(folder, tmp_path / "runs", timeout=12.0)}, where)["a"]
     assert done.timed_out
     assert not done.lost
     assert "time-out" in done.why()
