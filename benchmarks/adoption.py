@@ -53,7 +53,7 @@ class Suite:
 
     strip: leading folders that the exported tests lose, so that their own package does not shadow
     the release under test. without: parts of file names that are left out.
-    deselected: part of the names of tests that are, too.
+    deselected: the names of tests that are, too, as `-k` takes them.
     """
 
     name: str
@@ -87,9 +87,9 @@ SUITES = (
         tuple(f"keras_hub/src/models/{family}" for family in HUB_FAMILIES),
         old="3.10.0",
         new="3.15.1",
-        # No models in the first two; the others take minutes each.
+        # No models in the first two; the rest takes minutes each, or fails on a jax of today.
         without=("tokenizer", "preprocessor", "classifier"),
-        deselected="causal_lm_basics",
+        deselected="causal_lm_basics or generate or stopping or beam_search or lora or session",
     ),
 )
 
@@ -151,7 +151,7 @@ class Place:
         self.log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *options]
         command += ["-p", "no:cacheprovider", f"--junitxml={self.junit}", *self.files()]
-        command += ["-k", f"not {self.suite.deselected}"] if self.suite.deselected else []
+        command += ["-k", f"not ({self.suite.deselected})"] if self.suite.deselected else []
         overlay = overlay_environment([ensure_overlay("keras", release)])
         environment = {**overlay, **self.cache(), "GITHUB_STEP_SUMMARY": "", "CI": ""}
         started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
