@@ -54,9 +54,14 @@ def overlay(release: str) -> Path:
 
 
 def cases(release: str, backend: str, styles: tuple[str, ...]) -> dict:
-    environment = overlay_environment([overlay(release), HERE])
+    return shown(release, backend, "release_case.py", *styles)
+
+
+def shown(release: str, backend: str, script: str, *arguments: str) -> dict:
+    """What a script of this folder prints under a release."""
+    environment = overlay_environment([overlay(release), HERE, HERE.parents[1]])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "release_case.py"), *styles],
+        [sys.executable, "-W", "ignore", str(HERE / script), *arguments],
         env=environment | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
@@ -123,23 +128,10 @@ def test_keras_hub_llama_is_the_same(seen, release, backend):
     check(seen, release, backend, ("llama",))
 
 
-def layer_names(release: str) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "layer_names_case.py")],
-        env=overlay_environment([overlay(release), HERE.parents[1]]) | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["keras"] == release
-    return found["cases"]
-
-
 @pytest.mark.parametrize("release", ["3.0.5"])
 def test_every_layer_of_keras_kept_its_names(release):
     """Why the table of aliases for Keras' own layers is empty."""
-    old, new = layer_names(release), layer_names(NEWEST)
+    old, new = (shown(item, "jax", "layer_names_case.py") for item in (release, NEWEST))
     common = old.keys() & new.keys()
     assert len(common) > 80
     assert {name: old[name] for name in common} == {name: new[name] for name in common}
