@@ -29,7 +29,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases \
-        test-overlays test-long matrix atlas lint types bench clean
+        test-overlays test-long tutorial matrix atlas lint types bench clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -45,7 +45,7 @@ $(BIN)/python:
 $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing the project, pytest and jax on CPU"
 	@$(PIP) uv
-	@$(UV) --editable '.[jax,versions,test]'
+	@$(UV) --editable '.[jax,versions,report,test]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/core.stamp
@@ -142,6 +142,9 @@ matrix: $(VENV)/wide.stamp ## names, weights and observer effect over every Kera
 
 atlas: $(VENV)/torch.stamp ## docs/drift-atlas.md: what moved in keras.layers, release by release
 	@$(BIN)/python benchmarks/atlas.py
+
+tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder, a new environment
+	@$(BIN)/python tests/docs/docs_pages.py docs/tutorial.md
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .

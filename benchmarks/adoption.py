@@ -42,8 +42,9 @@ PLAIN = ("-p", "no:keras_golden")
 EVERYTHING = ("--update-goldens", "--update-goldens-mode=all")
 HUB_FAMILIES = (
     *("albert", "bart", "bert", "bloom", "deberta_v3", "distil_bert", "electra", "f_net"),
-    *("falcon", "gemma", "gpt2", "gpt_neo_x", "llama", "mistral", "opt", "phi3", "roberta"),
-    *("roformer_v2", "t5", "vit"),
+    *("falcon", "gemma", "gemma3", "gpt2", "gpt_neo_x", "llama", "mistral", "mixtral"),
+    *("moonshine", "opt", "phi3", "qwen3_moe", "resnet", "roberta", "roformer_v2", "smollm3"),
+    *("t5", "vit", "whisper"),
 )
 
 

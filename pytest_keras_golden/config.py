@@ -172,7 +172,7 @@ def read_settings(
         seed=_seed(ini("golden_seed")),
         log=_path(option("golden_log"), working_dir),
         output=_path(option("golden_output"), working_dir),
-        report=_report(option("golden_report"), working_dir),
+        report=_path(option("golden_report"), working_dir),
         versions=option("keras_versions"),
         transplant=_transplant(option("golden_transplant"), working_dir),
     )
@@ -315,13 +315,6 @@ def _aliases(lines: Iterable[str]) -> dict[str, str]:
 
 def _path(value: str | None, working_dir: Path) -> Path | None:
     return (working_dir / value).resolve() if value else None
-
-
-def _report(value: str | None, working_dir: Path) -> Path | None:
-    path = _path(value, working_dir)
-    if path is not None and path.suffix not in (".html", ".md"):
-        raise ConfigError(f"--golden-report {value}", "Name a file that ends in .html or .md.")
-    return path
 
 
 def _transplant(

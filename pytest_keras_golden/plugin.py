@@ -94,6 +94,10 @@ def pytest_configure(config: pytest.Config) -> None:
             ini_folder=config.inipath.parent if config.inipath else None,
             working_dir=config.invocation_params.dir,
         )
+        if settings.report is not None:
+            from .report.files import demand_format
+
+            demand_format(settings.report.suffix)
     except GoldenError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings

@@ -148,18 +148,15 @@ class GoldenRun:
 
     def _finish(self, item: pytest.Item, session: Session) -> None:
         __tracebackhide__ = True
-        from . import decision
         from .outcomes import TestOutcome
         from .report.junit import properties
         from .settling import failure_text
 
-        if not session.records and not (asks_for_fixture(item) or parsed_marker(item)):
-            # Every test counts as golden under `golden_auto`; this one calls no model.
-            item.stash[OUTCOME] = TestOutcome(
-                session.nodeid, "passed", warnings=decision.left_out(session.notes)
-            )
-            return
         try:
+            if not session.records and not (asks_for_fixture(item) or parsed_marker(item)):
+                # Every test counts as golden under `golden_auto`; this one calls no model.
+                item.stash[OUTCOME] = session.without_calls()
+                return
             outcome = session.finish(self._cache())
             page = failure_text(outcome, session)
         except GoldenError as error:
@@ -266,13 +263,14 @@ class GoldenRun:
             terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
         if not self.outcomes and not self.collection_errors:
             return
-        from .report.terminal import summary_line, terminal_summary, update_page
+        from .report.summary import compared
+        from .report.terminal import summary_line, terminal_summary, update_pages
 
         outcomes = tuple(self.outcomes.values())
         lines = []
         if terminalreporter.verbosity > 0:
-            lines += [summary_line(outcome) for outcome in outcomes]
-        lines += [update_page(outcome) for outcome in outcomes if outcome.written]
+            lines += [summary_line(outcome) for outcome in compared(outcomes)]
+        lines += update_pages(outcomes)
         lines.append(terminal_summary(outcomes, unused=self._unused()))
         terminalreporter.section("golden tensors")
         for line in lines:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .compare.tolerance import resolve
 from .config import Settings
+from .decision import left_out
 from .errors import CaptureError, CorruptGoldenError, StoreError
 from .marker import VersionMarker
 from .names import Slot, golden_folder
@@ -287,6 +288,23 @@ class Session:
             if self._writes(outcome):
                 return self._write(outcome, cache / "locks")
             return self._keep_candidate(outcome, cache)
+
+    def without_calls(self) -> TestOutcome:
+        """The outcome of an automatic test that called no Keras model: nothing was compared.
+
+        Raises CaptureError where a golden says that it once called one, on this backend.
+        """
+        stack = self.stack()
+        mine = (stack["backend"], stack["device"])
+        if not self.settings.update and any(
+            (slot.backend, slot.device) == mine for slot in self.candidates()
+        ):
+            why = f": {self.notes[0]}" if self.notes else ""
+            raise CaptureError(
+                f"a golden was recorded of this test, and it calls no Keras model any more{why}",
+                f"Find out what stopped the call, or remove the golden: rm -r '{self.folder}'",
+            )
+        return TestOutcome(self.nodeid, "passed", warnings=left_out(self.notes))
 
     def _require_something(self) -> None:
         if self.empty_block:

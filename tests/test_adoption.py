@@ -55,6 +55,29 @@ def test_a_test_of_nothing_but_uncapturable_calls_passes(suite: pytest.Pytester)
     assert test["warnings"]
 
 
+def test_a_recorded_test_that_calls_no_model_any_more_fails(suite: pytest.Pytester) -> None:
+    source = """
+        import keras
+        import numpy as np
+
+        def test_calls():
+            if {calls}:
+                keras.layers.Rescaling(2.0)(np.ones(3, "float32"))
+
+        def test_plain():
+            pass
+    """
+    suite.makepyfile(source.format(calls=True))
+    result = suite.runpytest_inprocess("--golden-auto", "--update-goldens")
+    result.stdout.fnmatch_lines(
+        ["1 golden test: 1 recorded", "1 other test called no Keras model", "1 golden written"]
+    )
+    suite.makepyfile(source.format(calls=False))
+    result = suite.runpytest_inprocess("--golden-auto")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*it calls no Keras model any more*", "*rm -r *test_calls'*"])
+
+
 def test_calls_that_raise_as_the_test_expects_leave_a_whole_golden(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,6 +41,18 @@ def test_golden_report_by_suffix(recorded: pytest.Pytester, name: str) -> None:
     text = (recorded.path / name).read_text(encoding="utf-8")
     assert "1 of 2 tests moved" in text
     assert "test_a.py::test_a" in text
+
+
+def test_a_report_that_could_not_be_written_stops_before_any_test(
+    recorded: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    result = recorded.runpytest_inprocess("--golden-report=report.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*needs plotly*", "*pytest-keras-golden[[]report[]]*"])
+    result = recorded.runpytest_inprocess("--golden-report=report.pdf")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    recorded.runpytest_inprocess("--golden-report=report.md").assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize("option", ["--golden-log", "--golden-report"])

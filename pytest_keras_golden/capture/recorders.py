@@ -180,6 +180,9 @@ class Recorders:
             self.weights = fingerprints_of(first, self.prefix)
 
     def _run_shadow(self, model: Any, first_batch: Callable[[], None]) -> None:
+        """Of the first compiled call, where no eager one is there to replay: see `replayable`."""
+        if self.eager.seen or self.shadow is not None or self._failure:
+            return
         try:
             with self._eager() as shadow:
                 shadow.watch.restart()

@@ -62,7 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     every = [
         candidate(test, root, arguments.candidates) for test in tests if test.candidate is not None
     ]
-    chosen = list(_choice(every, arguments, root))
+    if not every and any(test.outcome in ("failed", "error") for test in tests):
+        raise ConfigError(
+            f"{arguments.log} has failed tests and names no candidate golden",
+            "Let the run keep them: pytest --golden-log LOG --golden-output DIR",
+        )
+    chosen = list(_choice(every, arguments))
     _require_whole(chosen)
     accepted = [
         {"test": item.outcome.nodeid, "golden": str(item.target), "written": written}
@@ -82,9 +87,7 @@ def candidate(test: TestOutcome, root: Path, folder: Path | None) -> Candidate:
     return Candidate(test, path, root / place / told.name)
 
 
-def _choice(
-    every: Sequence[Candidate], arguments: argparse.Namespace, root: Path
-) -> Iterable[Candidate]:
+def _choice(every: Sequence[Candidate], arguments: argparse.Namespace) -> Iterable[Candidate]:
     if arguments.all:
         return every
     if arguments.tests:

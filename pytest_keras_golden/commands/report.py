@@ -24,8 +24,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..report.files import rendered, write_report
+    from ..report.files import demand_format, rendered, write_report
 
+    if arguments.output is not None:
+        demand_format(arguments.output.suffix)
     documents = [read_log(path) for path in arguments.logs]
     tests_of(documents)
     if arguments.output is None:

@@ -11,17 +11,27 @@ from ..errors import ConfigError
 Log = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
+def demand_format(suffix: str) -> None:
+    """Called before anything runs. Raises ConfigError where a report could not be written then:
+    its format is unknown, or needs packages that are not installed."""
+    if suffix not in (".html", ".md"):
+        raise ConfigError(f"{suffix or 'no suffix'}: unknown format", "Use .html or .md.")
+    if suffix == ".html":
+        from .template import demand_html
+
+        demand_html()
+
+
 def rendered(log: Log, suffix: str) -> str:
-    """The report in the format of a file's suffix. Raises ConfigError for an unknown one."""
+    """The report in the format of a file's suffix. Raises as `demand_format`."""
+    demand_format(suffix)
     if suffix == ".html":
         from .html import render as html
 
         return html(log)
-    if suffix == ".md":
-        from .markdown import render as markdown
+    from .markdown import render as markdown
 
-        return markdown(log)
-    raise ConfigError(f"{suffix or 'no suffix'}: unknown format", "Use .html or .md.")
+    return markdown(log)
 
 
 def write_report(log: Log, path: Path) -> None:

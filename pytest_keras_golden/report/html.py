@@ -1,8 +1,8 @@
 """Outcomes as one self-contained HTML page, which opens at once for 1,000 tests of 200 tensors.
 
 Text repeats, so it is kept once in a table; each test's tensors are a compact JSON of their own,
-which the page parses when the test is opened. Charts are drawn by the page: a plotting library
-would be larger than the report (plotly.js alone is 4.5 MB).
+which the page parses when the test is opened. The page holds plotly.js (4.8 MB), so that it needs
+no network, and runs it when the first chart is drawn.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from .steps import next_steps
 from .summary import (
     QUIET,
     blamed,
+    compared,
     positions,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
+    without_calls,
     worst_first,
 )
+from .template import demand_html, filled
 from .wording import families, severity, tolerance
 
 DRAWN = 60
@@ -54,7 +57,8 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     Goldens and candidates that the log names are read for the pictures, where they still exist.
     """
     logs = [log] if isinstance(log, Mapping) else list(log)
-    tests = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    ran = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    tests = compared(ran)
     errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
     tests.sort(key=lambda test: (-severity_of(test), test.nodeid))
     texts = _Table()
@@ -67,13 +71,14 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
         "tensors": tensor_counts(tests),
         "stack": sorted({line for test in tests for line in stack_lines(test)}),
         "errors": errors[:50],
+        "aside": without_calls(ran),
         "tests": index,
         "texts": list(texts.numbers),
     }
     blocks = [_block("report", page)]
     blocks += [_block(f"test-{place}", detail) for place, detail in enumerate(details)]
     blocks += [_block(f"drawing-{place}", drawing) for place, drawing in drawings]
-    return _page("\n".join(blocks), sentence)
+    return _page(blocks, sentence)
 
 
 def severity_of(outcome: TestOutcome) -> int:
@@ -198,26 +203,24 @@ def _short(value: float | None) -> float | int | str | None:
     return int(short) if short == int(short) and abs(short) < 1e15 else short
 
 
-def _block(name: str, value: Any) -> str:
+def _block(name: str, value: Any) -> tuple[str, str]:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # `</script>` and `<!--` would end or confuse the element; JSON reads the escape as `<`.
-    safe = text.replace("<", "\\u003c")
-    return f'<script type="application/json" id="{name}">{safe}</script>'
+    return name, text.replace("<", "\\u003c")
 
 
-def _page(blocks: str, sentence: str) -> str:
-    assets = files("pytest_keras_golden.report") / "assets"
-    parts = {
-        "title": sentence.replace("&", "&amp;").replace("<", "&lt;"),
-        "style": (assets / "report.css").read_text(encoding="utf-8"),
-        "blocks": blocks,
-        "script": (assets / "report.js").read_text(encoding="utf-8"),
-    }
-    page = (assets / "report.html").read_text(encoding="utf-8")
-    head, *rest = page.split("{{")
-    return head + "".join(_filled(piece, parts) for piece in rest)
+def _page(blocks: Sequence[tuple[str, str]], sentence: str) -> str:
+    package = "pytest_keras_golden.report"
+    demand_html()
+    from plotly.offline import get_plotlyjs
 
-
-def _filled(piece: str, parts: Mapping[str, str]) -> str:
-    name, _, after = piece.partition("}}")
-    return parts[name.strip()] + after
+    assets = files(package) / "assets"
+    return filled(
+        package,
+        "report.html",
+        title=sentence,
+        style=(assets / "report.css").read_text(encoding="utf-8"),
+        blocks=blocks,
+        plotly=get_plotlyjs(),
+        script=(assets / "report.js").read_text(encoding="utf-8"),
+    )

@@ -16,11 +16,13 @@ from .summary import (
     Run,
     blamed,
     collapsed,
+    compared,
     rows,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
+    without_calls,
     worst_first,
 )
 from .table import run_text
@@ -40,19 +42,22 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     as long as there is room, and what was left out is counted.
     """
     logs = [log] if isinstance(log, Mapping) else list(log)
-    tests = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    ran = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
+    tests = compared(ran)
     errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
     loud = worst_first(tests)
-    head = "".join(_head(tests, errors, bool(loud)))
+    head = "".join(_head(tests, errors, without_calls(ran), bool(loud)))
     table, unlisted = _fitted(loud, _row, LIMIT // 2)
     room = LIMIT - _ROOM_FOR_THE_END - len((head + table).encode())
     details, untold = _fitted(loud, _details, room)
     return head + table + details + _left_out(unlisted, untold)
 
 
-def _head(tests: Sequence[TestOutcome], errors: Sequence[str], loud: bool) -> Iterator[str]:
+def _head(
+    tests: Sequence[TestOutcome], errors: Sequence[str], aside: str, loud: bool
+) -> Iterator[str]:
     yield f"### Golden tensors: {verdict_sentence(tests, errors)}\n\n"
-    yield from _overview(tests, errors)
+    yield from _overview(tests, errors, aside)
     if loud:
         yield "| test | verdict | first | used of its tolerance | local drift | tokens |\n"
         yield "|---|---|---|---:|---|---|\n"
@@ -67,7 +72,7 @@ def verdict_sentence(tests: Sequence[TestOutcome], errors: Sequence[str] = ()) -
     loud = worst_first(tests)
     span = _span(loud or tests)
     if not loud:
-        return f"all {plural(len(tests), 'test')} hold{span}"
+        return f"{'the test holds' if len(tests) == 1 else f'all {len(tests):,} tests hold'}{span}"
     verdicts = counted(verdict_counts(loud))
     fails = any(test.outcome in ("failed", "error") for test in loud)
     end = "" if fails else ": none fails"
@@ -82,10 +87,12 @@ def _span(tests: Sequence[TestOutcome]) -> str:
     return f" against Keras {old}" if new in (None, old) else f" between Keras {old} and {new}"
 
 
-def _overview(tests: Sequence[TestOutcome], errors: Sequence[str]) -> Iterator[str]:
+def _overview(tests: Sequence[TestOutcome], errors: Sequence[str], aside: str) -> Iterator[str]:
     if tests:
         yield f"- tests: {counted(verdict_counts(tests))}\n"
         yield f"- tensors: {counted(tensor_counts(tests)) or 'none compared'}\n"
+    if aside:
+        yield f"- {aside}\n"
     for line in sorted({line for test in tests for line in stack_lines(test)})[:12]:
         yield f"- stack: {escaped(line)}\n"
     for error in errors[:10]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
-from .wording import severity, worst
+from .wording import plural, severity, worst
 
 QUIET = frozenset({"identical", "within"})
 MAX_ROWS = 28
@@ -57,6 +57,19 @@ def verdict_of(outcome: TestOutcome) -> str:
     if outcome.outcome == "failed" and (found is None or found in QUIET):
         return worst(layer.verdict for layer in blamed(outcome)) or "failed"
     return found or outcome.outcome
+
+
+def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
+    """Without the tests that automatic capture watched and that called no Keras model."""
+    return [outcome for outcome in outcomes if verdict_of(outcome) != "passed"]
+
+
+def without_calls(outcomes: Sequence[TestOutcome]) -> str:
+    """`12 other tests called no Keras model`, or nothing where all did."""
+    compared_ones = len(compared(outcomes))
+    rest = len(outcomes) - compared_ones
+    other = "other " if compared_ones else ""
+    return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
 
 
 def verdict_counts(outcomes: Iterable[TestOutcome]) -> Counter[str]:
@@ -213,5 +226,6 @@ def _told(pending: Sequence[Row]) -> list[Row | Run]:
 
 def worst_first(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
     """The tests that need a reader, most severe first; recorded and quiet ones left out."""
-    loud = [o for o in outcomes if verdict_of(o) not in {*QUIET, "recorded", "skipped", "xfailed"}]
+    quiet = {*QUIET, "recorded", "skipped", "xfailed", "passed"}
+    loud = [outcome for outcome in outcomes if verdict_of(outcome) not in quiet]
     return sorted(loud, key=lambda o: -severity(verdict_of(o)))

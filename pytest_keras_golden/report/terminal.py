@@ -15,16 +15,19 @@ from .summary import (
     QUIET,
     accuracy,
     collapsed,
+    compared,
     rows,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
+    without_calls,
     worst_first,
 )
 from .wording import STYLE, counted, listed, number, plural, quoted
 
 WIDTH = 100
+FIRST_SHOWN = 3
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -71,9 +74,11 @@ def terminal_summary(
 ) -> str:
     """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens."""
     every = list(outcomes)
+    golden = compared(every)
     lines = [
-        f"{plural(len(every), 'golden test')}: {_painted_counts(verdict_counts(every), color)}"
+        f"{plural(len(golden), 'golden test')}: {_painted_counts(verdict_counts(golden), color)}"
     ]
+    lines += [text for text in [without_calls(every)] if text]
     tensors = tensor_counts(every)
     if tensors:
         lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
@@ -101,6 +106,16 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
         lines.append(table.render(shown, width, color))
     lines += _section("stack", stack_lines(outcome), width)
     return "\n".join(lines)
+
+
+def update_pages(outcomes: Iterable[TestOutcome]) -> list[str]:
+    """A page for each golden that changed; of first goldens, which say little, only a few."""
+    written = [outcome for outcome in outcomes if outcome.written]
+    first = [outcome for outcome in written if outcome.baseline is None]
+    changed = [outcome for outcome in written if outcome.baseline is not None]
+    pages = [update_page(outcome) for outcome in (*first[:FIRST_SHOWN], *changed)]
+    rest = len(first) - FIRST_SHOWN
+    return [*pages, f"and {plural(rest, 'other first golden')}"] if rest > 0 else pages
 
 
 def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit, note
 from ..errors import ConfigError
+from ..report.template import demand_html
 from .arguments import (
     add_shared,
     default_jobs,
@@ -53,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     from .workspace import workspace
 
     demand_writable(arguments.json, arguments.markdown, arguments.html)
+    if arguments.html is not None:
+        demand_html()
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
     if Version(old) == Version(new):
         note(f"both versions are {old}: this shows only whether the suite repeats itself")

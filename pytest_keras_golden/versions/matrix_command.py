@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
+from ..report.template import demand_html
 from .arguments import (
     add_shared,
     default_jobs,
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     from .workspace import workspace
 
     demand_writable(arguments.json, arguments.markdown, arguments.html)
+    if arguments.html is not None:
+        demand_html()
     versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
     if len(versions) < 2:
         raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..report.sentence import headline
+from ..report.template import filled
 from ..report.wording import plural
 from .gate import GateResult
 from .verdicts import ORDER, Row, Status, counts
@@ -153,29 +154,16 @@ def _escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #8886;padding:.3rem .6rem;"
-    "text-align:left;vertical-align:top}code{font-size:90%}.bad{color:#b00}.good{color:#070}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.bad{color:#f77}"
-    ".good{color:#7d7}}"
-)
-
-
 def page(result: GateResult) -> str:
     """As `terminal`, as one HTML file that needs nothing else."""
-    kind = "good" if result.verdict == "holds" else "bad"
-    title = html.escape(verdict_line(result))
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        f"<title>{title}</title><style>{_STYLE}</style><h1 class={kind}>{title}</h1>",
+    sections = [
+        (_title(status, result), [(row.nodeid, row_layers(row), row_detail(row)) for row in found])
+        for status, found in _sections(result.rows)
     ]
-    for status, found in _sections(result.rows):
-        parts.append(f"<h2>{html.escape(_title(status, result))} ({len(found)})</h2><table>")
-        parts.append("<tr><th>test<th>guilty layers<th>what")
-        for row in found:
-            cells = (f"<code>{html.escape(row.nodeid)}</code>", row_layers(row), row_detail(row))
-            shown = (cells[0], html.escape(cells[1]), html.escape(cells[2]))
-            parts.append("<tr>" + "".join(f"<td>{cell}" for cell in shown))
-        parts.append("</table>")
-    return "\n".join(parts) + "\n"
+    return filled(
+        "pytest_keras_golden.versions",
+        "gate.html",
+        title=verdict_line(result),
+        holds=result.verdict == "holds",
+        sections=sections,
+    )

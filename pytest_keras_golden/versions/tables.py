@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
+from ..report.template import filled
 from ..report.wording import STYLE, plural
 from .matrix import Cell, MatrixResult
 from .pages import nodeid_cell
@@ -83,26 +84,18 @@ def markdown(result: MatrixResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-_CSS = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse}"
-    "td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}.red{background:#c006}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
-)
-
-
 def page(result: MatrixResult) -> str:
-    title = html.escape(summary_line(result))
-    parts = ["<!doctype html><html lang=en><meta charset=utf-8>"]
-    parts.append(f"<title>{title}</title><style>{_CSS}</style><h1>{title}</h1><table>")
-    parts.append("<tr><th>test" + "".join(f"<th>{version}" for version in result.versions))
-    for nodeid, row in result.cells.items():
-        parts.append(f"<tr><th>{html.escape(nodeid)}" + "".join(map(_html_cell, row.values())))
-    parts.append(f"</table><p>{_LEGEND.format(anchor=result.versions[0])}</p><ul>")
-    parts += [f"<li>{html.escape(note)}" for note in notes(result)]
-    return "\n".join(parts) + "</ul>\n"
+    return filled(
+        "pytest_keras_golden.versions",
+        "matrix.html",
+        title=summary_line(result),
+        versions=result.versions,
+        rows=[(nodeid, list(map(_shown, row.values()))) for nodeid, row in result.cells.items()],
+        legend=_LEGEND.format(anchor=result.versions[0]),
+        notes=notes(result),
+    )
 
 
-def _html_cell(cell: Cell) -> str:
-    why = html.escape(", ".join(cell.local_drift) or cell.reason or "")
-    kind = " class=red" if cell.red else ""
-    return f'<td{kind} title="{why}">{html.escape(cell_text(cell))}'
+def _shown(cell: Cell) -> tuple[str, str, bool]:
+    """Text, why, and whether it is red."""
+    return cell_text(cell), ", ".join(cell.local_drift) or cell.reason or "", cell.red

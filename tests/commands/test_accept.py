@@ -106,6 +106,14 @@ def test_candidates_that_are_elsewhere_are_asked_for(
     assert "--candidates DIR" in err
 
 
+def test_failed_tests_without_candidates_are_no_success(golden_cli: Run, project: Path) -> None:
+    test = TestOutcome("t.py::test_a", "failed", reason="boom")
+    (project / "log.json").write_text(json.dumps(log_json(1, {}, [test])), encoding="utf-8")
+    code, _, err = golden_cli("accept", "log.json", "--all")
+    assert code == 2
+    assert "--golden-output" in err
+
+
 def test_a_log_cannot_write_outside_the_goldens_folder(golden_cli: Run, project: Path) -> None:
     test = TestOutcome("../../evil.py::test", "failed", candidate="/x/../../evil.safetensors")
     (project / "log.json").write_text(json.dumps(log_json(1, {}, [test])), encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -83,11 +84,18 @@ class Follower:
     """Does what a page says, in order: writes its files, runs its commands, reads its output.
 
     own: what runs `pytest` and `keras-golden` themselves, where they are not to be processes.
+    environment: variables of the processes; this process' own where it is not given.
     """
 
-    def __init__(self, folder: Path, own: dict[str, Command] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        own: dict[str, Command] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.own = own or {}
+        self.environment = environment or _environment(Path(sys.executable).parent)
         self.output = ""
         self.exports = ""
 
@@ -117,26 +125,25 @@ class Follower:
     def run(self, block: Block) -> None:
         self.output = ""
         for command, promised in commands(block):
-            code, output = self._command(command)
+            code, output = self.command(command)
             self.output += output + "\n"
             said = f"{block.where}: `{command}` ended with {code}, not {promised}"
             assert code == promised, f"{said}\n{output[-6000:]}"
 
-    def _command(self, command: str) -> tuple[int, str]:
+    def command(self, command: str) -> tuple[int, str]:
         program = command.split()[0]
         if program in self.own and not _SHELL_ONLY & set(_unquoted(command)):
             return self.own[program](shlex.split(command)[1:])
         return self._shell(command)
 
     def _shell(self, command: str) -> tuple[int, str]:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         script = f"{self.exports}\n{command}"
         if command.startswith("export "):
             self.exports += f"\n{command}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder,
-            env={**os.environ, "PATH": path},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -144,20 +151,38 @@ class Follower:
         return done.returncode, done.stdout
 
 
+def _environment(programs: Path) -> dict[str, str]:
+    return {**os.environ, "PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+
+
 def _unquoted(command: str) -> str:
     return re.sub(r"'[^']*'|\"[^\"]*\"", "", command)
 
 
+def newcomer(root: Path) -> dict[str, str]:
+    """Variables of somebody who has an empty environment, and an index with this project in it."""
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "build", "--quiet", "--wheel", "-o", root / "index", ROOT], check=True)
+    subprocess.run([sys.executable, "-m", "venv", root / "env"], check=True)
+    mine = ("KERAS_", "GITHUB_", "PYTHON", "PYTEST_", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    kept |= {"PIP_FIND_LINKS": str(root / "index"), "PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+    kept.pop("CI", None)
+    return {**kept, "PATH": _environment(root / "env" / "bin")["PATH"]}
+
+
 def main() -> None:
-    """`python docs_pages.py PAGE FOLDER`: follow one page in a new folder, as processes."""
-    page, folder = sys.argv[1:]
-    Path(folder).mkdir(parents=True)
-    follower = Follower(Path(folder))
-    for block in blocks(page):
-        print(f"== {block.where} {block.file or block.language}", flush=True)
-        follower.step(block)
-        if block.language == "sh":
-            print(follower.output, flush=True)
+    """`python docs_pages.py PAGE`: follow a page in an empty folder and environment, aloud."""
+    (page,) = sys.argv[1:]
+    with TemporaryDirectory(prefix="newcomer-") as folder:
+        root = Path(folder)
+        (root / "project").mkdir()
+        follower = Follower(root / "project", environment=newcomer(root))
+        for block in blocks(page):
+            print(f"== {block.where} {block.file or block.language}", flush=True)
+            follower.step(block)
+            if block.language == "sh":
+                print(follower.output, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,18 +20,18 @@ HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
     "docs/how-to/versions.md": OVERLAY,
-    "docs/tutorial.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
     "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),
 }
-FOLLOWED = ["README.md", "docs/tutorial.md", *HOW_TO]
+FOLLOWED = ["README.md", *HOW_TO]
 ELSEWHERE = {
+    "docs/tutorial.md": "`make tutorial`, a step of .ci/run, in an environment of its own",
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
     "docs/ci.md": "tests/versions/test_ci_docs.py pastes its workflows and runs their commands",
 }
 NOT_RUN = {
     ("README.md", "make demo"): "`make demo` and `make test` themselves; .ci/run runs both",
-    ("README.md", "pip install"): "the tutorial has the same command, and is followed",
+    ("README.md", "pip install"): "`make tutorial` runs the same command",
     ("README.md", "keras-golden gate"): "docs/how-to/versions.md runs both on a suite of its own",
 }
 
@@ -100,8 +100,8 @@ def run_by_the_page(ran: list[Block]) -> bool:
 
 def all_tests_record_and_hold(follower: Follower) -> None:
     """The tests of a page that no command of it ran: recorded, then identical."""
-    for arguments in (["-q", "--update-goldens"], ["-q"]):
-        code, output = follower.own["pytest"](arguments)
+    for command in ("pytest -q --update-goldens", "pytest -q"):
+        code, output = follower.command(command)
         assert code == 0, output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from browser import CHROMIUM, DRIVER, Browser, browsing
 from outcomes_made import decoder, outcome, tensor
+from plotly.offline import get_plotlyjs
 
 from pytest_keras_golden.outcomes import TestOutcome, log_json
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
@@ -21,7 +23,7 @@ from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
 
 needs_chromium = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here"
+    not (CHROMIUM and DRIVER), reason="no browser: apt install chromium chromium-driver"
 )
 HOSTILE = "tests/test_x.py::test_a[</script><img src=x onerror=alert(1)>&amp;\u2028'\"]"
 
@@ -83,9 +85,12 @@ def suite(tmp_path: Path) -> list[TestOutcome]:
 
 def test_the_page_is_whole_and_names_no_other_place(suite: list[TestOutcome]) -> None:
     text = render(log_json(1, {}, suite))
-    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text) == []
-    assert "<link" not in text
-    assert text.count("</script>") == text.count("<script")
+    assert "default-src 'none'" in text
+    assert get_plotlyjs() in text
+    ours = text.replace(get_plotlyjs(), "")
+    assert re.findall(r"https?://", ours) == []
+    assert "<link" not in ours
+    assert ours.count("</script>") == ours.count("<script")
     blocks = re.findall(r'<script type="application/json" id="([\w-]+)">(.*?)</script>', text)
     assert all(json.loads(block) for _, block in blocks)
     assert len([name for name, _ in blocks if name.startswith("test-")]) == len(suite)
@@ -125,20 +130,20 @@ def test_a_test_shows_its_sentence_curves_table_pictures_and_commands(
     assert "row 12: token" in text
     assert "→ 99" in text
     assert 'pytest "tests/test_gpt.py::test_prefill[bfloat16]" --update-goldens' in text
-    assert browser.script("return document.querySelectorAll('svg .runline').length") == 1
-    assert browser.script("return document.querySelectorAll('svg .localline').length") == 1
-    drawn = browser.script(
-        "return [...document.querySelectorAll('canvas')].map(c => new Set(c.getContext('2d')"
-        ".getImageData(0, 0, c.width, c.height).data).size)"
+    names = "return document.querySelector(arguments[0]).data.map(trace => trace.name)"
+    assert browser.script(names, ".depth") == ["run", "local"]
+    assert browser.script(names, ".maps")[:2] == ["baseline", "run"]
+    values = browser.script(
+        "return [...document.querySelectorAll('.heat, .maps')].flatMap(chart => "
+        "chart.data.map(trace => new Set(trace.z.flat()).size))"
     )
-    assert len(drawn) == 4
-    assert min(drawn) > 3
-    overlaps = browser.script(
-        "const c = document.querySelector('.heat canvas').getBoundingClientRect(); "
-        "const r = document.querySelector('.readout').getBoundingClientRect(); "
-        "return c.bottom > r.top"
-    )
-    assert not overlaps
+    assert len(values) == 4
+    assert min(values) > 1
+    images = "return document.querySelectorAll('.chart .heatmaplayer image').length"
+    assert browser.script(images) == 4
+    counts = browser.script("return document.querySelector('.ulps').data[0].y")
+    chosen = browser.script("return document.querySelector('select').value")
+    assert sum(counts) == next(math.prod(t.shape) for t in suite[-1].tensors if t.name == chosen)
     assert browser.script(
         "const t = document.querySelector('.scroll'); return t.scrollWidth <= t.clientWidth"
     )
@@ -201,14 +206,14 @@ def test_light_dark_narrow_and_print(
     browser.emulate()
     browser.resize(500, 900)
     browser.until("return window.innerWidth < 700")
-    assert browser.script("return document.documentElement.scrollWidth <= window.innerWidth")
+    browser.until("return document.documentElement.scrollWidth <= window.innerWidth")
     browser.resize(1400, 1000)
 
 
 @needs_chromium
-def test_the_scale_below_the_heat_map_follows_the_scheme(browser: Browser, tmp_path: Path) -> None:
+def test_charts_follow_the_scheme(browser: Browser, tmp_path: Path) -> None:
     browser.open(page(tmp_path, drawn_decoder(tmp_path)))
-    colours = "return document.querySelector('.scale i').style.background"
+    colours = "return JSON.stringify(document.querySelector('.heat').data[0].colorscale)"
     light = browser.script(colours)
     browser.emulate(prefers_color_scheme="dark")
     browser.until(f"{colours} !== arguments[0]", light)
@@ -238,9 +243,10 @@ def test_a_thousand_tests_of_200_tensors_open_at_once(browser: Browser, tmp_path
     log = log_json(1, {}, [outcome(*group) for group in tensors])
     log["tests"] = [{**log["tests"][i % 20], "nodeid": f"t_{i}.py::test"} for i in range(1000)]
     path = tmp_path / "report.html"
-    path.write_text(render(log), encoding="utf-8")
+    text = render(log)
+    assert len(text) - len(get_plotlyjs()) < 15e6
+    path.write_text(text, encoding="utf-8")
     browser.open(path.as_uri())
-    assert (tmp_path / "report.html").stat().st_size < 15e6
     assert browser.script("return document.querySelectorAll('#tests li').length") == 1000
     assert min(_milliseconds_to_draw(browser, path) for _ in range(3)) < 3000
     browser.script("location.hash = '#test=t_500.py%3A%3Atest'")

@@ -74,6 +74,16 @@ def test_a_name_never_breaks_its_table_row(name: str) -> None:
     assert row.count("|") - row.count("\\|") == 7
 
 
+def test_tests_without_calls_have_not_moved() -> None:
+    plain = outcome(outcome="passed", baseline=None)
+    text = rendered(outcome(tensor("a", 0)), *[plain] * 40)
+    assert "the test holds" in text
+    assert "- 40 other tests called no Keras model" in text
+    alone = rendered(*[plain] * 40)
+    assert "no golden test ran" in alone
+    assert "- 40 tests called no Keras model" in alone
+
+
 def test_several_logs_are_one_report() -> None:
     logs = [log_json(0, {}, [outcome(tensor("a", 0), nodeid=f"t{i}")]) for i in range(3)]
     assert "all 3 tests hold" in render(logs)

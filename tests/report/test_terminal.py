@@ -18,6 +18,7 @@ from pytest_keras_golden.report.terminal import (
     summary_line,
     terminal_summary,
     update_page,
+    update_pages,
 )
 
 
@@ -199,6 +200,27 @@ def test_update_page_says_what_changed_per_tensor() -> None:
     assert "nothing written" in update_page(quiet)
     first = outcome(tensor("a", 0), baseline=None, written=True, outcome="recorded")
     assert "the first golden of this test" in update_page(first)
+
+
+def test_a_first_recording_of_many_tests_stays_short() -> None:
+    first = outcome(tensor("a", 0), baseline=None, written=True, outcome="recorded")
+    changed = outcome(tensor("b", 0, k=9.0), outcome="recorded", written=True)
+    pages = update_pages([first] * 500 + [changed] * 2)
+    assert len(pages) == 6
+    assert pages[-1] == "and 497 other first goldens"
+    assert "since" not in pages[0]
+    assert "1 of 1 tensor changed" in pages[4]
+
+
+def test_tests_without_calls_are_counted_apart() -> None:
+    plain = outcome(outcome="passed", baseline=None)
+    text = terminal_summary([outcome(tensor("a", 0)), *[plain] * 40])
+    assert text.splitlines() == [
+        "1 golden test: 1 identical",
+        "40 other tests called no Keras model",
+        "1 tensor: 1 identical",
+    ]
+    assert "0 golden tests: none\n40 tests called no Keras model" in terminal_summary([plain] * 40)
 
 
 def test_missing_page_lists_what_exists_and_the_fix() -> None:

@@ -1,5 +1,6 @@
 "use strict";
-/* Reads the JSON blocks that report/html.py wrote; everything is drawn when it is looked at. */
+/* Reads the JSON blocks that report/html.py wrote. A test is drawn when it is opened, its charts by
+   plotly.js, which the page holds as text until the first chart needs it. */
 (() => {
   const block = (id) => {
     const element = document.getElementById(id);
@@ -18,8 +19,7 @@
 
   /** An element; children may be text, elements, or nothing. Text is never read as HTML. */
   function make(tag, attributes = {}, ...children) {
-    const svg = ["svg", "path", "line", "rect", "circle", "text", "title", "g"].includes(tag);
-    const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    const element = document.createElement(tag);
     for (const [key, value] of Object.entries(attributes)) {
       if (value === undefined || value === null || value === false) continue;
       if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
@@ -56,7 +56,7 @@
     const tensors = byVerdict(report.tensors).map(([verdict, n]) => `${n.toLocaleString("en")} ${verdict}`).join(", ");
     document.getElementById("facts").append(
       make("span", {}, report.stack.length ? "Stack: " : "Same stack on both sides", ...report.stack.flatMap((line, i) => [i ? ", " : "", make("code", {}, line)])),
-      make("span", {}, tensors ? `Tensors: ${tensors}` : ""),
+      make("span", {}, tensors ? `Tensors: ${tensors}` : ""), make("span", {}, report.aside),
       ...report.errors.map((error) => make("span", {class: "error"}, `Collection error: ${error}`)));
   }
   function toggle(button, verdict) {
@@ -112,8 +112,9 @@
     const rows = (detail.rows || []).map(readRow);
     rows.forEach((row, i) => { row.place = detail.places ? detail.places[i] : [i, 1]; });
     const layers = (detail.layers || []).map(readLayer);
+    charts.splice(0).forEach((chart) => window.Plotly && Plotly.purge(chart.holder));
     main.replaceChildren(...head(test, detail), ...depth(rows, layers), ...table(test, rows, layers, detail), ...pictures(place, test), ...steps(detail));
-    drawCanvases();
+    drawCharts();
     document.title = `${test.verdict}: ${test.id}`;
     if (focus) main.focus({preventScroll: true});
   }
@@ -139,38 +140,76 @@
     return `${counts || "nothing compared"}${detail.baseline ? ` against Keras ${detail.baseline}` : ""}.`;
   }
 
+  // -- charts -------------------------------------------------------------------------------
+
+  const dark = matchMedia("(prefers-color-scheme: dark)"), paper = matchMedia("print");
+  const isDark = () => dark.matches && !paper.matches;
+  const shade = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const charts = [];
+  /** Where a chart will be; `figure` gives its traces and layout in the colours of the moment. */
+  function chart(kind, label, height, figure) {
+    const holder = make("div", {class: `chart ${kind}`, role: "img", "aria-label": label, style: `height:${height}px`});
+    charts.push({holder, figure});
+    return holder;
+  }
+  function drawCharts() {
+    if (!charts.length) return;
+    if (!window.Plotly) document.head.append(make("script", {}, document.getElementById("plotly").textContent));
+    for (const {holder, figure} of charts) {
+      const {traces, layout} = figure();
+      Plotly.react(holder, traces, {...common(), ...layout}, {displaylogo: false, responsive: true, modeBarButtons: [["toImage", "resetScale2d"]]});
+    }
+  }
+  const common = () => ({paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
+    modebar: {bgcolor: "rgba(0,0,0,0)", color: shade("soft"), activecolor: shade("ink")},
+    font: {family: 'system-ui, "Segoe UI", sans-serif', size: 12, color: shade("soft")}, hoverlabel: {font: {family: "monospace"}, align: "left"}});
+  const axis = (settings) => ({gridcolor: shade("rule"), linecolor: shade("rule"), zeroline: false, fixedrange: false, ...settings});
+  dark.addEventListener("change", drawCharts);
+  paper.addEventListener("change", drawCharts);
+
   // -- drift against depth ------------------------------------------------------------------
 
+  /** What is unchanged is drawn here, in units of the tolerance: a logarithm has no zero. */
+  const FLOOR = 0.003;
   function depth(rows, layers) {
     const judged = rows.filter((row) => row.judged);
     if (!judged.some((row) => row.strain > 0) && !layers.some((layer) => layer.strain > 0)) return [];
-    const W = 860, H = 250, L = 58, R = 14, T = 12, B = 34, FLOOR = 0.003;
-    const most = Math.max(2, ...judged.map((row) => row.strain), ...layers.map((layer) => layer.strain));
-    const y = (value) => H - B - (H - B - T) * (Math.log(Math.max(value, FLOOR)) - Math.log(FLOOR)) / (Math.log(most * 1.3) - Math.log(FLOOR));
-    const places = judged.map((row) => row.place[0] + row.place[1] * 0.3).map((place, i, all) => (layers.length ? place + 0.3 * all.slice(0, i).filter((other) => other === place).length / 4 : place));
-    const first = Math.min(...places, layers.length ? 0 : Infinity), last = Math.max(...places, layers.length - 1, first + 1);
-    const x = (place) => L + (W - L - R) * (place - first) / (last - first);
-    const line = (points) => points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
-    const run = judged.map((row, i) => [x(places[i]), y(row.strain), row]);
-    const own = layers.map((layer, i) => [x(i), y(layer.strain), layer]);
-    const dot = (style, verdict) => ([px, py, item]) => make("circle", {class: style, v: verdict && item.verdict, cx: px.toFixed(1), cy: py.toFixed(1), r: item.guilty ? 4.5 : 3},
-      make("title", {}, `${item.name}: ${number(item.strain)}× tolerance (${item.verdict})`));
-    const ticks = [0.01, 0.1, 1, 10, 100, 1000, 1e4, 1e6].filter((value) => value < most * 1.3);
+    const verdicts = [...new Set(judged.map((row) => row.verdict))].sort((a, b) => rank(a) - rank(b));
     return [make("h3", {}, "Drift against depth"),
       make("div", {class: "legend"}, make("span", {style: "--c:var(--drift)"}, "in the run: inherited and local"),
         layers.length ? make("span", {style: "--c:var(--local)"}, "local: the layer's own change on golden inputs") : "",
         make("span", {class: "area", style: "--c:var(--band)"}, "inside the tolerance"),
-        [...new Set(judged.map((row) => row.verdict))].sort((a, b) => rank(a) - rank(b)).map((verdict) => make("span", {class: "point", v: verdict}, verdict))),
-      make("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Drift of each tensor in units of its tolerance, in execution order"},
-        make("rect", {class: "band", x: L, y: y(1), width: W - L - R, height: H - B - y(1)}),
-        make("line", {class: "limit", x1: L, x2: W - R, y1: y(1), y2: y(1)}),
-        ticks.map((value) => [make("line", {class: "axis", x1: L - 4, x2: L, y1: y(value), y2: y(value)}), make("text", {x: L - 8, y: y(value) + 4, "text-anchor": "end"}, `${value >= 1e4 ? value.toExponential(0) : value}×`)]).flat(),
-        make("line", {class: "axis", x1: L, x2: L, y1: T, y2: H - B}), make("line", {class: "axis", x1: L, x2: W - R, y1: H - B, y2: H - B}),
-        make("text", {x: L, y: H - 10}, `execution order: first ${judged.length ? judged[0].name : ""}`), make("text", {x: W - R, y: H - 10, "text-anchor": "end"}, `last ${judged.length ? judged[judged.length - 1].name : ""}`),
-        make("path", {class: "runline", d: line(run)}), layers.length ? make("path", {class: "localline", d: line(own)}) : "",
-        own.filter(([, , layer]) => layer.strain > 0).map(dot("localdot", false)), run.map(dot("dot", true))),
+        verdicts.map((verdict) => make("span", {class: "point", v: verdict}, verdict))),
+      chart("depth", "Drift of each tensor in units of its tolerance, in execution order", 290, () => depthFigure(judged, layers)),
       ...excused(judged)];
   }
+  function depthFigure(judged, layers) {
+    const curve = (name, items, x, colour, colours) => ({name, x, y: items.map((item) => Math.max(FLOOR, item.strain)), mode: "lines+markers",
+      line: {color: shade(colour), width: 1.6}, marker: {color: colours, size: items.map((item) => (item.guilty ? 9 : 6)), opacity: 1, line: {width: 0}},
+      customdata: items.map((item) => [item.name, number(item.strain), item.verdict]),
+      hovertemplate: `%{customdata[0]}<br>%{customdata[1]}× tolerance (%{customdata[2]})<extra>${name}</extra>`});
+    const traces = [curve("run", judged, depths(judged, layers), "drift", judged.map((row) => shade(COLOURS[row.verdict] || "severe")))];
+    if (layers.length) traces.push(curve("local", layers, layers.map((_, i) => i), "local", shade("local")));
+    const ends = judged.length ? `execution order: ${judged[0].name} … ${judged[judged.length - 1].name}` : "execution order";
+    const whole = {xref: "paper", x0: 0, x1: 1};
+    return {traces, layout: {margin: {l: 62, r: 12, t: 26, b: 34},
+      xaxis: axis({title: {text: escaped(ends), font: {size: 12}}, showticklabels: false, showgrid: false}),
+      yaxis: axis({type: "log", dtick: 1, exponentformat: "none", ticksuffix: "×", range: [Math.log10(FLOOR), Math.log10(1.5 * Math.max(2, ...traces.flatMap((trace) => trace.y)))]}),
+      shapes: [{type: "rect", ...whole, y0: FLOOR, y1: 1, fillcolor: shade("band"), line: {width: 0}, layer: "below"},
+        {type: "line", ...whole, y0: 1, y1: 1, line: {color: shade("within"), width: 1, dash: "dash"}}]}};
+  }
+  /** Where tensors are among the layers: those of one layer follow each other up to the next one. */
+  function depths(judged, layers) {
+    if (!layers.length) return judged.map((row) => row.place[0] + row.place[1] * 0.3);
+    const before = new Map();
+    return judged.map(({place: [layer, after]}) => {
+      const key = `${layer} ${after}`, same = before.get(key) || 0;
+      before.set(key, same + 1);
+      return layer + after * 0.3 + 0.3 * same / 4;
+    });
+  }
+  /** plotly reads a subset of HTML in its texts. */
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   /** Why points above the line may be in the colour of what holds. */
   function excused(judged) {
     const count = judged.filter((row) => row.strain > 1 && QUIET.has(row.verdict)).length;
@@ -232,9 +271,7 @@
 
   // -- pictures -----------------------------------------------------------------------------
 
-  let waiting = [];
   function pictures(place, test) {
-    waiting = [];
     const drawing = block(`drawing-${place}`);
     if (!drawing) {
       return QUIET.has(test.verdict) || !test.tensors ? [] : [make("p", {class: "hint"}, "Heat map, attention maps and error histogram need the golden and the candidate: keep the folder of --golden-output and make the report where both are.")];
@@ -244,66 +281,71 @@
   }
   function heat(rows) {
     if (!rows || !rows.some(([, , values]) => values.some((value) => value > 0))) return [];
-    const readout = make("p", {class: "readout"}, "point at a cell for its tensor and position");
-    const canvas = make("canvas", {role: "img", "aria-label": "Change of each tensor at each position"});
-    const width = Math.max(...rows.map((row) => row[2].length)), cell = Math.max(6, Math.min(16, 420 / rows.length));
-    const used = ([, allowed, values], column) => values[Math.floor(column * values.length / width)] / (allowed || 5);
-    const most = Math.max(2, ...rows.map((row) => Math.max(...row[2]) / (row[1] || 5)));
-    const shade = shader(most);
-    waiting.push(() => paint(canvas, width, rows.length, (column, line) => heatColour(shade(used(rows[line], column)))));
-    canvas.addEventListener("mousemove", (event) => {
-      const line = Math.min(rows.length - 1, Math.floor(event.offsetY / canvas.clientHeight * rows.length));
-      const column = Math.min(width - 1, Math.floor(event.offsetX / canvas.clientWidth * width));
-      readout.textContent = `${rows[line][0]}, position ${column + 1} of ${width}: ${number(used(rows[line], column))}× tolerance`;
-    });
-    const every = Math.ceil(13 / cell);
-    const labels = make("div", {class: "labels", "aria-hidden": "true"}, rows.map(([name], line) => make("span", {}, line % every ? "" : name)));
+    const height = 108 + rows.length * Math.max(8, Math.min(16, 480 / rows.length));
     return [make("h3", {}, "Where it changed: layer by position"),
-      make("figure", {class: "heat"}, make("div", {class: "grid", style: `height:${Math.max(48, cell * rows.length)}px`}, labels, canvas), readout,
-        make("figcaption", {}, "Execution order from top to bottom, positions from left to right; each cell shows its largest change.")),
-      scale("unchanged", `${number(most)}× tolerance; blue is inside it, amber to red beyond`, heatColour)];
+      chart("heat", "Change of each tensor at each position", height, () => heatFigure(rows)),
+      make("p", {class: "hint"}, "Execution order from top to bottom, positions from left to right; each cell shows its largest change, blue inside the tolerance, amber to red beyond.")];
   }
+  function heatFigure(rows) {
+    const width = Math.max(...rows.map((row) => row[2].length));
+    const used = rows.map(([, allowed, values]) => Array.from({length: width}, (_, column) => values[Math.floor(column * values.length / width)] / (allowed || 5)));
+    const most = Math.max(2, ...used.flat());
+    const names = rows.map(([name]) => name);
+    const tail = (name) => (name.length > 36 ? `…${name.slice(-35)}` : name);
+    return {traces: [{type: "heatmap", z: used.map((row) => row.map(strength(most))), y: names.map((_, i) => i), x: Array.from({length: width}, (_, i) => i + 1),
+      customdata: used.map((row, i) => row.map((value) => [names[i], number(value)])), colorscale: stepped(heatColour), zmin: 0, zmax: 1,
+      hovertemplate: "%{customdata[0]}<br>position %{x}: %{customdata[1]}× tolerance<extra></extra>",
+      colorbar: {thickness: 10, outlinewidth: 0, tickvals: [0, 0.5, 1], ticktext: ["unchanged", "tolerance", `${number(most)}×`]}}],
+    layout: {margin: {l: 8, r: 8, t: 26, b: 38},
+      xaxis: axis({title: {text: "position", font: {size: 12}}, showgrid: false, constrain: "domain"}),
+      yaxis: axis({automargin: true, autorange: "reversed", showgrid: false, tickfont: {family: "monospace", size: 10.5}, tickvals: labelled(rows.length), ticktext: labelled(rows.length).map((i) => escaped(tail(names[i])))})}};
+  }
+  /** Rows with room for their name: at most 36 of them, evenly spread. */
+  const labelled = (count) => Array.from({length: count}, (_, i) => i).filter((i) => i % Math.ceil(count / 36) === 0);
   /** 0 for nothing, then logarithmic: a hundredth of the tolerance, 0.5 at it, 1 at the most. */
-  const shader = (most) => (used) => {
+  const strength = (most) => (used) => {
     if (used <= 0) return 0;
     return used <= 1 ? Math.max(0.05, 0.5 + Math.log10(used) / 4) : 0.5 + 0.5 * Math.log(used) / Math.log(most);
   };
   function maps(attention) {
     if (!attention || !attention.golden) return [];
-    const high = Math.max(1e-9, ...attention.golden.flat(), ...attention.run.flat());
-    const wide = Math.max(1e-9, ...attention.difference.flat().map(Math.abs));
-    const figure = (title, values, colourOf) => {
-      const canvas = make("canvas", {role: "img", "aria-label": title});
-      waiting.push(() => paint(canvas, values[0].length, values.length, (column, line) => colourOf(values[line][column])));
-      return make("figure", {}, canvas, make("figcaption", {}, title));
-    };
     return [make("h3", {}, "Attention of the head that moved most"),
       make("p", {class: "hint"}, make("code", {}, attention.name), `, head ${attention.head}; queries from top to bottom, keys from left to right.`),
-      make("div", {class: "maps"}, figure("baseline", attention.golden, (value) => quantity(Math.sqrt(value / high))),
-        figure("run", attention.run, (value) => quantity(Math.sqrt(value / high))),
-        figure(`run − baseline, up to ${number(wide)}`, attention.difference, (value) => diverging(value / wide)))];
+      chart("maps", "Attention of baseline and run, and their difference", 310, () => mapsFigure(attention))];
+  }
+  function mapsFigure(attention) {
+    const high = Math.max(1e-9, ...attention.golden.flat(), ...attention.run.flat());
+    const wide = Math.max(1e-9, ...attention.difference.flat().map(Math.abs));
+    const panels = [["baseline", attention.golden, 0, high, quantity], ["run", attention.run, 0, high, quantity],
+      [`run − baseline, up to ${number(wide)}`, attention.difference, -wide, wide, (t) => diverging(2 * t - 1)]];
+    const layout = {grid: {rows: 1, columns: 3, pattern: "independent", xgap: 0.12}, margin: {l: 34, r: 8, t: 48, b: 26}, annotations: []};
+    const traces = panels.map(([title, z, zmin, zmax, colourOf], i) => {
+      const n = i ? String(i + 1) : "";
+      layout[`xaxis${n}`] = axis({showgrid: false, constrain: "domain", nticks: 5});
+      layout[`yaxis${n}`] = axis({showgrid: false, autorange: "reversed", scaleanchor: `x${n}`, constrain: "domain", nticks: 5});
+      layout.annotations.push({text: title, xref: `x${n} domain`, yref: `y${n} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false});
+      return {type: "heatmap", name: title, z, zmin, zmax, xaxis: `x${n}`, yaxis: `y${n}`, showscale: false, colorscale: stepped(colourOf), hovertemplate: "query %{y}, key %{x}: %{z:.3g}<extra></extra>"};
+    });
+    return {traces, layout};
   }
   function histogram(found) {
     if (!found || !found.length) return [];
-    const holder = make("div");
     const worst = found.reduce((best, item) => (mean(item[1]) > mean(best[1]) ? item : best));
-    const select = make("select", {"aria-label": "Tensor", onchange: () => holder.replaceChildren(columns(found[select.selectedIndex][1]))}, found.map(([name]) => make("option", {}, name)));
+    const select = make("select", {"aria-label": "Tensor", onchange: drawCharts}, found.map(([name]) => make("option", {}, name)));
     select.selectedIndex = found.indexOf(worst);
-    holder.append(columns(worst[1]));
-    return [make("h3", {}, "Errors in ULPs"), select, holder];
+    return [make("h3", {}, "Errors in ULPs"), select,
+      chart("ulps", "Elements by their distance in ULPs", 230, () => ulpsFigure(found[select.selectedIndex][1]))];
   }
   const mean = (counts) => counts.reduce((sum, n, bin) => sum + n * bin, 0) / Math.max(1, counts.reduce((sum, n) => sum + n, 0));
-  function columns(counts) {
+  function ulpsFigure(counts) {
     let last = counts.length - 1;
     while (last > 5 && !counts[last]) last--;
-    const W = 860, H = 190, L = 20, B = 34, T = 18, kept = counts.slice(0, last + 1), most = Math.max(...kept, 1);
-    const wide = (W - L) / kept.length, tall = (n) => (n ? 4 + (H - B - T - 4) * Math.log(n + 1) / Math.log(most + 1) : 0);
+    const kept = counts.slice(0, last + 1);
     const label = (bin) => (bin < 3 ? String(bin) : bin === 3 ? "3–4" : bin === counts.length - 1 ? `>${2 ** (bin - 2)}` : `≤${2 ** (bin - 1)}`);
-    return make("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Elements by their distance in ULPs"},
-      kept.map((n, bin) => make("g", {}, make("rect", {class: bin ? "column" : "column still", x: L + bin * wide + 2, width: Math.max(1, wide - 4), y: H - B - tall(n), height: tall(n)}),
-        n ? make("text", {class: "value", x: L + (bin + 0.5) * wide, y: H - B - tall(n) - 5, "text-anchor": "middle"}, compact(n)) : "",
-        make("text", {x: L + (bin + 0.5) * wide, y: H - B + 15, "text-anchor": "middle"}, label(bin)))),
-      make("line", {class: "axis", x1: L, x2: W, y1: H - B, y2: H - B}), make("text", {x: W, y: H - 4, "text-anchor": "end"}, "ULPs between baseline and run; heights are logarithmic"));
+    return {traces: [{type: "bar", x: kept.map((_, bin) => label(bin)), y: kept, text: kept.map((n) => (n ? compact(n) : "")), textposition: "outside", cliponaxis: false,
+      marker: {color: kept.map((_, bin) => shade(bin ? "drift" : "identical"))}, hovertemplate: "%{y} elements<extra>%{x} ULPs</extra>"}],
+    layout: {margin: {l: 50, r: 12, t: 26, b: 40}, xaxis: axis({type: "category", showgrid: false, tickangle: 0, tickfont: {size: 10.5}, title: {text: "ULPs between baseline and run", font: {size: 12}}}),
+      yaxis: axis({type: "log", dtick: 1, exponentformat: "SI", range: [-0.3, Math.log10(Math.max(...kept, 1)) * 1.12 + 0.3], title: {text: "elements", font: {size: 12}}})}};
   }
   const compact = (n) => (n < 1e4 ? String(n) : n < 1e6 ? `${+(n / 1e3).toPrecision(3)}k` : `${+(n / 1e6).toPrecision(3)}M`);
   function topTokens(found) {
@@ -316,35 +358,19 @@
         make("div", {class: "pair"}, side("baseline", before, after), side("run", after, before)));
     })];
   }
-  function scale(low, high, colourOf) {
-    const bar = make("i");
-    waiting.push(() => { bar.style.background = gradient(colourOf); });
-    return make("div", {class: "scale"}, low, bar, high);
-  }
-  function gradient(colourOf) {
-    const stops = Array.from({length: 41}, (_, i) => i / 40).map((t) => `rgb(${colourOf(t).join(",")}) ${t * 100}% ${t * 100 + 2.5}%`).join(",");
-    return `linear-gradient(90deg,${stops})`;
-  }
-  const dark = matchMedia("(prefers-color-scheme: dark)");
   const mix = (from, to, t) => from.map((value, i) => Math.round(value + (to[i] - value) * t));
-  const ground = () => (dark.matches ? [29, 32, 38] : [255, 255, 255]);
+  const ground = () => (isDark() ? [29, 32, 38] : [255, 255, 255]);
   /** Blue up to the tolerance (t = 0.5), then a step to amber and on to red: beyond it stands out. */
-  const heatColour = (t) => (t <= 0.5 ? mix(ground(), dark.matches ? [70, 140, 200] : [72, 136, 186], t * 2)
-    : mix(dark.matches ? [214, 140, 30] : [246, 184, 60], dark.matches ? [255, 84, 84] : [176, 24, 24], t * 2 - 1));
-  const quantity = (t) => (t < 0.5 ? mix(ground(), dark.matches ? [58, 122, 180] : [96, 160, 210], t * 2)
-    : mix(dark.matches ? [58, 122, 180] : [96, 160, 210], dark.matches ? [226, 240, 255] : [12, 40, 92], t * 2 - 1));
-  const diverging = (t) => (t < 0 ? mix(ground(), dark.matches ? [111, 177, 245] : [37, 99, 168], Math.sqrt(-t)) : mix(ground(), dark.matches ? [255, 138, 87] : [194, 65, 12], Math.sqrt(t)));
-  function paint(canvas, width, height, colourOf) {
-    canvas.width = width;
-    canvas.height = height;
-    const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-    for (let line = 0; line < height; line++) {
-      for (let column = 0; column < width; column++) image.data.set([...colourOf(column, line), 255], 4 * (line * width + column));
-    }
-    context.putImageData(image, 0, 0);
-  }
-  function drawCanvases() { for (const draw of waiting) draw(); }
-  dark.addEventListener("change", drawCanvases);
+  const heatColour = (t) => (t <= 0.5 ? mix(ground(), isDark() ? [70, 140, 200] : [72, 136, 186], t * 2)
+    : mix(isDark() ? [214, 140, 30] : [246, 184, 60], isDark() ? [255, 84, 84] : [176, 24, 24], t * 2 - 1));
+  /** Roots make small probabilities and small differences visible. */
+  const quantity = (share) => {
+    const t = Math.sqrt(share), middle = isDark() ? [58, 122, 180] : [96, 160, 210];
+    return t < 0.5 ? mix(ground(), middle, t * 2) : mix(middle, isDark() ? [226, 240, 255] : [12, 40, 92], t * 2 - 1);
+  };
+  const diverging = (t) => (t < 0 ? mix(ground(), isDark() ? [111, 177, 245] : [37, 99, 168], Math.sqrt(-t)) : mix(ground(), isDark() ? [255, 138, 87] : [194, 65, 12], Math.sqrt(t)));
+  /** A plotly colour scale from a function of 0 … 1, with a step just beyond the middle. */
+  const stepped = (colourOf) => [...Array.from({length: 51}, (_, i) => i / 100), 0.5001, ...Array.from({length: 50}, (_, i) => (i + 51) / 100)].map((t) => [t, `rgb(${colourOf(t).join(",")})`]);
 
   // -- what to run next ---------------------------------------------------------------------
 

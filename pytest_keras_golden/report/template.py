@@ -1,0 +1,29 @@
+"""HTML pages from the templates of a package's `assets` folder; what is filled in is escaped."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from ..errors import ConfigError
+
+NEEDED = ("jinja2", "plotly")
+
+
+def demand_html() -> None:
+    """Called before anything runs. Raises ConfigError where no HTML page could be written then."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"an HTML report needs {' and '.join(missing)}",
+            "Run: pip install 'pytest-keras-golden[report]', or name a file that ends in .md.",
+        )
+
+
+def filled(package: str, name: str, **values: Any) -> str:
+    """The template `name` with its values. Raises ConfigError as `demand_html`."""
+    demand_html()
+    from jinja2 import Environment, PackageLoader
+
+    template = Environment(loader=PackageLoader(package, "assets"), autoescape=True)
+    return template.get_template(name).render(**values)
