@@ -99,7 +99,7 @@ class GoldenTensors:
         from .capture.limit import Limit
 
         settings = self._session.settings
-        self._session.note_policy(policy_name(model))
+        self._session.goldens.note_policy(policy_name(model))
         started = capture_block(
             model,
             select=(select,) if isinstance(select, str) else tuple(select),
@@ -139,12 +139,12 @@ class GoldenTensors:
         from .capture.limit import Limit
 
         settings = self._session.settings
-        self._session.note_policy(policy_name(causal_lm))
+        self._session.goldens.note_policy(policy_name(causal_lm))
         block = decode_block(
             causal_lm,
             prompt,
             steps,
-            self._session.golden_tokens(f"{name}/tokens" if name else "tokens", steps),
+            self._session.goldens.tokens(f"{name}/tokens" if name else "tokens", steps),
             select=select,
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),

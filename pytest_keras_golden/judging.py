@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def judge_test(session: Session) -> TestOutcome:
     """Verdicts of every tensor and the test's own outcome: passed or failed."""
-    golden = session.baseline()
-    stack = session.stack()
+    golden = session.goldens.baseline()
+    stack = session.goldens.stack()
     if golden is None:
         return TestOutcome(
             nodeid=session.nodeid,
@@ -78,7 +78,7 @@ def _tensors(session: Session, golden: Golden) -> tuple[TensorOutcome, ...]:
     difference = _difference(session, golden)
     tensors = list(decision.incomparable(tensors, difference))
     tensors = list(_by_depth(session, tensors))
-    anchor = session.anchor()
+    anchor = session.goldens.anchor()
     if anchor is None:
         return tuple(tensors)
     return tuple(_creeping(session, golden, anchor, tensor) for tensor in tensors)

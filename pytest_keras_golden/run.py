@@ -45,6 +45,7 @@ class GoldenRun:
         self.output_error: str | None = None
         self.body: BodyWatch | None = None
         self.seeding = Seeding(settings.seed)
+        self.fixtures: set[str] = set()
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -66,9 +67,30 @@ class GoldenRun:
             self.seeding.after_setup()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self) -> Generator[None, object, object]:
-        self.seeding.before_fixture()
-        return (yield)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        if fixturedef.scope == "function":
+            self.seeding.before_fixture()
+            return (yield)
+        if fixturedef.argname not in self.fixtures:
+            return (yield)
+        case = getattr(request, "param_index", 0)
+        with self.seeding.apart(f"{fixturedef.baseid}::{fixturedef.argname}[{case}]"):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        if not (self.settings.auto and isinstance(collector, pytest.Module)):
+            return (yield)
+        with self.seeding.importing(collector.nodeid):
+            return (yield)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        golden = (item for item in session.items if is_golden(item, self.settings))
+        self.fixtures = {name for item in golden for name in getattr(item, "fixturenames", ())}
 
     def _prepare(self, item: pytest.Item) -> None:
         """Skip outside the marker's versions, else seed, before any fixture is set up."""

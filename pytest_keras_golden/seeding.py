@@ -3,16 +3,24 @@
 pytest-randomly, say, reseeds Python and numpy before fixtures and again before the body, from a
 seed of its own per run. So a golden test is seeded when its first fixture is set up, as late as
 possible, and the generators continue in the body where the fixtures left them.
+
+What outlives a test (fixtures of wider scopes, imported modules) has a seed of its own: it must be
+the same whichever test comes first, and must take nothing from the test that it is made for.
 """
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zlib import crc32
 
 import pytest
+
+from .errors import GoldenError
 
 
 class Seeding:
@@ -47,6 +55,45 @@ class Seeding:
             seed_everything(self._seed)
 
     @contextmanager
+    def apart(self, name: str) -> Iterator[None]:
+        """Seeded by a name, other generators and seeds afterwards as they were before."""
+        if self._seed is None:
+            yield
+            return
+        from .capture.state import unchanged
+        from .stack import seed_everything
+
+        with unchanged(()):
+            # Two models of two fixtures must not start from the same numbers.
+            seed_everything(self._named(name))
+            yield
+
+    @contextmanager
+    def importing(self, name: str) -> Iterator[None]:
+        """As `apart`, for a test module: Keras takes part where its backend is settled.
+
+        A module may choose the backend itself, before it imports Keras.
+        """
+        if self._seed is not None and _keras_may_be_imported():
+            with self.apart(name):
+                yield
+            return
+        import numpy as np
+
+        python, numpy = random.getstate(), np.random.get_state()
+        if self._seed is not None:
+            random.seed(self._named(name))
+            np.random.seed(self._named(name))
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+    def _named(self, name: str) -> int:
+        return ((self._seed or 0) + crc32(name.encode())) % 2**32
+
+    @contextmanager
     def continued(self, item: pytest.Item) -> Iterator[None]:
         """Let the body of `item` go on from the state in which its fixtures left the generators."""
         if self._after_setup is None:
@@ -66,3 +113,15 @@ class Seeding:
             random.setstate(python)
             np.random.set_state(numpy)
         type(item).runtest(item)
+
+
+def _keras_may_be_imported() -> bool:
+    from .stack import import_keras
+
+    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
+        return False
+    try:
+        import_keras()
+    except GoldenError:
+        return False  # Its tests say why, in their own set-up.
+    return True

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .compare.tolerance import resolve
 from .config import Settings
 from .decision import left_out
-from .errors import CaptureError, CorruptGoldenError, StoreError
+from .errors import CaptureError, StoreError
+from .goldens import Goldens
 from .marker import VersionMarker
-from .names import Slot, golden_folder
+from .names import golden_folder
 from .outcomes import LocalOutcome, TestOutcome
 from .records import (
     GoldenHeader,
@@ -25,7 +26,6 @@ from .records import (
     TensorRecord,
     Tolerance,
 )
-from .stack import running_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,10 +85,11 @@ class Session:
     empty_block: str | None = None
     judged: bool = False
     repeats: list[dict[str, Array]] = field(default_factory=list)
+    goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
-    _policy: str | None = None
-    _baseline: Golden | None = None
-    _closing: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.goldens = Goldens(self.nodeid, self.settings, self.marker)
 
     # -- collecting -------------------------------------------------------------------------
 
@@ -124,9 +125,9 @@ class Session:
                 self.empty_block,
                 "Call the model inside the block; compile (jax.jit, tf.function) inside it too.",
             )
-        self.note_policy(block.policy)
+        self.goldens.note_policy(block.policy)
         self.blocks.append(block)
-        golden = self.baseline()
+        golden = self.goldens.baseline()
         moved = golden is not None and self._moved(block, golden)
         if moved or self.settings.update:
             # Now: what the body does next may train the model.
@@ -192,86 +193,6 @@ class Session:
         finally:
             self.records, self.blocks, self._digests = first
 
-    # -- the baseline -----------------------------------------------------------------------
-
-    @property
-    def folder(self) -> Path:
-        return self.settings.require_goldens_dir() / golden_folder(self.nodeid)
-
-    def note_policy(self, policy: str | None) -> None:
-        """The slot's dtype policy is the first captured model's."""
-        self._policy = self._policy or policy
-
-    def golden_tokens(self, name: str, steps: int) -> Array | None:
-        """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""
-        golden = self.baseline()
-        entry = golden.header.entry(name) if golden is not None else None
-        if golden is None or entry is None or entry.shape[1:] != (steps,):
-            return None
-        return golden.array(name)
-
-    def stack(self) -> dict[str, Any]:
-        return running_stack(policy=self._policy)
-
-    def slot(self) -> Slot:
-        stack = self.stack()
-        return Slot(stack["keras"], stack["backend"], stack["device"], stack["dtype_policy"])
-
-    def baseline(self) -> Golden | None:
-        """The golden to compare with, opened once; None where there is no candidate."""
-        if self._baseline is None:
-            path = self._baseline_path()
-            self._baseline = self._open_unless_replaced(path) if path is not None else None
-        return self._baseline
-
-    def _open_unless_replaced(self, path: Path) -> Golden | None:
-        """None for a damaged golden that this run is to replace, as the error's fix promises."""
-        try:
-            return self._open(path)
-        except CorruptGoldenError as error:
-            own = path.name == self.slot().filename
-            if self.settings.update and own and "--update-goldens" in error.fix:
-                return None
-            raise
-
-    def _baseline_path(self) -> Path | None:
-        from .store.baseline import find_baseline
-
-        requested = self.settings.baseline or self.marker.baseline or self.settings.ini_baseline
-        root = self.settings.require_goldens_dir()
-        return find_baseline(root, golden_folder(self.nodeid), self.slot(), requested)
-
-    def candidates(self) -> list[Slot]:
-        """The slots that exist for this test, for the message about a missing golden."""
-        from .store.baseline import candidates
-
-        return candidates(self.settings.require_goldens_dir(), golden_folder(self.nodeid))
-
-    def anchor(self) -> Golden | None:
-        """The oldest golden kept for this test, where it is not the baseline itself."""
-        from .store.baseline import find_anchor
-
-        root = self.settings.require_goldens_dir()
-        path = find_anchor(root, golden_folder(self.nodeid), self.slot())
-        baseline = self.baseline()
-        if path is None or baseline is None or path == baseline.path:
-            return None
-        return self._open(path)
-
-    def _open(self, path: Path) -> Golden:
-        from .store.codec import Golden
-        from .store.files import misplaced
-
-        golden = self._closing.enter_context(Golden.open(path, root=self.settings.goldens_dir))
-        problems = misplaced(path, golden.header.stack)
-        if problems:
-            raise CorruptGoldenError(
-                f"{path}: {problems[0]}",
-                "Give it its name back, or remove it and record again: pytest --update-goldens",
-                path,
-            )
-        return golden
-
     # -- judging ----------------------------------------------------------------------------
 
     def finish(self, cache: Path) -> TestOutcome:
@@ -282,7 +203,7 @@ class Session:
         from .judging import judge_test
 
         self.judged = True
-        with self._closing:
+        with self.goldens:
             self._require_something()
             outcome = judge_test(self)
             if self._writes(outcome):
@@ -294,15 +215,16 @@ class Session:
 
         Raises CaptureError where a golden says that it once called one, on this backend.
         """
-        stack = self.stack()
-        mine = (stack["backend"], stack["device"])
+        mine = self.goldens.slot()
         if not self.settings.update and any(
-            (slot.backend, slot.device) == mine for slot in self.candidates()
+            (slot.backend, slot.device) == (mine.backend, mine.device)
+            for slot in self.goldens.candidates()
         ):
+            folder = self.goldens.folder
             why = f": {self.notes[0]}" if self.notes else ""
             raise CaptureError(
                 f"a golden was recorded of this test, and it calls no Keras model any more{why}",
-                f"Find out what stopped the call, or remove the golden: rm -r '{self.folder}'",
+                f"Find out what stopped the call, or remove the golden: rm -r '{folder}'",
             )
         return TestOutcome(self.nodeid, "passed", warnings=left_out(self.notes))
 
@@ -323,7 +245,7 @@ class Session:
             return False
         if self.settings.update_mode == "missing":
             # Not `baseline is None`: one that was asked for and is missing must not cost this one.
-            return not (self.folder / self.slot().filename).exists()
+            return not (self.goldens.folder / self.goldens.slot().filename).exists()
         if outcome.baseline is None or self.settings.update_mode == "all":
             return True
         return self.settings.update_mode == "changed" and not _identical(outcome)
@@ -339,9 +261,9 @@ class Session:
             outcome = replace(outcome, warnings=(*outcome.warnings, said))
         elif vacuous:
             return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
-        path = self.folder / self.slot().filename
+        path = self.goldens.folder / self.goldens.slot().filename
         # The old golden may be the file about to be replaced: let go of its mapping first.
-        self._closing.close()
+        self.goldens.close()
         written = save(path, self.recording(), locks, self.settings.goldens_dir)
         status = "recorded" if written else "passed"
         return replace(outcome, outcome=status, reason=None, golden=str(path), written=written)
@@ -352,7 +274,7 @@ class Session:
         if _identical(outcome):
             return outcome
         root = self.settings.output or cache / "candidates"
-        path = root / golden_folder(self.nodeid) / self.slot().filename
+        path = root / golden_folder(self.nodeid) / self.goldens.slot().filename
         try:
             save(path, self.recording(), cache / "locks")
         except StoreError as error:
@@ -368,7 +290,7 @@ class Session:
         records = tuple(self.records.values())
         pool, isolation = self._pool()
         header = GoldenHeader(
-            stack=self.stack(),
+            stack=self.goldens.stack(),
             mode=self.mode,
             tensors=tuple(self.entry(record, order) for order, record in enumerate(records)),
             weights=self.fingerprints("weights"),

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def failure_text(outcome: TestOutcome, session: Session) -> str:
     """What a failing test prints; empty where it does not fail."""
     if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
-        return missing_page(session.nodeid, session.slot().filename, session.candidates())
+        return missing_page(
+            session.nodeid, session.goldens.slot().filename, session.goldens.candidates()
+        )
     return failure_page(outcome) if outcome.outcome == "failed" else ""
 
 

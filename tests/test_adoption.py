@@ -78,6 +78,55 @@ def test_a_recorded_test_that_calls_no_model_any_more_fails(suite: pytest.Pytest
     result.stdout.fnmatch_lines(["*it calls no Keras model any more*", "*rm -r *test_calls'*"])
 
 
+SHARED = """
+    import keras
+    import numpy as np
+    import pytest
+
+    def dense(name):
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)])
+
+    MODEL = dense("imported")
+    INPUTS = np.random.rand(2, 4).astype("float32")
+
+    @pytest.fixture(scope="module")
+    def model():
+        return dense("shared")
+
+    @pytest.fixture(scope="session")
+    def batch():
+        return np.random.normal(size=(2, 4)).astype("float32")
+
+    def test_imported():
+        MODEL(INPUTS)
+
+    def test_shared(model, batch):
+        model(batch)
+
+    def test_two_models_differ(model, batch):
+        assert not np.allclose(MODEL(batch), model(batch))
+
+    def test_unseeded(batch):
+        MODEL(np.random.rand(2, 4).astype("float32"))
+        MODEL(keras.random.normal((2, 4)))
+"""
+
+
+@pytest.mark.parametrize(
+    "part", ["", "imported", "shared", "two_models", "unseeded", "two_models or unseeded"]
+)
+def test_what_tests_share_is_the_same_whichever_comes_first(
+    suite: pytest.Pytester, part: str
+) -> None:
+    suite.makepyfile(SHARED)
+    options = ("--golden-auto", "--golden-log=log.json")
+    suite.runpytest_subprocess(*options, "--update-goldens").assert_outcomes(passed=4)
+    result = suite.runpytest_subprocess(*options, "-k", part)
+    assert result.ret == 0
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert {tensor["verdict"] for test in tests for tensor in test["tensors"]} == {"identical"}
+
+
 def test_calls_that_raise_as_the_test_expects_leave_a_whole_golden(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """

@@ -13,7 +13,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "records"}),
     frozenset({"outcomes", "names", "marker", "stack", "compare", "store", "config"}),
     frozenset({"capture", "report", "decision"}),
-    frozenset({"judging", "session"}),
+    frozenset({"judging", "session", "goldens"}),
     frozenset({"fixture"}),
     frozenset(
         {"body", "seeding", "settling", "items", "run", "plugin", "unused"}

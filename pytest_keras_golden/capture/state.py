@@ -26,6 +26,7 @@ class Snapshot:
         self._values: dict[int, tuple[Any, Any]] = {}
         self._generators = list(_generators()) if generators else []
         self._seeds = _seeds()
+        self._default_seed = _keras_global(_DEFAULT_SEED)
         if self._seeds is not None:
             self._hold(self._seeds.state)
         for target in targets:
@@ -40,7 +41,8 @@ class Snapshot:
         return [variable for variable, _ in self._values.values()]
 
     def restore(self) -> None:
-        _put_seeds(self._seeds)
+        _put_keras_global(_SEEDS, self._seeds)
+        _put_keras_global(_DEFAULT_SEED, self._default_seed)
         for variable, value in self._values.values():
             variable.assign(value)
         for put, state in self._generators:
@@ -77,19 +79,25 @@ def held(variable: Any) -> Any:
 
 
 _SEEDS = "global_seed_generator"
+_DEFAULT_SEED = "global_random_seed"
+"""Of generators to come, as `keras.utils.set_random_seed` left it."""
 
 
 def _seeds() -> Any | None:
     """The generator behind unseeded `keras.random` calls; None until the first of them."""
+    return _keras_global(_SEEDS)
+
+
+def _keras_global(name: str) -> Any | None:
     from keras.src.backend.common import global_state
 
-    return global_state.get_global_attribute(_SEEDS)
+    return global_state.get_global_attribute(name)
 
 
-def _put_seeds(generator: Any | None) -> None:
+def _put_keras_global(name: str, value: Any | None) -> None:
     from keras.src.backend.common import global_state
 
-    global_state.set_global_attribute(_SEEDS, generator)
+    global_state.set_global_attribute(name, value)
 
 
 def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:

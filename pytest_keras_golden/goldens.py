@@ -1,0 +1,125 @@
+"""The goldens of one test: the one to compare with, the oldest one, and where its own goes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Settings
+from .errors import CorruptGoldenError
+from .marker import VersionMarker
+from .names import Slot, golden_folder
+from .stack import running_stack
+
+if TYPE_CHECKING:
+    from .records import Array
+    from .store.codec import Golden
+
+
+class Goldens:
+    """Opened when they are first asked for; leaving the context lets go of the files."""
+
+    def __init__(self, nodeid: str, settings: Settings, marker: VersionMarker) -> None:
+        self._nodeid = nodeid
+        self._settings = settings
+        self._marker = marker
+        self._policy: str | None = None
+        self._baseline: Golden | None = None
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Goldens:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    # -- where ------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        return self._root / golden_folder(self._nodeid)
+
+    @property
+    def _root(self) -> Path:
+        return self._settings.require_goldens_dir()
+
+    def note_policy(self, policy: str | None) -> None:
+        """The slot's dtype policy is the first captured model's."""
+        self._policy = self._policy or policy
+
+    def stack(self) -> dict[str, Any]:
+        return running_stack(policy=self._policy)
+
+    def slot(self) -> Slot:
+        stack = self.stack()
+        return Slot(stack["keras"], stack["backend"], stack["device"], stack["dtype_policy"])
+
+    # -- which ------------------------------------------------------------------------------
+
+    def baseline(self) -> Golden | None:
+        """The golden to compare with, opened once; None where there is no candidate."""
+        if self._baseline is None:
+            path = self._baseline_path()
+            self._baseline = self._open_unless_replaced(path) if path is not None else None
+        return self._baseline
+
+    def _baseline_path(self) -> Path | None:
+        from .store.baseline import find_baseline
+
+        settings = self._settings
+        requested = settings.baseline or self._marker.baseline or settings.ini_baseline
+        return find_baseline(self._root, golden_folder(self._nodeid), self.slot(), requested)
+
+    def tokens(self, name: str, steps: int) -> Array | None:
+        """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""
+        golden = self.baseline()
+        entry = golden.header.entry(name) if golden is not None else None
+        if golden is None or entry is None or entry.shape[1:] != (steps,):
+            return None
+        return golden.array(name)
+
+    def candidates(self) -> list[Slot]:
+        """The slots that exist for this test, for the message about a missing golden."""
+        from .store.baseline import candidates
+
+        return candidates(self._root, golden_folder(self._nodeid))
+
+    def anchor(self) -> Golden | None:
+        """The oldest golden kept for this test, where it is not the baseline itself."""
+        from .store.baseline import find_anchor
+
+        path = find_anchor(self._root, golden_folder(self._nodeid), self.slot())
+        baseline = self.baseline()
+        if path is None or baseline is None or path == baseline.path:
+            return None
+        return self._open(path)
+
+    # -- opening ----------------------------------------------------------------------------
+
+    def _open_unless_replaced(self, path: Path) -> Golden | None:
+        """None for a damaged golden that this run is to replace, as the error's fix promises."""
+        try:
+            return self._open(path)
+        except CorruptGoldenError as error:
+            own = path.name == self.slot().filename
+            if self._settings.update and own and "--update-goldens" in error.fix:
+                return None
+            raise
+
+    def _open(self, path: Path) -> Golden:
+        from .store.codec import Golden
+        from .store.files import misplaced
+
+        golden = self._closing.enter_context(Golden.open(path, root=self._settings.goldens_dir))
+        problems = misplaced(path, golden.header.stack)
+        if problems:
+            raise CorruptGoldenError(
+                f"{path}: {problems[0]}",
+                "Give it its name back, or remove it and record again: pytest --update-goldens",
+                path,
+            )
+        return golden
