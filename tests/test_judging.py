@@ -174,7 +174,7 @@ class TestReference:
         fill_weights(model)
         run(model, x, update=True)
         one = session()
-        golden = one.baseline()
+        golden = one.goldens.baseline()
         assert golden is not None
         exact = golden.reference("only")
         assert exact is not None

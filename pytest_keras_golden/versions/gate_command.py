@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit, note
 from ..errors import ConfigError
-from ..report.template import demand_html
 from .arguments import (
     add_shared,
     default_jobs,
@@ -48,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
+    from ..report.template import demand_html
     from .gate import Side, gate
     from .jobs import runner
     from .progress import progress

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
-from ..report.template import demand_html
 from .arguments import (
     add_shared,
     default_jobs,
@@ -45,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..report.template import demand_html
     from . import tables
     from .jobs import runner
     from .matrix import matrix
