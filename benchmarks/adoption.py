@@ -1,7 +1,7 @@
 """Automatic capture on suites that nobody here wrote: what it breaks, misses, costs and finds.
 
     KERAS_GOLDEN_KERAS_REPO=CLONE KERAS_GOLDEN_KERAS_HUB_REPO=CLONE \\
-        python benchmarks/adoption.py [--only keras] [--json FILE] [--keep DIR]
+        python benchmarks/adoption.py [--only keras] [--cold] [--tests PATH …] [--json FILE]
 
 Per suite, each run a process of its own, nothing in the suite edited: without the plugin, to fill
 jax's compilation cache, which all runs share; without the plugin; recording with `--golden-auto`;
@@ -9,9 +9,10 @@ checked under the same release, where every failure is a false alarm; between an
 without the plugin once more, for the noise of the time; then under a newer Keras, compared with
 the recording, weights and call inputs carried over as `keras-golden gate` does, and what fails
 there once more without the plugin. The cache makes the suites faster and so what the plugin adds
-larger in proportion: the programs that it watches are not cached. The clones are ordinary ones
-(bare will do) with release tags; a suite without its variable is left out. Exits 1 where a test
-that passes without the plugin fails with it under the same release.
+larger in proportion: the programs that it watches are not cached. `--cold` leaves the cache out,
+as jax does by default, and ends with the times. The clones are ordinary ones (bare will do) with
+release tags; a suite without its variable is left out. Exits 1 where a test that passes without the
+plugin fails with it under the same release.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -112,8 +113,9 @@ class Run:
 class Place:
     """A folder with the exported suite, and the runs in it."""
 
-    def __init__(self, suite: Suite, root: Path) -> None:
+    def __init__(self, suite: Suite, root: Path, cold: bool = False) -> None:
         self.suite = suite
+        self.cold = cold
         self.root = root / suite.name
         self.folder = self.root / "suite"
         self.log = self.root / "outcomes.json"
@@ -173,9 +175,11 @@ class Place:
     @property
     def cached(self) -> bool:
         """Whether the compilation cache was filled by an earlier study in the same folder."""
-        return (self.root / "cache").exists()
+        return self.cold or (self.root / "cache").exists()
 
     def cache(self) -> dict[str, str]:
+        if self.cold:
+            return {}
         return {
             "JAX_COMPILATION_CACHE_DIR": str(self.root / "cache"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -205,9 +209,9 @@ def _results(junit: Path) -> tuple[frozenset[str], frozenset[str]]:
 # -- what came of it ------------------------------------------------------------------------
 
 
-def study(suite: Suite, root: Path) -> dict[str, Any]:
+def study(suite: Suite, root: Path, cold: bool = False) -> dict[str, Any]:
     """All runs of one suite, and what the page says of them."""
-    place = Place(suite, root)
+    place = Place(suite, root, cold)
     place.export()
     if not place.cached:
         place.run(suite.old, *PLAIN)
@@ -216,8 +220,6 @@ def study(suite: Suite, root: Path) -> dict[str, Any]:
     again = place.run(suite.old, *PLAIN)
     checked = place.automatic(suite.old)
     last = place.run(suite.old, *PLAIN)
-    place.automatic(suite.old, *EVERYTHING, place.transplant("save"))
-    moved = place.automatic(suite.new, place.transplant("load"), f"--golden-baseline={suite.old}")
     reasons = {
         outcome.nodeid: outcome.reason for outcome in (*recorded.outcomes, *checked.outcomes)
     }
@@ -235,8 +237,15 @@ def study(suite: Suite, root: Path) -> dict[str, Any]:
         "reasons": {name: reason for name, reason in reasons.items() if reason},
         "identical": _verdicts(checked)["identical"],
         "time": _times((plain, again, last), recorded, checked),
-        "newer": _newer(plain, moved, _failing_anyway(place, plain, moved)),
+        **({} if cold else {"newer": _under_newer(place, plain)}),
     }
+
+
+def _under_newer(place: Place, plain: Run) -> dict[str, Any]:
+    old, new = place.suite.old, place.suite.new
+    place.automatic(old, *EVERYTHING, place.transplant("save"))
+    moved = place.automatic(new, place.transplant("load"), f"--golden-baseline={old}")
+    return _newer(plain, moved, _failing_anyway(place, plain, moved))
 
 
 def _captured(run: Run) -> dict[str, Any]:
@@ -335,6 +344,8 @@ def show(found: dict[str, Any]) -> None:
             f"  {clock:<10} plain {times['plain']} s, noise {times['noise']}, "
             f"recording × {times['recording']}, checking × {times['checking']}"
         )
+    if "newer" not in found:
+        return
     newer = found["newer"]
     print(f"under Keras {new}: {len(newer['fail_without_plugin'])} fail without the plugin")
     print(f"  compared tests by verdict: {newer['verdicts']}")
@@ -343,9 +354,15 @@ def show(found: dict[str, Any]) -> None:
         print(f"  {len(tests):>4}  {layers}  ({tests[0]})")
 
 
+def _part(suite: Suite, tests: Sequence[str] | None) -> Suite:
+    return replace(suite, tests=tuple(tests)) if tests else suite
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=[suite.name for suite in SUITES])
+    parser.add_argument("--cold", action="store_true", help="no compilation cache; times only")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="a part of the suite")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="a new folder that holds all runs afterwards")
     options = parser.parse_args(arguments)
@@ -356,7 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{suite.name}: left out, {suite.variable} names no clone")
     with tempfile.TemporaryDirectory() as scratch:
         root = (options.keep or Path(scratch)).resolve()
-        found = [study(suite, root) for suite in there]
+        found = [study(_part(suite, options.tests), root, options.cold) for suite in there]
     for suite_found in found:
         show(suite_found)
     if options.json:
