@@ -101,11 +101,12 @@
   // -- one test -----------------------------------------------------------------------------
 
   const main = document.getElementById("test");
-  let open = -1;
+  // aimed: where keys went so far; what is open follows as soon as it is drawn.
+  let open = -1, aimed = -1;
   function show(place, focus) {
     if (place < 0 || place >= links.length) return;
     if (links[open]) links[open].removeAttribute("aria-current");
-    open = place;
+    open = aimed = place;
     links[place].setAttribute("aria-current", "true");
     links[place].scrollIntoView({block: "nearest"});
     const test = report.tests[place], detail = block(`test-${place}`);
@@ -392,9 +393,13 @@
     else if (open < 0 && links.length) show(0, false);
   }
   function move(by) {
-    const at = shown.indexOf(open);
-    const next = shown[Math.max(0, Math.min(shown.length - 1, (at < 0 ? (by > 0 ? -1 : shown.length) : at) + by))];
-    if (next !== undefined) location.hash = link(next);
+    const at = shown.indexOf(aimed);
+    go(shown[Math.max(0, Math.min(shown.length - 1, (at < 0 ? (by > 0 ? -1 : shown.length) : at) + by))]);
+  }
+  function go(place) {
+    if (place === undefined) return;
+    aimed = place;
+    location.hash = link(place);
   }
   search.addEventListener("input", filter);
   addEventListener("hashchange", () => follow(true));
@@ -402,7 +407,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target === search;
     if (event.key === "Escape") { search.value = ""; filter(); search.blur(); }
-    else if (event.key === "Enter" && typing && shown.length) { location.hash = link(shown[0]); search.blur(); }
+    else if (event.key === "Enter" && typing && shown.length) { go(shown[0]); search.blur(); }
     else if (typing || event.target.tagName === "SELECT") return;
     else if (event.key === "/") { event.preventDefault(); search.focus(); }
     else if (event.key === "j") move(1);
