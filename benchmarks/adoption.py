@@ -342,7 +342,7 @@ def show(found: dict[str, Any]) -> None:
     for clock, times in found["time"].items():
         print(
             f"  {clock:<10} plain {times['plain']} s, noise {times['noise']}, "
-            f"recording × {times['recording']}, checking × {times['checking']}"
+            f"recording × {times['recording']}, checking × {times['checking']} (target {OVERHEAD})"
         )
     if "newer" not in found:
         return
