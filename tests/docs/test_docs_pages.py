@@ -64,10 +64,11 @@ def plugin_imported() -> None:
 def follower(
     plugin_imported: None, suite: pytest.Pytester, request: pytest.FixtureRequest
 ) -> Follower:
-    """In an empty folder; as a new user, with processes, where releases are installed anyway."""
+    """In an empty folder; as a new user, with processes, where releases are installed anyway, or
+    where TensorFlow is imported, which aborts the second time in one process."""
     if os.environ["KERAS_BACKEND"] != "jax":
         pytest.skip("the pages speak of jax")
-    if request.node.get_closest_marker("overlay"):
+    if any(request.node.get_closest_marker(name) for name in ("overlay", "hub")):
         (suite.path / "empty").mkdir()
         return Follower(suite.path / "empty")
     return in_process(suite)
