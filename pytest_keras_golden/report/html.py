@@ -34,7 +34,7 @@ from .summary import (
     without_calls,
     worst_first,
 )
-from .template import demand_html, filled
+from .template import filled
 from .wording import families, severity, tolerance
 
 DRAWN = 60
@@ -211,7 +211,6 @@ def _block(name: str, value: Any) -> tuple[str, str]:
 
 def _page(blocks: Sequence[tuple[str, str]], sentence: str) -> str:
     package = "pytest_keras_golden.report"
-    demand_html()
     from plotly.offline import get_plotlyjs
 
     assets = files(package) / "assets"
