@@ -128,8 +128,9 @@ def compare(
 
 def capture(model: Any, select: tuple[str, ...]) -> Any:
     from pytest_keras_golden.capture.eager import capture_calls
+    from pytest_keras_golden.capture.request import Request
 
-    return capture_calls(model, select=select, isolate=False)
+    return capture_calls(model, Request(select, isolate=False))
 
 
 def copying(model: Any, tokens: Any, select: tuple[str, ...]) -> Callable[[], None]:

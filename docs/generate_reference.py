@@ -24,7 +24,7 @@ from pytest_keras_golden.config import OPTIONS, Option
 from pytest_keras_golden.fixture import GoldenTensors
 from pytest_keras_golden.names import Slot
 from pytest_keras_golden.outcomes import FAILING, LocalOutcome, TensorOutcome, TestOutcome
-from pytest_keras_golden.records import GoldenHeader, LayerCall, TensorEntry, Tolerance, Verdict
+from pytest_keras_golden.records import GoldenHeader, LayerCall, OutermostCall, TensorEntry, Tolerance, Verdict
 from pytest_keras_golden.store.contents import ISOLATION, REFERENCE
 from pytest_keras_golden.store.header import KEY
 from pytest_keras_golden.versions.verdicts import GUILTY, Status
@@ -91,6 +91,10 @@ TEST: Meanings = {
     "null where the plugin did not make the call itself",
     "isolation": "`complete`, `not needed`, or `unavailable: …`",
     "weights": "`equal`, `transplanted`, `differ` or `unknown`",
+    "carried": "in a gate, what of the old side was put in: `initial weights` that were drawn, "
+    "`random inputs`, `random states`",
+    "names": "layers that go by another name than in the golden (`renamed`, `moved`), are `gone` or "
+    "`new`, and the `aliases` that put them back; null where each is in its place",
     "first_drift": "the first tensor in execution order that is neither identical nor within",
     "local_drift": "layers whose own change on golden inputs is more than rounding, in execution "
     "order",
@@ -98,6 +102,9 @@ TEST: Meanings = {
     "locals": "one object per layer that was measured alone, see below",
     "written": "whether a golden was written",
     "warnings": "what a passing test should still say",
+    "unseen": "kinds of Keras calls that ran and were not looked into, see "
+    "[existing-suite.md](how-to/existing-suite.md)",
+    "asked": "whether the test is marked or uses the fixture; false under `golden_auto` alone",
 }
 TENSOR: Meanings = {
     "name": "structural name, or the one given to `check`",
@@ -141,7 +148,8 @@ HEADER: Meanings = {
     "mode": "`eager` or `compiled`",
     "tensors": "one entry per tensor, see below",
     "weights": "structural name → digest",
-    "inputs": "structural name → digest",
+    "inputs": "call and place → digest",
+    "outermost": "the calls that the test made, in order, see below",
     "calls": "the layer calls that isolation can measure, see below",
     "isolation": "`complete`, or why not",
     "reason": "`--golden-reason` of the last update",
@@ -164,6 +172,14 @@ CALL: Meanings = {
     "inputs": "digests of its input arrays",
     "outputs": "digests of its output arrays",
     "precision": "coarsest arithmetic of the call",
+    "call": "the outermost call that it was part of",
+}
+OUTERMOST: Meanings = {
+    "name": "structural name of the call; `predict` and the like for a model's methods",
+    "path": "structural name of the layer that was called",
+    "outputs": "place → digest of what it returned",
+    "updates": "weight or state → digest, where it was not what it was before the call before",
+    "draws": "seed → digest of its state, of the random generators that the call advanced",
 }
 ENVIRONMENT: Meanings = {
     "KERAS_BACKEND": "Keras' own: which backend runs",
@@ -416,6 +432,8 @@ def _golden_file() -> Iterator[str]:
     yield _keys(TensorEntry, ENTRY)
     yield "### Each of `calls`"
     yield _keys(LayerCall, CALL)
+    yield "### Each of `outermost`"
+    yield _keys(OutermostCall, OUTERMOST)
     assert {field.name for field in fields(Tolerance)} == {"k", "rtol", "atol"}
 
 

@@ -46,6 +46,11 @@ class BodyWatch:
     def passed(self) -> bool:
         return self.finished and not self.failed
 
+    @property
+    def returned(self) -> bool:
+        """As `passed`, while the context is still open."""
+        return self.passed and not getattr(self.item, "_excinfo", None)
+
     def _wrap(self, item: Any) -> None:
         self._original = item.obj
         item.obj = self._watched(item.obj)

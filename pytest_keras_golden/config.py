@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 UpdateMode = Literal["all", "changed", "missing"]
 UPDATE_MODES: tuple[UpdateMode, ...] = ("changed", "all", "missing")
 
+DEFAULT_SELECT = ("attention", "logits")
+"""What a capture takes where nothing else is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -73,7 +76,7 @@ OPTIONS: tuple[Option, ...] = (
         "--golden-select",
         "golden_select",
         metavar="LIST",
-        default="attention,logits",
+        default=",".join(DEFAULT_SELECT),
     ),
     Option("record N repeats and store the noise floor", "--golden-noise", metavar="N", default=1),
     Option("write outcomes as JSON", "--golden-log", metavar="FILE"),
@@ -114,7 +117,7 @@ class Settings:
     baseline: str | None = None
     ini_baseline: str | None = None
     auto: bool = False
-    select: tuple[str, ...] = ("attention", "logits")
+    select: tuple[str, ...] = DEFAULT_SELECT
     noise: int = 1
     tolerances: tuple[ToleranceRule, ...] = ()
     systematic: str = "fail"
@@ -139,6 +142,10 @@ class Settings:
                 "Create one with a [pytest] section, or pass --goldens-dir DIR.",
             )
         return self.goldens_dir
+
+
+RUNNING: list[Settings] = []
+"""Of the pytest runs of this process, the innermost last: for what is called without a fixture."""
 
 
 def read_settings(

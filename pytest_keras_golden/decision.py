@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from .compare.depth import FACTOR, Shift
 from .config import Settings
-from .outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome
+from .outcomes import FAILING, LEFT_OUT, LOCAL_DRIFT, LocalOutcome, TensorOutcome
 from .stack import HARDWARE_KEYS
-
-LOCAL_DRIFT = frozenset({"drift", "systematic", "structure", "nonfinite"})
 
 
 def local_drift(found: Iterable[LocalOutcome], systematic: str = "fail") -> tuple[str, ...]:
@@ -20,40 +19,63 @@ def local_drift(found: Iterable[LocalOutcome], systematic: str = "fail") -> tupl
 
 
 def incomparable(
-    tensors: Sequence[TensorOutcome], difference: str | None
+    tensors: Sequence[TensorOutcome], reason: Callable[[TensorOutcome], str | None]
 ) -> tuple[TensorOutcome, ...]:
-    """Where weights or inputs differ, numbers that moved say nothing about Keras."""
-    if difference is None:
-        return tuple(tensors)
-    return tuple(
-        replace(tensor, verdict="incomparable", note=difference)
-        if tensor.judged and tensor.verdict in ("within", "drift", "systematic", "nonfinite")
-        else tensor
-        for tensor in tensors
-    )
+    """Where weights, random draws or inputs differ, numbers that moved say nothing about Keras.
+
+    reason: what differs in the call that a tensor comes from.
+    """
+    return tuple(_incomparable(tensor, reason) for tensor in tensors)
+
+
+def _incomparable(
+    tensor: TensorOutcome, reason: Callable[[TensorOutcome], str | None]
+) -> TensorOutcome:
+    if not tensor.judged or tensor.verdict not in _NUMBERS:
+        return tensor
+    why = reason(tensor)
+    return tensor if why is None else replace(tensor, verdict="incomparable", note=why)
+
+
+_NUMBERS = frozenset({"within", "drift", "systematic", "nonfinite"})
+"""Verdicts about numbers that moved."""
 
 
 def explain_by_depth(
-    tensors: Sequence[TensorOutcome],
-    found: Sequence[LocalOutcome],
-    isolation: str,
-    isolated: Container[str],
+    tensors: Sequence[TensorOutcome], reach: Callable[[TensorOutcome], Shift | None]
 ) -> tuple[TensorOutcome, ...]:
-    """`drift` becomes `accumulated` where isolation was complete and found rounding only.
+    """`drift` becomes `accumulated` where the layers' own rounding, carried on, goes as far.
 
-    A real token flip stays drift: depth is no excuse for another answer. So does a tensor that
-    isolation does not speak for.
+    reach: how far it goes, None where nothing speaks for the tensor. A real token flip stays drift:
+    depth is no excuse for another answer.
     """
-    if isolation != "complete" or not found or local_drift(found):
-        return tuple(tensors)
-    return tuple(_explained(item) if item.name in isolated else item for item in tensors)
+    return tuple(_explained(tensor, reach) for tensor in tensors)
 
 
-def _explained(tensor: TensorOutcome) -> TensorOutcome:
-    if tensor.verdict not in ("drift", "systematic") or tensor.extra.get("flips_real"):
+def _explained(
+    tensor: TensorOutcome, reach: Callable[[TensorOutcome], Shift | None]
+) -> TensorOutcome:
+    if tensor.verdict not in ("drift", "systematic"):
         return tensor
-    said = "every layer alone changed by rounding only: depth did it"
+    limit = reach(tensor)
+    if limit is None:
+        return tensor
+    depth = {"k": limit.k, "rel_l2": limit.rel_l2, "factor": FACTOR}
+    tensor = replace(tensor, extra={**tensor.extra, "depth": depth})
+    bound = (
+        f"alone every layer changed by rounding only, which carried through the model reaches "
+        f"k {limit.k:.3g} and relative L2 {limit.rel_l2:.2g}"
+    )
+    if not Shift(tensor.k or 0.0, tensor.rel_l2 or 0.0).within(limit):
+        return replace(tensor, note=_joined(tensor.note, f"{bound}: depth did not do this"))
+    if tensor.extra.get("flips_real"):
+        return tensor
+    said = f"{bound}; up to {FACTOR:g} times that is depth"
     return replace(tensor, verdict="accumulated", note=said)
+
+
+def _joined(*notes: str | None) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def failures(
@@ -115,17 +137,3 @@ def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
     """The first tensor in execution order that is neither identical nor within tolerance."""
     moved = (tensor for tensor in tensors if tensor.verdict not in ("identical", "within"))
     return next((tensor.name for tensor in moved), None)
-
-
-def difference(kind: str, golden: Mapping[str, str], running: Mapping[str, str]) -> str | None:
-    """The first weight or input whose digest differs, said in a sentence; None where all agree."""
-    if not golden or not running:
-        return None
-    for name in [*golden, *(name for name in running if name not in golden)]:
-        if name not in running:
-            return f"{kind} differ: {name} is in the golden, not in this run"
-        if name not in golden:
-            return f"{kind} differ: {name} is new in this run"
-        if golden[name] != running[name]:
-            return f"{kind} differ, first at {name}"
-    return None

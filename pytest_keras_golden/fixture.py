@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .compare.numbers import PYTHON_FLOAT, Precisions, known_precision
 from .compare.tolerance import parse
+from .config import DEFAULT_SELECT, RUNNING
 from .errors import CaptureError
 from .records import Kind, TensorRecord, Tolerance
 
 if TYPE_CHECKING:
     from .records import Array
     from .session import Session
-
-DEFAULT_SELECT = ("attention", "logits")
 
 _UNSET: Any = object()
 
@@ -35,28 +35,35 @@ class GoldenTensors:
         *,
         tolerance: Tolerance | Mapping[str, float] | str | None = None,
         reference: Any = None,
+        precision: str | None = None,
     ) -> None:
         """Compare one tensor, or a nest of them, under `name`; or each item of a mapping.
 
         tolerance: `{"k": 5}` or `{"rtol": 1e-3, "atol": 1e-5}`, else marker, ini or default.
         reference: the same tensor (or nest) in higher precision, for the three-way rule.
+        precision: dtype name of the coarsest arithmetic behind the tensor, where its own dtype does
+        not say so. Python floats have none: they count as the captured model's, else as float32,
+        and so do float64 arrays that hold float32 numbers.
         Raises CaptureError for a used name, an unsupported dtype, an empty nest or a reference of
-        another form, ConfigError
-        for a tolerance that makes no sense. Comparing itself happens after the test body.
+        another form, ConfigError for a tolerance or precision that makes no sense. Comparing itself
+        happens after the test body.
         """
         if tensor is _UNSET:
             if not isinstance(name, Mapping):
                 raise CaptureError(
                     f"check({name!r}) has no tensor", "Write check(name, tensor) or check(mapping)."
                 )
-            self._check_each(name, tolerance, reference)
+            self._check_each(name, tolerance, reference, precision)
             return
         if not isinstance(name, str):
             raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
+        numbers = Precisions(known_precision(precision), self._session.goldens.policy)
         for record in _records(name, tensor, tolerance, reference):
-            self._session.add(record)
+            self._session.add(numbers.of(record))
 
-    def _check_each(self, tensors: Mapping[str, Any], tolerance: Any, reference: Any) -> None:
+    def _check_each(
+        self, tensors: Mapping[str, Any], tolerance: Any, reference: Any, precision: str | None
+    ) -> None:
         if not tensors:
             raise CaptureError("check() got an empty mapping", "Pass at least one tensor.")
         if reference is not None and (
@@ -68,7 +75,7 @@ class GoldenTensors:
             )
         for key, item in tensors.items():
             exact = None if reference is None else reference.get(key)
-            self.check(str(key), item, tolerance=tolerance, reference=exact)
+            self.check(str(key), item, tolerance=tolerance, reference=exact, precision=precision)
 
     @contextmanager
     def capture(
@@ -97,20 +104,21 @@ class GoldenTensors:
         from .capture.block import capture_block
         from .capture.eager import policy_name
         from .capture.limit import Limit
+        from .capture.request import Request
 
-        settings = self._session.settings
-        self._session.goldens.note_policy(policy_name(model))
-        started = capture_block(
-            model,
+        session, settings = self._session, self._session.settings
+        session.goldens.note_policy(policy_name(model))
+        request = Request(
             select=(select,) if isinstance(select, str) else tuple(select),
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),
             # The goldens of a gate are temporary: what a test leaves out for their size is wanted.
-            isolate=isolate or settings.transplant is not None,
+            isolate=session.examines and (isolate or settings.transplant is not None),
             limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
-            aliases=_first(aliases or {}, settings.aliases),
+            aliases=tuple(_first(aliases or {}, settings.aliases).items()),
             isolation_bytes=settings.max_size,
         )
+        started = capture_block(model, request, session.against)
         with started as block, self._session.whole_block():
             yield block.tensors
         block.insists = isolate
@@ -155,14 +163,19 @@ class GoldenTensors:
 
     @staticmethod
     def fill_weights(model: Any, seed: int = 0) -> None:
-        """Fill every weight deterministically, bitwise alike on all releases and backends."""
+        """Fill every weight deterministically, bitwise alike on all releases and backends.
+
+        A layer that `golden_aliases` knows by another name is filled as under that one.
+        """
         from .capture.weights import fill_weights
 
-        fill_weights(model, seed)
+        aliases = RUNNING[-1].aliases if RUNNING else {}
+        fill_weights(model, seed, tuple(aliases.items()))
 
 
 def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator[TensorRecord]:
-    from .capture.backends import flatten, to_numpy
+    from .capture.backends import to_numpy
+    from .capture.backends.nest import flatten
 
     wanted = None if tolerance is None else parse(tolerance)
     leaves = flatten(tensor)
@@ -172,11 +185,17 @@ def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator
     _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
     for suffix, leaf in leaves:
         value = to_numpy(leaf)
+        own = PYTHON_FLOAT if type(leaf) is float else ""
         exact = to_numpy(references[suffix]) if suffix in references else None
         if exact is not None and exact.shape != value.shape:
             _refuse_strangers(name, [f"{suffix} of shape {exact.shape} for {value.shape}"])
         yield TensorRecord(
-            name + suffix, value, kind=_kind(name), tolerance=wanted, reference=exact
+            name + suffix,
+            value,
+            kind=_kind(name),
+            precision=own,
+            tolerance=wanted,
+            reference=exact,
         )
 
 

@@ -25,7 +25,9 @@ class Goldens:
         self._settings = settings
         self._marker = marker
         self._policy: str | None = None
+        self._own_policy = False
         self._baseline: Golden | None = None
+        self._looked_for: Slot | None = None
         self._closing = ExitStack()
 
     def __enter__(self) -> Goldens:
@@ -47,9 +49,20 @@ class Goldens:
     def _root(self) -> Path:
         return self._settings.require_goldens_dir()
 
-    def note_policy(self, policy: str | None) -> None:
-        """The slot's dtype policy is the first captured model's."""
-        self._policy = self._policy or policy
+    def note_policy(self, policy: str | None, own: bool = True) -> None:
+        """The slot's dtype policy is the first captured model's.
+
+        own: the test names the model. Else it is whichever layer is called first, whose policy is
+        a matter of the release as well; layers that compute with integers or text have none that
+        numbers could be filed under.
+        """
+        if self._policy is None and policy is not None and (own or _is_floating(policy)):
+            self._policy, self._own_policy = policy, own
+
+    @property
+    def policy(self) -> str | None:
+        """The dtype policy of the first captured model; None before there is one."""
+        return self._policy
 
     def stack(self) -> dict[str, Any]:
         return running_stack(policy=self._policy)
@@ -62,17 +75,23 @@ class Goldens:
 
     def baseline(self) -> Golden | None:
         """The golden to compare with, opened once; None where there is no candidate."""
-        if self._baseline is None:
-            path = self._baseline_path()
+        slot = self.slot()
+        if self._baseline is None and slot != self._looked_for:
+            self._looked_for = slot
+            path = self._baseline_path(slot)
             self._baseline = self._open_unless_replaced(path) if path is not None else None
         return self._baseline
 
-    def _baseline_path(self) -> Path | None:
+    def _baseline_path(self, slot: Slot) -> Path | None:
         from .store.baseline import find_baseline
 
-        settings = self._settings
+        settings, folder = self._settings, golden_folder(self._nodeid)
         requested = settings.baseline or self._marker.baseline or settings.ini_baseline
-        return find_baseline(self._root, golden_folder(self._nodeid), self.slot(), requested)
+        found = find_baseline(self._root, folder, slot, requested)
+        if found is None and not self._own_policy:
+            # A layer of another policy in this release: a change to be told, no missing golden.
+            return find_baseline(self._root, folder, slot, requested, any_policy=True)
+        return found
 
     def tokens(self, name: str, steps: int) -> Array | None:
         """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""
@@ -123,3 +142,7 @@ class Goldens:
                 path,
             )
         return golden
+
+
+def _is_floating(policy: str) -> bool:
+    return "float" in policy

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import decision
+from .compare.calls import Difference, difference, differing
+from .compare.depth import Shift, furthest
+from .compare.renaming import Names, Seen, names
 from .compare.vacuity import describe, vacuous
 from .compare.verdict import judge, missing
 from .outcomes import TensorOutcome, TestOutcome
@@ -46,8 +49,11 @@ def judge_test(session: Session) -> TestOutcome:
         stack_changes=changes,
         mode=session.mode,
         observer=session.observer,
-        isolation=session.isolation,
+        isolation=_isolation(session),
         weights=_weights(session, golden),
+        carried=tuple(sorted(session.carried)),
+        names=_names(session, golden, tensors),
+        unseen=session.kinds_unseen,
         first_drift=decision.first_drift(tensors),
         local_drift=decision.local_drift(found, session.settings.systematic),
         tensors=tensors,
@@ -75,17 +81,97 @@ def _tensors(session: Session, golden: Golden) -> tuple[TensorOutcome, ...]:
     tensors = [_judged(session, golden, *item) for item in enumerate(session.records.values())]
     absent = (entry for entry in golden.header.tensors if entry.name not in session.records)
     tensors += [missing(entry, candidates=tuple(session.records)) for entry in absent]
-    difference = _difference(session, golden)
-    tensors = list(decision.incomparable(tensors, difference))
-    tensors = list(_by_depth(session, tensors))
+    calls = _Calls(session, golden)
+    tensors = list(decision.incomparable(tensors, calls.reason))
+    tensors = list(decision.explain_by_depth(tensors, calls.reach))
     anchor = session.goldens.anchor()
     if anchor is None:
         return tuple(tensors)
     return tuple(_creeping(session, golden, anchor, tensor) for tensor in tensors)
 
 
-def _by_depth(session: Session, tensors: Sequence[TensorOutcome]) -> tuple[TensorOutcome, ...]:
-    return decision.explain_by_depth(tensors, session.locals, session.isolation, session.isolated())
+def _isolation(session: Session) -> str:
+    """In one word for the test: complete only where every call that moved was isolated."""
+    found = [examined.isolation for examined in session.examined.values()]
+    found += [
+        "unavailable: not asked for"
+        for block in session.blocks
+        if not block.isolates and session.against.moved(block.records)
+    ]
+    wanted = [isolation for isolation in found if isolation != "not needed"]
+    if not wanted:
+        return "not needed"
+    return next((isolation for isolation in wanted if isolation != "complete"), "complete")
+
+
+class _Calls:
+    """The outermost calls of a test beside the golden's: what differs, and what depth can do."""
+
+    def __init__(self, session: Session, golden: Golden) -> None:
+        self._session = session
+        self._golden = golden.header
+        self._made = {record.name: record.call for record in session.records.values()}
+        self._order = [call.name for call in session.outermost]
+        self._recorded = {call.name for call in golden.header.outermost}
+        self._known: dict[str, Difference | None] = {}
+
+    def difference(self, call: str) -> Difference | None:
+        if call not in self._known:
+            self._known[call] = difference(self._golden, self._session, call)
+        return self._known[call]
+
+    def reason(self, tensor: TensorOutcome) -> str | None:
+        """Why the tensor is not comparable; of one that the test made itself, any reason."""
+        call = self._made.get(tensor.name, "")
+        if call in self._recorded and call in self._order:
+            return self._reason_of(call)
+        whole = differing("weights", self._golden.weights, self._session.weights) or differing(
+            "inputs", self._golden.inputs, self._session.inputs
+        )
+        reasons = (self._reason_of(name) for name in self._order)
+        return next((why for why in reasons if why is not None), whole if call else None)
+
+    def _reason_of(self, call: str) -> str | None:
+        found = self.difference(call)
+        if found is None:
+            return None
+        if found.kind == "descended":
+            return self._between(call) if self._inherited(call) is False else None
+        return found.sentence
+
+    def _between(self, call: str) -> str:
+        return (
+            f"inputs differ between calls: those of {call} moved further than what was returned "
+            "before it"
+        )
+
+    def _inherited(self, call: str) -> bool | None:
+        """Whether a call's inputs moved no further than what earlier calls returned; None where
+        nobody measured."""
+        examined = self._session.examined
+        if call not in examined:
+            return None
+        before = self._order[: self._order.index(call)]
+        returned = [s for name in before if name in examined for s in examined[name].returned]
+        given = examined[call].given
+        if None in given or None in returned:
+            return None
+        return furthest(filter(None, given)).within(furthest(filter(None, returned)))
+
+    def reach(self, tensor: TensorOutcome) -> Shift | None:
+        """How far depth alone may move a tensor; None where isolation does not speak for it."""
+        call = self._made.get(tensor.name, "")
+        examined = self._session.examined.get(call)
+        if examined is None or examined.isolation != "complete" or call not in self._recorded:
+            return None
+        if decision.local_drift(self._session.locals):
+            return None
+        found = self.difference(call)
+        if found is not None and found.kind != "descended":
+            return None
+        if examined.given and not self._inherited(call):
+            return None
+        return examined.reach.get(tensor.name, Shift())
 
 
 def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) -> TensorOutcome:
@@ -168,20 +254,31 @@ def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
     return Tolerance(**{name: value * factor for name, value in tolerance.to_json().items()})
 
 
-def _difference(session: Session, golden: Golden) -> str | None:
-    weights = decision.difference("weights", golden.header.weights, session.fingerprints("weights"))
-    inputs = decision.difference("inputs", golden.header.inputs, session.fingerprints("inputs"))
-    return weights or inputs
-
-
 def _weights(session: Session, golden: Golden) -> str:
-    running = session.fingerprints("weights")
+    running = session.weights
     if not running or not golden.header.weights:
         return "unknown"
     if running != dict(golden.header.weights):
         return "differ"
-    carried_over = session.transplant is not None and session.transplant.changed
-    return "transplanted" if carried_over else "equal"
+    return "transplanted" if session.carried else "equal"
+
+
+def _names(session: Session, golden: Golden, tensors: Iterable[TensorOutcome]) -> Names | None:
+    """Looked into where a name may be the reason that there is nothing to compare."""
+    if not any(tensor.verdict in ("structure", "incomparable") for tensor in tensors):
+        return None
+    checked = {record.name for record in session.records.values() if not record.call}
+    before = [
+        Seen(entry.name, entry.dtype, entry.shape, entry.digest)
+        for entry in golden.header.tensors
+        if entry.name not in checked
+    ]
+    now = [
+        Seen(record.name, str(record.value.dtype), record.value.shape, session.digest(record))
+        for record in session.records.values()
+        if record.call
+    ]
+    return names((golden.header.weights, before), (session.weights, now))
 
 
 def _vacuity(session: Session, record: TensorRecord) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .compare.renaming import Names
 from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
 
 FAILING: frozenset[str] = frozenset(
@@ -18,6 +19,8 @@ FAILING: frozenset[str] = frozenset(
 )
 """Verdicts that fail a test whatever the settings; `systematic`, `accumulated` depend on them."""
 
+LOCAL_DRIFT: frozenset[str] = frozenset({"drift", "systematic", "structure", "nonfinite"})
+"""Verdicts of a layer alone that are more than rounding."""
 
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""
@@ -75,7 +78,13 @@ class LocalOutcome:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed."""
+    """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed.
+
+    carried: in a gate, what of the old side was put in: initial weights, random inputs and states.
+    names: which layers are gone, new or go by another name; None where none is.
+    unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
+    marked or uses the fixture; others are captured because `golden_auto` is on.
+    """
 
     __test__ = False
 
@@ -91,12 +100,16 @@ class TestOutcome:
     observer: Observer | None = None
     isolation: str | None = None
     weights: str = "unknown"
+    carried: tuple[str, ...] = ()
+    names: Names | None = None
     first_drift: str | None = None
     local_drift: tuple[str, ...] = ()
     tensors: tuple[TensorOutcome, ...] = ()
     locals: tuple[LocalOutcome, ...] = ()
     written: bool = False
     warnings: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    asked: bool = True
 
 
 def to_json(value: Any) -> Any:
@@ -142,6 +155,8 @@ def test_from_json(entry: Mapping[str, Any]) -> TestOutcome:
     )
     known["local_drift"] = tuple(entry.get("local_drift", ()))
     known["warnings"] = tuple(entry.get("warnings", ()))
+    known["unseen"] = tuple(entry.get("unseen", ()))
+    known["carried"] = tuple(entry.get("carried", ()))
     known["stack_changes"] = {
         key: (pair[0], pair[1]) for key, pair in entry.get("stack_changes", {}).items()
     }

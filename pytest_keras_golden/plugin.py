@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from . import config as settings_module
 from .errors import ConfigError, GoldenError
 from .items import ASKED, MARKER, SESSION, SETTINGS, is_golden, parsed_marker, session_of
+from .rootdir import demand_own_root
 from .run import GoldenRun
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "test holds for; its tensors are compared with versioned goldens.",
     )
     try:
+        _demand_own_root(config)
         settings_module.check_ini_keys(_ini_keys(config))
         settings = settings_module.read_settings(
             config.getoption,
@@ -101,7 +104,28 @@ def pytest_configure(config: pytest.Config) -> None:
     except GoldenError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings
+    settings_module.RUNNING.append(settings)
     config.pluginmanager.register(GoldenRun(config, settings), "keras-golden-run")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    settings = config.stash.get(SETTINGS, None)
+    if settings is not None:
+        settings_module.RUNNING.remove(settings)
+
+
+def _demand_own_root(config: pytest.Config) -> None:
+    options = config.option
+    if options.inifilename:
+        return
+    asked = config.invocation_params
+    demand_own_root(
+        [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, asked.args)],
+        [option.flag for option in settings_module.OPTIONS if option.flag],
+        [asked.dir / path.partition("::")[0] for path in options.file_or_dir],
+        config.inipath,
+        asked.dir,
+    )
 
 
 def _ini_keys(config: pytest.Config) -> list[str]:

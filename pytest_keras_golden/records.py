@@ -65,6 +65,7 @@ class TensorRecord:
     precision: dtype name of the coarsest arithmetic that produced it; "" means the value's own.
     tolerance: what the test asked for at this tensor; most specific of all.
     reference: the same tensor in higher precision, same shape, for the three-way rule.
+    call: name of the outermost call that it was captured in; "" where a test checked it itself.
     """
 
     name: str
@@ -75,6 +76,7 @@ class TensorRecord:
     source: Source = "materialised"
     tolerance: Tolerance | None = None
     reference: Array | None = None
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class LayerCall:
 
     name: structural name of the call (`blocks/0/attention`, `dense@1` for the second call).
     inputs, outputs: the host arrays in flattening order, as keys into the recording's `pool`
-    (digest → array), so that an output that is the next call's input is held once.
+    (digest → array), so that an output that is the next call's input is held once. call: the
+    outermost call that it was part of.
     """
 
     name: str
@@ -91,6 +94,25 @@ class LayerCall:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     precision: str = ""
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutermostCall:
+    """What one outermost call of a model or layer ran with, and what it returned.
+
+    name: structural name of the call, `predict` and the like for a model's methods; path: of the
+    layer called, with which the names of its weights begin. outputs: place → digest of what it
+    returned. updates: weight or state → digest, where it is not what it was
+    before the call before. draws: seed → digest, of the random generators that the call advanced.
+    Its inputs are in the golden's `inputs`, each name beginning with the call's.
+    """
+
+    name: str
+    path: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    updates: Mapping[str, str] = field(default_factory=dict)
+    draws: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +143,9 @@ class TensorEntry:
 class GoldenHeader:
     """The metadata of one golden file.
 
-    weights, inputs: structural name → digest. calls: what isolation needs (may be empty).
+    weights: structural name → digest, before the first call of each model. inputs: call and place
+    → digest. outermost: in the order in which they were made. calls: what isolation needs (may be
+    empty).
     """
 
     stack: Mapping[str, Any]
@@ -129,6 +153,7 @@ class GoldenHeader:
     tensors: tuple[TensorEntry, ...]
     weights: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    outermost: tuple[OutermostCall, ...] = ()
     calls: tuple[LayerCall, ...] = ()
     isolation: str = "complete"
     reason: str | None = None

@@ -6,12 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .automatic import Automatic
 from .body import BodyWatch
 from .config import Settings
 from .errors import GoldenError
@@ -24,11 +26,18 @@ from .items import (
     nodeid_of,
     parsed_marker,
 )
+from .reach import may_reach_keras
 from .seeding import Seeding
 
 if TYPE_CHECKING:
+    from .capture.draws import Draws
     from .outcomes import TestOutcome
     from .session import Session
+
+SEEDED = """\
+The random numbers of Python, numpy and Keras were seeded before this test, which never asked for
+it.
+To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
 
 REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
@@ -44,8 +53,10 @@ class GoldenRun:
         self.collection_errors: list[str] = []
         self.output_error: str | None = None
         self.body: BodyWatch | None = None
-        self.seeding = Seeding(settings.seed)
+        self.seeding = Seeding(settings.seed, repeats=settings.update and settings.noise > 1)
+        self.automatic = Automatic(settings)
         self.fixtures: set[str] = set()
+        self._draws: Draws | None = None
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -76,7 +87,8 @@ class GoldenRun:
         if fixturedef.argname not in self.fixtures:
             return (yield)
         case = getattr(request, "param_index", 0)
-        with self.seeding.apart(f"{fixturedef.baseid}::{fixturedef.argname}[{case}]"):
+        name = f"{fixturedef.baseid}::{fixturedef.argname}[{case}]"
+        with self.seeding.apart(name), self._drawing(name), self.automatic.shared():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -85,24 +97,51 @@ class GoldenRun:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         if not (self.settings.auto and isinstance(collector, pytest.Module)):
             return (yield)
-        with self.seeding.importing(collector.nodeid):
+        with self.seeding.importing(collector.nodeid), self._drawing(collector.nodeid):
             return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if not is_golden(item, self.settings):
+            return (yield)
+        with self._drawing(nodeid_of(item)):
+            return (yield)
+
+    @contextmanager
+    def _drawing(self, name: str) -> Generator[None, None, None]:
+        """In a gate, what chance makes inside belongs to the test, fixture or module `name`."""
+        if self.settings.transplant is None:
+            yield
+            return
+        from .capture.draws import Draws
+
+        if self._draws is None:
+            self._draws = Draws(*self.settings.transplant)
+        with self._draws.scope(name):
+            yield
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         golden = (item for item in session.items if is_golden(item, self.settings))
         self.fixtures = {name for item in golden for name in getattr(item, "fixturenames", ())}
 
     def _prepare(self, item: pytest.Item) -> None:
-        """Skip outside the marker's versions, else seed, before any fixture is set up."""
-        from .stack import import_keras
-
-        marker = parsed_marker(item)
-        version = str(import_keras().__version__)
-        if marker is not None and not marker.admits(version):
-            wanted = " or ".join(marker.specs)
-            pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
-        new_session(item)
-        self.seeding.begin()
+        """Skip outside the marker's versions, else seed and watch, before any fixture is set up."""
+        asked = asks_for_fixture(item) or parsed_marker(item) is not None
+        plain = not asked and not may_reach_keras(item)
+        session = new_session(item)
+        session.asked_for, session.plain = asked, plain
+        if plain and "keras" not in sys.modules:
+            self.seeding.leave_alone()
+            return
+        _demand_version(item)
+        if plain:
+            self.seeding.leave_alone()
+        else:
+            self.seeding.begin(None if asked else session.nodeid)
+        if self._draws is not None:
+            self._draws.watch()
+        if not asks_for_fixture(item):
+            self.automatic.begin(session)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -113,13 +152,13 @@ class GoldenRun:
             return result
         self.body = body = BodyWatch(item)
         try:
-            with (
-                body,
-                self.seeding.continued(item),
-                self._transplanting(session),
-                self._automatic(item, session),
-            ):
-                result = yield
+            with body, self.seeding.continued(item), self._transplanting(session):
+                try:
+                    result = yield
+                except BaseException as error:
+                    self.automatic.end(type(error), error, error.__traceback__)
+                    raise
+                self._end_block(body)
         finally:
             self.body = None
         if body.passed:
@@ -127,45 +166,37 @@ class GoldenRun:
             self._finish(item, session)
         return result
 
-    def _automatic(self, item: pytest.Item, session: Session) -> AbstractContextManager[Any]:
-        """Automatic capture, for marked tests that do not ask for the fixture."""
-        if asks_for_fixture(item):
-            return nullcontext()
-        session.asked_for = parsed_marker(item) is not None
-        from .capture.auto import automatic_block
-        from .capture.limit import Limit
-
-        return automatic_block(
-            session.add_block,
-            select=self.settings.select,
-            limit=Limit(self.settings.max_bytes, self.settings.rows),
-            aliases=self.settings.aliases,
-            isolation_bytes=self.settings.max_size,
-            note=None if session.asked_for else session.notes.append,
-        )
+    def _end_block(self, body: BodyWatch) -> None:
+        """Nothing is kept of a body that failed without raising, as unittest's do."""
+        if body.returned:
+            self.automatic.end()
+        else:
+            self.automatic.end(_Unfinished, _Unfinished(), None)
 
     @contextmanager
     def _transplanting(self, session: Session) -> Generator[None, None, None]:
-        """`--golden-transplant`: weights and call inputs saved for, or taken from, another run."""
+        """`--golden-transplant`: what chance made, saved for, or taken from, another run."""
         if self.settings.transplant is None:
             yield
             return
         from .capture.transplant import transplanting
         from .names import golden_folder
 
+        assert self._draws is not None
         mode, folder = self.settings.transplant
         file = folder / golden_folder(session.nodeid) / "transplant.safetensors"
-        with transplanting(mode, file) as session.transplant:
+        with transplanting(mode, file, self._draws) as transplant:
             yield
+        session.carried = transplant.carried | self._draws.carried
 
     def _repeat(self, item: pytest.Item, session: Session) -> None:
-        """`--golden-noise N`: run the body again, under the same seed, for the noise floor."""
-        if not self.settings.update or self.settings.noise < 2:
+        """`--golden-noise N`: run the body again, from the same random state."""
+        if not self.seeding.repeats or session.plain:
             return
         for _ in range(self.settings.noise - 1):
             with session.repeating():
-                self.seeding.seed()
-                with self._automatic(item, session):
+                self.seeding.back_to_the_body()
+                with nullcontext() if asks_for_fixture(item) else self.automatic.block(session):
                     item.runtest()
 
     def _finish(self, item: pytest.Item, session: Session) -> None:
@@ -206,6 +237,8 @@ class GoldenRun:
         report = yield
         if is_golden(item, self.settings):
             self._settle(item, report)
+        if call.when == "setup" and not report.passed:
+            self.automatic.end(_Unfinished, _Unfinished(), None)
         if call.when == "teardown" and SESSION in item.stash:
             # pytest keeps every item to the end, and a session holds its models and tensors.
             del item.stash[SESSION]
@@ -215,8 +248,15 @@ class GoldenRun:
         from .outcomes import to_json
         from .settling import settled
 
-        outcome = settled(nodeid_of(item), item.stash.get(OUTCOME, None), report)
+        known = item.stash.get(OUTCOME, None)
+        outcome = settled(nodeid_of(item), known, report)
+        asked = asks_for_fixture(item) or parsed_marker(item) is not None
+        if report.failed and known is None and not asked and self.seeding.active:
+            report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
         if outcome is not None:
+            session = item.stash.get(SESSION, None)
+            unseen = session.kinds_unseen if session is not None else ()
+            outcome = replace(outcome, asked=asked, unseen=unseen)
             item.stash[OUTCOME] = outcome
             setattr(report, REPORT_KEY, to_json(outcome))
 
@@ -312,6 +352,21 @@ class GoldenRun:
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
             return []
+
+
+class _Unfinished(Exception):  # noqa: N818 (nobody catches it)
+    """Ends the block of a body that did not finish."""
+
+
+def _demand_version(item: pytest.Item) -> None:
+    """Skips a test outside its marker's versions. Raises StackError where Keras is not there."""
+    from .stack import import_keras
+
+    marker = parsed_marker(item)
+    version = str(import_keras().__version__)
+    if marker is not None and not marker.admits(version):
+        wanted = " or ".join(marker.specs)
+        pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
 
 
 def _refuse_late_request(item: pytest.Item) -> None:

@@ -15,26 +15,50 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import pytest
 
 from .errors import GoldenError
 
+if TYPE_CHECKING:
+    from .capture.state import Snapshot
+
 
 class Seeding:
-    """One per session; knows the test that waits for its seed."""
+    """One per session; knows the test that waits for its seed.
 
-    def __init__(self, seed: int | None) -> None:
+    repeats: bodies are to be run again, so that the state in which they begin is kept.
+    """
+
+    def __init__(self, seed: int | None, repeats: bool = False) -> None:
+        self.repeats = repeats
         self._seed = seed
-        self._waiting = False
+        self._own: int | None = None
+        self._active = self._waiting = False
         self._after_setup: tuple[Any, Any] | None = None
+        self._body: Snapshot | None = None
 
-    def begin(self) -> None:
-        """A golden test is about to be set up."""
-        self._waiting = self._seed is not None
+    def begin(self, name: str | None = None) -> None:
+        """A golden test is about to be set up. name: gives it a seed of its own.
+
+        Tests that did not ask for a seed must not all start from the same numbers.
+        """
+        self._active = self._waiting = self._seed is not None
+        self._own = None if name is None else self._named(name)
         self._after_setup = None
+        self._body = None
+
+    def leave_alone(self) -> None:
+        """A test is about to be set up that has the random numbers it would have without us."""
+        self._active = self._waiting = False
+        self._after_setup = self._body = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the test that runs was seeded."""
+        return self._active
 
     def before_fixture(self) -> None:
         if self._waiting:
@@ -43,16 +67,17 @@ class Seeding:
 
     def after_setup(self) -> None:
         self.before_fixture()
-        if self._seed is not None:
+        if self._active:
             import numpy as np
 
             self._after_setup = random.getstate(), np.random.get_state()
 
     def seed(self) -> None:
-        if self._seed is not None:
+        seed = self._seed if self._own is None else self._own
+        if seed is not None:
             from .stack import seed_everything
 
-            seed_everything(self._seed)
+            seed_everything(seed)
 
     @contextmanager
     def apart(self, name: str) -> Iterator[None]:
@@ -98,7 +123,7 @@ class Seeding:
     @contextmanager
     def continued(self, item: pytest.Item) -> Iterator[None]:
         """Let the body of `item` go on from the state in which its fixtures left the generators."""
-        if self._after_setup is None:
+        if self._after_setup is None and not self.repeats:
             yield
             return
         vars(item)["runtest"] = lambda: self._continue(item)
@@ -114,7 +139,16 @@ class Seeding:
             python, numpy = self._after_setup
             random.setstate(python)
             np.random.set_state(numpy)
+        if self.repeats:
+            from .capture.state import Snapshot
+
+            self._body = Snapshot()
         type(item).runtest(item)
+
+    def back_to_the_body(self) -> None:
+        """Every generator as it was when the body began, for running it again."""
+        if self._body is not None:
+            self._body.restore()
 
 
 def _keras_may_be_imported() -> bool:

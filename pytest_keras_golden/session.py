@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ from .records import (
     LayerCall,
     Mode,
     Observer,
+    OutermostCall,
     Recording,
     TensorEntry,
     TensorRecord,
@@ -30,9 +32,12 @@ from .records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .capture.transplant import Transplant
+    from .capture.examine import Against, Examined
     from .records import Array
-    from .store.codec import Golden
+
+
+OPERATIONS = "keras.ops"
+"""As `capture.unseen` calls the functions that a test calls outside of any layer."""
 
 
 class Block(Protocol):
@@ -49,6 +54,10 @@ class Block(Protocol):
     @property
     def inputs(self) -> Mapping[str, str]: ...
     @property
+    def outermost(self) -> Sequence[OutermostCall]: ...
+    @property
+    def examined(self) -> Mapping[str, Examined]: ...
+    @property
     def renamed(self) -> Mapping[str, str]: ...
     @property
     def mode(self) -> Mode: ...
@@ -62,10 +71,10 @@ class Block(Protocol):
     def isolation(self) -> str: ...
     @property
     def insists(self) -> bool: ...
-
-    def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> Sequence[LocalOutcome]: ...
-
-    def add_references(self, limit: int) -> None: ...
+    @property
+    def saw_calls(self) -> bool: ...
+    @property
+    def unseen(self) -> Mapping[str, int]: ...
 
 
 @dataclass(slots=True)
@@ -77,14 +86,16 @@ class Session:
     marker: VersionMarker = field(default_factory=VersionMarker)
     records: dict[str, TensorRecord] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
-    locals: list[LocalOutcome] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     asked_for: bool = True
-    isolation: str = "not needed"
-    transplant: Transplant | None = None
+    carried: set[str] = field(default_factory=set)
     empty_block: str | None = None
     judged: bool = False
     repeats: list[dict[str, Array]] = field(default_factory=list)
+    examines: bool = True
+    plain: bool = False
+    saw_calls: bool = False
+    unseen: dict[str, int] = field(default_factory=dict)
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
 
@@ -118,28 +129,27 @@ class Session:
         """
         if not block.records:
             self.empty_block = (
-                "the capture block saw no tensor of the selection: nothing was called inside it, "
-                "or the call was compiled before the block began"
+                f"the capture block saw no tensor of the selection: {_why_empty(block)}"
             )
             raise CaptureError(
                 self.empty_block,
                 "Call the model inside the block; compile (jax.jit, tf.function) inside it too.",
             )
-        self.goldens.note_policy(block.policy)
+        self.goldens.note_policy(block.policy, own=False)
         self.blocks.append(block)
-        golden = self.goldens.baseline()
-        moved = golden is not None and self._moved(block, golden)
-        if moved or self.settings.update:
-            # Now: what the body does next may train the model.
-            with self._as_called():
-                block.add_references(self.settings.max_size)
         for record in block.records:
             self.add(record)
-        if golden is not None and moved and block.isolates:
-            with self._as_called():
-                self._isolate(block, golden)
-        elif moved and self.isolation == "not needed":
-            self.isolation = "unavailable: not asked for"
+        problems = (examined.problem for examined in block.examined.values())
+        problem = next((problem for problem in problems if problem is not None), None)
+        if problem is not None and block.insists:
+            raise problem
+
+    def saw(self, calls: bool, unseen: Mapping[str, int]) -> None:
+        """What an automatic block saw, however the body ended: calls, and what it did not look
+        into, by kind."""
+        self.saw_calls = self.saw_calls or calls
+        for kind, count in unseen.items():
+            self.unseen[kind] = self.unseen.get(kind, 0) + count
 
     @contextmanager
     def whole_block(self) -> Iterator[None]:
@@ -151,28 +161,6 @@ class Session:
                 f"a capture block was left by {type(error).__name__}, and nothing of it compared"
             )
             raise
-
-    def _as_called(self) -> AbstractContextManager[None]:
-        """Calls inside run the model again: nothing is to be carried over into them."""
-        return self.transplant.paused() if self.transplant is not None else nullcontext()
-
-    def _isolate(self, block: Block, golden: Golden) -> None:
-        self.isolation = golden.header.isolation
-        names = {call.name for call in block.calls}
-        calls = [call for call in golden.header.calls if call.name in names]
-        if self.isolation == "complete" and calls:
-            try:
-                self.locals += block.isolate(calls, golden)
-            except CaptureError as error:
-                # Nothing was measured, which must not look like nothing found.
-                self.isolation = f"unavailable: {error.problem}"
-                if block.insists:
-                    raise
-
-    def _moved(self, block: Block, golden: Golden) -> bool:
-        entries = {entry.name: entry.digest for entry in golden.header.tensors}
-        judged = (record for record in block.records if record.judged)
-        return any(self.digest(record) != entries.get(record.name) for record in judged)
 
     def digest(self, record: TensorRecord) -> str:
         """xxh3-128 of the record's value, hashed once per test."""
@@ -187,11 +175,13 @@ class Session:
         """Collect another run of the same body apart, as a repeat for the noise floor."""
         first = self.records, self.blocks, self._digests
         self.records, self.blocks, self._digests = {}, [], {}
+        self.examines = False
         try:
             yield
-            self.repeats.append({name: item.value for name, item in self.records.items()})
+            self.repeats.append(dict(_by_first_name(first[0].values(), self.records.values())))
         finally:
             self.records, self.blocks, self._digests = first
+            self.examines = True
 
     # -- judging ----------------------------------------------------------------------------
 
@@ -215,10 +205,11 @@ class Session:
 
         Raises CaptureError where a golden says that it once called one, on this backend.
         """
-        mine = self.goldens.slot()
-        if not self.settings.update and any(
+        known = () if self.settings.update else self.goldens.candidates()
+        if known and any(
             (slot.backend, slot.device) == (mine.backend, mine.device)
-            for slot in self.goldens.candidates()
+            for mine in [self.goldens.slot()]
+            for slot in known
         ):
             folder = self.goldens.folder
             why = f": {self.notes[0]}" if self.notes else ""
@@ -226,7 +217,9 @@ class Session:
                 f"a golden was recorded of this test, and it calls no Keras model any more{why}",
                 f"Find out what stopped the call, or remove the golden: rm -r '{folder}'",
             )
-        return TestOutcome(self.nodeid, "passed", warnings=left_out(self.notes))
+        return TestOutcome(
+            self.nodeid, "passed", warnings=left_out(self.notes), unseen=self.kinds_unseen
+        )
 
     def _require_something(self) -> None:
         if self.empty_block:
@@ -293,8 +286,9 @@ class Session:
             stack=self.goldens.stack(),
             mode=self.mode,
             tensors=tuple(self.entry(record, order) for order, record in enumerate(records)),
-            weights=self.fingerprints("weights"),
-            inputs=self.fingerprints("inputs"),
+            weights=self.weights,
+            inputs=self.inputs,
+            outermost=self.outermost,
             calls=tuple(call for block in self.blocks for call in block.calls) if pool else (),
             isolation=isolation,
             reason=self.settings.reason,
@@ -317,6 +311,13 @@ class Session:
         return max(ks, default=None)
 
     @property
+    def kinds_unseen(self) -> tuple[str, ...]:
+        """What ran and was not looked into. Operations are told only where nothing else was
+        captured: nearly every test makes its inputs with them."""
+        kinds = (kind for kind, count in self.unseen.items() if count)
+        return tuple(sorted(k for k in kinds if not (self.records and k == OPERATIONS)))
+
+    @property
     def mode(self) -> Mode:
         return "compiled" if any(block.mode == "compiled" for block in self.blocks) else "eager"
 
@@ -332,17 +333,42 @@ class Session:
         """Structural name → what an alias made of it, in all blocks."""
         return {old: new for block in self.blocks for old, new in block.renamed.items()}
 
-    def isolated(self) -> frozenset[str]:
-        """Names of the tensors that isolation speaks for."""
-        return frozenset(r.name for block in self.blocks if block.isolates for r in block.records)
+    @property
+    def weights(self) -> dict[str, str]:
+        """Structural name → digest, before the first call of each model."""
+        return {name: key for block in self.blocks for name, key in block.weights.items()}
 
-    def fingerprints(self, kind: str) -> dict[str, str]:
-        """Structural name → digest of all blocks' `weights` or `inputs`."""
-        return {name: key for block in self.blocks for name, key in getattr(block, kind).items()}
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Call and place → digest."""
+        return {place: key for block in self.blocks for place, key in block.inputs.items()}
+
+    @property
+    def outermost(self) -> tuple[OutermostCall, ...]:
+        """The calls of all blocks, in the order in which they ended."""
+        return tuple(call for block in self.blocks for call in block.outermost)
+
+    @property
+    def examined(self) -> dict[str, Examined]:
+        """Outermost call → what was found out about it."""
+        return {name: found for block in self.blocks for name, found in block.examined.items()}
+
+    @property
+    def locals(self) -> tuple[LocalOutcome, ...]:
+        """Each layer's own change, where a call was isolated."""
+        return tuple(local for found in self.examined.values() for local in found.locals)
+
+    @property
+    def against(self) -> Against:
+        """The golden of this test, as blocks compare themselves with it while they run."""
+        from .against import SessionGolden
+
+        return SessionGolden(self)
 
     def _pool(self) -> tuple[dict[str, Array], str]:
         pool = {key: array for block in self.blocks for key, array in block.pool.items()}
-        unavailable = [b.isolation for b in self.blocks if b.isolation != "complete"]
+        unavailable = [_recorded_isolation(block) for block in self.blocks]
+        unavailable = [why for why in unavailable if why != "complete"]
         if unavailable or not pool:
             return {}, unavailable[0] if unavailable else "unavailable: nothing captured for it"
         size = sum(array.nbytes for array in pool.values())
@@ -358,6 +384,44 @@ class Session:
             marker=self.marker.tolerances,
             ini=self.settings.tolerances,
         )
+
+
+def _recorded_isolation(block: Block) -> str:
+    return block.isolation if block.isolates else "unavailable: not asked for"
+
+
+def _why_empty(block: Block) -> str:
+    methods = [f"`{method}`" for method, count in block.unseen.items() if count]
+    if methods:
+        verb = "are" if len(methods) > 1 else "is"
+        return f"only {' and '.join(methods)} ran inside it, which {verb} not looked into"
+    if block.saw_calls:
+        return "what was called inside it has none"
+    return "nothing was called inside it, or the call was compiled before the block began"
+
+
+def _by_first_name(
+    first: Iterable[TensorRecord], repeat: Iterable[TensorRecord]
+) -> Iterator[tuple[str, Array]]:
+    """The repeat's values by the names that the first run has for them.
+
+    A repeat runs the body alone. Where fixtures called layers as well, names of calls are counted
+    from another place on: those of the body are the last.
+    """
+    known, again = list(first), list(repeat)
+    for record in again:
+        if not record.call:
+            yield record.name, record.value
+    ends = ([record for record in side if record.call][::-1] for side in (known, again))
+    for mine, other in zip(*ends, strict=False):
+        if (_stem(mine.name), mine.value.shape) != (_stem(other.name), other.value.shape):
+            return
+        yield mine.name, other.value
+
+
+def _stem(name: str) -> str:
+    """Without the counts of calls."""
+    return re.sub(r"@\d+", "", name)
 
 
 def _identical(outcome: TestOutcome) -> bool:

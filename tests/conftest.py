@@ -33,7 +33,8 @@ def interruptible() -> None:
 @pytest.fixture(scope="session")
 def keras_imported() -> None:
     """Before pytester notes which modules there are: it forgets what inner runs import."""
-    for module in ("keras", "xxhash", "safetensors", "filelock", "rich.table", "ml_dtypes"):
+    modules = ("keras", "xxhash", "safetensors", "filelock", "rich.table", "ml_dtypes")
+    for module in (*modules, "pytest_keras_golden.report.terminal"):
         importlib.import_module(module)
 
 

@@ -170,17 +170,19 @@ def test_predict_that_cannot_be_run_again_is_left_alone(suite: pytest.Pytester) 
         import keras
         import numpy as np
 
-        class Once(keras.callbacks.Callback):
-            begun = False
+        class Once(keras.layers.Layer):
+            traced = 0
 
-            def on_predict_begin(self, logs=None):
-                assert not self.begun, "a second predict"
-                self.begun = True
+            def call(self, x):
+                self.traced += 1
+                assert self.traced < 3, "a second program"
+                return x
 
         def test_predict():
-            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+            model = keras.Sequential([keras.Input((2,)), Once()])
             x = np.ones((1, 2), dtype="float32")
-            first = model.predict(x, verbose=0, callbacks=[Once()])
+            first = model.predict(x, verbose=0)
+            keras.layers.Rescaling(1.0)(x)
             np.testing.assert_allclose(first, model.predict(x, verbose=0), rtol=1e-6)
         """
     )
@@ -188,6 +190,82 @@ def test_predict_that_cannot_be_run_again_is_left_alone(suite: pytest.Pytester) 
     assert test["outcome"] == "passed"
     assert "predict, run again to be captured: AssertionError" in str(test["warnings"])
     assert test["tensors"]
+
+
+REPEATED = """
+    import keras
+    import numpy as np
+    import pytest
+
+    X = np.ones((6, 4), "float32")
+    OPTIONS = [{}, {"jit_compile": False}, {"run_eagerly": True}]
+
+    def model(**options):
+        inputs = keras.Input((4,))
+        made = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        made.compile("sgd", "mse", **options)
+        return made
+
+    @pytest.mark.parametrize("options", OPTIONS, ids=str)
+    @pytest.mark.parametrize("passed", ["list", "callback list", "by position"])
+    def test_callbacks_hear_of_each_batch_once(options, passed):
+        heard = []
+        each = keras.callbacks.LambdaCallback()
+        each.on_predict_batch_end = lambda batch, logs=None: heard.append(batch)
+        made = model(**options)
+        if passed == "by position":
+            made.predict(X, 2, 0, None, [each])
+        else:
+            several = keras.callbacks.CallbackList([each], model=made)
+            given = [each] if passed == "list" else several
+            made.predict(X, batch_size=2, verbose=0, callbacks=given)
+            assert several.callbacks == [each]
+        assert heard == [0, 1, 2]
+
+    @pytest.mark.parametrize("options", OPTIONS, ids=str)
+    def test_one_progress_line(options, capsys):
+        model(**options).predict(X, batch_size=6, verbose=2)
+        assert capsys.readouterr().out.count("1/1") == 1
+
+    @pytest.mark.parametrize("options", OPTIONS, ids=str)
+    def test_data_are_read_once(options):
+        class Data(keras.utils.PyDataset):
+            reads = 0
+
+            def __len__(self):
+                return 2
+
+            def __getitem__(self, index):
+                self.reads += 1
+                return X
+
+        data = Data()
+        assert model(**options).predict(data, verbose=0).shape == (12, 3)
+        assert data.reads == 2
+
+    def test_python_code_of_an_eager_model_runs_once():
+        class Counting(keras.layers.Layer):
+            calls = 0
+
+            def call(self, x):
+                self.calls += 1
+                return x + 1
+
+        layer = Counting()
+        made = keras.Sequential([keras.Input((4,)), layer])
+        made.compile("sgd", "mse", run_eagerly=True)
+        built = layer.calls
+        made.predict(X, batch_size=3, verbose=0)
+        assert layer.calls == built + 2
+"""
+
+
+def test_a_suite_that_counts_does_not_notice(suite: pytest.Pytester) -> None:
+    suite.makepyfile(REPEATED)
+    tests = recorded(suite)
+    assert {test["outcome"] for test in tests} == {"passed"}
+    assert all(test["tensors"] for test in tests)
+    assert {test["isolation"] for test in tests} == {"not needed"}
 
 
 def test_models_of_finished_tests_are_let_go(suite: pytest.Pytester) -> None:

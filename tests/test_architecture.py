@@ -11,16 +11,16 @@ import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "records"}),
-    frozenset({"outcomes", "names", "marker", "stack", "compare", "store", "config"}),
+    frozenset({"aliases", "outcomes", "names", "marker", "stack", "compare", "store"} | {"config"}),
     frozenset({"capture", "report", "decision"}),
-    frozenset({"judging", "session", "goldens"}),
-    frozenset({"fixture"}),
+    frozenset({"against", "judging", "session", "goldens"}),
+    frozenset({"automatic", "fixture"}),
     frozenset(
-        {"body", "seeding", "settling", "items", "run", "plugin", "unused"}
-        | {"versions", "commands", "cli"}
+        {"body", "reach", "seeding", "settling", "items", "run", "plugin", "unused"}
+        | {"rootdir", "versions", "commands", "cli"}
     ),
 )
-PYTEST_MODULES = {"seeding", "settling", "plugin", "run", "items", "body", "unused"}
+PYTEST_MODULES = {"seeding", "settling", "plugin", "run", "items", "body", "reach", "unused"}
 KERAS_PACKAGES = {"capture", "stack"}
 HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
 BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from pytest_keras_golden import decision
+from pytest_keras_golden.compare.depth import Shift
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome
 from pytest_keras_golden.records import Verdict
@@ -66,66 +67,57 @@ def test_accumulated_warns_or_fails() -> None:
     assert len(decision.failures(tensors, [], settings)) == 2
 
 
+FAR = Shift(k=10.0, rel_l2=1e-3)
 EXPLAINED = [
-    ("complete", [local("within")], {}, "accumulated"),
-    ("complete", [local("identical"), local("within")], {}, "accumulated"),
-    ("complete", [local("within"), local("systematic")], {}, "drift"),
-    ("complete", [local("drift")], {}, "drift"),
-    ("complete", [local("nonfinite")], {}, "drift"),
-    ("complete", [], {}, "drift"),
-    ("unavailable: size", [local("within")], {}, "drift"),
-    ("complete", [local("within")], {"flips_real": 1}, "drift"),
-    ("complete", [local("within")], {"flips_real": 0, "flips_tie": 3}, "accumulated"),
+    (FAR, {"k": 40.0, "rel_l2": 4e-3}, {}, "accumulated"),
+    (FAR, {"k": 40.1, "rel_l2": 1e-3}, {}, "drift"),
+    (FAR, {"k": 10.0, "rel_l2": 4.1e-3}, {}, "drift"),
+    (Shift(), {"k": 1e-9, "rel_l2": 0.0}, {}, "drift"),
+    (None, {"k": 1.0, "rel_l2": 1e-4}, {}, "drift"),
+    (FAR, {"k": 1.0, "rel_l2": 1e-4}, {"flips_real": 1}, "drift"),
+    (FAR, {"k": 1.0, "rel_l2": 1e-4}, {"flips_real": 0, "flips_tie": 3}, "accumulated"),
 ]
 
 
-@pytest.mark.parametrize(("isolation", "found", "extra", "expected"), EXPLAINED)
-def test_depth_explains_only_what_isolation_cleared(
-    isolation: str, found: list[LocalOutcome], extra: dict[str, int], expected: Verdict
+@pytest.mark.parametrize(("reach", "size", "extra", "expected"), EXPLAINED)
+def test_depth_explains_what_rounding_reaches(
+    reach: Shift | None, size: dict[str, float], extra: dict[str, int], expected: Verdict
 ) -> None:
-    (judged,) = decision.explain_by_depth(
-        [tensor("drift", extra=extra)], found, isolation, {"logits"}
-    )
-    assert judged.verdict == expected
+    for verdict in ("drift", "systematic"):
+        moved = tensor(verdict, extra=extra, **size)
+        (judged,) = decision.explain_by_depth([moved], lambda _: reach)
+        assert judged.verdict == ("accumulated" if expected == "accumulated" else verdict)
+        assert ("depth" in judged.extra) == (reach is not None)
 
 
 @pytest.mark.parametrize(
     "verdict", ["identical", "within", "structure", "nonfinite", "vacuous", "incomparable"]
 )
 def test_depth_excuses_no_other_verdict(verdict: Verdict) -> None:
-    item = tensor(verdict)
-    assert decision.explain_by_depth([item], [local("within")], "complete", {"logits"}) == (item,)
+    item = tensor(verdict, k=1.0, rel_l2=1e-4)
+    assert decision.explain_by_depth([item], lambda _: FAR) == (item,)
 
 
-def test_depth_says_nothing_of_tensors_that_isolation_did_not_see() -> None:
-    items = tensor("drift", "checked"), tensor("drift", "captured")
-    judged = decision.explain_by_depth(items, [local("within")], "complete", {"captured"})
+def test_depth_speaks_tensor_by_tensor() -> None:
+    items = [tensor("drift", name, k=1.0, rel_l2=1e-4) for name in ("checked", "captured")]
+    judged = decision.explain_by_depth(items, lambda t: {"captured": FAR}.get(t.name))
     assert [item.verdict for item in judged] == ["drift", "accumulated"]
 
 
 def test_other_weights_make_moved_numbers_incomparable() -> None:
     verdicts = get_args(Verdict)
     items = [tensor(verdict) for verdict in verdicts]
-    assert decision.incomparable(items, None) == tuple(items)
-    judged = decision.incomparable(items, "weights differ, first at dense/kernel")
+    assert decision.incomparable(items, lambda _: None) == tuple(items)
+    judged = decision.incomparable(items, lambda _: "weights differ, first at dense/kernel")
     changed = [old for old, new in zip(verdicts, judged, strict=True) if new.verdict != old]
     assert changed == ["within", "drift", "systematic", "nonfinite"]
     assert {item.note for item in judged} == {None, "weights differ, first at dense/kernel"}
 
 
-def test_the_first_difference_is_named() -> None:
-    golden = {"a": "1", "b": "2", "c": "3"}
-    assert decision.difference("weights", golden, golden) is None
-    assert decision.difference("weights", {}, golden) is None
-    assert decision.difference("weights", golden, {}) is None
-    changed = decision.difference("inputs", golden, {**golden, "b": "0", "c": "0"})
-    assert changed == "inputs differ, first at b"
-    gone = decision.difference("weights", golden, {"a": "1", "c": "3"})
-    assert gone is not None
-    assert "b is in the golden, not in this run" in gone
-    new = decision.difference("weights", golden, {**golden, "d": "4"})
-    assert new is not None
-    assert "d is new" in new
+def test_only_the_tensors_of_a_call_that_ran_with_others_are_incomparable() -> None:
+    items = [tensor("drift", "first"), tensor("drift", "second")]
+    judged = decision.incomparable(items, lambda t: "inputs differ" if t.name == "second" else None)
+    assert [item.verdict for item in judged] == ["drift", "incomparable"]
 
 
 def test_first_drift_is_first_in_execution_order() -> None:

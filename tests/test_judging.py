@@ -15,6 +15,8 @@ from keras import layers
 
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.block import capture_block
+from pytest_keras_golden.capture.layers import HostSink
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.compare.tolerance import parse
 from pytest_keras_golden.config import Settings
@@ -54,7 +56,8 @@ def run(session: Callable[..., Session], tmp_path: Path) -> Callable[..., TestOu
 
     def finished(model: Any, *inputs: Any, select: Any = ("all",), **settings: Any) -> TestOutcome:
         one = session(**settings)
-        with capture_block(model, select=select) as block:
+        request = Request(select, isolation_bytes=one.settings.max_size)
+        with capture_block(model, request, one.against) as block:
             model(*inputs)
         one.add_block(block)
         return one.finish(tmp_path / "cache")
@@ -241,6 +244,43 @@ class TestNoise:
         assert noise is not None
         assert 2.0 < noise < 6.0
 
+    @pytest.mark.parametrize("asked", ["automatic", "marked", "fixture"])
+    def test_a_body_behind_fixtures_that_draw_and_call_is_repeated_exactly(
+        self, suite: pytest.Pytester, asked: str
+    ) -> None:
+        suite.makepyfile(
+            f"""
+            import keras
+            import numpy as np
+            import pytest
+            from contextlib import nullcontext
+
+            @pytest.fixture
+            def model():
+                made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+                made(np.random.normal(size=(2, 4)).astype("float32"))
+                return made
+
+            {"@pytest.mark.keras_versions" if asked == "marked" else ""}
+            def test_noise(model{", golden_tensors" if asked == "fixture" else ""}):
+                x = np.random.normal(size=(2, 4)).astype("float32")
+                with {"golden_tensors.capture(model)" if asked == "fixture" else "nullcontext()"}:
+                    model(x + keras.random.normal((2, 4)))
+                    model(x)
+            """
+        )
+        automatic = ["--golden-auto"] if asked == "automatic" else []
+        result = suite.runpytest_inprocess("--update-goldens", "--golden-noise=3", *automatic)
+        result.assert_outcomes(passed=1)
+        from pytest_keras_golden.store.codec import Golden
+
+        (path,) = suite.path.rglob("*.safetensors")
+        with Golden.open(path) as golden:
+            noise = [entry.noise for entry in golden.header.tensors]
+        # Fixtures are not run again: what they called has no repeats. Of a call, automatic capture
+        # takes what each layer and the model return.
+        assert noise == ([0.0] * 2 if asked == "fixture" else [None] * 2 + [0.0] * 4)
+
 
 class TestCreep:
     """Steps that each pass, under one release after the other."""
@@ -326,6 +366,9 @@ class TestDepth:
         assert found.tensors[-1].verdict == "accumulated"
         assert (found.tensors[-1].k or 0) > 64
         assert "accumulated" in found.warnings[0]
+        depth = found.tensors[-1].extra["depth"]
+        assert (found.tensors[-1].k or 0) <= depth["factor"] * depth["k"]
+        assert f"reaches k {depth['k']:.3g}" in str(found.tensors[-1].note)
         assert run(model, UNIT, accumulated="fail").outcome == "failed"
 
     def test_without_isolation_nothing_is_excused(
@@ -336,6 +379,26 @@ class TestDepth:
         monkeypatch.setattr(Logistic, "call", reassociated)
         found = run(model, UNIT)
         assert (found.outcome, found.isolation) == ("failed", "unavailable: size")
+
+    def test_depth_is_no_excuse_for_more_than_it_can_do(
+        self, run: Callable[..., TestOutcome], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every layer alone changes by rounding only, and something else moves what they make."""
+        model = Deep(3)
+        run(model, UNIT, update=True)
+        monkeypatch.setattr(Logistic, "call", reassociated)
+        original = HostSink._value
+
+        def elsewhere(self: HostSink, name: str, tap: Any) -> Any:
+            value = original(self, name, tap)
+            return value * np.float32(1 + 1e-3) if name == "<model>" else value
+
+        monkeypatch.setattr(HostSink, "_value", elsewhere)
+        found = run(model, UNIT)
+        whole = found.tensors[-1]
+        assert (found.outcome, found.isolation, found.local_drift) == ("failed", "complete", ())
+        assert (whole.name, whole.verdict) == ("<model>", "drift")
+        assert "depth did not do this" in str(whole.note)
 
     def test_another_token_is_never_excused(
         self, run: Callable[..., TestOutcome], monkeypatch: pytest.MonkeyPatch

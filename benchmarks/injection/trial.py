@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_keras_golden.capture.block import CaptureBlock, capture_block
-from pytest_keras_golden.capture.isolate import LocalMeasurement
+from pytest_keras_golden.capture.eager import Ended, capture_calls
+from pytest_keras_golden.capture.isolate import LocalMeasurement, isolate
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.compare.floats import epsilon
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
@@ -97,7 +99,8 @@ class Bench:
             Settings(self.folder / "goldens", update=update, max_size=64 << 20),
         )
         with applied:
-            with capture_block(model, select=("attention", "logits")) as block:
+            request = Request(isolation_bytes=session.settings.max_size)
+            with capture_block(model, request, session.against) as block:
                 model(*arguments)
             session.add_block(block)
         return session.finish(self.folder / "cache"), block
@@ -123,16 +126,22 @@ class Bench:
 
     def _size(self, policy: str, change: Change) -> float:
         """Largest relative L2 of a blamed layer's own change on golden inputs."""
-        eager, golden = self._blocks[policy].eager, self._blocks[policy]
+        golden = self._blocks[policy]
+        calls = {call.name: (order, call) for order, call in enumerate(golden.calls)}
         sizes = [0.0]
 
         def measure(found: LocalMeasurement) -> None:
             if not found.identical and change.blames(found.name):
                 sizes.append(relative(found.actual, found.golden))
 
-        if eager is not None and not change.harmless:
-            with change.applied():
-                eager.isolate(golden.calls, golden.pool, measure)
+        def finished(ended: Ended) -> None:
+            assert ended.made is not None
+            isolate(ended.made, calls, golden.pool, measure)
+
+        if not change.harmless:
+            model, arguments = self._models[policy]
+            with change.applied(), capture_calls(model, Request(), finished=finished):
+                model(*arguments)
         return max(sizes)
 
 

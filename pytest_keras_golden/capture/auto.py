@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ..errors import CaptureError
 from .block import CaptureBlock, capture_block
-from .forgiving import Note, problem
-from .limit import Limit
+from .examine import Against
+from .forgiving import problem
+from .request import Request
 
 ALWAYS = "outputs"
 """Beside what `golden_select` names: what each outermost call returns."""
@@ -16,32 +18,18 @@ ALWAYS = "outputs"
 
 @contextmanager
 def automatic_block(
-    add: Callable[[CaptureBlock], None],
-    *,
-    select: Sequence[str],
-    limit: Limit,
-    aliases: Mapping[str, str],
-    isolation_bytes: int,
-    note: Note | None,
-) -> Iterator[None]:
+    add: Callable[[CaptureBlock], None], request: Request, against: Against
+) -> Iterator[CaptureBlock]:
     """Capture the calls inside the block and give what was seen to `add`.
 
-    Nothing is given where the block raises. note: takes what cannot be captured, for tests that
-    never asked for it. None: the test is marked, so that this, or no call at all, raises
-    CaptureError.
+    Nothing is given where the block raises. Without the request's `note` the test is marked, so
+    that what cannot be captured, or no call at all, raises CaptureError.
     """
-    chosen, ended = (*select, ALWAYS), False
+    note, ended = request.note, False
+    chosen = replace(request, select=(*request.select, ALWAYS))
     try:
-        started = capture_block(
-            None,
-            select=chosen,
-            limit=limit,
-            aliases=aliases,
-            isolation_bytes=isolation_bytes,
-            note=note,
-        )
-        with started as block:
-            yield
+        with capture_block(None, chosen, against) as block:
+            yield block
             ended = True
         if block.records:
             add(block)

@@ -1,39 +1,32 @@
-"""A finished capture block, as the session takes it: tensors, calls, fingerprints, isolation."""
+"""A capture block, as a test's case takes it: tensors, what calls ran with, what was examined."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..compare.isolation import judge_local
 from ..errors import CaptureError
-from ..outcomes import LocalOutcome
-from ..records import LayerCall, Mode, Observer, TensorRecord, Tolerance
-from .eager import EagerCapture
-from .forgiving import Note
-from .isolate import LocalMeasurement
-from .limit import NO_LIMIT, Limit
+from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
+from .examine import Against, Examined
 from .recorders import Recorders
-from .reference import references
+from .request import Request
 
 if TYPE_CHECKING:
     from ..records import Array
-    from ..store.codec import Golden
-
-_WORST_LAST = ("identical", "within", "systematic", "drift", "nonfinite", "structure")
 
 
 @dataclass
 class CaptureBlock:
     """What one block recorded; `tensors` fills while it runs, the rest is there when it ended.
 
-    weights, inputs: structural name → digest, both as they were before the first call.
+    weights: structural name → digest, before the first call of each model; inputs: call and place
+    → digest; outermost: in the order in which calls ended. isolates: the block was captured for an
+    isolating pass; isolation: `complete`, or why its recording cannot be isolated against; insists:
+    a pass that fails is the test's failure. examined: what was found out about calls that moved.
     renamed: structural name → what an alias made of it.
-    isolates: the block was captured for an isolating pass; isolation: `complete`, or why not;
-    insists: a pass that fails is the test's failure.
     """
 
     isolates: bool = True
@@ -42,68 +35,51 @@ class CaptureBlock:
     mode: Mode = "eager"
     observer: Observer | None = None
     policy: str | None = None
-    records: list[TensorRecord] = field(default_factory=list)
+    records: Sequence[TensorRecord] = ()
     calls: Sequence[LayerCall] = ()
     pool: Mapping[str, Array] = field(default_factory=dict)
-    weights: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outermost: Sequence[OutermostCall] = ()
+    examined: Mapping[str, Examined] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
-    eager: EagerCapture | None = None
     recorders: Recorders | None = None
 
     @property
     def tensors(self) -> Mapping[str, Array]:
         return _Live(self)
 
-    def complete(self, tolerance: Tolerance | None) -> None:
+    @property
+    def saw_calls(self) -> bool:
+        """Whether any call was seen, recorded or not."""
+        return bool(self.outermost) or (
+            self.recorders is not None and bool(self.recorders.prints.outermost)
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is under way that is looked into, with everything inside it."""
+        return self.recorders is not None and self.recorders.busy
+
+    @property
+    def unseen(self) -> Mapping[str, int]:
+        """Methods of models that ran and are not looked into, with how often."""
+        return {} if self.recorders is None else self.recorders.unseen
+
+    def complete(self) -> None:
         """Take over what the recorders have, once the block was left."""
         recorders = self.recorders
         if recorders is None:
             return
-        self.records = [replace(item, tolerance=tolerance) for item in recorders.records]
+        self.records = recorders.records
         self.mode, self.observer = recorders.mode, recorders.observer
         self.policy = recorders.policy
-        self.weights, self.inputs = recorders.weights, recorders.inputs
+        self.weights, self.inputs = recorders.prints.weights, recorders.prints.inputs
+        self.outermost = recorders.prints.outermost
+        self.examined = recorders.examined
         self.renamed = recorders.renamed
         self.isolation = recorders.isolation
-        self.eager = recorders.replayable
-        if self.isolates and self.eager is not None:
-            # Without a pool too: the names say which calls of a golden can be isolated.
-            self.calls, self.pool = self.eager.calls, self.eager.pool
-
-    def isolate(self, calls: Sequence[LayerCall], golden: Golden) -> list[LocalOutcome]:
-        """Each layer's own change on golden inputs, the worst of its tensors deciding."""
-        if self.eager is None:
-            return []
-        found: dict[str, LocalOutcome] = {}
-
-        def judge(measured: LocalMeasurement) -> None:
-            local = _judged(measured)
-            known = found.get(local.name)
-            if known is None or _severity(local) > _severity(known):
-                found[local.name] = local
-
-        self.eager.isolate(calls, _Pool(golden, calls), judge)
-        return sorted(found.values(), key=lambda local: local.order)
-
-    def add_references(self, limit: int) -> None:
-        """Recompute low-precision tensors in float32, for the three-way rule.
-
-        limit: bytes; references that take more together are left out.
-        """
-        if self.eager is None or not self.isolates:
-            return
-        shapes = {record.name: record.value.shape for record in self.records}
-        exact = {
-            name: array
-            for name, array in references(self.eager, self.records).items()
-            # A compiled call of many batches is replayed with its first one.
-            if array.shape == shapes[name]
-        }
-        if sum(array.nbytes for array in exact.values()) <= limit:
-            self.records = [
-                replace(record, reference=exact.get(record.name)) for record in self.records
-            ]
+        self.calls, self.pool = recorders.layers, recorders.pool
 
 
 class _Live(Mapping[str, "Array"]):
@@ -127,41 +103,6 @@ class _Live(Mapping[str, "Array"]):
         return len(self._now())
 
 
-class _Pool(Mapping[str, "Array"]):
-    """The golden's isolation tensors by digest, read when they are needed."""
-
-    def __init__(self, golden: Golden, calls: Sequence[LayerCall]) -> None:
-        self._golden = golden
-        self._keys = {key for call in calls for key in (*call.inputs, *call.outputs)}
-
-    def __getitem__(self, key: str) -> Array:
-        return self._golden.pooled(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-
-def _judged(measured: LocalMeasurement) -> LocalOutcome:
-    if measured.identical:
-        return LocalOutcome(
-            measured.name, measured.order, "identical", measured.precision, 0.0, 0.0, 0.0, 0.0
-        )
-    local = judge_local(
-        measured.name, measured.order, [measured.actual], [measured.golden], measured.precision
-    )
-    if measured.part == "output":
-        return local
-    between = f"between the layers of {measured.layer}: {measured.at}"
-    return replace(local, note=f"{between}; {local.note}" if local.note else between)
-
-
-def _severity(local: LocalOutcome) -> tuple[int, float]:
-    return _WORST_LAST.index(local.verdict), local.k or 0.0
-
-
 def _require_watchable(model: Any | None) -> None:
     try:
         weakref.ref(model) if model is not None else None
@@ -174,35 +115,17 @@ def _require_watchable(model: Any | None) -> None:
 
 @contextmanager
 def capture_block(
-    model: Any | None,
-    *,
-    select: Sequence[str],
-    name: str | None = None,
-    tolerance: Tolerance | None = None,
-    isolate: bool = True,
-    limit: Limit = NO_LIMIT,
-    aliases: Mapping[str, str] | None = None,
-    isolation_bytes: int | None = None,
-    note: Note | None = None,
+    model: Any | None, request: Request, against: Against | None = None
 ) -> Iterator[CaptureBlock]:
     """Record what `model` (None: every outermost layer) computes until the block is left.
 
     Eager calls, the methods of `owned.STEP_OF`, and programs traced and run inside the block.
-    note: takes what of them cannot be captured, which else raises.
+    against: the golden of the test; calls that moved against it are examined as they return.
     """
     _require_watchable(model)
-    recorders = Recorders(
-        model,
-        tuple(select),
-        name,
-        limit,
-        tuple((aliases or {}).items()),
-        isolate,
-        isolation_bytes,
-        note,
-    )
-    block = CaptureBlock(isolates=isolate)
+    recorders = Recorders(model, request, against)
+    block = CaptureBlock(isolates=request.isolate)
     with recorders.watching():
         block.recorders = recorders
         yield block
-    block.complete(tolerance)
+    block.complete()

@@ -9,7 +9,7 @@ from ..errors import CaptureError
 from ..records import LayerCall
 from ..store.digest import digest
 from .attention import signature
-from .backends import to_numpy
+from .backends import to_numpy, write_count
 from .gates import Run
 from .precision import arithmetic, tensors_of
 from .taps import is_cast, is_mask
@@ -28,11 +28,10 @@ class CallRecorder:
     a tensor that cannot be held); names are still collected, and nothing more is copied.
     """
 
-    def __init__(self, prefix: str = "", limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self.calls: list[LayerCall] = []
         self.pool: dict[str, Array] = {}
         self.unavailable = ""
-        self._prefix = prefix
         self._limit = limit
         self._size = 0
         self._known: dict[int, tuple[weakref.ref[Any], int, str]] = {}
@@ -51,8 +50,7 @@ class CallRecorder:
             return outputs
         keys = tuple(map(self._key, outgoing))
         precision = arithmetic(call.target, [*incoming, *outgoing])
-        name = self._prefix + call.name
-        self.calls.append(LayerCall(name, title(call), inputs, keys, precision))
+        self.calls.append(LayerCall(call.name, title(call), inputs, keys, precision))
         return outputs
 
     def _key(self, tensor: Any) -> str:
@@ -131,14 +129,3 @@ def title(call: Call) -> str:
     """Class of the layer, for people; `:core` for its attention."""
     name = type(call.target).__name__
     return f"{name}:core" if call.kind == "attention" else name
-
-
-def write_count(tensor: Any) -> int | None:
-    """How often a tensor was written in place; None where nobody counts."""
-    library = type(tensor).__module__.partition(".")[0]
-    if library in ("jaxlib", "jax"):
-        return 0
-    if library == "tensorflow" and not hasattr(tensor, "assign"):
-        return 0
-    version = getattr(tensor, "_version", None) if library == "torch" else None
-    return None if version is None else int(version)

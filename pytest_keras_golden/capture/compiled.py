@@ -16,11 +16,12 @@ from ..records import Kind, Mode, TensorRecord
 from ..store.digest import digest
 from .backends import is_concrete, is_traced, to_numpy, trace_level
 from .eager import policy_name
-from .forgiving import Forgiving, Note
+from .forgiving import Forgiving
 from .gates import Run
 from .limit import NO_LIMIT, Limit
 from .precision import tensors_of
 from .reads import Reads
+from .request import Request
 from .select import Selection
 from .taps import Tap, Taps
 from .watch import Call, Watch, watching
@@ -56,7 +57,14 @@ class Slot:
 
     def record(self, name: str, join: bool) -> TensorRecord:
         tap, value = self.tap, _joined(name, self.values, join)
-        return TensorRecord(name, value, kind=self.kind, precision=tap.precision, source=tap.source)
+        return TensorRecord(
+            name,
+            value,
+            kind=self.kind,
+            precision=tap.precision,
+            source=tap.source,
+            call=tap.call,
+        )
 
 
 class ProgramSink:
@@ -65,11 +73,10 @@ class ProgramSink:
     limit: what is kept of a tensor; a larger one raises CaptureError.
     """
 
-    def __init__(self, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
+    def __init__(self, limit: Limit = NO_LIMIT) -> None:
         self.reads = Reads()
         self.slots: dict[str, Slot] = {}
         self._taken: set[str] = set()
-        self._prefix = prefix
         self.limit = limit
 
     def restart(self) -> None:
@@ -77,7 +84,7 @@ class ProgramSink:
         self._taken.clear()
 
     def take(self, tap: Tap) -> None:
-        name = self._prefix + tap.name
+        name = tap.name
         if name in self._taken:
             return
         self._taken.add(name)
@@ -87,7 +94,7 @@ class ProgramSink:
             self.reads.read(tensor, slot.receiver(position))
 
     def relabel(self, name: str, kind: Kind) -> None:
-        slot = self.slots.get(self._prefix + name)
+        slot = self.slots.get(name)
         if slot is not None:
             slot.kind = kind
 
@@ -124,21 +131,20 @@ def _joined(name: str, values: Sequence[Array], join: bool) -> Array:
 class ProgramCapture:
     """Observer of traced calls, and of the eager ones of a call that the plugin repeats.
 
-    records: filled by `finish`. inputs: place → digest of what programs were given. policy: of
-    the first layer called outermost, which `first` refers to weakly.
+    records: filled by `finish`, of functions that the test compiled. inputs: place → digest of
+    what they were given. policy: of the first layer called outermost.
     """
 
-    def __init__(self, select: Sequence[str], *, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
-        self.sink = ProgramSink(prefix, limit)
+    def __init__(self, select: Sequence[str], *, limit: Limit = NO_LIMIT) -> None:
+        self.sink = ProgramSink(limit)
         self.selection = Selection(select)
         self.taps = Taps(self.sink, self.selection)
         self.records: list[TensorRecord] = []
         self.inputs: dict[str, str] = {}
         self.policy: str | None = None
-        self.first: Any = None
         self.admits_eager = False
         self.reads_inputs = True
-        self._prefix = prefix
+        self._outermost: dict[str, tuple[str, weakref.ref[Any]]] = {}
         self._level: Any = None
         self._open = False
 
@@ -162,10 +168,10 @@ class ProgramCapture:
 
     def _begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.policy = self.policy or policy_name(call.target)
-        self.first = self.first or weakref.ref(call.target)
         if self.reads_inputs:
+            self._outermost.setdefault(call.name, (call.path, weakref.ref(call.target)))
             for place, tensor in named_inputs(args, kwargs).items():
-                self._read_input(f"{self._prefix}{call.name}{place}", tensor)
+                self._read_input(f"{call.name}{place}", tensor)
 
     def _read_input(self, name: str, tensor: Any) -> None:
         def receive(array: Array) -> None:
@@ -199,8 +205,22 @@ class ProgramCapture:
         return records
 
     @property
-    def first_layer(self) -> Any | None:
-        return None if self.first is None else self.first()
+    def outermost(self) -> list[tuple[str, str, Any]]:
+        """Name, path and layer (None: it is gone) of the outermost calls inside functions that the
+        test compiled, of which something was recorded."""
+        ran = self._ran()
+        return [
+            (name, path, layer()) for name, (path, layer) in self._outermost.items() if name in ran
+        ]
+
+    @property
+    def traced_only(self) -> int:
+        """How many outermost calls were traced, and no number of theirs came out: in a data
+        pipeline, or a function that nobody ran."""
+        return len(self._outermost.keys() - self._ran())
+
+    def _ran(self) -> set[str]:
+        return {record.call for record in self.records}
 
     def so_far(self) -> list[TensorRecord]:
         """Records up to now; of programs too that have run."""
@@ -212,26 +232,18 @@ class ProgramCapture:
 
 
 @contextmanager
-def capture_programs(
-    model: Any | None,
-    *,
-    select: Sequence[str] = ("attention", "logits"),
-    name_prefix: str | None = None,
-    limit: Limit = NO_LIMIT,
-    aliases: Sequence[tuple[str, str]] = (),
-    note: Note | None = None,
-) -> Iterator[tuple[ProgramCapture, Watch]]:
+def capture_programs(model: Any | None, request: Request) -> Iterator[tuple[ProgramCapture, Watch]]:
     """Record what calls of `model` compute in functions that are traced and run inside the block.
 
     A function compiled before the block is not seen. Raises CaptureError for a function that ran
-    twice, and for what went wrong while it ran. note: takes what cannot be watched, which else
-    raises.
+    twice, and for what went wrong while it ran.
     """
-    prefix = f"{name_prefix}/" if name_prefix else ""
-    capture = ProgramCapture(select, prefix=prefix, limit=limit)
+    capture = ProgramCapture(request.select, limit=request.limit)
     try:
+        note = request.note
         observer = capture if note is None else Forgiving(capture, note)
-        with watching(model, observer, aliases=aliases, accept=capture.accept) as watch:
+        accept = capture.accept
+        with watching(model, observer, aliases=request.aliases, accept=accept) as watch:
             if isinstance(observer, Forgiving):
                 observer.watch = watch
             yield capture, watch

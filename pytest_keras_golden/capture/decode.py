@@ -24,9 +24,9 @@ from .limit import NO_LIMIT, Limit
 from .precision import coarsest, dtype_of
 from .programs import Program, compiled
 from .prompt import Prompt, prompt_of
-from .recorders import fingerprints_of
+from .request import Request
 from .watch import Watch, is_layer
-from .weights import named_inputs
+from .weights import fingerprints, named_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,12 +98,9 @@ def decode(
     inside: list[list[TensorRecord]] = [[] for _ in logits]
     observer: Observer | None = None
     if select:
-        with capture_programs(
-            decoding.model if is_layer(decoding.model) else None,
-            select=select,
-            limit=limit,
-            aliases=aliases,
-        ) as (capture, watch):
+        model = decoding.model if is_layer(decoding.model) else None
+        request = Request(tuple(select), limit=limit, aliases=tuple(aliases))
+        with capture_programs(model, request) as (capture, watch):
             watched = decoding.watched(capture, watch)
             inside, again = _captured(watched, capture, tokens)
         observer = "identical" if _digests(logits) == _digests(again) else "changed"
@@ -129,7 +126,8 @@ def decode_block(
 ) -> CaptureBlock:
     """`decode` as a finished capture block, with the fingerprints of the model's weights."""
     wanted = (select,) if isinstance(select, str) else tuple(select)
-    weights = fingerprints_of(causal_lm, f"{name}/" if name else "") if is_layer(causal_lm) else {}
+    prefix = f"{name}/" if name else ""
+    weights = fingerprints(causal_lm) if is_layer(causal_lm) else {}
     decoded = decode(
         causal_lm,
         prompt,
@@ -147,7 +145,7 @@ def decode_block(
         observer=decoded.observer,
         policy=_policy(causal_lm),
         records=[replace(record, tolerance=tolerance) for record in decoded.records],
-        weights=weights,
+        weights={prefix + name: key for name, key in weights.items()},
         inputs=decoded.inputs,
     )
 

@@ -1,21 +1,23 @@
-"""The eager capture block: tensors, layer calls for isolation, and the calls to replay."""
+"""Eager calls of a block: tensors and layer calls of each outermost one, handed on when it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError
 from ..records import LayerCall, TensorRecord
+from ..store.digest import digest
 from .calls import CallRecorder
-from .forgiving import Forgiving, Note
+from .forgiving import Forgiving
 from .gates import Run
-from .isolate import LocalMeasurement, Measure, isolate
 from .layers import LayerCapture, is_eager
-from .limit import NO_LIMIT, Limit
+from .limit import Limit
 from .masks import masks_of
-from .outermost import Copies, Outermost, weights_kept
+from .outermost import Outermost
+from .request import Request
 from .state import Snapshot
 from .watch import Call, Watch, watching
 
@@ -23,43 +25,56 @@ if TYPE_CHECKING:
     from ..records import Array
 
 
+@dataclass(frozen=True)
+class Ended:
+    """One outermost call that has returned.
+
+    made: as it can be made again, None where nobody will. records: its tensors by the watch's
+    names. layers, pool: its layer calls with their tensors, where they were recorded, or why they
+    are `unavailable`.
+    """
+
+    made: Outermost | None
+    records: Mapping[str, TensorRecord]
+    returned: Any = None
+    layers: tuple[LayerCall, ...] = ()
+    pool: Mapping[str, Array] = field(default_factory=dict)
+    unavailable: str = ""
+
+
 Begun = Callable[[Call, tuple[Any, ...], dict[str, Any]], None]
+Finished = Callable[[Ended], None]
 
 
 class EagerCapture:
-    """What one eager block saw; `tensors` and `outermost` fill while it runs.
+    """What one eager block sees; `tensors` fills while it runs.
 
-    seen: number of outermost calls. policy: dtype policy of the first one's layer. outermost:
-    each as it was made. renamed: structural path → the alias that replaced it.
+    seen: number of outermost calls. policy: dtype policy of the first one's layer. renamed:
+    structural path → the alias that replaced it. begun: told each outermost call before it runs;
+    finished: given each that returned; one that raised leaves nothing.
     """
 
     def __init__(
         self,
         model: Any | None,
-        select: Sequence[str],
-        prefix: str,
-        limit: Limit,
+        request: Request,
         recorder: CallRecorder | None,
-        aliases: Sequence[tuple[str, str]],
         begun: Begun | None = None,
+        finished: Finished | None = None,
     ) -> None:
-        self.outermost: list[Outermost] = []
         self.policy: str | None = None
         self.renamed: Mapping[str, str] = {}
         self.watch: Watch
-        self._select = select
-        self._limit = limit
-        self._capture = LayerCapture(select, prefix=prefix, limit=limit)
-        self._recorder = recorder
-        self._before: Snapshot | None = None
-        self._copies = Copies()
         self._model = model
-        self._prefix = prefix
-        self._aliases = aliases
+        self._capture = LayerCapture(request.select, limit=request.limit)
+        self._recorder = recorder
+        self._isolate = request.isolate
         self._begun = begun
+        self._finished = finished
 
     @property
     def tensors(self) -> Mapping[str, Array]:
+        """By the watch's names."""
         return self._capture.sink.tensors
 
     @property
@@ -70,128 +85,116 @@ class EagerCapture:
     def seen(self) -> int:
         return self._capture.taps.seen
 
-    @property
-    def calls(self) -> Sequence[LayerCall]:
-        return [] if self._recorder is None else self._recorder.calls
-
-    @property
-    def pool(self) -> Mapping[str, Array]:
-        """Of the calls that ended: what a call was given that raised is in none of them."""
-        if self._recorder is None:
-            return {}
-        kept = {key for call in self.calls for key in (*call.inputs, *call.outputs)}
-        return {key: array for key, array in self._recorder.pool.items() if key in kept}
-
-    @property
-    def unavailable(self) -> str:
-        """Why there is no pool for an isolating pass, "" where there is one."""
-        return "" if self._recorder is None else self._recorder.unavailable
-
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
         if not call.outermost:
             return self._observed(call, run, args, kwargs)
-        self._begin(call, args, kwargs)
-        marks = self._marks()
+        self.policy = self.policy or policy_name(call.target)
+        made = self._made(call, args, kwargs)
+        if self._begun is not None:
+            self._begun(call, args, kwargs)
+        records, layers = len(self._capture.sink.records), self._layers()
         try:
             returned = self._observed(call, run, args, kwargs)
         except BaseException:
-            self._forget(*marks)
+            self._forget(records, layers)
             raise
-        self._keep_weights()
+        if self._finished is not None:
+            self._finished(self._ended(made, records, layers, returned))
         return returned
+
+    def _made(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outermost | None:
+        if not self._isolate:
+            return None
+        held = masks_of(args, kwargs)
+        before = Snapshot([call.target])
+        return Outermost(
+            call.name, call.method, call.target, args, dict(kwargs), held, before, self.watch
+        )
 
     def _observed(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        if self._recorder is None:
-            return self._capture.around(call, run, args, kwargs)
-        recorder = self._recorder
+        return both(self._capture, self._recorder, call, run, args, kwargs)
 
-        def recorded(*inner: Any, **named: Any) -> Any:
-            __tracebackhide__ = True
-            return recorder.around(call, run, inner, named)
+    def _ended(self, made: Outermost | None, records: int, layers: int, returned: Any) -> Ended:
+        new = dict(list(self._capture.sink.records.items())[records:])
+        return _with_layers(Ended(made, new, returned), self._recorder, layers)
 
-        return self._capture.around(call, recorded, args, kwargs)
+    def _layers(self) -> int:
+        return 0 if self._recorder is None else len(self._recorder.calls)
 
-    def _keep_weights(self) -> None:
-        """Of whatever is called outermost: the test may train it before it is called again.
-
-        Behind the call, since the first one may build the layer.
-        """
-        if self._model is None and self._before is not None:
-            self.outermost[-1].weights.extend(
-                self._copies.of(self.outermost[-1].target, self._before.variables)
-            )
-
-    def _marks(self) -> tuple[int, int]:
-        return len(self._capture.sink.records), len(self.calls)
-
-    def _forget(self, records: int, calls: int) -> None:
+    def _forget(self, records: int, layers: int) -> None:
         """Drop what an outermost call recorded that failed, for a test that goes on after it."""
         self._capture.sink.drop(records)
         if self._recorder is not None:
-            del self._recorder.calls[calls:]
-            self.outermost.pop()
-
-    def _begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.policy = self.policy or policy_name(call.target)
-        if self._begun is not None:
-            self._begun(call, args, kwargs)
-        if self._recorder is None:
-            return
-        held = masks_of(args, kwargs)
-        made = Outermost(call.method, call.target, args, dict(kwargs), held, [])
-        self.outermost.append(made)
-        self._before = self._before or Snapshot()
-        self._before.add(call.target if self._model is None else self._model)
-
-    def replay(self) -> list[TensorRecord]:
-        """The same records from running the outermost calls once more, from the state before them.
-
-        The caller restores state afterwards. Needs a block that was captured for isolation.
-        """
-        limit = Limit(rows=self._limit.rows)
-        again = EagerCapture(self._model, self._select, self._prefix, limit, None, self._aliases)
-        if self._before is not None:
-            self._before.restore()
-        observed = watching(self._model, again, aliases=self._aliases, accept=is_eager)
-        with weights_kept(self.outermost), observed:
-            for call in self.outermost:
-                call.again()
-        return again.records
+            del self._recorder.calls[layers:]
 
     def check(self) -> None:
         """Raises CaptureError for a glob of `select` that matched nothing."""
         self._capture.selection.check()
 
-    def isolate(
-        self,
-        golden_calls: Sequence[LayerCall],
-        golden_pool: Mapping[str, Array],
-        measure: Measure | None = None,
-    ) -> list[LocalMeasurement]:
-        """Every layer's own change on golden inputs, in the order of the replay.
 
-        measure: takes each measurement as it is made; then nothing is collected or returned.
-        Raises CaptureError where the block was not captured for it, or the replay fails.
-        """
-        if self._before is None:
+def both(
+    capture: LayerCapture,
+    recorder: CallRecorder | None,
+    call: Call,
+    run: Run,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Let one observer stand around the other: tensors as they come out, and layer calls."""
+    __tracebackhide__ = True
+    if recorder is None:
+        return capture.around(call, run, args, kwargs)
+
+    def recorded(*inner: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
+        return recorder.around(call, run, inner, named)
+
+    return capture.around(call, recorded, args, kwargs)
+
+
+def _with_layers(ended: Ended, recorder: CallRecorder | None, first: int = 0) -> Ended:
+    """With the layer calls that a recorder has from the `first` on, and their tensors."""
+    if recorder is None:
+        return ended
+    calls = tuple(recorder.calls[first:])
+    keys = {key for call in calls for key in (*call.inputs, *call.outputs)}
+    pool = {key: recorder.pool[key] for key in keys if key in recorder.pool}
+    return replace(ended, layers=calls, pool=pool, unavailable=recorder.unavailable)
+
+
+class _Recording:
+    """Observer of a call that is made again: its tensors and its layer calls."""
+
+    def __init__(self, request: Request) -> None:
+        self.capture = LayerCapture(request.select, limit=Limit(rows=request.limit.rows))
+        self.recorder = CallRecorder(request.isolation_bytes)
+
+    def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        return both(self.capture, self.recorder, call, run, args, kwargs)
+
+
+def recorded_again(ended: Ended, request: Request) -> Ended:
+    """A call with its layers, from making it again. Raises CaptureError where that fails, or where
+    it gives other numbers: then nothing that is measured so speaks for it."""
+    assert ended.made is not None
+    recording = _Recording(request)
+    ended.made.again(recording)
+    require_the_same(recording.capture.records, ended.records)
+    return _with_layers(ended, recording.recorder)
+
+
+def require_the_same(again: Iterable[TensorRecord], first: Mapping[str, TensorRecord]) -> None:
+    """Raises CaptureError where a tensor is not what it was the first time."""
+    for record in again:
+        known = first.get(record.name)
+        if known is not None and digest(known.value) != digest(record.value):
             raise CaptureError(
-                "nothing was recorded for an isolating pass",
-                "Capture with isolate=True and call the model inside the block.",
+                f"{record.name} differs when the call is made again",
+                "Seed what the call draws its numbers from.",
             )
-        collected: list[LocalMeasurement] = []
-        isolate(
-            self.outermost,
-            self._before,
-            golden_calls,
-            golden_pool,
-            root=self._model,
-            prefix=self._prefix,
-            aliases=self._aliases,
-            measure=measure or collected.append,
-        )
-        return collected
 
 
 def policy_name(target: Any) -> str | None:
@@ -203,30 +206,22 @@ def policy_name(target: Any) -> str | None:
 @contextmanager
 def capture_calls(
     model: Any | None,
+    request: Request,
     *,
-    select: Sequence[str] = ("attention", "logits"),
-    name_prefix: str | None = None,
-    limit: Limit = NO_LIMIT,
-    isolate: bool = True,
-    isolation_bytes: int | None = None,
-    aliases: Sequence[tuple[str, str]] = (),
+    recorder: CallRecorder | None = None,
     begun: Begun | None = None,
-    note: Note | None = None,
+    finished: Finished | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 
-    name_prefix: put before every name with a slash. limit: what is kept of each tensor.
-    isolation_bytes: largest sum of tensors kept for the isolating pass. begun: told each
-    outermost call and its arguments before it runs. note: takes what cannot be captured, which
-    else raises. Raises CaptureError for
-    a tensor beyond the limit and for a glob in `select` that matches nothing.
+    recorder: keeps the inputs and outputs of every layer. begun, finished: see `EagerCapture`.
+    Raises CaptureError for a tensor beyond the limit and for a glob that matches nothing.
     """
-    prefix = f"{name_prefix}/" if name_prefix else ""
-    recorder = CallRecorder(prefix, isolation_bytes) if isolate else None
-    block = EagerCapture(model, select, prefix, limit, recorder, aliases, begun)
-    observer = block if note is None else Forgiving(block, note)
-    with watching(model, observer, aliases=aliases, accept=is_eager) as watch:
+    block = EagerCapture(model, request, recorder, begun, finished)
+    observer = block if request.note is None else Forgiving(block, request.note)
+    with watching(model, observer, aliases=request.aliases, accept=is_eager) as watch:
         block.watch, block.renamed = watch, watch.structure.renamed
-        observer.watch = watch
+        if isinstance(observer, Forgiving):
+            observer.watch = watch
         yield block
     block.check()

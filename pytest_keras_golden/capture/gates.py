@@ -41,11 +41,13 @@ class Gate:
             __tracebackhide__ = True
             run = original
             thread = threading.get_ident()
-            if thread in _UNWATCHED:
-                return run(*args, **kwargs)
-            for watcher in sorted(watchers, key=_is_outside):
-                if watcher.thread == thread:
-                    run = partial(watcher.intercept, method, run)
+            here = [watcher for watcher in watchers if watcher.thread == thread]
+            if watchers and not here:
+                _tell_elsewhere(watchers, method)
+            if thread in _ALONE:
+                here = [watcher for watcher in here if watcher is _ALONE[thread]]
+            for watcher in sorted(here, key=_is_outside):
+                run = partial(watcher.intercept, method, run)
             return run(*args, **kwargs)
 
         watched.__golden_gate__ = self  # type: ignore[attr-defined]
@@ -57,21 +59,34 @@ class Gate:
             setattr(self.owner, self.attribute, self.original)
 
 
-_UNWATCHED: set[int] = set()
-"""Threads whose calls nobody is told of."""
+_ALONE: dict[int, Watcher | None] = {}
+"""Threads whose calls only one watcher, or nobody, is told of."""
 
 
 @contextmanager
-def unwatched() -> Iterator[None]:
-    """Tell no watcher of this thread's calls inside the block."""
+def alone(watcher: Watcher | None) -> Iterator[None]:
+    """Tell only `watcher`, or nobody, of this thread's calls inside the block."""
     thread = threading.get_ident()
-    fresh = thread not in _UNWATCHED
-    _UNWATCHED.add(thread)
+    before = _ALONE.get(thread, _EVERYBODY)
+    _ALONE[thread] = watcher
     try:
         yield
     finally:
-        if fresh:
-            _UNWATCHED.discard(thread)
+        if before is _EVERYBODY:
+            del _ALONE[thread]
+        else:
+            _ALONE[thread] = before
+
+
+_EVERYBODY: Any = object()
+
+
+def _tell_elsewhere(watchers: Iterable[Watcher], method: str) -> None:
+    """A call in a thread that nobody watches, for those who count them."""
+    for watcher in watchers:
+        elsewhere = getattr(watcher, "elsewhere", None)
+        if elsewhere is not None:
+            elsewhere(method)
 
 
 def _is_outside(watcher: Watcher) -> bool:

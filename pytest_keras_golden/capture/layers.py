@@ -28,13 +28,12 @@ class HostSink:
     limit: what is kept of a tensor; a larger one raises CaptureError.
     """
 
-    prefix: str = ""
     limit: Limit = NO_LIMIT
     records: dict[str, TensorRecord] = field(default_factory=dict)
     tensors: dict[str, Array] = field(default_factory=dict)
 
     def take(self, tap: Tap) -> None:
-        name = self.prefix + tap.name
+        name = tap.name
         # Under vmap over the weights, concrete inputs make outputs that hold no numbers.
         if name in self.records or not all(map(is_concrete, tap.tensors)):
             return
@@ -56,7 +55,7 @@ class HostSink:
         return np.concatenate(arrays, axis=-2) if len(arrays) > 1 else arrays[0]
 
     def relabel(self, name: str, kind: Kind) -> None:
-        record = self.records.get(self.prefix + name)
+        record = self.records.get(name)
         if record is not None:
             self.records[record.name] = replace(record, kind=kind)
 
@@ -74,8 +73,8 @@ class HostSink:
 class LayerCapture:
     """Observer that records the selected tensors of eager calls, in execution order."""
 
-    def __init__(self, select: Sequence[str], *, prefix: str = "", limit: Limit = NO_LIMIT) -> None:
-        self.sink = HostSink(prefix, limit)
+    def __init__(self, select: Sequence[str], *, limit: Limit = NO_LIMIT) -> None:
+        self.sink = HostSink(limit)
         self.selection = Selection(select)
         self.taps = Taps(self.sink, self.selection)
 

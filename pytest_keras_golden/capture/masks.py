@@ -20,3 +20,11 @@ def put_masks(masks: Masks) -> None:
     for tensor, mask in masks:
         if getattr(tensor, "_keras_mask", None) is not mask:
             tensor._keras_mask = mask
+
+
+def with_mask_of(tensor: Any, new: Any) -> Any:
+    """`new`, carrying the Keras mask of `tensor`; numpy arrays cannot carry any."""
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is not None:
+        new._keras_mask = mask
+    return new

@@ -33,6 +33,15 @@ class ModelState:
             # A copy again: a train step donates what it is given, and we may restore twice.
             variable.assign(_copied(value))
 
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """As it was here at the beginning of the block, and again at its end."""
+        self.restore()
+        try:
+            yield
+        finally:
+            self.restore()
+
     def equals(self, other: ModelState) -> bool:
         return self._digests() == other._digests()
 
@@ -60,6 +69,16 @@ def _copied(value: Any) -> Any:
     import keras
 
     return keras.ops.copy(value)
+
+
+@contextmanager
+def kept(model: Any) -> Iterator[None]:
+    """Everything that a call of the model may write is afterwards as it is now."""
+    now = ModelState(model)
+    try:
+        yield
+    finally:
+        now.restore()
 
 
 @contextmanager

@@ -1,77 +1,72 @@
-"""An outermost call as it was made, for running it again after the test has gone on.
+"""An outermost call as it was made, and making it again right after it has returned.
 
-A test that nobody marked may train its model, and attention takes the masks off its inputs: both
-are put back before a call is repeated.
+At once, since what a test does next may train the model, write into the inputs or let go of the
+model; nothing of the call is kept beyond that.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
-from .backends import from_numpy, to_numpy
-from .calls import write_count
-from .masks import Masks, put_masks
-from .state import held
-
-if TYPE_CHECKING:
-    from ..records import Array
-
-Weights = list[tuple[Any, Any]]
-"""Variables with the values that they held."""
+from ..errors import CaptureError
+from . import gates
+from .backends import primal
+from .backends.nest import exchanged
+from .layers import is_eager
+from .masks import Masks, put_masks, with_mask_of
+from .state import Snapshot, unchanged
+from .watch import Observer, Watch, opened
 
 
-class Outermost(NamedTuple):
-    """Method name, layer and arguments of one outermost call; the masks that these carried, and
-    the weights that it ran with, where these may change before it is made again."""
+@dataclass(frozen=True)
+class Outermost:
+    """One outermost eager call: method and layer, its arguments and the masks that they carried,
+    the state from which it ran, and the watch that named what happened inside."""
 
+    name: str
     method: str
     target: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     masks: Masks
-    weights: Weights
+    before: Snapshot
+    watch: Watch
 
-    def again(self) -> Any:
-        __tracebackhide__ = True
-        put_masks(self.masks)
-        for variable, value in self.weights:
-            variable.assign(from_numpy(value, variable.value))
-        return getattr(self.target, self.method)(*self.args, **self.kwargs)
+    def again(self, observer: Observer) -> None:
+        """Run the call once more from the state before it, seen by `observer` alone.
+
+        State, statistics, seeds and random generators are afterwards as they were. Raises
+        CaptureError where the call fails the second time.
+        """
+        watch = self.watch.again(observer, accept=is_eager)
+        with unchanged([self.target]), gates.alone(watch), opened(watch), _without_gradients():
+            self.before.restore()
+            put_masks(self.masks)
+            try:
+                getattr(self.target, self.method)(*_settled(self.args), **_settled(self.kwargs))
+            except CaptureError:
+                raise
+            except Exception as error:
+                raise CaptureError(
+                    f"{type(self.target).__name__} fails when it is called again: "
+                    f"{type(error).__name__}: {error}",
+                    "Use capture(..., isolate=False) to do without an isolating pass.",
+                ) from error
 
 
-@contextmanager
-def weights_kept(calls: Iterable[Outermost]) -> Iterator[None]:
-    """Calls may be made again inside: their weights are as they are now when it is left."""
-    now = [(variable, held(variable)) for call in calls for variable, _ in call.weights]
-    try:
-        yield
-    finally:
-        for variable, value in now:
-            variable.assign(value)
+def _settled(nest: Any) -> Any:
+    """Arguments without what a gradient that is being taken wraps around them."""
+
+    def settled(leaf: Any) -> Any:
+        value = primal(leaf)
+        return leaf if value is leaf else with_mask_of(leaf, value)
+
+    return exchanged(nest, settled)
 
 
-class Copies:
-    """Own copies of weights on the host, one for each time that they were written."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Any], int, Array]] = {}
-
-    def of(self, target: Any, but: Iterable[Any]) -> Weights:
-        """Every variable of a layer but for some. A training step may take jax's arrays away."""
-        skipped = {id(variable) for variable in but}
-        variables = getattr(target, "variables", ())
-        return [(item, self._copy(item.value)) for item in variables if id(item) not in skipped]
-
-    def _copy(self, value: Any) -> Array:
-        reference, version, array = self._known.get(id(value), (None, 0, None))
-        count = write_count(value)
-        same = reference is not None and reference() is value and version == count
-        if array is not None and same:
-            return array
-        array = to_numpy(value)
-        if count is not None:
-            self._known[id(value)] = weakref.ref(value), count, array
-        return array
+def _without_gradients() -> AbstractContextManager[None]:
+    torch = sys.modules.get("torch")
+    return nullcontext() if torch is None else torch.no_grad()

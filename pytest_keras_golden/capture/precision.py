@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 from ..compare.tolerance import EPSILON
-from .backends import flatten, is_tensor
+from .backends import is_tensor
+from .backends.nest import flatten
 
 
 def coarsest(names: Iterable[str]) -> str:

@@ -1,218 +1,359 @@
-"""The watchers of one capture block: of eager calls, of programs, of methods that are run twice."""
+"""The watchers of one capture block: of eager calls, of programs, of methods that are run twice.
+
+What they see is put together here, call by call in the order of time, and named once.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError
-from ..records import Mode, Observer, TensorRecord
+from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
 from .backends import compiled_frames
+from .calls import CallRecorder
 from .compiled import ProgramCapture, capture_programs
-from .eager import EagerCapture, capture_calls, policy_name
-from .forgiving import Note
-from .limit import NO_LIMIT, Limit
-from .owned import OwnedCalls, owned_calls
-from .watch import Call
-from .weights import fingerprints, input_fingerprints
+from .eager import EagerCapture, Ended, capture_calls, policy_name, recorded_again
+from .examine import Against, Examined, Returned, examine
+from .fingerprints import Begun, Fingerprints
+from .owned import OwnedCalls, RunFirst, owned_calls
+from .reference import references
+from .request import Request
+from .watch import Call, Watch
 
 if TYPE_CHECKING:
     from ..records import Array
 
 
+TRACED = "traced calls"
+"""Calls in functions that were compiled, of which no number came out."""
+
+
 @dataclass
 class Recorders:
-    """What was asked of a block, and who records it.
+    """What was asked of a block, who records it, and what they recorded.
 
-    model: None takes whatever is called outermost. weights, inputs: structural name, with the
-    block's prefix → digest, as they were before the first call. shadow: the first batch of a
-    compiled call run eagerly, for isolation, which forces tensors and so needs eager execution.
-    note: takes what cannot be captured, which else raises.
-    renamed: structural name → what an alias made of it.
+    model: None takes whatever is called outermost. against: the golden that the block is compared
+    with while it runs; without one, everything is recorded and nothing examined. isolation:
+    `complete`, or why an isolating pass against this recording is not possible.
     """
 
     model: Any | None
-    select: Sequence[str]
-    name: str | None = None
-    limit: Limit = NO_LIMIT
-    aliases: Sequence[tuple[str, str]] = ()
-    isolate: bool = True
-    isolation_bytes: int | None = None
-    note: Note | None = None
-    weights: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    eager: EagerCapture = field(init=False)
-    program: ProgramCapture = field(init=False)
-    owned: OwnedCalls = field(init=False)
-    shadow: EagerCapture | None = None
+    request: Request
+    against: Against | None = None
+    prints: Fingerprints = field(init=False)
+    records: list[TensorRecord] = field(default_factory=list)
+    layers: list[LayerCall] = field(default_factory=list)
+    pool: dict[str, Array] = field(default_factory=dict)
+    examined: dict[str, Examined] = field(default_factory=dict)
+    isolation: str = "complete"
     renamed: dict[str, str] = field(default_factory=dict)
+    _eager: EagerCapture = field(init=False)
+    _program: ProgramCapture = field(init=False)
+    _owned: OwnedCalls = field(init=False)
+    _watch: Watch = field(init=False)
+    _recorder: CallRecorder | None = None
+    _open: Begun | None = None
     _policy: str | None = None
-    _failure: str = ""
-    _hidden: bool = False
+    _taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _reference_bytes: int = 0
+    _hidden: int = 0
 
-    @property
-    def prefix(self) -> str:
-        return f"{self.name}/" if self.name else ""
+    def __post_init__(self) -> None:
+        self.prints = Fingerprints(self.request.prefix, self.request.aliases)
+        if self.request.isolate and (self.against is None or self.against.recording):
+            self._recorder = CallRecorder(self.request.isolation_bytes)
 
     @contextmanager
     def watching(self) -> Iterator[Recorders]:
         """Record inside the block. Raises CaptureError on leaving for what cannot be recorded."""
         frames = compiled_frames()
         with ExitStack() as stack:
-            self.eager = stack.enter_context(self._eager(self._eager_begun, self.isolate))
-            self.program, watch = stack.enter_context(
-                capture_programs(
-                    self.model,
-                    select=self.select,
-                    name_prefix=self.name,
-                    limit=self.limit,
-                    aliases=self.aliases,
-                    note=self.note,
-                )
+            self._eager = stack.enter_context(self._eager_capture(self._begun, self._finished))
+            self._program, self._watch = stack.enter_context(
+                capture_programs(self.model, self.request)
             )
-            self.owned = OwnedCalls(
+            self._owned = OwnedCalls(
                 self.model,
-                self.program,
-                watch,
-                others=(self.eager.watch,),
-                prefix=self.prefix,
+                self._program,
+                self._watch,
+                others=(self._eager.watch,),
                 begun=self._owned_begun,
-                shadow=self._run_shadow if self.isolate else None,
-                note=self.note,
+                finished=self._owned_finished,
+                first=self._first_batch if self.request.isolate else None,
+                note=self.request.note,
             )
-            stack.enter_context(owned_calls(self.owned))
+            stack.enter_context(owned_calls(self._owned))
             yield self
-        self.renamed = {**self.eager.renamed, **watch.structure.renamed}
-        self._hidden = compiled_frames() > frames
-        if self._hidden and self.model is not None:
-            raise CaptureError(
-                "torch.compile compiled a function inside the capture block: watching its layers "
-                "splits what it fuses, so the tensors would not be those of the compiled run",
-                "Capture the uncompiled model, or check what the compiled one returns: "
-                "golden_tensors.check('logits', compiled(x)).",
-            )
-        self._take_late_weights()
+        self.renamed = {**self._eager.renamed, **self._watch.structure.renamed}
+        self._take_programs(hidden=compiled_frames() > frames)
 
-    def _eager(self, begun: Any = None, isolate: bool = True) -> Any:
+    def _eager_capture(
+        self, begun: Any, finished: Callable[[Ended], None]
+    ) -> AbstractContextManager[EagerCapture]:
         return capture_calls(
             self.model,
-            select=self.select,
-            name_prefix=self.name,
-            limit=self.limit,
-            isolate=isolate,
-            isolation_bytes=self.isolation_bytes,
-            aliases=self.aliases,
+            self.request,
+            recorder=self._recorder,
             begun=begun,
-            note=self.note,
+            finished=finished,
         )
 
     # -- what was recorded ------------------------------------------------------------------
 
     @property
-    def records(self) -> list[TensorRecord]:
-        if self._hidden:
-            return []
-        return unique([*self.eager.records, *self.program.records])
-
-    @property
     def tensors(self) -> Mapping[str, Array]:
         """Name → array of what was recorded so far; also while the block is open."""
-        so_far = unique([*self.eager.records, *self.program.so_far()])
-        return {record.name: record.value for record in so_far}
+        found = {record.name: record.value for record in self.records}
+        for record in self._program.so_far():
+            found.setdefault(self.request.prefix + record.name, record.value)
+        return found
 
     @property
     def mode(self) -> Mode:
-        return self.program.mode
+        return self._program.mode
 
     @property
     def observer(self) -> Observer | None:
-        return self.owned.observer
+        return self._owned.observer
 
     @property
     def policy(self) -> str | None:
-        return self.eager.policy or self._policy or self.program.policy
+        return self._eager.policy or self._policy or self._program.policy
 
     @property
-    def replayable(self) -> EagerCapture | None:
-        """The eager calls that an isolating pass runs again."""
-        if self.eager.seen or not self.owned.seen:
-            return self.eager
-        return self.shadow
+    def busy(self) -> bool:
+        """Whether a call is under way that is looked into, or left alone as a whole."""
+        return self._owned.is_inside or self._eager.watch.is_inside or self._watch.is_inside
 
     @property
-    def isolation(self) -> str:
-        """`complete`, or why there is nothing for an isolating pass."""
-        if self.eager.seen == 0 and self.program.seen > 0 and self.shadow is None:
-            reason = self._failure or "the test compiled the call itself"
-        else:
-            reason = self.replayable.unavailable if self.replayable is not None else ""
-        return f"unavailable: {reason}" if reason else "complete"
+    def unseen(self) -> Mapping[str, int]:
+        """What ran and was not looked into, with how often: methods of models by name, and calls
+        in compiled functions of which nothing can be recorded."""
+        return {**self._owned.unseen, TRACED: self._program.traced_only + self._hidden}
 
-    # -- before calls -----------------------------------------------------------------------
+    # -- eager calls ------------------------------------------------------------------------
 
-    def _eager_begun(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._take_weights(call.target)
-        for place, key in input_fingerprints(args, kwargs).items():
-            self.inputs[f"{self.prefix}{call.name}{place}"] = key
+    def _begun(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._begins(policy_name(call.target))
+        self._open = self.prints.begun(call.name, call.path, call.target, args, kwargs)
 
-    def _owned_begun(
-        self, model: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    def _finished(self, ended: Ended) -> None:
+        entry = self._returned(ended.returned)
+        self._taken["call"].add(entry.name)
+        records, named = self._take(entry, ended.records)
+        if ended.made is not None:
+            self._examine(ended, entry, records, named)
+
+    def _begins(self, policy: str | None) -> None:
+        self._policy = self._policy or policy
+        if self.against is not None:
+            self.against.begins(policy)
+
+    # -- methods of a model -----------------------------------------------------------------
+
+    def _owned_begun(self, model: Any, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+        self._begins(policy_name(model))
+        self._open = self.prints.begun(name, self._eager.watch.path_of(model), model, args, kwargs)
+
+    def _owned_finished(
+        self,
+        records: Sequence[TensorRecord],
+        returned: Any,
+        inputs: Mapping[str, str],
+        run_first: RunFirst,
     ) -> None:
-        self._policy = self._policy or policy_name(model)
-        self._take_weights(model)
-        named = {name: kwargs[name] for name in _BATCH if name in kwargs}
-        for place, key in input_fingerprints(args[: len(_BATCH)], named).items():
-            self.inputs[f"{self.prefix}{method}{place}"] = key
+        self.prints.inputs.update({self.request.prefix + n: key for n, key in inputs.items()})
+        entry = self._returned(returned)
+        taken, named = self._take(entry, {record.name: record for record in records})
+        if self.request.isolate and self._is_wanted(entry, taken):
+            ended = self._first_of(entry, run_first)
+            if ended is not None:
+                self._examine(ended, entry, taken, named)
 
-    def _take_weights(self, target: Any) -> None:
-        if not self.weights:
-            self.weights = fingerprints_of(
-                target if self.model is None else self.model, self.prefix
-            )
-
-    def _take_late_weights(self) -> None:
-        """Of a layer that its first call builds, or that only programs call."""
-        self.inputs.update(self.program.inputs)
-        first = self.model if self.model is not None else self.program.first_layer
-        if not self.weights and first is not None:
-            self.weights = fingerprints_of(first, self.prefix)
-
-    def _run_shadow(self, model: Any, first_batch: Callable[[], None]) -> None:
-        """Of the first compiled call, where no eager one is there to replay: see `replayable`."""
-        if self.eager.seen or self.shadow is not None or self._failure:
-            return
+    def _first_of(self, entry: OutermostCall, run_first: RunFirst) -> Ended | None:
+        """The first batch of a compiled call, run eagerly: isolation forces tensors and so needs
+        eager execution."""
         try:
-            with self._eager() as shadow:
-                shadow.watch.restart()
-                self.shadow = shadow
-                first_batch()
+            ended = run_first()
         except GoldenError:
             raise
         except Exception as error:
-            self.shadow = None
-            self._failure = f"{type(model).__name__} does not run eagerly: {error}"
+            self._give_up(entry, f"it does not run eagerly: {type(error).__name__}: {error}")
+            return None
+        if ended is None:
+            self._give_up(entry, "no layer was called in its first batch")
+        return ended
 
+    @contextmanager
+    def _first_batch(self) -> Iterator[list[Ended]]:
+        """Inside, the first outermost call that is made eagerly is recorded."""
+        found: list[Ended] = []
 
-_BATCH = ("x", "y", "sample_weight")
-"""What a model's methods are given beside how to go about it, in order."""
+        def finished(ended: Ended) -> None:
+            found.append(ended)
+            capture.watch.close()
 
+        with self._eager_capture(None, finished) as capture:
+            yield found
 
-def unique(records: Sequence[TensorRecord]) -> list[TensorRecord]:
-    """Names used twice, by a method of the model and by a call of it, are counted on."""
-    taken: set[str] = set()
-    named = []
-    for record in records:
-        name, count = record.name, 0
-        while name in taken:
+    def _returned(self, outputs: Any) -> OutermostCall:
+        # Let go of: tests look whether models that they have dropped are gone.
+        begun, self._open = self._open, None
+        assert begun is not None
+        return self.prints.returned(begun, outputs)
+
+    # -- one call that has returned ---------------------------------------------------------
+
+    def _take(
+        self, entry: OutermostCall, seen: Mapping[str, TensorRecord]
+    ) -> tuple[list[TensorRecord], dict[str, str]]:
+        """Its tensors under names that no other of the block has."""
+        named = {name: self._name("tensor", name) for name in seen}
+        records = [
+            replace(record, name=named[name], call=entry.name, tolerance=self.request.tolerance)
+            for name, record in seen.items()
+        ]
+        self.records += records
+        return records, named
+
+    def _name(self, kind: str, name: str) -> str:
+        """A name used before, by a method of the model and by a call of it, is counted on."""
+        wanted, count = self.request.prefix + name, 0
+        unused = wanted
+        while unused in self._taken[kind]:
             count += 1
-            name = f"{record.name}@{count}"
-        taken.add(name)
-        named.append(replace(record, name=name))
-    return named
+            unused = f"{wanted}@{count}"
+        self._taken[kind].add(unused)
+        return unused
 
+    def _is_wanted(self, entry: OutermostCall, records: Sequence[TensorRecord]) -> bool:
+        """Whether to look into a call: what is bit for bit the golden's needs no looking into, and
+        a candidate golden has its layers from there."""
+        against = self.against
+        if against is None or against.recording or against.golden is None:
+            return True
+        if against.moved(records):
+            return True
+        header = against.golden.header
+        same = [layer for layer in header.calls if layer.call == entry.name]
+        self._taken["layer"] |= {layer.name for layer in same}
+        self.layers += same
+        if header.isolation != "complete":
+            self._unavailable(header.isolation)
+        elif against.golden.isolated and self.isolation == "complete":
+            keys = {key for layer in same for key in (*layer.inputs, *layer.outputs)}
+            self.pool |= {key: against.golden.pooled(key) for key in keys}
+        return False
 
-def fingerprints_of(model: Any, prefix: str) -> dict[str, str]:
-    """Structural weight name, with the block's prefix → digest."""
-    return {prefix + name: key for name, key in fingerprints(model).items()}
+    def _examine(
+        self,
+        ended: Ended,
+        entry: OutermostCall,
+        records: Sequence[TensorRecord],
+        named: Mapping[str, str],
+    ) -> None:
+        if not self._is_wanted(entry, records):
+            return
+        whole = self._with_layers(ended, entry)
+        if whole is None:
+            return
+        layers = self._take_layers(whole, entry)
+        if self.against is None:
+            return
+        if self.against.recording or self.against.golden is not None:
+            self._add_references(ended, records, named)
+        if self.against.golden is not None and self.against.moved(records):
+            made = ended.made
+            assert made is not None
+            returned = Returned(made, entry, records, whole.records, named, layers, whole.pool)
+            self.examined[entry.name] = examine(returned, self.request, self.against, self.prints)
+
+    def _with_layers(self, ended: Ended, entry: OutermostCall) -> Ended | None:
+        """With what every layer was given and returned, for which a check makes the call again;
+        None where that fails, and so would an isolating pass."""
+        if self._recorder is not None:
+            return ended
+        try:
+            return recorded_again(ended, self.request)
+        except CaptureError as error:
+            self._give_up(entry, error.problem, error)
+            return None
+
+    def _take_layers(self, ended: Ended, entry: OutermostCall) -> dict[str, LayerCall]:
+        layers = {
+            layer.name: replace(layer, name=self._name("layer", layer.name), call=entry.name)
+            for layer in ended.layers
+        }
+        self.layers += layers.values()
+        if self.isolation == "complete":
+            self.pool |= ended.pool
+        if ended.unavailable:
+            self._unavailable(f"unavailable: {ended.unavailable}")
+        return layers
+
+    def _give_up(
+        self, entry: OutermostCall, reason: str, problem: CaptureError | None = None
+    ) -> None:
+        """Nothing can be said of this call's layers, now or against this recording."""
+        self._unavailable(f"unavailable: {reason}")
+        self.examined[entry.name] = Examined(entry.name, self.isolation, problem=problem)
+
+    def _unavailable(self, why: str) -> None:
+        self.isolation = why
+        self.pool.clear()
+
+    def _add_references(
+        self, ended: Ended, records: Sequence[TensorRecord], named: Mapping[str, str]
+    ) -> None:
+        """Recompute tensors in higher precision, for the three-way rule, while there is room."""
+        made, limit = ended.made, self.request.isolation_bytes
+        if made is None:
+            return
+        seen = {name: record.name for name, record in zip(named, records, strict=True)}
+        exact = references(made, records, seen, self.request)
+        self._reference_bytes += sum(array.nbytes for array in exact.values())
+        if limit is None or self._reference_bytes <= limit:
+            self.records = [
+                replace(record, reference=exact.get(record.name, record.reference))
+                for record in self.records
+            ]
+
+    # -- programs ---------------------------------------------------------------------------
+
+    def _take_programs(self, hidden: bool) -> None:
+        """Of functions that the test compiled itself; nobody can say what their layers did."""
+        if hidden:
+            self._hidden = max(1, len(self._taken["call"]))
+            self.records = []
+            if self.model is not None:
+                raise CaptureError(
+                    "torch.compile compiled a function inside the capture block: watching its "
+                    "layers splits what it fuses, so the tensors would not be those of the "
+                    "compiled run",
+                    "Capture the uncompiled model, or check what the compiled one returns: "
+                    "golden_tensors.check('logits', compiled(x)).",
+                )
+            return
+        named = {
+            name: self._take_program(name, path, target)
+            for name, path, target in self._program.outermost
+        }
+        for place, key in self._program.inputs.items():
+            name, bracket, rest = place.partition("[")
+            self.prints.inputs[f"{named.get(name, name)}{bracket}{rest}"] = key
+        for record in self._program.records:
+            entry = OutermostCall(named.get(record.call, record.call))
+            self._take(entry, {record.name: record})
+
+    def _take_program(self, name: str, path: str, target: Any | None) -> str:
+        """An entry of its own for an outermost call inside a program, and its name."""
+        if target is not None:
+            self.prints.take_weights(path, target)
+        entry = OutermostCall(self._name("call", name), self.request.prefix + path)
+        self.prints.outermost.append(entry)
+        self._give_up(entry, "the test compiled the call itself")
+        return entry.name

@@ -10,15 +10,18 @@ their symbolic inputs are lifted as well.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CaptureError
 from ..records import TensorRecord
 from .backends import active
-from .eager import EagerCapture
+from .layers import LayerCapture
+from .limit import Limit
+from .outermost import Outermost
 from .precision import dtype_of
-from .state import unchanged
+from .request import Request
 from .structure import walk
 
 if TYPE_CHECKING:
@@ -29,26 +32,31 @@ FLOAT64_FOR = ("float32",)
 HIGHER = {"bfloat16": "float32", "float32": "float64"}
 
 
-def references(eager: EagerCapture, records: Sequence[TensorRecord]) -> dict[str, Array]:
+def references(
+    made: Outermost, records: Sequence[TensorRecord], named: Mapping[str, str], request: Request
+) -> dict[str, Array]:
     """Tensor name → float32 array, for the records of low precision; float64 where there is none.
 
-    Empty where there is no higher precision and where the replay fails: a reference helps to
-    judge and is never a condition.
+    records: of the outermost call; named: the watch's names of its tensors → theirs. Empty where
+    there is no higher precision and where the call fails in it: a reference helps to judge and is
+    never a condition.
     """
     low = FLOAT32_FOR if any(r.precision in FLOAT32_FOR for r in records) else FLOAT64_FOR
     wanted = {record.name: record for record in records if record.precision in low}
-    targets = [call.target for call in eager.outermost]
-    if not wanted or not targets or (low is FLOAT64_FOR and active() == "jax"):
+    if not wanted or (low is FLOAT64_FOR and active() == "jax"):
         return {}
-    with unchanged(targets), lifted(targets, low):
+    capture = LayerCapture(request.select, limit=Limit(rows=request.limit.rows))
+    with lifted([made.target], low):
         try:
-            exact = eager.replay()
-        except Exception:  # a custom layer may insist on its own dtype, in any way it likes
+            made.again(capture)
+        except CaptureError:  # a custom layer may insist on its own dtype, in any way it likes
             return {}
+    exact = ((named.get(record.name, ""), record) for record in capture.records)
     return {
-        record.name: record.value
-        for record in exact
-        if record.name in wanted and _fits(record, wanted[record.name], low)
+        name: record.value
+        for name, record in exact
+        # A compiled call of many batches is made again with its first one: other shapes.
+        if name in wanted and _fits(record, wanted[name], low)
     }
 
 

@@ -108,3 +108,7 @@ def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:
         yield torch.set_rng_state, torch.get_rng_state()
         if torch.cuda.is_available():
             yield torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()
+    if "tensorflow" in sys.modules:
+        from .backends.tensorflow import generators
+
+        yield from generators()

@@ -12,15 +12,16 @@ import re
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
+
+from ..aliases import Alias, canonical
 
 ROOT = "<model>"
 """Name of the root's own call; no attribute and hardly a layer can be called that."""
 
-ALIASES: tuple[tuple[str, str], ...] = ()
-"""Renames inside Keras, as (old, new) over whole paths; `*` stands for the same text in both."""
+ALIASES: tuple[Alias, ...] = ()
+"""Renames inside Keras."""
 
 _PRIVATE = frozenset(
     {
@@ -188,23 +189,6 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def canonical(path: str, aliases: Iterable[tuple[str, str]]) -> str:
-    """`path` with the first alias whose old pattern matches it put to its new name."""
-    for old, new in aliases:
-        if fnmatchcase(path, old):
-            return _renamed(path, old, new)
-    return path
-
-
-def _renamed(path: str, old: str, new: str) -> str:
-    if "*" not in old:
-        return new
-    pattern = "(.*)".join(re.escape(part) for part in old.split("*"))
-    match = re.fullmatch(pattern, path)
-    stars = iter(match.groups() if match else ())
-    return re.sub(r"\*", lambda _: next(stars, ""), new)
 
 
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:

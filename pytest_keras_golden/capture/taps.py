@@ -6,12 +6,13 @@ Works on tracers as on tensors: a sink decides how a tapped tensor gets to the h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..records import Kind, Source
 from .attention import ROLES, Scores, arguments, as_probabilities, scores_of
-from .backends import flatten, is_tensor
+from .backends import is_tensor
+from .backends.nest import flatten
 from .gates import Run
 from .heads import Heads
 from .precision import Provenance, arithmetic, coarsest, dtype_name, is_numeric, tensors_of
@@ -28,7 +29,10 @@ def unchanged(array: Array) -> Array:
 
 @dataclass(frozen=True)
 class Tap:
-    """One tensor to capture: `compute` makes it from the host copies of `tensors`."""
+    """One tensor to capture: `compute` makes it from the host copies of `tensors`.
+
+    call: name of the outermost call that it is part of.
+    """
 
     name: str
     kind: Kind
@@ -36,6 +40,7 @@ class Tap:
     precision: str
     source: Source = "materialised"
     compute: Callable[..., Array] = unchanged
+    call: str = ""
 
 
 class Sink(Protocol):
@@ -70,6 +75,7 @@ class Taps:
     _frames: list[str] = field(default_factory=list)
     _cores: list[_Core] = field(default_factory=list)
     _heads: Heads = field(default_factory=Heads)
+    _outermost: str = ""
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -77,6 +83,7 @@ class Taps:
             return self._inside_core(call, run, args, kwargs)
         if call.outermost:
             self.seen += 1
+            self._outermost = call.name
             self._heads.clear()
         self._frames.append(self._incoming(args, kwargs))
         cores = len(self._cores)
@@ -124,7 +131,7 @@ class Taps:
     def _after_head(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
         """What users read where logits are capped, scaled or normalised behind their head."""
         for (suffix, leaf), coarse in zip(leaves, precision, strict=True):
-            self.sink.take(Tap(call.name + suffix, "block", (leaf,), coarse))
+            self._give(Tap(call.name + suffix, "block", (leaf,), coarse))
 
     def _learn(self, call: Call, args: Any, kwargs: Any, outputs: list[Any]) -> list[str]:
         around = self._frames[-1]
@@ -196,7 +203,10 @@ class Taps:
 
     def _take(self, tap: Tap, outermost: bool = False) -> None:
         if self.selection.wants(tap.name, tap.kind, outermost):
-            self.sink.take(tap)
+            self._give(tap)
+
+    def _give(self, tap: Tap) -> None:
+        self.sink.take(replace(tap, call=self._outermost))
 
 
 def role_name(call: Call, role: str) -> str:

@@ -1,63 +1,59 @@
-"""Weights and call inputs of one run, carried over to another by structural name.
+"""Weights and random states of one run, carried over to another by structural name.
 
-Initial weights change between releases under the same seed (MultiHeadAttention, 3.14.1 → 3.15.1):
-without this a suite that takes its weights from initializers could not be compared across them.
+Beside `draws`, which exchanges initial weights as they are drawn: a release may draw them in
+another order. Only what initializers drew, on both sides, is carried over, and the states of random
+generators; whatever was loaded, assigned or trained is the subject of the test.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError
 from . import gates
-from .backends import from_numpy, is_concrete, to_numpy
+from .backends import is_concrete, to_numpy
+from .draws import CarryMode, Draws, assign, same_distribution
+from .fingerprints import named_seeds
 from .gates import Run
+from .keepsakes import load_arrays, save_arrays
 from .layers import is_eager
-from .masks import masks_of, put_masks
-from .state import unchanged
-from .structure import snake_case, walk
+from .structure import snake_case
 from .watch import is_symbolic, subclasses
-from .weights import named_inputs, named_weights
+from .weights import named_weights
 
 if TYPE_CHECKING:
     from ..records import Array
 
-Mode = Literal["save", "load"]
-
+READING = frozenset({"save", "save_weights", "get_weights", "export"})
 METHODS = (
     *("predict", "predict_on_batch", "test_on_batch", "train_on_batch"),
-    *("fit", "evaluate", "generate"),
+    *("fit", "evaluate", "generate", *sorted(READING)),
 )
 """What is called on a model beside itself; weights are carried over before these too."""
 
-_STORED = frozenset(
-    {"bool", "bfloat16", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"}
-    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-)
-
 
 class Transplant:
-    """Saves, or puts in, what the first call of each root finds. Stands outside of captures.
+    """Saves, or puts in, what each outermost call of a test finds. Stands outside of captures.
 
-    changed: something put in differed from what was there.
+    carried: what was put in, by kind.
     """
 
     outside = True
 
-    def __init__(self, mode: Mode, file: Path) -> None:
+    def __init__(self, mode: CarryMode, file: Path, draws: Draws) -> None:
         self.thread = threading.get_ident()
-        self.changed = False
+        self.carried: set[str] = set()
         self._mode = mode
         self._file = file
-        self._kept: dict[str, Array] = _load(file) if mode == "load" else {}
-        self._roots: dict[int, tuple[str, Any]] = {}
+        self._draws = draws
+        self._kept, self._drawn = load_arrays(file) if mode == "load" else ({}, frozenset[str]())
+        self._marks: set[str] = set()
+        self._roots: dict[int, tuple[str, weakref.ref[Any]]] = {}
         self._classes: dict[str, int] = {}
         self._calls: dict[str, int] = {}
         self._inside = 0
@@ -67,156 +63,123 @@ class Transplant:
         target, rest = args[0], args[1:]
         if self._inside or is_symbolic(rest) or is_symbolic(kwargs):
             return run(*args, **kwargs)
-        eager = method == "__call__"
-        if eager and not is_eager(rest, kwargs):
+        if method == "__call__" and not is_eager(rest, kwargs):
             return run(*args, **kwargs)
-        with self.paused():
-            name = self._root(target, rest, kwargs, eager)
-            if eager:
-                rest, kwargs = self._inputs(name, rest, kwargs)
-            return run(target, *rest, **kwargs)
+        with self._within():
+            new = id(target) not in self._roots
+            name = self._root(target)
+            if new:
+                self._weights(name, target)
+            exchanged = self._exchanged(target)
+            with self._seeds(name, target):
+                returned = run(*args, **kwargs)
+            if new:
+                # Those too that the first call made.
+                self._weights(name, target, late=True)
+                exchanged = exchanged or self._exchanged(target)
+            if exchanged and method not in READING:
+                self.carried.add("initial weights")
+            return returned
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave calls inside alone: those of an isolating pass, say."""
+    def _within(self) -> Iterator[None]:
         self._inside += 1
         try:
             yield
         finally:
             self._inside -= 1
 
-    # -- weights ----------------------------------------------------------------------------
-
-    def _root(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], eager: bool) -> str:
-        """The root's name; its weights are carried over the first time."""
-        if id(target) in self._roots:
-            return self._roots[id(target)][0]
+    def _root(self, target: Any) -> str:
+        known = self._roots.get(id(target))
+        if known is not None and known[1]() is target:
+            return known[0]
         snake = snake_case(type(target).__name__)
         count = self._classes[snake] = self._classes.get(snake, -1) + 1
         name = snake if count == 0 else f"{snake}#{count}"
-        # The object is kept: a freed one's id could come again.
-        self._roots[id(target)] = name, target
-        if eager and not _is_built(target):
-            _build(target, args, kwargs)
-        for key, variable in _variables(target):
-            self._variable(f"weights/{name}/{key}", variable)
+        key = id(target)
+        # A freed one's id could come again.
+        self._roots[key] = name, weakref.ref(target, lambda _: self._roots.pop(key, None))
         return name
 
-    def _variable(self, key: str, variable: Any) -> None:
+    # -- weights ----------------------------------------------------------------------------
+
+    def _weights(self, name: str, target: Any, late: bool = False) -> None:
+        for key, variable in named_weights(target).items():
+            self._weight(f"weights/{name}/{key}", variable, late)
+
+    def _weight(self, key: str, variable: Any, late: bool) -> None:
         value = _on_host(variable)
         if value is None:
             return
         if self._mode == "save":
-            self._kept[key] = value
-        elif _differs(value, self._kept.get(key)):
-            kept = self._kept[key]
-            # bfloat16 arrays are not taken everywhere; in float32 they are exact.
-            low = _is_low(kept)
-            variable.assign(kept.astype(np.float32) if low else kept)
-            self.changed = True
+            if key not in self._kept:
+                self._kept[key] = value
+                self._marks |= {key} if self._draws.is_drawn(variable) else set()
+        elif not late and self._is_another_draw(key, variable, value):
+            assign(variable, self._kept[key])
+            self._draws.exchanged(variable)
 
-    # -- inputs -----------------------------------------------------------------------------
+    def _exchanged(self, target: Any) -> bool:
+        """Whether a call runs with anything that the old side's initializers drew."""
+        if "initial weights" in self.carried or self._mode == "save":
+            return False
+        return any(map(self._draws.was_exchanged, named_weights(target).values()))
 
-    def _inputs(
-        self, root: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        count = self._calls[root] = self._calls.get(root, -1) + 1
-        prefix = f"inputs/{root}@{count}"
-        replaced: dict[int, Any] = {}
-        for place, tensor in named_inputs(args, kwargs).items():
-            value = _on_host(tensor)
+    def _is_another_draw(self, key: str, variable: Any, value: Array) -> bool:
+        return (
+            key in self._drawn
+            and _differs(value, self._kept.get(key))
+            and self._draws.is_drawn(variable)
+            and same_distribution(self._kept[key], value)
+        )
+
+    # -- random states ----------------------------------------------------------------------
+
+    @contextmanager
+    def _seeds(self, name: str, target: Any) -> Iterator[None]:
+        """The states from which the call inside draws; told where it does draw from one of them."""
+        count = self._calls[name] = self._calls.get(name, -1) + 1
+        put_in = []
+        for place, state in named_seeds(target):
+            key, value = f"seeds/{name}@{count}/{place}", _on_host(state)
             if value is None:
                 continue
             if self._mode == "save":
-                self._kept[prefix + place] = value
-            elif _differs(value, self._kept.get(prefix + place)):
-                replaced[id(tensor)] = from_numpy(self._kept[prefix + place], tensor)
-        if not replaced:
-            return args, kwargs
-        self.changed = True
-        return _with(args, replaced), _with(kwargs, replaced)
-
-    # -- the file ---------------------------------------------------------------------------
+                self._kept[key] = value
+            elif _differs(value, self._kept.get(key)):
+                state.assign(self._kept[key])
+                put_in.append((state, self._kept[key]))
+        yield
+        if any(_differs(_on_host(state), before) for state, before in put_in):
+            self.carried.add("random states")
 
     def close(self) -> None:
         """Write what was saved, whole or not at all."""
-        if self._mode == "load" or not self._kept:
-            return
-        from safetensors.numpy import save_file
-
-        stored = {key: value for key, value in self._kept.items() if value.dtype.name in _STORED}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        save_file({key: np.asarray(value, order="C") for key, value in stored.items()}, fresh)
-        fresh.replace(self._file)
+        if self._mode == "save" and self._kept:
+            save_arrays(self._file, self._kept, self._marks)
 
 
 def _on_host(tensor: Any) -> Array | None:
     """None for what holds no numbers now, or none that a golden could hold (text, ragged)."""
+    if getattr(tensor, "_value", tensor) is None:
+        return None
     try:
         return to_numpy(tensor) if is_concrete(tensor) else None
     except CaptureError:
         return None
 
 
-def _is_low(value: Array) -> bool:
-    return value.dtype.kind not in "biu" and value.dtype.itemsize < 4
-
-
-def _load(file: Path) -> dict[str, Array]:
-    import ml_dtypes  # noqa: F401 (registers bfloat16, which loading needs)
-    from safetensors.numpy import load_file
-
-    return dict(load_file(file)) if file.exists() else {}
-
-
-def _differs(value: Array, kept: Array | None) -> bool:
+def _differs(value: Array | None, kept: Array | None) -> bool:
     """Whether there is something to put in: same shape and dtype, other bits."""
-    if kept is None or (kept.shape, kept.dtype) != (value.shape, value.dtype):
+    if value is None or kept is None or (kept.shape, kept.dtype) != (value.shape, value.dtype):
         return False
     return kept.tobytes() != value.tobytes()
 
 
-def _is_built(target: Any) -> bool:
-    return all(getattr(layer, "built", True) for _, layer in walk(target))
-
-
-def _build(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """One call for its variables alone: nobody sees it, and its state is put back.
-
-    The generators that seeds of initial weights come from are left as building left them: put
-    back, they would give the next layer the same weights.
-    """
-    held = masks_of(args, kwargs)
-    with gates.unwatched(), unchanged([target], generators=False):
-        target(*args, **kwargs)
-    put_masks(held)
-
-
-def _variables(target: Any) -> Iterator[tuple[str, Any]]:
-    """Weights by structural name, and the seeds behind dropout, which follow the same draws."""
-    yield from named_weights(target).items()
-    for path, layer in walk(target):
-        for at, generator in enumerate(vars(layer).get("_seed_generators") or ()):
-            yield f"{path}/@seed{at}", generator.state
-
-
-def _with(nest: Any, replaced: Mapping[int, Any]) -> Any:
-    if id(nest) in replaced:
-        return replaced[id(nest)]
-    if isinstance(nest, dict):
-        return {key: _with(value, replaced) for key, value in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*(_with(value, replaced) for value in nest))
-    if isinstance(nest, (list, tuple)):
-        return type(nest)(_with(value, replaced) for value in nest)
-    return nest
-
-
 @contextmanager
-def transplanting(mode: Mode, file: Path) -> Iterator[Transplant]:
+def transplanting(mode: CarryMode, file: Path, draws: Draws) -> Iterator[Transplant]:
     """Save to `file`, or load from it, around the calls of models in this thread."""
-    transplant = Transplant(mode, file)
+    transplant = Transplant(mode, file, draws)
     opened = gates.watch(list(_places()), transplant)
     try:
         yield transplant

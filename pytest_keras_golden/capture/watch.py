@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from ..errors import GoldenError
 from . import gates
+from .backends.nest import leaves
 from .gates import Run
 from .structure import ROOT, Structure, joined, snake_case
 
@@ -89,11 +90,7 @@ def is_symbolic(nest: Any) -> bool:
     """Whether a KerasTensor is anywhere in the nest: a model is being built, not run."""
     import keras
 
-    if isinstance(nest, (list, tuple)):
-        return any(is_symbolic(part) for part in nest)
-    if isinstance(nest, dict):
-        return any(is_symbolic(part) for part in nest.values())
-    return isinstance(nest, keras.KerasTensor)
+    return any(isinstance(leaf, keras.KerasTensor) for leaf in leaves(nest))
 
 
 Accept = Callable[[tuple[Any, ...], dict[str, Any]], bool]
@@ -108,9 +105,10 @@ class Watch:
         observer: Observer,
         aliases: Sequence[tuple[str, str]] = (),
         accept: Accept | None = None,
+        structure: Structure | None = None,
     ) -> None:
         self.thread = threading.get_ident()
-        self.structure = Structure(aliases)
+        self.structure = structure or Structure(aliases)
         self._observer = observer
         self._accept = accept
         self._any_root = root is None
@@ -118,6 +116,7 @@ class Watch:
         self._blind = 0
         self._roots: dict[str, int] = {}
         self.restart()
+        self._started = self._counters()
         if root is not None:
             self.structure.add_root(root)
 
@@ -125,6 +124,18 @@ class Watch:
         """Count calls from the beginning again: before a function is traced anew, say."""
         self._counts: dict[str, int] = {}
         self._order = 0
+
+    def _counters(self) -> tuple[dict[str, int], dict[str, int], int]:
+        return dict(self._counts), dict(self._roots), self._order
+
+    def again(self, observer: Observer, accept: Accept | None = None) -> Watch:
+        """A watch for making the outermost call that is being watched, or was last, once more: it
+        gives every call the name that it had."""
+        fresh = Watch(None, observer, accept=accept, structure=self.structure)
+        fresh._any_root = self._any_root
+        counts, roots, fresh._order = self._started
+        fresh._counts, fresh._roots = dict(counts), dict(roots)
+        return fresh
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -134,6 +145,15 @@ class Watch:
             yield
         finally:
             self._blind -= 1
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a call is under way that it sees, or that it looks away from."""
+        return bool(self._stack) or self._blind > 0
+
+    def close(self) -> None:
+        """See nothing more."""
+        self._blind += 1
 
     def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -159,6 +179,8 @@ class Watch:
         if self._accept is not None and not self._accept(args[1:], kwargs):
             return self._unseen(run, args, kwargs)
         kind: CallKind = "layer" if is_layer(target) else "operation"
+        if top is None:
+            self._started = self._counters()
         name = counted(path or ROOT, self._counts)
         return self._around(self._call(name, path, target, kind, method), run, args, kwargs)
 
@@ -209,6 +231,11 @@ class Watch:
             return run(*args, **kwargs)
         finally:
             self._blind -= 1
+
+    def path_of(self, target: Any) -> str:
+        """The structural path of a model that is about to be called outermost."""
+        path = self._path(target, None)
+        return "" if path is None else path
 
     def _path(self, target: Any, top: Call | None) -> str | None:
         path = self.structure.path(target)
@@ -273,11 +300,18 @@ def watching(
     symbolic calls. Classes are as they were when the block is left, however it is left.
     """
     watch = Watch(root, observer, aliases, accept)
-    opened = gates.watch(list(_places()), watch)
-    try:
+    with opened(watch):
         yield watch
+
+
+@contextmanager
+def opened(watch: Watch) -> Iterator[None]:
+    """Let a watch see the calls inside the block."""
+    gated = gates.watch(list(_places()), watch)
+    try:
+        yield
     finally:
-        gates.unwatch(opened, watch)
+        gates.unwatch(gated, watch)
 
 
 def _places() -> Iterator[tuple[Any, str]]:

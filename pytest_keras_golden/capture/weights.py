@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..aliases import Alias, canonical
 from ..errors import CaptureError
 from ..store.digest import digest
-from .backends import flatten, is_tensor, to_numpy
-from .structure import joined, walk
+from .backends import is_tensor, is_text, text_digest, to_numpy
+from .backends.nest import flatten
+from .structure import joined, snake_case, walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,25 +23,31 @@ if TYPE_CHECKING:
     _Unit = npt.NDArray[np.float64]
 
 
-def named_weights(model: Any) -> dict[str, Any]:
+def named_weights(
+    model: Any, path: str = "", aliases: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """Structural name → Keras variable, of every weight below `model`, each once.
 
-    A name is the layer's path and the attribute that holds the weight, without underscores
-    (`kernel` became `_kernel` after 3.0.5). Seed generators and metrics hold no weights.
+    path: of the model itself. A name is the layer's path, with the first alias that fits, and the
+    attribute that holds the weight, without underscores (`kernel` became `_kernel` after 3.0.5).
+    Seed generators and metrics hold no weights.
     """
     named: dict[str, Any] = {}
     seen: set[int] = set()
-    for path, layer in walk(model):
+    for at, layer in walk(model, path):
         for name, variable in _own_weights(layer):
             if id(variable) not in seen:
                 seen.add(id(variable))
-                named[_unused(joined(path, name), named)] = variable
+                named[_unused(joined(canonical(at, aliases), name), named)] = variable
     return named
 
 
-def fingerprints(model: Any) -> dict[str, str]:
+def fingerprints(
+    model: Any, path: str = "", aliases: Sequence[tuple[str, str]] = ()
+) -> dict[str, str]:
     """Structural weight name → xxh3-128 over dtype, shape and bytes of its value."""
-    return {name: digest(to_numpy(weight)) for name, weight in named_weights(model).items()}
+    named = named_weights(model, path, aliases)
+    return {name: digest(to_numpy(weight)) for name, weight in named.items()}
 
 
 def named_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,17 +60,23 @@ def named_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, An
 
 
 def input_fingerprints(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Place in the call → xxh3-128 of the tensor passed there."""
-    return {path: digest(to_numpy(leaf)) for path, leaf in named_inputs(args, kwargs).items()}
+    """Place in the call → xxh3-128 of the tensor passed there, of text its characters."""
+    return {path: _fingerprint(leaf) for path, leaf in named_inputs(args, kwargs).items()}
 
 
-def fill_weights(model: Any, seed: int = 0) -> None:
+def _fingerprint(leaf: Any) -> str:
+    return text_digest(leaf) if is_text(leaf) else digest(to_numpy(leaf))
+
+
+def fill_weights(model: Any, seed: int = 0, aliases: Sequence[tuple[str, str]] = ()) -> None:
     """Fill every floating-point weight, bitwise alike on all releases, backends and machines.
 
     Uniform numbers from Philox keyed by sha256 over seed, structural name and shape; kernels have
     variance 1/fan-in, scales lie around 1, biases and means around 0, variances are positive.
     Values are rounded once to the weight's dtype. Integer weights and seed generators stay as
-    they are. Raises CaptureError for a model that is not built.
+    they are. aliases: a renamed layer is filled as it was under its old name; they may begin with
+    the name that automatic capture has for the model. Raises CaptureError for a model that is not
+    built.
     """
     if not getattr(model, "built", True):
         raise CaptureError(
@@ -69,7 +84,8 @@ def fill_weights(model: Any, seed: int = 0) -> None:
             "Call the model once, or `model.build(input_shape)`, before fill_weights.",
         )
     fans = _fans(model)
-    for name, variable in named_weights(model).items():
+    everywhere = (*aliases, *_below_root(aliases, snake_case(type(model).__name__)))
+    for name, variable in named_weights(model, aliases=everywhere).items():
         kind = np.dtype(_numpy_dtype(variable.dtype))
         if _is_floating(kind):
             shape = tuple(int(size) for size in variable.shape)
@@ -77,6 +93,15 @@ def fill_weights(model: Any, seed: int = 0) -> None:
             # Exact in float32 and taken by `assign` everywhere, which bf16 arrays are not.
             rounded = values.astype(kind)
             variable.assign(rounded if kind.itemsize >= 4 else rounded.astype(np.float32))
+
+
+def _below_root(aliases: Iterable[Alias], root: str) -> Iterator[Alias]:
+    """Aliases inside a model that goes by that name, or is a further one of its class."""
+    begins = re.compile(rf"{re.escape(root)}(#\d+)?/")
+    for old, new in aliases:
+        above = begins.match(old)
+        if above is not None and new.startswith(above[0]):
+            yield old[above.end() :], new[above.end() :]
 
 
 # -- names ----------------------------------------------------------------------------------

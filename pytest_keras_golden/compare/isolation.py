@@ -48,6 +48,11 @@ def judge_local(
     return max(found, key=_badness, default=base)
 
 
+def worse(one: LocalOutcome, other: LocalOutcome) -> LocalOutcome:
+    """The more severe of two, of equally severe ones that with the larger k."""
+    return max((one, other), key=_badness)
+
+
 def _badness(outcome: LocalOutcome) -> tuple[int, float]:
     return _SEVERITY.index(outcome.verdict), outcome.k or 0.0
 

@@ -28,13 +28,18 @@ def candidates(root: Path, folder: PurePosixPath) -> list[Slot]:
 
 
 def find_baseline(
-    root: Path, folder: PurePosixPath, slot: Slot, requested: str | None = None
+    root: Path,
+    folder: PurePosixPath,
+    slot: Slot,
+    requested: str | None = None,
+    any_policy: bool = False,
 ) -> Path | None:
     """The newest golden of the slot's family that is not newer than the slot's own version.
 
-    With `requested`, the golden of exactly that version (3.5 is 3.5.0) or None.
+    With `requested`, the golden of exactly that version (3.5 is 3.5.0) or None. any_policy: goldens
+    of another dtype policy count as well.
     """
-    found = _family(root, folder, slot)
+    found = _family(root, folder, slot, any_policy)
     if requested is not None:
         found = [other for other in found if _same(other.keras, requested)]
         wanted = requested
@@ -57,8 +62,11 @@ def unreadable(error: OSError) -> StoreError:
     return StoreError(f"{error.filename}: {error.strerror}", "make the folder readable")
 
 
-def _family(root: Path, folder: PurePosixPath, slot: Slot) -> list[Slot]:
-    return [other for other in candidates(root, folder) if other.family == slot.family]
+def _family(root: Path, folder: PurePosixPath, slot: Slot, any_policy: bool = False) -> list[Slot]:
+    shared = 2 if any_policy else 3
+    return [
+        other for other in candidates(root, folder) if other.family[:shared] == slot.family[:shared]
+    ]
 
 
 def by_version(text: str) -> _Order:

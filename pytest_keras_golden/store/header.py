@@ -19,6 +19,7 @@ from ..records import (
     LayerCall,
     Mode,
     Observer,
+    OutermostCall,
     Source,
     TensorEntry,
     Tolerance,
@@ -101,6 +102,7 @@ def decode(document: Mapping[str, Any]) -> tuple[GoldenHeader, dict[str, str]]:
         tensors=tuple(_entry(item) for item in _objects(document, "tensors")),
         weights=_texts(document, "weights"),
         inputs=_texts(document, "inputs"),
+        outermost=tuple(_outermost(item) for item in _objects(document, "outermost")),
         calls=tuple(_call(item) for item in _objects(document, "calls")),
         isolation=_get(document, "isolation", str),
         reason=_optional(document, "reason", str),
@@ -154,6 +156,17 @@ def _call(item: Mapping[str, Any]) -> LayerCall:
         inputs=tuple(map(_digest, _get(item, "inputs", list))),
         outputs=tuple(map(_digest, _get(item, "outputs", list))),
         precision=_get(item, "precision", str),
+        call=_get(item, "call", str),
+    )
+
+
+def _outermost(item: Mapping[str, Any]) -> OutermostCall:
+    return OutermostCall(
+        name=_get(item, "name", str),
+        path=_get(item, "path", str),
+        outputs=_texts(item, "outputs"),
+        updates=_texts(item, "updates"),
+        draws=_texts(item, "draws"),
     )
 
 

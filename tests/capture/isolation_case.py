@@ -9,8 +9,8 @@ from pathlib import Path
 
 import keras
 import zoo
+from isolating import Recorded, isolating, recording
 
-from pytest_keras_golden.capture.eager import capture_calls
 from pytest_keras_golden.capture.weights import fill_weights
 
 
@@ -29,18 +29,24 @@ def decoder() -> keras.Model:
     return keras.Model(tokens, keras.layers.Dense(zoo.WORDS, name="head")(x))
 
 
+def _read(place: str) -> tuple:
+    calls, pool, tensors = pickle.loads(Path(place).read_bytes())  # noqa: S301 - our own file
+    return tensors, calls, pool
+
+
 def main(mode: str, place: str, policy: str) -> None:
     keras.config.set_dtype_policy(policy)
     model = decoder()
     model(zoo.TOKENS)
     fill_weights(model, 0)
-    with capture_calls(model, select=("all",)) as block:
-        model(zoo.TOKENS)
     if mode == "record":
-        Path(place).write_bytes(pickle.dumps((block.calls, block.pool, dict(block.tensors))))
+        with recording(model) as block:
+            model(zoo.TOKENS)
+        Path(place).write_bytes(pickle.dumps((block.calls, block.pool, block.tensors)))
         return
-    calls, pool, tensors = pickle.loads(Path(place).read_bytes())  # noqa: S301 - our own file
-    found = block.isolate(calls, pool)
+    tensors, calls, pool = _read(place)
+    with recording(model) as block, isolating(Recorded(tensors, calls, pool), model) as found:
+        model(zoo.TOKENS)
     drifting = [
         name for name in tensors if block.tensors[name].tobytes() != tensors[name].tobytes()
     ]

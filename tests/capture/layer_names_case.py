@@ -11,6 +11,7 @@ import keras
 
 from benchmarks.history.layers import CASES
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.capture.weights import fingerprints
 
 
@@ -21,7 +22,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
             layer(*case.inputs, **case.options)
         except Exception:  # the release has no such layer, or it fails there by itself
             continue
-        with capture_calls(layer, select=("all",), isolate=False) as block:
+        with capture_calls(layer, Request(("all",), isolate=False)) as block:
             layer(*case.inputs, **case.options)
         yield name, {"tensors": list(block.tensors), "weights": sorted(fingerprints(layer))}
 

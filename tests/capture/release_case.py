@@ -11,9 +11,10 @@ import sys
 import keras
 import numpy as np
 import zoo
+from isolating import ALL, isolating
 
 from pytest_keras_golden.capture.backends import to_numpy
-from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.block import capture_block
 from pytest_keras_golden.capture.weights import fill_weights, fingerprints
 
 
@@ -24,18 +25,16 @@ def case(style: str, policy: str) -> dict:
     model(inputs)
     fill_weights(model, 0)
     plain = to_numpy(model(inputs))
-    with capture_calls(model, select=("all",)) as block:
+    with capture_block(model, ALL) as block:
         watched = model(inputs)
+    with isolating(block, model) as isolated:
+        model(inputs)
     return {
         "names": [[record.name, record.kind, list(record.value.shape)] for record in block.records],
         "precision": sorted({record.precision for record in block.records}),
         "weights": fingerprints(model),
         "observer": plain.tobytes() == to_numpy(watched).tobytes(),
-        "isolated": [
-            measured.name
-            for measured in block.isolate(block.calls, block.pool)
-            if not measured.identical
-        ],
+        "isolated": [measured.name for measured in isolated if not measured.identical],
         "logits": [record.name for record in block.records if record.kind == "logits"],
         "agrees": bool(
             np.array_equal(plain, next(r.value for r in block.records if r.kind == "logits"))

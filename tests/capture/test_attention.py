@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.capture.attention import as_probabilities, probabilities
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.request import Request
 
 ROLES = ["query", "key", "value", "probabilities", "output"]
 X = np.random.default_rng(0).normal(size=(2, 5, 16)).astype("float32")
 
 
 def attended(layer, *inputs, **options) -> dict[str, object]:
-    with capture_calls(layer, select=("attention",)) as block:
+    with capture_calls(layer, Request(("attention",))) as block:
         layer(*inputs, **options)
     return {record.name.rpartition(":")[2]: record for record in block.records}
 
@@ -68,7 +69,7 @@ def test_single_headed_attention(layer):
 def test_looking_never_takes_the_other_path():
     layer = keras.layers.MultiHeadAttention(4, 4, dtype="bfloat16")
     plain = np.asarray(layer(X, X))
-    with capture_calls(layer):
+    with capture_calls(layer, Request()):
         watched = np.asarray(layer(X, X))
     with_scores, _ = layer(X, X, return_attention_scores=True)
     assert plain.tobytes() == watched.tobytes()
@@ -109,10 +110,10 @@ def test_bare_fused_attention_belongs_to_the_layer_that_calls_it():
             first = keras.ops.dot_product_attention(x, x, x, is_causal=True)
             return keras.ops.dot_product_attention(first, x, x, scale=0.3)
 
-    with capture_calls(Bare()) as block:
+    with capture_calls(Bare(), Request()) as block:
         pass
     layer = Bare()
-    with capture_calls(layer) as block:
+    with capture_calls(layer, Request()) as block:
         layer(X.reshape(2, 5, 4, 4))
     assert list(block.tensors) == [
         f"<model>:{role}{at}"
@@ -175,6 +176,7 @@ HUB = """
 import json, warnings
 import keras, keras_hub, numpy as np
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.request import Request
 warnings.simplefilter("ignore")
 tokens = np.array([[1, 2, 3, 4, 5]])
 inputs = {"token_ids": tokens, "padding_mask": np.ones_like(tokens)}
@@ -199,7 +201,7 @@ for name, (backbone, task) in cases.items():
     model = task(backbone, preprocessor=None) if task else backbone
     given = inputs if task else inputs | {"segment_ids": np.zeros_like(tokens)}
     plain = keras.tree.flatten(model(given))
-    with capture_calls(model) as block:
+    with capture_calls(model, Request()) as block:
         watched = keras.tree.flatten(model(given))
     host = keras.ops.convert_to_numpy
     tensors = {n.rpartition(":")[2]: t.astype("float64") for n, t in block.tensors.items()}

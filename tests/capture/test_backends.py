@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections import namedtuple
-from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
@@ -16,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_keras_golden.capture import backends
+from pytest_keras_golden.capture.backends.nest import flatten
 from pytest_keras_golden.errors import CaptureError
 
 
@@ -73,25 +72,6 @@ def test_what_no_golden_can_hold_is_refused_with_a_fix(value):
     assert caught.value.fix
 
 
-def test_flatten_names_leaves_by_their_place():
-    pair = namedtuple("pair", "left right")
-
-    @dataclass
-    class Output:
-        logits: float
-        cache: object = None
-
-    nest = {"a": [1.0, (2.0, None)], "b": pair(3.0, Output(4.0))}
-    assert backends.flatten(nest) == [
-        ("[a][0]", 1.0),
-        ("[a][1][0]", 2.0),
-        ("[b][left]", 3.0),
-        ("[b][right][logits]", 4.0),
-    ]
-    assert backends.flatten(5.0) == [("", 5.0)]
-    assert backends.flatten(None) == []
-
-
 @given(
     st.recursive(
         st.floats(),
@@ -99,7 +79,7 @@ def test_flatten_names_leaves_by_their_place():
     )
 )
 def test_flatten_paths_are_unique(nest):
-    paths = [path for path, _ in backends.flatten(nest)]
+    paths = [path for path, _ in flatten(nest)]
     assert len(paths) == len(set(paths))
 
 

@@ -13,6 +13,7 @@ from keras import layers
 
 from pytest_keras_golden.capture.block import capture_block
 from pytest_keras_golden.capture.limit import Limit
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.errors import CaptureError
 
@@ -87,7 +88,7 @@ def test_tf_functions_with_and_without_xla(run_python):
                 captured(model, lambda: (again(INPUTS), again(INPUTS)))
         # A data pipeline traces layers too, and a loop runs them any number of times.
         scale = layers.Rescaling(2.0)
-        with capture_block(None, select=("all",)) as block:
+        with capture_block(None, Request(("all",))) as block:
             pipeline = tf.data.Dataset.from_tensor_slices(INPUTS).map(lambda x: scale(x))
             assert len(list(pipeline)) == 7
         assert not block.records
@@ -96,7 +97,7 @@ def test_tf_functions_with_and_without_xla(run_python):
         @tf.function
         def loop(x):
             return tf.while_loop(lambda n, x: n < 3, lambda n, x: (n + 1, head(x)), (0, x))
-        with capture_block(None, select=("all",)) as block:
+        with capture_block(None, Request(("all",))) as block:
             loop(tf.ones((2, 8)))
         assert not block.records
     """
@@ -123,7 +124,7 @@ def test_torch_compile_is_refused_with_what_to_do_instead(run_python):
 
 def test_a_jitted_function_traced_in_the_block(jax, model):
     function = jax.jit(model.__call__)
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         returned = function(INPUTS)
         assert np.array_equal(block.tensors["dense#0"], returned)
     assert names(block) == ["first", "dense#0", "<model>"]
@@ -131,7 +132,7 @@ def test_a_jitted_function_traced_in_the_block(jax, model):
     assert block.observer is None
     assert block.isolation.startswith("unavailable")
     assert block.inputs.keys() == {"<model>[0]"}
-    with capture_block(model, select=("all",)) as late:
+    with capture_block(model, Request(("all",))) as late:
         function(INPUTS)
     assert not late.records, "compiled before the block: cannot be seen"
     assert np.array_equal(function(INPUTS), returned), "outlives the block and its callbacks"
@@ -141,7 +142,7 @@ def test_a_program_that_runs_twice_in_one_block_is_refused(jax, model):
     function = jax.jit(model.__call__)
 
     def twice():
-        with capture_block(model, select=("all",)):
+        with capture_block(model, Request(("all",))):
             function(INPUTS)
             function(INPUTS)
 
@@ -153,7 +154,7 @@ def test_an_error_in_the_callback_comes_out_as_itself(jax, model):
     function = jax.jit(model.__call__)
     with (
         pytest.raises(CaptureError, match="golden_max_bytes") as caught,
-        capture_block(model, select=("all",), limit=Limit(50)),
+        capture_block(model, Request(("all",), limit=Limit(50))),
     ):
         function(INPUTS)
     assert "select" in caught.value.fix
@@ -163,7 +164,7 @@ def test_an_error_in_the_callback_comes_out_as_itself(jax, model):
 def test_vmap_shapes_and_scans_are_left_alone(jax, model):
     layer = layers.Dense(6)
     layer.build((None, 6))
-    with capture_block(None, select=("all",)) as block:
+    with capture_block(None, Request(("all",))) as block:
         jax.vmap(lambda x: model(x[None]))(INPUTS)
         jax.jit(jax.vmap(lambda x: model(x[None])))(INPUTS)
         jax.eval_shape(lambda x: x, INPUTS)
@@ -184,7 +185,7 @@ def test_vmap_shapes_and_scans_are_left_alone(jax, model):
             return scanned(x)
 
     scanning = Scanning()
-    with capture_block(scanning, select=("all",)) as block:
+    with capture_block(scanning, Request(("all",))) as block:
         scanning(INPUTS)
     assert names(block) == ["<model>"], "the body of a scan is no call of its own"
 
@@ -194,19 +195,19 @@ def test_gradients_see_what_they_differentiate(jax, model):
         return keras.ops.sum(model(x) ** 2)
 
     expected = jax.grad(loss)(INPUTS)
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         eager = jax.grad(loss)(INPUTS)
     assert names(block) == ["first", "dense#0", "<model>"]
     assert np.array_equal(eager, expected)
     jitted = jax.jit(jax.grad(loss))
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         jitted(INPUTS)
     assert names(block) == ["first", "dense#0", "<model>"]
 
 
 def test_a_generator_is_used_once(model):
     batches = ((INPUTS,) for _ in range(2))
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         returned = model.predict(batches, steps=2, verbose=0)
     assert block.observer is None
     assert block.tensors["dense#0"].shape == returned.shape == (8, 3)
@@ -214,7 +215,7 @@ def test_a_generator_is_used_once(model):
 
 @pytest.mark.skipif(os.environ["KERAS_BACKEND"] == "numpy", reason="Keras has no fit on numpy")
 def test_fit_and_evaluate_are_not_looked_into(model):
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         model.fit(INPUTS, np.zeros((4, 3)), epochs=2, verbose=0)
         model.evaluate(INPUTS, np.zeros((4, 3)), verbose=0)
         model(INPUTS)
@@ -228,11 +229,11 @@ def test_a_layer_that_raises_leaves_no_trace(model):
 
     broken = keras.Sequential([layers.Dense(3), Broken()])
     original = keras.Model.predict, layers.Dense.__call__
-    with pytest.raises(ArithmeticError), capture_block(broken, select=("all",)):
+    with pytest.raises(ArithmeticError), capture_block(broken, Request(("all",))):
         broken.predict(INPUTS, verbose=0)
     assert (keras.Model.predict, layers.Dense.__call__) == original
     assert "predict_step" not in vars(broken)
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         model.predict(INPUTS, verbose=0)
     assert len(block.records) == 3
 
@@ -250,7 +251,7 @@ def test_overridden_steps_and_methods_are_the_ones_that_run():
 
     model = Doubling([layers.Input((6,)), layers.Dense(3)])
     fill_weights(model)
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         returned = model.predict(INPUTS, verbose=0)
     assert block.observer == "identical"
     np.testing.assert_array_equal(block.tensors["dense#0"] * 2 + 1, returned)
@@ -263,7 +264,7 @@ def test_only_the_captured_model_and_only_this_thread(model):
     def elsewhere():
         results.append(model.predict(INPUTS, verbose=0))
 
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, Request(("all",))) as block:
         other.predict(INPUTS, verbose=0)
         thread = threading.Thread(target=elsewhere)
         thread.start()
@@ -274,7 +275,10 @@ def test_only_the_captured_model_and_only_this_thread(model):
 
 def test_nested_blocks_each_see_their_model(model):
     other = small_model()
-    with capture_block(model, select=("all",)) as outer, capture_block(other, select=("all",)) as b:
+    with (
+        capture_block(model, Request(("all",))) as outer,
+        capture_block(other, Request(("all",))) as b,
+    ):
         model.predict(INPUTS, verbose=0)
         other.predict(INPUTS[:2], verbose=0)
     assert outer.tensors["dense#0"].shape == (4, 3)
@@ -283,7 +287,7 @@ def test_nested_blocks_each_see_their_model(model):
 
 
 def test_names_used_by_a_method_and_by_a_call_are_counted_on(model):
-    with capture_block(model, select=("logits",)) as block:
+    with capture_block(model, Request(("logits",))) as block:
         model(INPUTS)
         model.predict(INPUTS, verbose=0)
         model.predict(INPUTS, verbose=0)
@@ -301,7 +305,7 @@ def test_a_changed_observer_is_said_and_the_plain_numbers_are_kept(model):
             return x + float(Sensitive.runs)
 
     sensitive = keras.Sequential([layers.Input((6,)), Sensitive()])
-    with capture_block(sensitive, select=("all",)) as block:
+    with capture_block(sensitive, Request(("all",))) as block:
         returned = sensitive.predict(INPUTS, verbose=0)
     assert block.observer == "changed"
     assert np.array_equal(block.tensors["<model>"], returned)

@@ -12,36 +12,51 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from isolating import ALL, Recorded, isolating, recording
 
 from pytest_keras_golden.capture.backends import to_numpy
-from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.block import capture_block
+from pytest_keras_golden.capture.eager import capture_calls, recorded_again
 from pytest_keras_golden.capture.isolate import same_numbers
+from pytest_keras_golden.capture.layers import LayerCapture
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.errors import CaptureError
 
 HERE = Path(__file__).parent
 
 
-def recorded(model, inputs=zoo.TOKENS, **call):
+def filled(model, inputs=zoo.TOKENS):
     model(inputs)
     fill_weights(model, 0)
-    with capture_calls(model, select=("all",)) as block:
+    return model
+
+
+def recorded(model, inputs=zoo.TOKENS, **call):
+    filled(model, inputs)
+    with recording(model) as golden:
         model(inputs, **call)
-    return block
+    return golden
 
 
-def blamed(golden, block) -> dict[str, set[str]]:
+def isolated(golden, model, inputs=zoo.TOKENS, **call):
+    filled(model, inputs)
+    with isolating(golden, model) as measured:
+        model(inputs, **call)
+    return [item for item in measured if not item.identical]
+
+
+def blamed(golden, model, inputs=zoo.TOKENS) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for measured in block.isolate(golden.calls, golden.pool):
-        if not measured.identical:
-            found.setdefault(measured.name, set()).add(measured.part)
+    for measured in isolated(golden, model, inputs):
+        found.setdefault(measured.name, set()).add(measured.part)
     return found
 
 
 @pytest.mark.parametrize("style", ["functional", "sequential", "subclassed"])
 def test_same_code_has_no_local_change(style):
     golden = recorded(zoo.STYLES[style]())
-    assert blamed(golden, recorded(zoo.STYLES[style]())) == {}
+    assert blamed(golden, zoo.STYLES[style]()) == {}
 
 
 def test_changed_leaf_is_blamed_alone():
@@ -49,15 +64,14 @@ def test_changed_leaf_is_blamed_alone():
     changed = zoo.Decoder()
     changed(zoo.TOKENS)
     changed.blocks[0].norm.epsilon = 0.1
-    block = recorded(changed)
-    assert blamed(golden, block) == {"blocks/0/norm": {"output"}}
-    later = golden.tensors["head"], block.tensors["head"]
+    assert blamed(golden, changed) == {"blocks/0/norm": {"output"}}
+    later = golden.tensors["head"], recorded(changed).tensors["head"]
     assert later[0].tobytes() != later[1].tobytes()
 
 
 def test_changed_code_between_layers_is_blamed_on_the_layer_around():
     golden = recorded(zoo.Decoder(scale=1.0))
-    assert blamed(golden, recorded(zoo.Decoder(scale=0.5))) == {
+    assert blamed(golden, zoo.Decoder(scale=0.5)) == {
         "blocks/0": {"between"},
         "blocks/1": {"between"},
     }
@@ -71,8 +85,8 @@ def test_changed_operation_of_a_graph_is_blamed():
 
     x = np.ones((2, 3), "float32")
     golden = recorded(graph(lambda t: keras.ops.leaky_relu(t, 0.2)), x)
-    block = recorded(graph(lambda t: keras.ops.leaky_relu(t, 0.3)), x)
-    assert blamed(golden, block) == {"leaky_relu#0": {"output"}}
+    changed = graph(lambda t: keras.ops.leaky_relu(t, 0.3))
+    assert blamed(golden, changed, x) == {"leaky_relu#0": {"output"}}
 
 
 def test_changed_attention_is_blamed_on_its_core(monkeypatch):
@@ -80,7 +94,7 @@ def test_changed_attention_is_blamed_on_its_core(monkeypatch):
     changed = zoo.Decoder()
     changed(zoo.TOKENS)
     changed.blocks[1].attention._inverse_sqrt_key_dim *= 1.1
-    assert blamed(golden, recorded(changed)) == {"blocks/1/attention:core": {"output"}}
+    assert blamed(golden, changed) == {"blocks/1/attention:core": {"output"}}
 
 
 def test_changed_mask_is_blamed_on_the_layer_that_makes_it():
@@ -95,26 +109,22 @@ def test_changed_mask_is_blamed_on_the_layer_that_makes_it():
             return self.attention(x, x, attention_mask=mask)
 
     x = np.random.default_rng(0).normal(size=(1, 6, 8)).astype("float32")
-    golden, block = recorded(Masked(0), x), recorded(Masked(1), x)
-    assert blamed(golden, block) == {"<model>": {"between"}}
+    assert blamed(recorded(Masked(0), x), Masked(1), x) == {"<model>": {"between"}}
 
 
 def test_other_inputs_are_told_as_such():
-    golden = recorded(zoo.Decoder())
-    model = zoo.Decoder()
-    measured = recorded(model, zoo.TOKENS + 1).isolate(golden.calls, golden.pool)
-    assert [item.at for item in measured if not item.identical] == ["input 0 of <model>"]
+    found = isolated(recorded(zoo.Decoder()), zoo.Decoder(), zoo.TOKENS + 1)
+    assert [(item.part, item.at) for item in found] == [("given", "input 0 of <model>")]
 
 
 def test_blocks_with_a_prefix_are_kept_apart():
     model = zoo.Decoder()
     model(zoo.TOKENS)
-    with capture_calls(model, name_prefix="long") as block:
+    with capture_block(model, Request(name="long")) as block:
         model(zoo.TOKENS)
     assert {call.name.partition("/")[0] for call in block.calls} == {"long"}
-    found = block.isolate(block.calls, block.pool)
-    assert found
-    assert all(item.identical and item.name.startswith("long/") for item in found)
+    assert {record.name.partition("/")[0] for record in block.records} == {"long"}
+    assert {name.partition("/")[0] for name in (*block.weights, *block.inputs)} == {"long"}
 
 
 class Stateful(keras.layers.Layer):
@@ -133,27 +143,39 @@ def test_state_seeds_and_generators_are_as_before():
     model = Stateful()
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
     keras.utils.set_random_seed(3)
-    block = recorded(model, x, training=True)
-    before = [to_numpy(variable) for variable in model.variables]
-    expected = random.getstate(), np.random.get_state()[1].tolist()
-    found = block.isolate(block.calls, block.pool)
-    # The same state as at the first run: dropout drops and random code adds the same numbers.
-    assert [item.name for item in found if not item.identical] == []
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == expected
-    for old, variable in zip(before, model.variables, strict=True):
-        np.testing.assert_array_equal(old, to_numpy(variable))
+    after = []
+
+    def again(ended):
+        before = [to_numpy(variable) for variable in model.variables]
+        expected = random.getstate(), np.random.get_state()[1].tolist()
+        for _ in range(2):
+            # From the state before the call: dropout drops and random code adds the same numbers.
+            after.append(recorded_again(ended, ALL).records)
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == expected
+        for old, variable in zip(before, model.variables, strict=True):
+            np.testing.assert_array_equal(old, to_numpy(variable))
+
+    model(x)
+    with capture_calls(model, ALL, finished=again) as block:
+        model(x, training=True)
+    assert len(after) == 2
+    assert block.tensors["<model>"].std() > 0
 
 
 def test_several_calls_are_replayed_in_order():
     model = Stateful()
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
     model(x)
-    with capture_calls(model) as block:
+    again = []
+    with capture_calls(model, ALL, finished=lambda ended: again.append(ended.made)) as block:
         for _ in range(3):
             model(x, training=True)
-    assert [
-        item.name for item in block.isolate(block.calls, block.pool) if not item.identical
-    ] == []
+            # Now, and not when the block has ended: the state goes on.
+            recording = LayerCapture(("all",))
+            again[-1].again(recording)
+            for record in recording.records:
+                np.testing.assert_array_equal(record.value, block.tensors[record.name])
+    assert [made.name for made in again] == ["<model>", "<model>@1", "<model>@2"]
 
 
 def test_masks_survive_forced_tensors():
@@ -167,14 +189,15 @@ def test_masks_survive_forced_tensors():
         )
 
     tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 0]])
-    golden, block = recorded(padded(1e-3), tokens), recorded(padded(0.1), tokens)
-    assert blamed(golden, block) == {"norm": {"output"}}
+    assert blamed(recorded(padded(1e-3), tokens), padded(0.1), tokens) == {"norm": {"output"}}
 
 
 def test_in_place_code_does_not_change_what_was_recorded(run_python):
     code = """
+    import sys
+    sys.path.insert(0, CASES)
     import keras, numpy as np
-    from pytest_keras_golden.capture.eager import capture_calls
+    from isolating import recording, unchanged
     class InPlace(keras.layers.Layer):
         def __init__(self):
             super().__init__()
@@ -187,20 +210,20 @@ def test_in_place_code_does_not_change_what_was_recorded(run_python):
     layer = InPlace()
     x = np.ones((1, 3), "float32")
     layer(x)
-    with capture_calls(layer, select=("all",)) as block:
+    with recording(layer) as golden:
         layer(x)
-    assert block.tensors["inner"].max() == 3, block.tensors["inner"]
-    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    assert golden.tensors["inner"].max() == 3, golden.tensors["inner"]
+    assert unchanged(golden, layer, lambda: layer(x))
     """
-    run_python(code, "numpy")
+    run_python(code.replace("CASES", repr(str(HERE))), "numpy")
 
 
 def test_pool_beyond_its_limit_is_let_go():
     model = zoo.Decoder()
     model(zoo.TOKENS)
-    with capture_calls(model, isolation_bytes=1000) as block:
+    with capture_block(model, Request(isolation_bytes=1000)) as block:
         model(zoo.TOKENS)
-    assert block.unavailable == "size"
+    assert block.isolation == "unavailable: size"
     assert not block.pool
     assert [call.name for call in block.calls][-1] == "<model>"
 
@@ -216,10 +239,11 @@ def test_pass_that_fails_says_how_to_do_without():
             return x
 
     layer = Once()
-    with capture_calls(layer, select=("all",)) as block:
+    with (
+        pytest.raises(CaptureError, match=r"not again[^|]*isolate=False"),
+        isolating(Recorded(), layer),
+    ):
         layer(np.ones(2, "float32"))
-    with pytest.raises(CaptureError, match=r"not again[^|]*isolate=False"):
-        block.isolate(block.calls, block.pool)
 
 
 NORMS = {f"norm_{part}_{at}" for part in "ab" for at in range(4)} | {"norm_last"}
@@ -271,8 +295,7 @@ def test_output_that_only_one_side_has_is_told():
             return [x * at for at in range(1, 1 + self.count)]
 
     x = np.ones((1, 3), "float32")
-    golden, block = recorded(Outputs(2), x), recorded(Outputs(1), x)
-    found = [item for item in block.isolate(golden.calls, golden.pool) if not item.identical]
+    found = isolated(recorded(Outputs(2), x), Outputs(1), x)
     assert [(item.at, item.actual.shape, item.golden.shape) for item in found] == [
         ("output 1", (0,), (1, 3))
     ]
@@ -283,13 +306,18 @@ def test_each_layer_of_an_automatic_block_gets_its_own_state_back():
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
     for layer in (first, second):
         layer(x)
-    with capture_calls(None) as block:
+    again = []
+
+    def finished(ended):
+        after = [to_numpy(variable) for variable in ended.made.target.variables]
+        again.append(recorded_again(ended, ALL).made.name)
+        for old, variable in zip(after, ended.made.target.variables, strict=True):
+            np.testing.assert_array_equal(old, to_numpy(variable))
+
+    with capture_calls(None, ALL, finished=finished):
         for layer in (first, second, first):
             layer(x, training=True)
-    after = [to_numpy(variable) for variable in second.variables]
-    assert all(item.identical for item in block.isolate(block.calls, block.pool))
-    for old, variable in zip(after, second.variables, strict=True):
-        np.testing.assert_array_equal(old, to_numpy(variable))
+    assert again == ["stateful", "stateful#1", "stateful@1"]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
+from isolating import ALL, recording, unchanged
 
+from pytest_keras_golden.capture.block import capture_block
 from pytest_keras_golden.capture.eager import capture_calls
 from pytest_keras_golden.capture.limit import Limit
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.errors import CaptureError
 
 
@@ -40,7 +43,7 @@ TOKENS = np.array([[1, 2, 3]])
 
 
 def captured(model, *inputs, **options):
-    with capture_calls(model, **options) as block:
+    with capture_calls(model, Request(**options)) as block:
         outputs = model(*inputs)
     return block, outputs
 
@@ -68,7 +71,9 @@ def test_all_is_in_execution_order_and_blocks_are_composites():
 
 
 def test_prefix_and_globs():
-    block, _ = captured(Decoder(), TOKENS, select=("blocks/*/mlp/*",), name_prefix="short")
+    model = Decoder()
+    with capture_block(model, Request(("blocks/*/mlp/*",), name="short")) as block:
+        model(TOKENS)
     assert list(block.tensors) == ["short/blocks/0/mlp/0", "short/blocks/0/mlp/1/out"]
 
 
@@ -153,10 +158,10 @@ def test_text_among_the_tensors_is_passed_over():
 
     words = np.array(["a", "b"])
     layer = Worded(autocast=False)
-    with capture_calls(layer, select=("all",)) as block:
+    with capture_block(layer, ALL) as block:
         layer.call(np.ones(2, "float32"), words=words)
     assert list(block.tensors) == ["<model>[twice]"]
-    assert block.unavailable == ""
+    assert block.isolation == "complete"
 
 
 def test_tensor_that_cannot_be_held_only_costs_isolation():
@@ -169,16 +174,16 @@ def test_tensor_that_cannot_be_held_only_costs_isolation():
             return self.head(x), x + 1j
 
     layer = Complex()
-    with capture_calls(layer, select=("head",)) as block:
+    with capture_block(layer, Request(("head",))) as block:
         layer(np.ones((1, 2), "float32"))
     assert list(block.tensors) == ["head"]
-    assert "complex" in block.unavailable
+    assert "complex" in block.isolation
 
 
 def test_own_errors_pass_through_keras_unchanged():
     model = Decoder()
     model(TOKENS)
-    with pytest.raises(CaptureError) as caught, capture_calls(model, limit=Limit(1)):
+    with pytest.raises(CaptureError) as caught, capture_calls(model, Request(limit=Limit(1))):
         model(TOKENS)
     assert "Exception encountered" not in str(caught.value)
     assert caught.value.fix.startswith("Keep its first and last rows")
@@ -186,7 +191,7 @@ def test_own_errors_pass_through_keras_unchanged():
 
 def test_renamed_layers_are_told():
     model = Decoder()
-    with capture_calls(model, aliases=[("blocks/*", "layers/*")]) as block:
+    with capture_calls(model, Request(aliases=(("blocks/*", "layers/*"),))) as block:
         model(TOKENS)
     assert "layers/0/attention:query" in block.tensors
     assert block.renamed["blocks/0/attention"] == "layers/0/attention"
@@ -205,13 +210,13 @@ def test_failed_call_leaves_no_records():
             return x
 
     model, x = Fickle(), np.ones((1, 3), "float32")
-    with capture_calls(model, select=("all",)) as block:
+    with capture_block(model, ALL) as block:
         with pytest.raises(ValueError, match="no"):
             model(x, fail=True)
         assert not block.tensors
         model(x)
     assert [call.name for call in block.calls] == list(block.tensors) == ["inner@1", "<model>@1"]
-    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    assert [call.name for call in block.outermost] == ["<model>@1"]
 
 
 def test_masks_of_old_graphs_are_no_tensors():
@@ -219,11 +224,11 @@ def test_masks_of_old_graphs_are_no_tensors():
     positive = keras.ops.greater(inputs, 0.0)
     outputs = keras.layers.Dense(2)(keras.ops.where(positive, inputs, 0.0))
     model, x = keras.Model(inputs, outputs), np.ones((1, 3), "float32")
-    with capture_calls(model, select=("all",)) as block:
+    with recording(model) as golden:
         model(x)
-    assert list(block.tensors) == ["where#0", "dense#0", "<model>"]
-    assert [call.name for call in block.calls] == ["where#0", "dense#0", "<model>"]
-    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    assert list(golden.tensors) == ["where#0", "dense#0", "<model>"]
+    assert [call.name for call in golden.calls] == ["where#0", "dense#0", "<model>"]
+    assert unchanged(golden, model, lambda: model(x))
 
 
 @pytest.mark.skipif(
@@ -241,7 +246,8 @@ def test_memory_beyond_the_tensors_is_small(isolate):
     x = np.ones(1, "float32")
     model(x)
     tracemalloc.start()
-    with capture_calls(model, select=("wide*",), isolate=isolate, isolation_bytes=1 << 20) as block:
+    request = Request(("wide*",), isolate=isolate, isolation_bytes=1 << 20)
+    with capture_block(model, request) as block:
         model(x)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

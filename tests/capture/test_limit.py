@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from isolating import Recording, recording, unchanged
 from zoo import TOKENS, Decoder
 
 from pytest_keras_golden.capture.block import capture_block
 from pytest_keras_golden.capture.eager import capture_calls
 from pytest_keras_golden.capture.limit import Limit, nbytes
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.errors import CaptureError
 
 
@@ -29,24 +31,22 @@ def test_the_first_and_the_last_rows_are_kept(rows: int, shape: list[int]) -> No
 
 def test_every_tensor_of_a_model_is_sampled_alike() -> None:
     model = Decoder()
-    with capture_calls(model, select=("all",)) as whole:
+    with recording(model) as whole:
         model(TOKENS)
-    with capture_calls(model, select=("all",), limit=Limit(rows=2)) as sampled:
+    with capture_calls(model, Request(("all",), limit=Limit(rows=2))) as sampled:
         model(TOKENS)
     assert list(sampled.tensors) == list(whole.tensors)
     for name, array in whole.tensors.items():
         assert np.array_equal(sampled.tensors[name], Limit(rows=2).kept(name, array)), name
     assert sampled.tensors["head"].shape == (2, 4, 23)
     assert sampled.tensors["blocks/0/attention:probabilities"].shape == (2, 4, 4, 6)
-    isolated = sampled.isolate(sampled.calls, sampled.pool)
-    assert isolated
-    assert all(measured.identical for measured in isolated)
+    assert unchanged(whole, model, lambda: model(TOKENS))
 
 
 def test_compiled_runs_are_sampled_too() -> None:
     model = Decoder()
     model(TOKENS)
-    with capture_block(model, select=("all",), limit=Limit(rows=1)) as block:
+    with capture_block(model, Request(("all",), limit=Limit(rows=1))) as block:
         outputs = model.predict(TOKENS, verbose=0)
     assert block.observer == "identical"
     assert block.tensors["head"].shape == (2, 2, 23)
@@ -57,11 +57,11 @@ def test_references_are_of_the_same_rows() -> None:
     keras.config.set_dtype_policy("bfloat16")
     try:
         model = Decoder()
-        with capture_block(model, select=("logits",), limit=Limit(rows=1)) as block:
+        request = Request(("logits",), limit=Limit(rows=1))
+        with capture_block(model, request, Recording()) as block:
             model(TOKENS)
     finally:
         keras.config.set_dtype_policy("float32")
-    block.add_references(1 << 20)
     (record,) = block.records
     assert record.reference is not None
     assert record.reference.shape == record.value.shape == (2, 2, 23)
@@ -83,7 +83,7 @@ def test_what_a_rebuilt_tensor_takes_is_bounded_as_well() -> None:
     x = np.ones((1, 64, 2), "float32")
     with (
         pytest.raises(CaptureError, match="probabilities has 32768 bytes"),
-        capture_calls(layer, select=("*:probabilities",), limit=Limit(4096)),
+        capture_calls(layer, Request(("*:probabilities",), limit=Limit(4096))),
     ):
         layer(x, x)
 
@@ -91,17 +91,17 @@ def test_what_a_rebuilt_tensor_takes_is_bounded_as_well() -> None:
 def test_what_isolation_needs_is_dropped_while_it_grows() -> None:
     """Not held until the end: of a large model it is many times what was asked for."""
     model = Decoder()
-    with capture_block(model, select=("logits",), isolation_bytes=1000) as block:
+    with capture_block(model, Request(("logits",), isolation_bytes=1000)) as block:
         model(TOKENS)
         assert block.recorders is not None
-        assert not block.recorders.eager.pool
+        assert not block.recorders.pool
     assert block.isolation == "unavailable: size"
     assert not block.pool
     assert "blocks/0/attention" in {call.name for call in block.calls}
 
 
 def captured(model: keras.Model, limit: Limit) -> np.ndarray:
-    with capture_calls(model, select=("logits",), limit=limit, isolate=False) as block:
+    with capture_calls(model, Request(("logits",), limit=limit, isolate=False)) as block:
         model(TOKENS)
     return block.tensors["head"]
 

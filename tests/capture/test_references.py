@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from isolating import ALL, Recording
 
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.block import CaptureBlock, capture_block
@@ -25,9 +26,8 @@ def policy(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def recorded(model: keras.Model, inputs: np.ndarray) -> CaptureBlock:
-    with capture_block(model, select=("all",)) as block:
+    with capture_block(model, ALL, Recording()) as block:
         model(inputs)
-    block.add_references(1 << 24)
     return block
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.capture.structure import (
     Structure,
-    canonical,
     nearest,
     snake_case,
     walk,
@@ -108,14 +107,6 @@ def test_aliases_rename_and_say_so():
     structure.add_root(layer)
     assert structure.path(layer.a_dict["x"]) == "renamed/x"
     assert structure.renamed["a_dict/x"] == "renamed/x"
-
-
-def test_alias_stars_stand_for_the_same_text():
-    assert canonical("blocks/3/att/q", [("blocks/*/att/*", "layers/*/attention/*")]) == (
-        "layers/3/attention/q"
-    )
-    assert canonical("other", [("blocks/*", "layers/*")]) == "other"
-    assert canonical("head", [("head", "lm_head")]) == "lm_head"
 
 
 def test_dead_layers_lose_their_path():

@@ -10,8 +10,10 @@ from contextlib import ExitStack
 import keras
 import numpy as np
 import pytest
+from isolating import recording, unchanged
 
 from pytest_keras_golden.capture.eager import capture_calls
+from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.capture.watch import watching
 
 X = np.ones((2, 3), "float32")
@@ -79,7 +81,7 @@ def test_overridden_call_methods_are_seen_outermost():
             return super().__call__(x) * 2
 
     layer = Twice(2)
-    with capture_calls(layer, select=("all",)) as block:
+    with capture_calls(layer, Request(("all",))) as block:
         outputs = layer(X)
     assert list(block.tensors) == ["<model>"]
     np.testing.assert_array_equal(block.tensors["<model>"], np.asarray(outputs))
@@ -247,7 +249,7 @@ def test_recurrent_layers_are_leaves():
 def test_watching_twice_gives_the_same_bits():
     model = keras.Sequential([keras.layers.Dense(5, activation="gelu"), keras.layers.Dense(2)])
     plain = np.asarray(model(X))
-    with capture_calls(model, select=("all",)) as block:
+    with capture_calls(model, Request(("all",))) as block:
         watched = np.asarray(model(X))
     assert plain.tobytes() == watched.tobytes() == block.tensors["<model>"].tobytes()
     assert plain.tobytes() == np.asarray(model(X)).tobytes()
@@ -281,7 +283,7 @@ def test_tracers_inside_an_eager_call_are_not_seen():
             return keras.ops.vectorized_map(self.inner, x)
 
     layer = Mapped()
-    with capture_calls(layer, select=("all",)) as block:
+    with capture_calls(layer, Request(("all",))) as block:
         layer(np.ones((2, 4, 3), "float32"))
     assert list(block.tensors) == ["<model>"]
 
@@ -339,7 +341,7 @@ def test_layers_that_compare_by_value_are_told_apart():
         outer(X)
     assert observer.names == ["layers_of/a", "layers_of/b", "<model>"]
     alone = Equal(2)
-    with capture_calls(alone, select=("all",)) as block:
+    with recording(alone) as golden:
         alone(X)
-    assert list(block.tensors) == ["<model>"]
-    assert all(item.identical for item in block.isolate(block.calls, block.pool))
+    assert list(golden.tensors) == ["<model>"]
+    assert unchanged(golden, alone, lambda: alone(X))

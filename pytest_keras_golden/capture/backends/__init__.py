@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import xxhash
 
 from ...errors import CaptureError
 from . import numpy as _numpy
@@ -54,6 +57,18 @@ def is_concrete(value: Any) -> bool:
     return owner is not None and owner.is_concrete(value)
 
 
+def is_text(value: Any) -> bool:
+    """Whether `value` is a tensor of characters, which a golden cannot hold."""
+    return is_tensor(value) and re.search("string|[<>|]?[US][0-9]*$", str(value.dtype)) is not None
+
+
+def text_digest(value: Any) -> str:
+    """xxh3-128 of a tensor of characters and its shape."""
+    array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    letters = json.dumps([str(array.shape), *map(str, array.ravel().tolist())])
+    return xxhash.xxh3_128_hexdigest(letters.encode())
+
+
 def to_numpy(value: Any) -> Array:
     """An own C-order copy on the host with the tensor's exact dtype and bits.
 
@@ -76,6 +91,16 @@ def to_numpy(value: Any) -> Array:
             "Return the tensor from the compiled function and check the result.",
         )
     return _numpy.checked(owner.to_numpy(value))
+
+
+def primal(value: Any) -> Any:
+    """What differentiation of jax wraps; anything else as it is."""
+    if "jax" not in sys.modules or isinstance(value, _UNWRAPPED):
+        return value
+    return import_module(".jax", __name__).primal(value)
+
+
+_UNWRAPPED = (str, int, float, type(None))
 
 
 def from_numpy(array: Array, like: Any) -> Any:
@@ -115,20 +140,23 @@ def compiled_frames() -> int:
     return int(import_module(".torch", __name__).compiled_frames())
 
 
+def write_count(tensor: Any) -> int | None:
+    """How often a tensor was written in place; None where nobody counts."""
+    library = type(tensor).__module__.partition(".")[0]
+    if library in ("jaxlib", "jax"):
+        return 0
+    if library == "tensorflow" and not hasattr(tensor, "assign"):
+        return 0
+    version = getattr(tensor, "_version", None) if library == "torch" else None
+    return None if version is None else int(version)
+
+
 def trace_level() -> Any:
     """What is being run or traced here, for comparison by `==`.
 
     A `scan` body, a branch and a nested `jit` are levels of their own.
     """
     return [backend.trace_level() for backend in _loaded()]
-
-
-def flatten(nest: Any) -> list[tuple[str, Any]]:
-    """Leaves of a nest with suffix paths: `[0]`, `[key]`, `[field]`; "" for a lone leaf.
-
-    Mappings keep their order, namedtuples and dataclasses go by field, None is left out.
-    """
-    return list(_leaves("", nest))
 
 
 def active() -> str:
@@ -145,32 +173,6 @@ def _configured() -> str:
         return str(json.loads((home / "keras.json").read_text())["backend"])
     except (OSError, ValueError, KeyError, TypeError):
         return "tensorflow"
-
-
-def _leaves(path: str, nest: Any) -> Iterator[tuple[str, Any]]:
-    if nest is None:
-        return
-    children = _children(nest)
-    if children is None:
-        yield path, nest
-        return
-    for key, child in children:
-        yield from _leaves(f"{path}[{key}]", child)
-
-
-def _children(nest: Any) -> list[tuple[Any, Any]] | None:
-    if isinstance(nest, (list, tuple)):
-        fields_of = getattr(nest, "_fields", range(len(nest)))
-        return list(zip(fields_of, nest, strict=True))
-    if isinstance(nest, dict):
-        return list(nest.items())
-    if is_tensor(nest) or isinstance(nest, (str, int, float)):
-        return None
-    if isinstance(nest, Mapping):
-        return list(nest.items())
-    if is_dataclass(nest) and not isinstance(nest, type):
-        return [(field.name, getattr(nest, field.name)) for field in fields(nest)]
-    return None
 
 
 def _owner(value: Any) -> Backend | None:

@@ -22,13 +22,13 @@ def owns(kind: type) -> bool:
 
 
 def is_concrete(value: Any) -> bool:
-    return not isinstance(_primal(value), jax.core.Tracer)
+    return not isinstance(primal(value), jax.core.Tracer)
 
 
 def to_numpy(value: Any) -> Array:
     if _is_sparse(type(value)):
         raise CaptureError("a sparse jax array cannot be captured", "Check `x.todense()`.")
-    value = _primal(value)
+    value = primal(value)
     if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
         raise CaptureError(
             f"a jax array of dtype {value.dtype} has no numbers of its own",
@@ -70,7 +70,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     Returns what waits for it; None where no program will run the value once and in order: under
     `vmap`, whose callbacks see single examples, and where only shapes are evaluated.
     """
-    value = _primal(value)
+    value = primal(value)
     if not isinstance(value, jax.core.Tracer):
         receive(to_numpy(value))
         return _nothing
@@ -93,10 +93,10 @@ _STATE = "get_opaque_trace_state"
 
 
 def is_traced(value: Any) -> bool:
-    return isinstance(_primal(value), jax.interpreters.partial_eval.DynamicJaxprTracer)
+    return isinstance(primal(value), jax.interpreters.partial_eval.DynamicJaxprTracer)
 
 
-def _primal(value: Any) -> Any:
+def primal(value: Any) -> Any:
     """What differentiation wraps: a callback on the value itself would be differentiated too."""
     while isinstance(value, jax.core.Tracer) and hasattr(value, "primal"):
         value = value.primal

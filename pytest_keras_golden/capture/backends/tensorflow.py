@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -91,6 +91,16 @@ def is_traced(value: Any) -> bool:
 
 def trace_level() -> Any:
     return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
+def generators() -> Iterator[tuple[Callable[[Any], object], Any]]:
+    """The state behind unseeded `tf.random` calls, and how it is put back."""
+    from tensorflow.python.eager import context
+
+    # Where operations of the eager context take their seeds from, once a global seed was set.
+    seeds = getattr(context.context(), "_rng", None)
+    if seeds is not None:
+        yield seeds.setstate, seeds.getstate()
 
 
 def _resource(dtype: Any) -> Any:

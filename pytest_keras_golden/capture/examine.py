@@ -1,0 +1,224 @@
+"""One outermost call that has just returned, examined: references, isolation, what depth can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..compare.depth import Shift, furthest, shift
+from ..compare.isolation import judge_local, worse
+from ..errors import CaptureError
+from ..outcomes import LOCAL_DRIFT, LocalOutcome
+from ..records import LayerCall, OutermostCall, TensorRecord
+from .carry import SAMPLES, Nudges, Nudging, nudges
+from .fingerprints import Fingerprints
+from .isolate import LocalMeasurement, isolate
+from .layers import LayerCapture
+from .limit import Limit
+from .outermost import Outermost
+from .request import Request
+
+if TYPE_CHECKING:
+    from ..records import Array
+    from ..store.codec import Golden
+
+
+class Against(Protocol):
+    """What a block asks about the golden that its test is compared with, while it runs."""
+
+    @property
+    def golden(self) -> Golden | None: ...
+
+    @property
+    def recording(self) -> bool:
+        """Whether a golden is to be written of this run."""
+
+    def moved(self, records: Sequence[TensorRecord]) -> bool:
+        """Whether a judged tensor is not the golden's, bit for bit."""
+
+    def beyond(self, records: Sequence[TensorRecord]) -> bool:
+        """Whether a judged tensor is beyond its tolerance."""
+
+    def begins(self, policy: str | None) -> None:
+        """Told the dtype policy of what is called, before the first call."""
+
+    def refuses(self, call: OutermostCall, prints: Fingerprints) -> str | None:
+        """Why nothing can be said of this call's layers: its weights are not the golden's, say."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found out about one outermost call.
+
+    isolation: `complete`, `not needed`, or why there is none. locals: each layer's own change.
+    given, returned: how far those of its inputs and outputs that moved lie from the golden's, None
+    for what cannot be measured. reach: tensor → how far the local changes reach when the model
+    carries them on. problem: what stopped the isolating pass.
+    """
+
+    call: str
+    isolation: str = "not needed"
+    locals: tuple[LocalOutcome, ...] = ()
+    given: tuple[Shift | None, ...] = ()
+    returned: tuple[Shift | None, ...] = ()
+    reach: Mapping[str, Shift] = field(default_factory=dict)
+    problem: CaptureError | None = None
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A call that has returned, with all that was recorded of it.
+
+    made: as it can be made again. entry: what it ran with. records: its tensors under the golden's
+    names; eager: those of `made` itself, by the watch's names (others where a program is recorded).
+    named: the watch's names of tensors → the golden's; layers: of layer calls → their record. pool:
+    digest → array.
+    """
+
+    made: Outermost
+    entry: OutermostCall
+    records: Sequence[TensorRecord]
+    eager: Mapping[str, TensorRecord]
+    named: Mapping[str, str]
+    layers: Mapping[str, LayerCall]
+    pool: Mapping[str, Array]
+
+
+def examine(call: Returned, request: Request, against: Against, prints: Fingerprints) -> Examined:
+    """Isolate a call whose tensors moved, and carry what that finds through the model.
+
+    prints: what this call and those before it in the block ran with.
+    """
+    golden = against.golden
+    if golden is None:
+        return Examined(call.entry.name)
+    refused = against.refuses(call.entry, prints)
+    if refused is not None:
+        return Examined(call.entry.name, f"unavailable: {refused}")
+    if golden.header.isolation != "complete":
+        return Examined(call.entry.name, golden.header.isolation)
+    calls = _golden_calls(golden, call)
+    if not calls:
+        return Examined(call.entry.name, "unavailable: the golden has no layer of this call")
+    pool = _Pool(golden, calls)
+    try:
+        measured: list[LocalMeasurement] = []
+        isolate(call.made, calls, pool, measured.append, request.prefix)
+        found = replace(_shifts(call, calls, pool), isolation="complete", locals=_locals(measured))
+        if _rounding_only(found) and against.beyond(call.records):
+            found = replace(found, reach=carried(call, measured, request))
+    except CaptureError as error:
+        # Nothing was measured, which must not look like nothing found.
+        return Examined(call.entry.name, f"unavailable: {error.problem}", problem=error)
+    return found
+
+
+GoldenCalls = Mapping[str, "tuple[int, LayerCall]"]
+"""The watch's name of a layer call → its place in the golden's calls, and what is there."""
+
+
+def _golden_calls(golden: Golden, call: Returned) -> dict[str, tuple[int, LayerCall]]:
+    watched = {layer.name: name for name, layer in call.layers.items()}
+    every = enumerate(golden.header.calls)
+    return {
+        watched[layer.name]: (order, layer)
+        for order, layer in every
+        if layer.call == call.entry.name and layer.name in watched
+    }
+
+
+def _shifts(call: Returned, calls: GoldenCalls, pool: Mapping[str, Array]) -> Examined:
+    """How far what the outermost call was given and returned lies from the golden's."""
+    own, golden = call.layers.get(call.made.name), calls.get(call.made.name)
+    if own is None or golden is None:
+        return Examined(call.entry.name, given=(None,), returned=(None,))
+
+    def moved(now: Sequence[str], before: Sequence[str]) -> tuple[Shift | None, ...]:
+        pairs = ((a, b) for a, b in zip_longest(now, before) if a != b)
+        return tuple(
+            shift(call.pool[a], pool[b], own.precision) if a in call.pool and b else None
+            for a, b in pairs
+        )
+
+    return Examined(
+        call.entry.name,
+        given=moved(own.inputs, golden[1].inputs),
+        returned=moved(own.outputs, golden[1].outputs),
+    )
+
+
+class _Pool(Mapping[str, "Array"]):
+    """The golden's isolation tensors by digest, read when they are needed."""
+
+    def __init__(self, golden: Golden, calls: GoldenCalls) -> None:
+        self._golden = golden
+        self._keys = {key for _, call in calls.values() for key in (*call.inputs, *call.outputs)}
+
+    def __getitem__(self, key: str) -> Array:
+        return self._golden.pooled(key)
+
+    def __iter__(self) -> Any:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+# -- what isolation found -------------------------------------------------------------------
+
+
+def _locals(measured: Sequence[LocalMeasurement]) -> tuple[LocalOutcome, ...]:
+    """Each layer's own change, the worst of its tensors deciding, in execution order."""
+    found: dict[str, LocalOutcome] = {}
+    for item in measured:
+        if item.part != "given":
+            local = _judged(item)
+            known = found.get(local.name)
+            found[local.name] = local if known is None else worse(known, local)
+    return tuple(sorted(found.values(), key=lambda local: local.order))
+
+
+def _judged(item: LocalMeasurement) -> LocalOutcome:
+    if item.identical:
+        return LocalOutcome(item.name, item.order, "identical", item.precision, 0.0, 0.0, 0.0, 0.0)
+    local = judge_local(item.name, item.order, [item.actual], [item.golden], item.precision)
+    if item.part == "output":
+        return local
+    between = f"between the layers of {item.layer}: {item.at}"
+    return replace(local, note=f"{between}; {local.note}" if local.note else between)
+
+
+def _rounding_only(found: Examined) -> bool:
+    verdicts = {local.verdict for local in found.locals}
+    return not verdicts & LOCAL_DRIFT
+
+
+# -- what depth can do ----------------------------------------------------------------------
+
+
+def carried(
+    call: Returned, measured: Sequence[LocalMeasurement], request: Request
+) -> dict[str, Shift]:
+    """Tensor → the furthest that the measured changes move it by, with several random signs."""
+    sizes = nudges(measured)
+    samples = [_nudged(call.made, request, sizes, at) for at in range(SAMPLES if sizes else 0)]
+    return {
+        call.named[name]: furthest(
+            moved
+            for sample in samples
+            if name in sample
+            and (moved := shift(sample[name].value, record.value, record.precision)) is not None
+        )
+        for name, record in call.eager.items()
+        if name in call.named
+    }
+
+
+def _nudged(
+    made: Outermost, request: Request, sizes: Nudges, sample: int
+) -> dict[str, TensorRecord]:
+    capture = LayerCapture(request.select, limit=Limit(rows=request.limit.rows))
+    made.again(Nudging(capture, sizes, sample))
+    return {record.name: record for record in capture.records}

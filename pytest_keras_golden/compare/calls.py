@@ -1,0 +1,180 @@
+"""What calls ran with, a run's beside the golden's: weights, random draws, inputs.
+
+Numbers that were computed from other weights, draws or inputs say nothing about Keras. But an input
+may be the output of an earlier call, and then it moves as that one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..records import OutermostCall
+
+
+class Ran(Protocol):
+    """One side: the header of a golden, or the fingerprints of a run."""
+
+    @property
+    def weights(self) -> Mapping[str, str]: ...
+
+    @property
+    def inputs(self) -> Mapping[str, str]: ...
+
+    @property
+    def outermost(self) -> Sequence[OutermostCall]: ...
+
+
+Kind = Literal["weights", "random", "inputs", "descended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Why a call's numbers are not comparable with the golden's, in a sentence.
+
+    kind: `descended` is no reason by itself: an input differs, and an earlier call returned
+    something else already, from which it may have been computed.
+    """
+
+    kind: Kind
+    sentence: str
+
+
+def difference(golden: Ran, run: Ran, call: str) -> Difference | None:
+    """The first difference in what the call of that name ran with; None where there is none, or
+    where either side has no such call."""
+    places = _index(golden, call), _index(run, call)
+    if None in places:
+        return None
+    old, new = golden.outermost[places[0]], run.outermost[places[1]]  # type: ignore[index]
+    return _weights(golden, run, old, new) or _draws(old, new) or _inputs(golden, run, old, new)
+
+
+def _index(side: Ran, name: str) -> int | None:
+    return next((at for at, call in enumerate(side.outermost) if call.name == name), None)
+
+
+def _before(side: Ran, call: OutermostCall) -> Iterator[OutermostCall]:
+    for earlier in side.outermost:
+        if earlier is call:
+            return
+        yield earlier
+
+
+# -- weights --------------------------------------------------------------------------------
+
+
+def _weights(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> Difference | None:
+    first = differing("weights", _below(golden.weights, old), _below(run.weights, new))
+    if first is not None:
+        return Difference("weights", first)
+    before, now = _state(golden, old), _state(run, new)
+    changed = [name for name in before if now.get(name, before[name]) != before[name]]
+    if not changed:
+        return None
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return Difference(
+        "weights", f"weights differ between calls: {changed[0]}{more}, before {new.name}"
+    )
+
+
+def _below(weights: Mapping[str, str], call: OutermostCall) -> dict[str, str]:
+    """The weights of the layer that was called."""
+    if not call.path or call.path.endswith("/"):
+        return {name: key for name, key in weights.items() if name.startswith(call.path)}
+    return {name: key for name, key in weights.items() if name.startswith(f"{call.path}/")}
+
+
+def _state(side: Ran, call: OutermostCall) -> dict[str, str]:
+    """Digests of the layer's weights as they were when it was called."""
+    now = dict(side.weights)
+    for earlier in _before(side, call):
+        now |= earlier.updates
+    return _below({**now, **call.updates}, call)
+
+
+def _draws(old: OutermostCall, new: OutermostCall) -> Difference | None:
+    for name in {**old.draws, **new.draws}:
+        if old.draws.get(name) != new.draws.get(name):
+            return Difference("random", f"random numbers differ: {_drawn(old, new, name)}")
+    return None
+
+
+def _drawn(old: OutermostCall, new: OutermostCall, name: str) -> str:
+    if name not in new.draws:
+        return f"{new.name} draws nothing from {name} any more"
+    if name not in old.draws:
+        return f"{new.name} draws from {name}, which it did not before"
+    return f"{name} is in another state before {new.name}"
+
+
+# -- inputs ---------------------------------------------------------------------------------
+
+
+def _inputs(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> Difference | None:
+    before, now = _given(golden, old), _given(run, new)
+    for place in {**before, **now}:
+        if before.get(place) == now.get(place):
+            continue
+        sources = _sources(golden, old, before.get(place)) & _sources(run, new, now.get(place))
+        if sources:
+            continue
+        if _moved_before(golden, run, old, new):
+            return Difference(
+                "descended", f"inputs of {new.name} moved, as what was returned before it did"
+            )
+        return Difference("inputs", _said(golden, old, place, before, now))
+    return None
+
+
+def _given(side: Ran, call: OutermostCall) -> dict[str, str]:
+    start = f"{call.name}["
+    return {name: key for name, key in side.inputs.items() if name.startswith(start)}
+
+
+def _sources(side: Ran, call: OutermostCall, key: str | None) -> set[str]:
+    """Which outputs of earlier calls an input is, bit for bit."""
+    return {
+        f"{earlier.name}{place}"
+        for earlier in _before(side, call)
+        for place, output in earlier.outputs.items()
+        if key is not None and output == key
+    }
+
+
+def _moved_before(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> bool:
+    known = {call.name: call.outputs for call in _before(golden, old)}
+    return any(known.get(call.name, call.outputs) != call.outputs for call in _before(run, new))
+
+
+def _said(
+    golden: Ran,
+    old: OutermostCall,
+    place: str,
+    before: Mapping[str, str],
+    now: Mapping[str, str],
+) -> str:
+    if place not in now:
+        return f"inputs differ: {place} is in the golden, not in this run"
+    if place not in before:
+        return f"inputs differ: {place} is new in this run"
+    earlier = next(_before(golden, old), None)
+    if earlier is None:
+        return f"inputs differ, first at {place}"
+    return f"inputs differ between calls: {place}, and nothing that a call returned before it does"
+
+
+def differing(kind: str, golden: Mapping[str, str], running: Mapping[str, str]) -> str | None:
+    """The first of some names whose digest differs, in a sentence; None where all agree, or where
+    one side has none."""
+    if not golden or not running:
+        return None
+    for name in [*golden, *(name for name in running if name not in golden)]:
+        if name not in running:
+            return f"{kind} differ: {name} is in the golden, not in this run"
+        if name not in golden:
+            return f"{kind} differ: {name} is new in this run"
+        if golden[name] != running[name]:
+            return f"{kind} differ, first at {name}"
+    return None

@@ -1,0 +1,132 @@
+"""What calls ran with, a run's beside a golden's: which difference is whose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from pytest_keras_golden.compare.calls import difference, differing
+from pytest_keras_golden.records import OutermostCall
+
+
+@dataclass(frozen=True)
+class Side:
+    weights: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    outermost: tuple[OutermostCall, ...] = ()
+
+
+ENCODER = OutermostCall("enc", "enc", outputs={"": "z"})
+DECODER = OutermostCall("dec", "dec", outputs={"": "y"})
+GOLDEN = Side(
+    weights={"enc/kernel": "1", "dec/kernel": "2"},
+    inputs={"enc[0]": "x", "dec[0]": "z2"},
+    outermost=(ENCODER, DECODER),
+)
+
+
+def found(run: Side, call: str, golden: Side = GOLDEN) -> tuple[str, str] | None:
+    told = difference(golden, run, call)
+    return None if told is None else (told.kind, told.sentence)
+
+
+def test_nothing_differs_in_the_same_calls() -> None:
+    assert found(GOLDEN, "enc") is found(GOLDEN, "dec") is None
+
+
+def test_a_call_that_only_one_side_has_is_no_matter_of_what_it_ran_with() -> None:
+    assert found(GOLDEN, "other") is None
+    assert found(replace(GOLDEN, outermost=(ENCODER,)), "dec") is None
+
+
+def test_other_weights_are_told_of_the_layer_that_has_them_alone() -> None:
+    run = replace(GOLDEN, weights=GOLDEN.weights | {"dec/kernel": "0"})
+    assert found(run, "enc") is None
+    assert found(run, "dec") == ("weights", "weights differ, first at dec/kernel")
+
+
+def test_weights_that_change_between_calls_are_told_from_there_on() -> None:
+    again = replace(DECODER, name="dec@1", updates={"dec/kernel": "trained"})
+    golden = replace(GOLDEN, outermost=(ENCODER, DECODER, again))
+    other = replace(again, updates={"dec/kernel": "trained otherwise"})
+    run = replace(golden, outermost=(ENCODER, DECODER, other))
+    assert found(run, "dec", golden) is None
+    assert found(run, "dec@1", golden) == (
+        "weights",
+        "weights differ between calls: dec/kernel, before dec@1",
+    )
+    untrained = replace(golden, outermost=(ENCODER, DECODER, replace(again, updates={})))
+    assert found(untrained, "dec@1", golden) is not None
+    third = replace(DECODER, name="dec@2")
+    assert found(
+        replace(run, outermost=(*run.outermost, third)),
+        "dec@2",
+        replace(golden, outermost=(*golden.outermost, third)),
+    ) == ("weights", "weights differ between calls: dec/kernel, before dec@2")
+
+
+def test_other_random_numbers_are_told() -> None:
+    drawing = replace(DECODER, draws={"dec/drop/@seed0": "1"})
+    golden = replace(GOLDEN, outermost=(ENCODER, drawing))
+    for draws, said in (
+        ({"dec/drop/@seed0": "2"}, "is in another state before dec"),
+        ({}, "draws nothing from dec/drop/@seed0 any more"),
+        (
+            {"dec/drop/@seed0": "1", "@global_seed": "3"},
+            "draws from @global_seed, which it did not",
+        ),
+    ):
+        run = replace(golden, outermost=(ENCODER, replace(drawing, draws=draws)))
+        told = found(run, "dec", golden)
+        assert told is not None
+        assert told[0] == "random"
+        assert said in told[1]
+
+
+class TestInputs:
+    def test_of_the_first_call_come_from_the_test(self) -> None:
+        run = replace(GOLDEN, inputs=GOLDEN.inputs | {"enc[0]": "other"})
+        assert found(run, "enc") == ("inputs", "inputs differ, first at enc[0]")
+
+    def test_changed_between_calls_where_nothing_before_moved(self) -> None:
+        run = replace(GOLDEN, inputs=GOLDEN.inputs | {"dec[0]": "other"})
+        told = found(run, "dec")
+        assert told is not None
+        assert told[0] == "inputs"
+        assert "between calls: dec[0]" in told[1]
+
+    def test_may_descend_from_what_moved_before(self) -> None:
+        moved = replace(ENCODER, outputs={"": "z moved"})
+        run = Side(GOLDEN.weights, GOLDEN.inputs | {"dec[0]": "other"}, (moved, DECODER))
+        told = found(run, "dec")
+        assert told is not None
+        assert told[0] == "descended"
+
+    def test_that_are_what_an_earlier_call_returned_are_no_difference(self) -> None:
+        golden = replace(GOLDEN, inputs={"enc[0]": "x", "dec[0]": "z"})
+        moved = replace(ENCODER, outputs={"": "z moved"})
+        run = Side(GOLDEN.weights, {"enc[0]": "x", "dec[0]": "z moved"}, (moved, DECODER))
+        assert found(run, "dec", golden) is None
+
+    @pytest.mark.parametrize("inputs", [{"enc[0]": "x"}, {**GOLDEN.inputs, "dec[mask]": "m"}])
+    def test_new_and_missing_ones_are_told(self, inputs: dict[str, str]) -> None:
+        told = found(replace(GOLDEN, inputs=inputs), "dec")
+        assert told is not None
+        assert told[0] == "inputs"
+        assert "this run" in told[1]
+
+
+def test_the_first_difference_is_named() -> None:
+    golden = {"a": "1", "b": "2", "c": "3"}
+    assert differing("weights", golden, golden) is None
+    assert differing("weights", {}, golden) is None
+    assert differing("weights", golden, {}) is None
+    changed = differing("inputs", golden, {**golden, "b": "0", "c": "0"})
+    assert changed == "inputs differ, first at b"
+    gone = differing("weights", golden, {"a": "1", "c": "3"})
+    assert gone is not None
+    assert "b is in the golden, not in this run" in gone
+    new = differing("weights", golden, {**golden, "d": "4"})
+    assert new is not None
+    assert "d is new" in new
