@@ -245,10 +245,11 @@ class Session:
             return False
         if self.settings.update_mode == "missing":
             # Not `baseline is None`: one that was asked for and is missing must not cost this one.
-            return not (self.goldens.folder / self.goldens.slot().filename).exists()
+            return not self.goldens.own.exists()
         if outcome.baseline is None or self.settings.update_mode == "all":
             return True
-        return self.settings.update_mode == "changed" and not _identical(outcome)
+        # What is to stay must be whole: no comparison has read its bytes.
+        return not _identical(outcome) or self.goldens.damaged()
 
     def _write(self, outcome: TestOutcome, locks: Path) -> TestOutcome:
         from .judging import vacuous_tensors
@@ -261,7 +262,7 @@ class Session:
             outcome = replace(outcome, warnings=(*outcome.warnings, said))
         elif vacuous:
             return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
-        path = self.goldens.folder / self.goldens.slot().filename
+        path = self.goldens.own
         # The old golden may be the file about to be replaced: let go of its mapping first.
         self.goldens.close()
         written = save(path, self.recording(), locks, self.settings.goldens_dir)

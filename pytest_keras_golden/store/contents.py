@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from . import header as metadata
 from .layout import MalformedError, parse
@@ -15,6 +15,7 @@ ISOLATION = "@isolation/"
 class Contents:
     """Places and metadata from the bytes of a header; `body` is the number of bytes after it.
 
+    digests: each tensor's name in the file, and the digest that its bytes must have.
     Raises MalformedError unless both name the same tensors with the same dtypes and shapes.
     """
 
@@ -25,6 +26,10 @@ class Contents:
         self.aliases = {entry.digest: entry.name for entry in self.header.tensors}
         self._check_tensors()
         self._check_auxiliary()
+        self.digests = self._digests()
+        # Last: what is wrong with a file is better said by what does not fit than by this.
+        if self.document.get("checksum") != metadata.checksum(self.document):
+            raise MalformedError("its metadata does not have the checksum on record")
 
     def _check_tensors(self) -> None:
         for entry in self.header.tensors:
@@ -58,10 +63,11 @@ class Contents:
         name = ISOLATION + key
         return name if name in self.places else self.aliases.get(key)
 
-    def digests(self) -> Iterator[tuple[str, str]]:
+    def _digests(self) -> Mapping[str, str]:
         """Each tensor's name in the file and the digest that its bytes must have."""
-        yield from ((entry.name, entry.digest) for entry in self.header.tensors)
-        yield from ((REFERENCE + name, key) for name, key in self.references.items())
-        for name in self.places:
-            if name.startswith(ISOLATION):
-                yield name, name.removeprefix(ISOLATION)
+        isolated = (name for name in self.places if name.startswith(ISOLATION))
+        return {
+            **{entry.name: entry.digest for entry in self.header.tensors},
+            **{REFERENCE + name: key for name, key in self.references.items()},
+            **{name: name.removeprefix(ISOLATION) for name in isolated},
+        }

@@ -15,7 +15,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import CorruptGoldenError, StoreError
 from ..names import Slot
-from .codec import Encoded, Golden, check_inside, encode, write
+from .codec import Golden, check_inside
+from .encoding import Encoded, encode, write
 from .header import says_the_same
 from .inventory import GoldenFile, Stats, leftovers, list_goldens, oversized, stats, superseded
 from .layout import MalformedError
@@ -47,11 +48,12 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def save(path: Path, recording: Recording, lock_dir: Path, root: Path | None = None) -> bool:
-    """Write a golden unless the file says the same already; whether it was written.
+    """Write a golden unless the file holds the same already, every byte; whether it was written.
 
     A reader, at any moment and whatever is killed, sees the old file or the new one, whole.
-    Differences in the stack or the reason alone write nothing. A file that is corrupt is replaced.
-    Raises StoreError for what cannot be stored or written, or (with `root`) a folder outside it.
+    Differences in the stack or the reason alone write nothing. A damaged golden is replaced.
+    Raises StoreError for what cannot be stored or written, for a file that never was a golden (a
+    git-LFS pointer, another program's), or (with `root`) a folder outside it.
     """
     encoded = encode(recording)
     with _store_errors(path), _locked(path, lock_dir):
@@ -105,9 +107,12 @@ def misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
 def _holds(path: Path, document: Mapping[str, Any]) -> bool:
     try:
         with Golden.open(path) as golden:
-            return not path.is_symlink() and says_the_same(golden.document, document)
-    except CorruptGoldenError:
-        if path.is_dir():
+            same = not path.is_symlink() and says_the_same(golden.document, document)
+            # A file that is to stay must be whole: else no update would ever mend it.
+            return same and not golden.verify()
+    except CorruptGoldenError as error:
+        if "--update-goldens" not in error.fix:
+            # A folder, a git-LFS pointer, another program's file: not ours to replace.
             raise
         return False
     except StoreError:

@@ -10,12 +10,14 @@ import pytest
 import safetensors.numpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from store_recordings import NAME, joined, record, recording, sample, split
+from store_recordings import NAME, digest, joined, record, recording, sample, split
 from test_codec import as_bytes
 
 from pytest_keras_golden.errors import CorruptGoldenError, StoreError
+from pytest_keras_golden.store import codec
 from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.files import verify_file
+from pytest_keras_golden.store.header import checksum
 
 RAW = as_bytes(sample())
 HEADER, BODY = split(RAW)
@@ -33,8 +35,11 @@ def with_place(name, **changes):
     return with_header(**{name: HEADER[name] | changes})
 
 
-def with_document(**changes):
+def with_document(checked=False, **changes):
+    """checked: the checksum fits, as if a writer meant it."""
     document = {k: v for k, v in (DOCUMENT | changes).items() if v is not ...}
+    if checked:
+        document["checksum"] = checksum(document)
     return with_header(__metadata__={"keras_golden": json.dumps(document)})
 
 
@@ -204,22 +209,53 @@ def test_noise_is_an_error_and_nothing_else(tmp_path_factory, raw):
         Golden.open(path)
 
 
-def test_a_flipped_bit_in_a_body_is_named_by_verify(golden):
-    golden.write_bytes(RAW[:-1] + bytes([RAW[-1] ^ 1]))
-    with Golden.open(golden) as opened:  # no comparison reads it
-        assert opened.header.entry("logits") is not None
-    (problem,) = verify_file(golden)
-    assert problem.startswith("@isolation/")
-    assert "digest" in problem
+def flipped(name):
+    """The sample with the last bit of one tensor's bytes flipped."""
+    raw = bytearray(RAW)
+    raw[len(RAW) - len(BODY) + HEADER[name]["data_offsets"][1] - 1] ^= 1
+    return raw
+
+
+def read_as_a_judge(golden, name):
+    """How comparisons get at a tensor of the file."""
+    kind, _, rest = name.partition("/")
+    if kind == "@reference":
+        return golden.reference(rest)
+    return golden.pooled(rest) if kind == "@isolation" else golden.array(name)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADER if name != "__metadata__"])
+def test_damaged_bytes_are_refused_when_they_are_read_and_not_before(golden, name):
+    golden.write_bytes(flipped(name))
+    with Golden.open(golden) as opened:
+        for other in HEADER:
+            if other not in (name, "__metadata__"):
+                assert read_as_a_judge(opened, other) is not None
+        with pytest.raises(CorruptGoldenError, match="digest on record") as caught:
+            read_as_a_judge(opened, name)
+    assert caught.value.path == golden
+    assert name in caught.value.problem
+    assert "under Keras 3.5.0: pytest --update-goldens" in caught.value.fix
+    assert verify_file(golden) == [f"{name}: its bytes do not have the digest on record"]
+
+
+def test_a_tensor_is_hashed_once(golden, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(codec, "digest", lambda array: hashed.append(array) or digest(array))
+    with Golden.open(golden) as opened:
+        assert hashed == []
+        for _ in range(3):
+            opened.array("logits")
+        assert len(hashed) == 1
 
 
 def test_a_bool_with_other_bytes_is_an_error(golden):
-    raw = bytearray(as_bytes(recording(record("mask", np.array([True, False])))))
-    raw[-1] = 2
-    golden.write_bytes(raw)
-    with Golden.open(golden) as opened, pytest.raises(CorruptGoldenError, match="'mask' is bool"):
+    """Whoever wrote them gave them a digest that fits."""
+    bad = np.array([1, 2], np.uint8).view(bool)
+    golden.write_bytes(as_bytes(recording(record("mask", bad))))
+    with Golden.open(golden) as opened, pytest.raises(CorruptGoldenError, match="mask: it is bool"):
         opened.array("mask")
-    assert verify_file(golden) == ["mask: its bytes do not have the digest on record"]
+    assert verify_file(golden) == ["mask: it is bool, and has other bytes"]
 
 
 def test_a_changed_number_in_the_metadata_is_found(golden):
@@ -228,7 +264,7 @@ def test_a_changed_number_in_the_metadata_is_found(golden):
 
 
 def test_unknown_keys_are_left_to_later_versions(golden):
-    golden.write_bytes(with_document(later={"x": 1}))
+    golden.write_bytes(with_document(checked=True, later={"x": 1}))
     with Golden.open(golden) as opened:
         assert opened.header.tensors[0].name == FIRST
 

@@ -26,8 +26,9 @@ from store_recordings import (
 
 from pytest_keras_golden.errors import StoreError
 from pytest_keras_golden.records import LayerCall, Tolerance
-from pytest_keras_golden.store.codec import Golden, encode, encoded_size, write
+from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.dtypes import CODES
+from pytest_keras_golden.store.encoding import encode, encoded_size, write
 
 
 def written(folder, made):
