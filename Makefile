@@ -17,7 +17,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 NO_MODEL := commands compare docs report store versions test_adoption.py test_architecture.py \
-    test_cli.py test_config.py test_detection.py test_marker.py test_names.py test_outputs.py test_xdist.py
+    test_atomic.py test_cli.py test_config.py test_detection.py test_marker.py test_names.py \
+    test_outputs.py test_typed.py test_whole_runs.py test_xdist.py
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/pictures.py,$(wildcard benchmarks/*.py))

@@ -93,6 +93,15 @@ class Goldens:
 
         return candidates(self._root, golden_folder(self._nodeid))
 
+    def of_this_backend(self) -> list[Path]:
+        """This test's goldens, of any version and policy, on the running backend and device."""
+        mine = self.slot()
+        return [
+            self.folder / slot.filename
+            for slot in self.candidates()
+            if (slot.backend, slot.device) == (mine.backend, mine.device)
+        ]
+
     def anchor(self) -> Golden | None:
         """The oldest golden kept for this test, where it is not the baseline itself."""
         from .store.baseline import find_anchor

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CorruptGoldenError, StoreError
+from ..strict import cut, shown
 from .contents import ISOLATION, REFERENCE, Contents
 from .digest import digest
 from .layout import MalformedError, Place, header_length
@@ -20,6 +21,7 @@ from .layout import MalformedError, Place, header_length
 if TYPE_CHECKING:
     from ..records import Array, GoldenHeader
 
+_MOVE = "move it out of the goldens folder"
 _RECORD_AGAIN = "restore it from version control, or record it again: pytest --update-goldens"
 
 
@@ -48,7 +50,7 @@ class Golden:
         path = Path(path)
         try:
             check_inside(path, root)
-            mapped, head = _map(path)
+            mapped, head = _map(path, "name a golden" if root is None else _MOVE)
             contents = Contents(mapped[8:head], len(mapped) - head)
             return cls(path, contents, memoryview(mapped)[head:])
         except MalformedError as error:
@@ -71,13 +73,9 @@ class Golden:
         """An isolation tensor by its digest. Raises as `array`, StoreError where there is none."""
         return self._array(self._contents.isolated(key) or ISOLATION + key)
 
-    @property
-    def isolated(self) -> bool:
-        """Whether inputs and outputs of its layer calls are stored."""
-        calls = self.header.calls
-        return bool(calls) and all(
-            self._contents.isolated(key) for call in calls for key in (*call.inputs, *call.outputs)
-        )
+    def arrays(self) -> dict[str, Array]:
+        """Every array of the file by its name there. Raises as `array`."""
+        return {name: self._array(name) for name in self._contents.digests}
 
     def verify(self) -> list[str]:
         """Hash every tensor; one sentence for each that is not what the metadata says."""
@@ -103,7 +101,7 @@ class Golden:
     def _array(self, name: str) -> Array:
         place = self._contents.places.get(name)
         if place is None:
-            raise StoreError(f"{self.path}: it has no tensor {name[:80]!r}", path=self.path)
+            raise StoreError(f"{self.path}: it has no tensor {shown(name)}", path=self.path)
         array = _view(self._body, place)
         if name not in self._whole:
             self._refuse_damage(name, array)
@@ -114,7 +112,7 @@ class Golden:
         problem = _damage(array, self._contents.digests[name])
         if problem is None:
             return
-        version = str(self.header.stack.get("keras"))[:40]
+        version = cut(str(self.header.stack.get("keras")), 40)
         raise CorruptGoldenError(
             f"{self.path}: {name}: {problem}",
             "restore it from version control, or record it again "
@@ -148,7 +146,7 @@ def check_inside(path: Path, root: Path | str | None) -> None:
         )
 
 
-def _map(path: Path) -> tuple[mmap.mmap, int]:
+def _map(path: Path, fix: str) -> tuple[mmap.mmap, int]:
     """The whole file, and where its tensors begin; only the first bytes are read yet."""
     try:
         # Not blocking: a pipe of a golden's name must not hang the run.
@@ -157,10 +155,12 @@ def _map(path: Path) -> tuple[mmap.mmap, int]:
         raise StoreError(
             f"{path}: {error.strerror}", "check the path and its permissions", path
         ) from None
+    except ValueError as error:
+        raise StoreError(f"{shown(str(path))} is no name of a file: {error}") from None
     try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
-            raise MalformedError("no file, but a folder or device", f"remove {path}")
+            raise MalformedError("no file, but a folder or device", fix)
         head = 8 + header_length(os.pread(number, 64, 0), status.st_size)
         return mmap.mmap(number, 0, access=mmap.ACCESS_READ), head
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..strict import shown
 from . import header as metadata
 from .layout import MalformedError, parse
 
@@ -35,16 +36,17 @@ class Contents:
         for entry in self.header.tensors:
             place = self.places.get(entry.name)
             if place is None:
-                raise MalformedError(f"{entry.name!r} is in its metadata, but not in the file")
+                raise MalformedError(f"{shown(entry.name)} is in its metadata, but not in the file")
             if (place.dtype.name, place.shape) != (entry.dtype, entry.shape):
                 raise MalformedError(
-                    f"{entry.name!r} is {place.dtype.name} {place.shape} in the file, "
+                    f"{shown(entry.name)} is {place.dtype.name} {place.shape} in the file, "
                     f"{entry.dtype} {entry.shape} in its metadata"
                 )
         for name in self.references:
             reference = self.places.get(REFERENCE + name)
             if reference is None or reference.shape != self.places[name].shape:
-                raise MalformedError(f"the reference of {name!r} is missing, or of another shape")
+                problem = "is missing, or of another shape"
+                raise MalformedError(f"the reference of {shown(name)} {problem}")
 
     def _check_auxiliary(self) -> None:
         called = {key for call in self.header.calls for key in (*call.inputs, *call.outputs)}
@@ -53,7 +55,7 @@ class Contents:
         expected |= {ISOLATION + key for key in called}
         unknown = sorted(set(self.places) - expected)
         if unknown:
-            raise MalformedError(f"{unknown[0]!r} is in the file, but not in its metadata")
+            raise MalformedError(f"{shown(unknown[0])} is in the file, but not in its metadata")
         missing = sorted(key for key in called if not self.isolated(key))
         if missing and any(name.startswith(ISOLATION) for name in self.places):
             raise MalformedError(f"an isolation tensor is missing: {missing[0]}")

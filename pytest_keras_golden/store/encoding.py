@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import StoreError
+from ..strict import shown
 from . import header as metadata
 from .contents import ISOLATION, REFERENCE, Contents
 from .digest import blocks, digest, start
@@ -15,13 +16,14 @@ from .layout import MAX_HEADER, MalformedError, arrange, header_bytes
 
 if TYPE_CHECKING:
     from ..records import Array, Recording
+    from .codec import Golden
 
 
 def check_storable(name: str, array: Array) -> None:
     """Raises StoreError, naming the tensor, for a name or a dtype that no golden can hold."""
     if not metadata.valid_name(name):
         raise StoreError(
-            f"{name[:80]!r} is no name for a tensor: expected 1 to 512 printable characters, "
+            f"{shown(name)} is no name for a tensor: expected 1 to 512 printable characters, "
             "not beginning with '@'",
             "choose another name",
         )
@@ -57,8 +59,21 @@ def encode(recording: Recording) -> Encoded:
         for record in recording.records
         if record.reference is not None
     }
+    return _encoded(metadata.encode(recording.header, references), tensors)
+
+
+def encode_again(golden: Golden, reason: str | None = None) -> Encoded:
+    """What to write for a golden read back: all that it holds, with another reason if one is given.
+
+    Keys of its metadata that this version does not know stay, so nothing is lost on the way.
+    Raises CorruptGoldenError where it is damaged, StoreError for a reason it cannot hold.
+    """
+    document = {**golden.document, "reason": reason or golden.document.get("reason")}
+    return _encoded(metadata.text_of(document), golden.arrays())
+
+
+def _encoded(text: str, tensors: Mapping[str, Array]) -> Encoded:
     places = arrange(tensors)
-    text = metadata.encode(recording.header, references)
     head = header_bytes({metadata.KEY: text}, places)
     contents = _reread(head, sum(array.nbytes for array in tensors.values()))
     ordered = {name: tensors[name] for name in places}
@@ -80,7 +95,7 @@ def encoded_size(recording: Recording) -> int:
     return encode(recording).size
 
 
-def write(file: BinaryIO, encoded: Encoded) -> None:
+def write(file: IO[bytes], encoded: Encoded) -> None:
     """Stream a golden into an open file; holds one block beside the tensors.
 
     Raises StoreError for a tensor whose bytes are not those of its digest.

@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from golden_files import NODEID, Run, Write
+from golden_files import NODEID, Run, Write, full_recording
 
 from pytest_keras_golden.outcomes import TestOutcome, log_json
 from pytest_keras_golden.store.codec import Golden
+from pytest_keras_golden.store.files import save, verify_file
+from pytest_keras_golden.store.header import text_of
 
 OTHER = "tests/test_bert.py::test_pooled"
 
@@ -73,6 +75,90 @@ def test_the_accepted_golden_holds_the_candidates_tensors(
     with Golden.open(project / "goldens" / name) as a, Golden.open(artifact / name) as b:
         assert a.header == b.header
         assert a.path.read_bytes() == b.path.read_bytes()
+
+
+@pytest.fixture
+def full(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The candidate of one test, with all that a golden may hold."""
+    (path,) = artifact.rglob("test_gpt/**/*.safetensors")
+    assert save(path, full_recording("3.6.0"), tmp_path_factory.mktemp("locks"))
+    return path
+
+
+def accepted(full: Path, golden_cli: Run, *options: str) -> Path:
+    """The golden that accepting the full candidate wrote."""
+    (artifact,) = (folder for folder in full.parents if folder.name == "artifact")
+    command = ("accept", "log.json", "--candidates", artifact, "--tests", NODEID)
+    assert golden_cli(*command, *options)[0] == 0
+    return artifact.parent / "goldens" / full.relative_to(artifact)
+
+
+def contents(golden: Golden) -> dict[str, tuple[str, bytes]]:
+    return {name: (array.dtype.name, array.tobytes()) for name, array in golden.arrays().items()}
+
+
+def test_nothing_of_a_candidate_is_lost(full: Path, golden_cli: Run) -> None:
+    golden = accepted(full, golden_cli)
+    assert golden.read_bytes() == full.read_bytes()
+    with Golden.open(golden) as opened:
+        assert opened.header.reason == "the first numbers"
+        assert len(opened.arrays()) == 8  # 3 tensors, their references, 2 for isolation
+
+
+def test_a_reason_changes_the_reason_and_nothing_else(full: Path, golden_cli: Run) -> None:
+    golden = accepted(full, golden_cli, "--reason", "rms in float32")
+    with Golden.open(golden) as new, Golden.open(full) as old:
+        assert new.document["reason"] == "rms in float32"
+        changed = {"reason", "checksum"}
+        assert new.document.keys() == old.document.keys()
+        assert all(new.document[k] == old.document[k] for k in new.document if k not in changed)
+        assert contents(new) == contents(old)
+    assert verify_file(golden) == []
+
+
+def test_what_a_newer_version_wrote_is_kept(full: Path, golden_cli: Run) -> None:
+    raw = full.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    document = json.loads(header["__metadata__"]["keras_golden"]) | {"later": {"cause": "rounding"}}
+    header["__metadata__"]["keras_golden"] = text_of(document)
+    text = json.dumps(header).encode()
+    full.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+    with Golden.open(accepted(full, golden_cli, "--reason", "why")) as golden:
+        assert golden.document["later"] == {"cause": "rounding"}
+
+
+def test_accepting_twice_writes_once(full: Path, golden_cli: Run) -> None:
+    golden = accepted(full, golden_cli)
+    before = golden.stat()
+    out = json.loads(golden_cli(*_everything(full), "--json", "-")[1])
+    assert [item["written"] for item in out["accepted"]] == [False, True]
+    assert golden.stat().st_ino == before.st_ino
+
+
+def test_a_damaged_golden_is_mended_by_accepting_the_same(full: Path, golden_cli: Run) -> None:
+    golden = accepted(full, golden_cli)
+    whole = golden.read_bytes()
+    golden.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    accepted(full, golden_cli)
+    assert golden.read_bytes() == whole
+
+
+def test_a_candidate_with_damaged_bytes_is_refused(
+    full: Path, golden_cli: Run, project: Path
+) -> None:
+    before = goldens(project)
+    raw = full.read_bytes()
+    full.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    code, _, err = golden_cli(*_everything(full))
+    assert code == 2
+    assert "its bytes do not have the digest on record" in err
+    assert goldens(project) == before
+
+
+def _everything(full: Path) -> tuple[object, ...]:
+    (artifact,) = (folder for folder in full.parents if folder.name == "artifact")
+    return ("accept", "log.json", "--candidates", artifact, "--all")
 
 
 def test_unknown_tests_and_missing_choice_are_usage_errors(

@@ -51,11 +51,24 @@ def with_entry(**changes):
     return with_document(tensors=[DOCUMENT["tensors"][0] | changes, *DOCUMENT["tensors"][1:]])
 
 
+def with_raw(old, new):
+    """The sample with a piece of its metadata's text changed."""
+    text = json.dumps(DOCUMENT)
+    assert old in text
+    return with_text(text.replace(old, new, 1))
+
+
+def renamed(name):
+    """The sample with a tensor under another name in the container."""
+    return with_header(**{name: HEADER[FIRST], FIRST: None})
+
+
 def foreign():
     return safetensors.numpy.save({"weight": np.zeros((2, 2), np.float32)}, {"format": "np"})
 
 
 FIRST = "blocks/0/attention"
+HUGE = 3_000_000
 NESTED = "[" * 50_000 + "]" * 50_000
 CALL = DOCUMENT["calls"][0]
 BAD = {
@@ -82,7 +95,7 @@ BAD = {
     "metadata no JSON": (with_text("{"), "no JSON"),
     "metadata nested": (with_text('{"schema": 1, "stack": ' + NESTED + "}"), "nested"),
     "metadata rather deep": (with_document(stack=json.loads("[" * 40 + "]" * 40)), "nested"),
-    "newer schema": (with_document(schema=2), "schema is '2', this version reads 1"),
+    "newer schema": (with_document(schema=2), "schema is 2, this version reads 1"),
     "schema true": (with_document(schema=True), "schema"),
     "schema missing": (with_document(schema=...), "schema"),
     "stack missing": (with_document(stack=...), "stack"),
@@ -113,6 +126,24 @@ BAD = {
     "rms a text": (with_entry(rms="big"), "rms"),
     "rms a list": (with_entry(rms=[]), "rms"),
     "rms beyond floats": (with_entry(rms=10**400), "rms"),
+    "rms 1e999": (with_raw('"rms": 1.0', '"rms": 1e999'), "'1e999', which is beyond any number"),
+    "stack 1e999": (with_raw('"keras": "3.5.0"', '"keras": 1e999'), "beyond any number"),
+    "rms of 400 digits": (with_raw('"rms": 1.0', f'"rms": {"9" * 400}.0'), "beyond any number"),
+    "a key of the metadata twice": (with_raw('"rms": 1.0', '"rms": 1.0, "rms": 2.0'), "repeats"),
+    "keras a list": (with_document(stack={"keras": []}), "'keras' of the stack should be a text"),
+    "stack of novels": (with_document(stack={"x": "y" * 900}), "'x' should be one short fact"),
+    "text of megabytes": (with_document(reason="x" * HUGE), "a text of 3000000 characters"),
+    "key of megabytes": (with_document(**{"x" * HUGE: 1}), "a text of 3000000 characters"),
+    "unknown key nested": (with_document(later=json.loads("[" * 40 + "]" * 40)), "nested"),
+    "dtype nested": (with_place(FIRST, dtype=json.loads("[" * 900 + "]" * 900)), "dtype"),
+    "dtype of megabytes": (with_place(FIRST, dtype="x" * HUGE), "dtype 'x"),
+    "offsets by the million": (with_place(FIRST, data_offsets=[0] * HUGE), "do not fit"),
+    "shape of huge numbers": (with_place(FIRST, shape=[10**4000]), "larger than any array"),
+    "name of megabytes": (with_header(**{"x" * HUGE: 1}), "expected dtype"),
+    "name of escape sequences": (with_header(**{"\x1b[2J": 1}), "expected dtype"),
+    "unlisted name of megabytes": (renamed("x" * HUGE), "not in the file"),
+    "checksum missing": (with_document(checksum=...), "checksum on record"),
+    "checksum a number": (with_document(checksum=1), "checksum on record"),
     "tolerance negative": (with_entry(tolerance={"k": -1}), "tolerance"),
     "tolerance infinite": (with_entry(tolerance={"k": "inf"}), "tolerance"),
     "tolerance NaN": (with_entry(tolerance={"k": "nan"}), "tolerance"),
@@ -167,7 +198,8 @@ def test_bad_files_are_clear_errors(golden, kind):
     assert str(golden) in caught.value.problem
     assert caught.value.path == golden
     assert re.search("git lfs pull|--update-goldens|goldens folder", caught.value.fix)
-    assert len(str(caught.value)) < 700
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).replace("\n", "").isprintable()
     problems = verify_file(golden)
     assert len(problems) == 1
     assert re.search(message, problems[0])
@@ -312,8 +344,10 @@ def test_a_folder_or_a_pipe_is_an_error_and_no_hang(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
-        with pytest.raises(CorruptGoldenError, match="folder or device"):
-            Golden.open(tmp_path / name)
+        for root, fix in ((None, "name a golden"), (tmp_path, "move it out of the goldens folder")):
+            with pytest.raises(CorruptGoldenError, match="folder or device") as caught:
+                Golden.open(tmp_path / name, root)
+            assert caught.value.fix == fix
 
 
 def test_a_missing_file_is_an_error(tmp_path):

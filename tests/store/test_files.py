@@ -177,11 +177,34 @@ def test_nothing_is_written_outside_the_folder(root, path, locks, tmp_path):
     assert names(tmp_path / "outside") == []
 
 
+@pytest.mark.parametrize("planted", ["locks", "lock"])
+def test_no_lock_is_opened_through_a_link(path, locks, tmp_path, planted):
+    """Opening a lock empties the file, whoever owns it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("of somebody else")
+    if planted == "locks":
+        (tmp_path / "cache").mkdir()
+        locks = tmp_path / "cache" / "locks"
+        locks.symlink_to(outside)
+    else:
+        locks = tmp_path / "cache" / "locks"
+        locks.mkdir(parents=True)
+        for number in range(256):
+            (locks / f"{number:02x}.lock").symlink_to(outside / "victim")
+    with pytest.raises(StoreError, match="outside"):
+        save(path, sample(), locks)
+    assert names(outside) == ["victim"]
+    assert (outside / "victim").read_text() == "of somebody else"
+    assert not path.exists()
+
+
 def test_a_folder_in_the_way_is_an_error(path, locks):
     path.mkdir(parents=True)
     with pytest.raises(CorruptGoldenError, match="folder") as caught:
         save(path, sample(), locks)
-    assert str(path) in caught.value.fix
+    assert str(path) in caught.value.problem
+    assert caught.value.fix == "move it out of the goldens folder"
     assert names(path.parent) == [NAME]
 
 
