@@ -148,7 +148,7 @@ def _accepted(
     from ..store.encoding import encode_again
     from ..store.files import put
 
-    with TemporaryDirectory(prefix="keras-golden-") as locks:
+    with TemporaryDirectory() as locks:
         for item in tracked(chosen, "accepting"):
             with Golden.open(item.path) as golden:
                 again = encode_again(golden, reason)
