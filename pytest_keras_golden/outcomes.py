@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Annotated, Any
 
 from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
-from .strict import FieldError, shown
+from .strict import FieldError, parse_object, shown
 from .typed import reader
 
 FAILING: frozenset[str] = frozenset(
@@ -223,6 +223,13 @@ def log_from_json(document: Mapping[str, Any]) -> RunLog:
         raise FieldError(f"has schema {shown(schema)}, this version reads {SCHEMA}")
     found: RunLog = reader(RunLog)(document)
     return found
+
+
+def checked_log(text: str | bytes) -> dict[str, Any]:
+    """A log's JSON, once `log_from_json` has read it. Raises FieldError, a ValueError."""
+    document = parse_object(text)
+    log_from_json(document)
+    return document
 
 
 def log_json(

@@ -7,24 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..outcomes import RunLog, log_from_json
-from ..strict import FieldError, parse_object
+from ..outcomes import RunLog, checked_log, log_from_json
+from ..strict import FieldError
 
 
 def read_log(path: Path) -> RunLog:
     """Raises ConfigError, which names the file and the field, for anything but a log."""
-    return _read(path)[1]
+    return log_from_json(read_document(path))
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
-    """The log as its JSON, checked as by `read_log`."""
-    return _read(path)[0]
-
-
-def _read(path: Path) -> tuple[Mapping[str, Any], RunLog]:
+    """The log as its JSON, checked. Raises as `read_log`."""
     try:
-        document = parse_object(path.read_bytes())
-        return document, log_from_json(document)
+        return checked_log(path.read_bytes())
     except OSError as error:
         problem = error.strerror or str(error)
     except FieldError as error:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StackError
-from ..outcomes import TestOutcome, log_from_json, test_from_json
-from ..strict import FieldError, parse_object
+from ..outcomes import TestOutcome, checked_log, test_from_json
 from .overlay import overlay_environment
 from .process import run_tree
 from .proof import Sighting, comes_from_overlay, expectation
@@ -177,25 +176,19 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
 
 def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: bool) -> InnerRun:
     text = (attempt / "output.txt").read_text(encoding="utf-8", errors="replace")
+    try:
+        log = checked_log((attempt / "log.json").read_bytes())
+    except (OSError, ValueError):
+        log = None
     return InnerRun(
         label=job.label,
         exitstatus=exitstatus,
         seconds=seconds,
         place=job.place,
-        log=_log(attempt),
+        log=log,
         output=text[-_TAIL:],
         timed_out=timed_out,
     )
-
-
-def _log(place: Path) -> Mapping[str, Any] | None:
-    """The run's log where it is one; half a log says nothing."""
-    try:
-        document = parse_object((place / "log.json").read_bytes())
-        log_from_json(document)
-        return document
-    except (OSError, FieldError):
-        return None
 
 
 def _demand_proof(job: Job, attempt: Path, run: InnerRun) -> None:
@@ -234,9 +227,13 @@ def _kept(place: Path) -> InnerRun | None:
     try:
         kept = json.loads((place / "run.json").read_text(encoding="utf-8"))
         output = (place / "output.txt").read_text(encoding="utf-8", errors="replace")
-        log = _log(place)
-        damaged = log is None and (place / "log.json").exists()
-        return None if damaged else InnerRun(**kept, place=place, log=log, output=output[-_TAIL:])
+        log = place / "log.json"
+        return InnerRun(
+            **kept,
+            place=place,
+            log=checked_log(log.read_bytes()) if log.exists() else None,
+            output=output[-_TAIL:],
+        )
     except (OSError, ValueError, TypeError):
         return None
 
