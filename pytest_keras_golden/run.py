@@ -249,7 +249,9 @@ class GoldenRun:
             self._write_outputs(int(exitstatus))
         except OSError as error:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-            self.output_error = f"cannot write {error.filename}: {error.strerror}"
+            self.output_error = (
+                f"cannot write {error.filename or 'the log'}: {error.strerror or error}"
+            )
 
     def _write_outputs(self, exitstatus: int) -> None:
         asked = self.settings.log is not None or self.settings.report is not None

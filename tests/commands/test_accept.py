@@ -349,6 +349,12 @@ def test_a_person_answers_test_by_test(
     assert (OTHER in screen.getvalue()) == (len(answers) > 1)
 
 
+def test_help_names_it_and_its_log(golden_cli: Run) -> None:
+    flat = " ".join(golden_cli("--help")[1].split())
+    assert "accept take the candidate goldens of a run, for chosen tests" in flat
+    assert "[--json FILE] LOG" in " ".join(golden_cli("accept", "--help")[1].split())
+
+
 def test_the_error_of_a_bad_candidate_carries_its_file(artifact: Path) -> None:
     (bad,) = artifact.rglob("test_bert/**/*.safetensors")
     bad.write_bytes(b"bad")
