@@ -105,7 +105,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings
     settings_module.RUNNING.append(settings)
-    config.pluginmanager.register(GoldenRun(config, settings), "keras-golden-run")
+    run = GoldenRun(config, settings)
+    config.pluginmanager.register(run, "keras-golden-run")
+    config.pluginmanager.register(run.left_out, "keras-golden-left-out")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

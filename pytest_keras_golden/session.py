@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 from .compare.tolerance import resolve
@@ -16,7 +17,7 @@ from .errors import CaptureError, StoreError
 from .goldens import Goldens
 from .marker import VersionMarker
 from .names import golden_folder
-from .outcomes import LocalOutcome, TestOutcome
+from .outcomes import REPLACED, LocalOutcome, TestOutcome
 from .records import (
     GoldenHeader,
     LayerCall,
@@ -72,6 +73,8 @@ class Block(Protocol):
     @property
     def insists(self) -> bool: ...
     @property
+    def damage(self) -> StoreError | None: ...
+    @property
     def saw_calls(self) -> bool: ...
     @property
     def unseen(self) -> Mapping[str, int]: ...
@@ -96,6 +99,7 @@ class Session:
     plain: bool = False
     saw_calls: bool = False
     unseen: dict[str, int] = field(default_factory=dict)
+    damage: StoreError | None = None
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
 
@@ -139,6 +143,7 @@ class Session:
         self.blocks.append(block)
         for record in block.records:
             self.add(record)
+        self.damage = self.damage or block.damage
         problems = (examined.problem for examined in block.examined.values())
         problem = next((problem for problem in problems if problem is not None), None)
         if problem is not None and block.insists:
@@ -195,6 +200,8 @@ class Session:
         self.judged = True
         with self.goldens:
             self._require_something()
+            if self.damage is not None:
+                raise self.damage
             outcome = judge_test(self)
             if self._writes(outcome):
                 return self._write(outcome, cache / "locks")
@@ -205,17 +212,13 @@ class Session:
 
         Raises CaptureError where a golden says that it once called one, on this backend.
         """
-        known = () if self.settings.update else self.goldens.candidates()
-        if known and any(
-            (slot.backend, slot.device) == (mine.backend, mine.device)
-            for mine in [self.goldens.slot()]
-            for slot in known
-        ):
-            folder = self.goldens.folder
+        known = [] if self.settings.update else self.goldens.of_this_backend()
+        if known:
             why = f": {self.notes[0]}" if self.notes else ""
             raise CaptureError(
                 f"a golden was recorded of this test, and it calls no Keras model any more{why}",
-                f"Find out what stopped the call, or remove the golden: rm -r '{folder}'",
+                "Find out what stopped the call, or remove what was recorded: "
+                f"rm {' '.join(quote(str(path)) for path in known)}",
             )
         return TestOutcome(
             self.nodeid, "passed", warnings=left_out(self.notes), unseen=self.kinds_unseen
@@ -238,10 +241,11 @@ class Session:
             return False
         if self.settings.update_mode == "missing":
             # Not `baseline is None`: one that was asked for and is missing must not cost this one.
-            return not (self.goldens.folder / self.goldens.slot().filename).exists()
+            return not self.goldens.own.exists()
         if outcome.baseline is None or self.settings.update_mode == "all":
             return True
-        return self.settings.update_mode == "changed" and not _identical(outcome)
+        # What is to stay must be whole: no comparison has read its bytes.
+        return not _identical(outcome) or self.goldens.damaged()
 
     def _write(self, outcome: TestOutcome, locks: Path) -> TestOutcome:
         from .judging import vacuous_tensors
@@ -254,7 +258,10 @@ class Session:
             outcome = replace(outcome, warnings=(*outcome.warnings, said))
         elif vacuous:
             return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
-        path = self.goldens.folder / self.goldens.slot().filename
+        if self.goldens.damage:
+            said = f"{REPLACED}{self.goldens.damage}"
+            outcome = replace(outcome, warnings=(*outcome.warnings, said))
+        path = self.goldens.own
         # The old golden may be the file about to be replaced: let go of its mapping first.
         self.goldens.close()
         written = save(path, self.recording(), locks, self.settings.goldens_dir)
@@ -268,8 +275,9 @@ class Session:
             return outcome
         root = self.settings.output or cache / "candidates"
         path = root / golden_folder(self.nodeid) / self.goldens.slot().filename
+        inside = self.settings.output or cache.parent
         try:
-            save(path, self.recording(), cache / "locks")
+            save(path, self.recording(), cache / "locks", inside)
         except StoreError as error:
             if self.settings.output is not None:
                 raise

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CaptureError
+from ..errors import CaptureError, StoreError
 from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .recorders import Recorders
@@ -37,7 +37,7 @@ class CaptureBlock:
     policy: str | None = None
     records: Sequence[TensorRecord] = ()
     calls: Sequence[LayerCall] = ()
-    pool: Mapping[str, Array] = field(default_factory=dict)
+    pools: Sequence[Mapping[str, Array]] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     outermost: Sequence[OutermostCall] = ()
@@ -48,6 +48,17 @@ class CaptureBlock:
     @property
     def tensors(self) -> Mapping[str, Array]:
         return _Live(self)
+
+    @property
+    def pool(self) -> Mapping[str, Array]:
+        """Digest → array of what `calls` name; those of calls that did not move are read of the
+        golden only now."""
+        return {key: array for pool in self.pools for key, array in pool.items()}
+
+    @property
+    def damage(self) -> StoreError | None:
+        """Why the golden could not be read, which is none of the test's own errors."""
+        return None if self.recorders is None else self.recorders.damage
 
     @property
     def saw_calls(self) -> bool:
@@ -79,7 +90,7 @@ class CaptureBlock:
         self.examined = recorders.examined
         self.renamed = recorders.renamed
         self.isolation = recorders.isolation
-        self.calls, self.pool = recorders.layers, recorders.pool
+        self.calls, self.pools = recorders.layers, recorders.pools
 
 
 class _Live(Mapping[str, "Array"]):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..compare.depth import Shift, furthest, shift
 from ..compare.isolation import judge_local, worse
@@ -102,7 +102,7 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     calls = _golden_calls(golden, call)
     if not calls:
         return Examined(call.entry.name, "unavailable: the golden has no layer of this call")
-    pool = _Pool(golden, calls)
+    pool = Pooled(golden, (layer for _, layer in calls.values()))
     try:
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
@@ -149,17 +149,17 @@ def _shifts(call: Returned, calls: GoldenCalls, pool: Mapping[str, Array]) -> Ex
     )
 
 
-class _Pool(Mapping[str, "Array"]):
-    """The golden's isolation tensors by digest, read when they are needed."""
+class Pooled(Mapping[str, "Array"]):
+    """Isolation tensors of a golden by digest, read when they are asked for."""
 
-    def __init__(self, golden: Golden, calls: GoldenCalls) -> None:
+    def __init__(self, golden: Golden, calls: Iterable[LayerCall]) -> None:
         self._golden = golden
-        self._keys = {key for _, call in calls.values() for key in (*call.inputs, *call.outputs)}
+        self._keys = {key for call in calls for key in (*call.inputs, *call.outputs)}
 
     def __getitem__(self, key: str) -> Array:
         return self._golden.pooled(key)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
     def __len__(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ..atomic import replacing
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -25,7 +26,7 @@ def save_arrays(file: Path, arrays: Mapping[str, Array], marks: Iterable[str] = 
 
     marks: names that belong to the arrays, such as those of some of them.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     stored = {
         key: np.asarray(value, order="C")
@@ -33,9 +34,8 @@ def save_arrays(file: Path, arrays: Mapping[str, Array], marks: Iterable[str] = 
         if value.dtype.name in _STORED
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    save_file(stored, fresh, metadata={_MARKS: json.dumps(sorted(marks))})
-    fresh.replace(file)
+    with replacing(file) as opened:
+        opened.write(save(stored, metadata={_MARKS: json.dumps(sorted(marks))}))
 
 
 def load_arrays(file: Path) -> tuple[dict[str, Array], frozenset[str]]:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CaptureError
+from ..errors import CaptureError, StoreError
 from . import gates
 from .backends import primal
 from .backends.nest import exchanged
@@ -47,7 +47,8 @@ class Outermost:
             put_masks(self.masks)
             try:
                 getattr(self.target, self.method)(*_settled(self.args), **_settled(self.kwargs))
-            except CaptureError:
+            except (CaptureError, StoreError):
+                # The second: a damaged golden, and nothing that the user's model did.
                 raise
             except Exception as error:
                 raise CaptureError(

@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CaptureError, GoldenError
+from ..errors import CaptureError, GoldenError, StoreError
 from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .calls import CallRecorder
 from .compiled import ProgramCapture, capture_programs
 from .eager import EagerCapture, Ended, capture_calls, policy_name, recorded_again
-from .examine import Against, Examined, Returned, examine
+from .examine import Against, Examined, Pooled, Returned, examine
 from .fingerprints import Begun, Fingerprints
 from .owned import OwnedCalls, RunFirst, owned_calls
 from .reference import references
@@ -38,7 +38,8 @@ class Recorders:
 
     model: None takes whatever is called outermost. against: the golden that the block is compared
     with while it runs; without one, everything is recorded and nothing examined. isolation:
-    `complete`, or why an isolating pass against this recording is not possible.
+    `complete`, or why an isolating pass against this recording is not possible. damage: why the
+    golden could not be read.
     """
 
     model: Any | None
@@ -47,10 +48,11 @@ class Recorders:
     prints: Fingerprints = field(init=False)
     records: list[TensorRecord] = field(default_factory=list)
     layers: list[LayerCall] = field(default_factory=list)
-    pool: dict[str, Array] = field(default_factory=dict)
+    pools: list[Mapping[str, Array]] = field(default_factory=list)
     examined: dict[str, Examined] = field(default_factory=dict)
     isolation: str = "complete"
     renamed: dict[str, str] = field(default_factory=dict)
+    damage: StoreError | None = None
     _eager: EagerCapture = field(init=False)
     _program: ProgramCapture = field(init=False)
     _owned: OwnedCalls = field(init=False)
@@ -146,7 +148,8 @@ class Recorders:
         self._taken["call"].add(entry.name)
         records, named = self._take(entry, ended.records)
         if ended.made is not None:
-            self._examine(ended, entry, records, named)
+            with self._undamaged():
+                self._examine(ended, entry, records, named)
 
     def _begins(self, policy: str | None) -> None:
         self._policy = self._policy or policy
@@ -169,10 +172,19 @@ class Recorders:
         self.prints.inputs.update({self.request.prefix + n: key for n, key in inputs.items()})
         entry = self._returned(returned)
         taken, named = self._take(entry, {record.name: record for record in records})
-        if self.request.isolate and self._is_wanted(entry, taken):
-            ended = self._first_of(entry, run_first)
-            if ended is not None:
-                self._examine(ended, entry, taken, named)
+        with self._undamaged():
+            if self.request.isolate and self._is_wanted(entry, taken):
+                ended = self._first_of(entry, run_first)
+                if ended is not None:
+                    self._examine(ended, entry, taken, named)
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """A golden that cannot be read is nothing that the code under test should hear of."""
+        try:
+            yield
+        except StoreError as error:
+            self.damage = self.damage or error
 
     def _first_of(self, entry: OutermostCall, run_first: RunFirst) -> Ended | None:
         """The first batch of a compiled call, run eagerly: isolation forces tensors and so needs
@@ -245,8 +257,7 @@ class Recorders:
         if header.isolation != "complete":
             self._unavailable(header.isolation)
         elif against.golden.isolated and self.isolation == "complete":
-            keys = {key for layer in same for key in (*layer.inputs, *layer.outputs)}
-            self.pool |= {key: against.golden.pooled(key) for key in keys}
+            self.pools.append(Pooled(against.golden, same))
         return False
 
     def _examine(
@@ -290,7 +301,7 @@ class Recorders:
         }
         self.layers += layers.values()
         if self.isolation == "complete":
-            self.pool |= ended.pool
+            self.pools.append(ended.pool)
         if ended.unavailable:
             self._unavailable(f"unavailable: {ended.unavailable}")
         return layers
@@ -304,7 +315,7 @@ class Recorders:
 
     def _unavailable(self, why: str) -> None:
         self.isolation = why
-        self.pool.clear()
+        self.pools.clear()
 
     def _add_references(
         self, ended: Ended, records: Sequence[TensorRecord], named: Mapping[str, str]

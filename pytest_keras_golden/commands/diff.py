@@ -107,7 +107,7 @@ def _judged(
         lambda: a.array(entry.name),
         asked or _tolerance(old or entry, rules),
         digest=entry.digest,
-        reference=a.reference(entry.name) if old is not None else None,
+        reference=lambda: a.reference(entry.name),
         noise=None if old is None else old.noise,
         candidates=tuple(item.name for item in a.header.tensors),
     )

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..outcomes import LEFT_OUT, TestOutcome
+from ..outcomes import LEFT_OUT, REPLACED, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .sentence import further_warnings, headline, since
@@ -98,8 +98,9 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
     if not outcome.written:
         return f"unchanged  {outcome.nodeid}: {plural(counts.total(), 'tensor')}, nothing written"
     start = f"recorded  {outcome.nodeid}\n  {outcome.golden}"
-    if outcome.baseline is None:
-        return f"{start}: the first golden of this test"
+    replaced = [text for text in outcome.warnings if text.startswith(REPLACED)]
+    if outcome.baseline is None or replaced:
+        return f"{start}: {replaced[0] if replaced else 'the first golden of this test'}"
     lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
     if changed:
         shown = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))

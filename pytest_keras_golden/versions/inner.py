@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StackError
-from ..outcomes import TestOutcome, test_from_json
+from ..outcomes import TestOutcome, checked_log, test_from_json
 from .overlay import overlay_environment
 from .process import run_tree
 from .proof import Sighting, comes_from_overlay, expectation
@@ -177,7 +177,7 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
 def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: bool) -> InnerRun:
     text = (attempt / "output.txt").read_text(encoding="utf-8", errors="replace")
     try:
-        log = json.loads((attempt / "log.json").read_text(encoding="utf-8"))
+        log = checked_log((attempt / "log.json").read_bytes())
     except (OSError, ValueError):
         log = None
     return InnerRun(
@@ -231,7 +231,7 @@ def _kept(place: Path) -> InnerRun | None:
         return InnerRun(
             **kept,
             place=place,
-            log=json.loads(log.read_text(encoding="utf-8")) if log.exists() else None,
+            log=checked_log(log.read_bytes()) if log.exists() else None,
             output=output[-_TAIL:],
         )
     except (OSError, ValueError, TypeError):

@@ -24,6 +24,7 @@ from filelock import FileLock
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..usercache import user_cache
 from . import installer
 
 MANIFEST = ".keras-golden-overlay.json"
@@ -45,13 +46,7 @@ class Overlay:
 
 def cache_root(cache: Path | None = None) -> Path:
     """Where overlays of this Python live: `cache`, else $KERAS_GOLDEN_CACHE, else the user's."""
-    base = os.environ.get("KERAS_GOLDEN_CACHE")
-    if cache is None and base:
-        cache = Path(base)
-    if cache is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache = Path(home) / "pytest-keras-golden"
-    return cache / "overlays" / _python_tag()
+    return (user_cache() if cache is None else cache) / "overlays" / _python_tag()
 
 
 def _python_tag() -> str:
