@@ -58,7 +58,7 @@ class GoldenRun:
         try:
             self._prepare(item)
         except GoldenError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(_said(error), pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -183,7 +183,7 @@ class GoldenRun:
             page = failure_text(outcome, session)
         except GoldenError as error:
             outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
-            page = str(error)
+            page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
         if outcome.outcome == "failed":
@@ -280,8 +280,10 @@ class GoldenRun:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.output_error:
+            from .report.escape import visible
+
             terminalreporter.section("golden tensors: output lost", red=True)
-            terminalreporter.write_line(self.output_error)
+            terminalreporter.write_line(visible(self.output_error))
             terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
         if not self.outcomes and not self.collection_errors:
             return
@@ -293,7 +295,8 @@ class GoldenRun:
         if terminalreporter.verbosity > 0:
             lines += [summary_line(outcome) for outcome in compared(outcomes)]
         lines += update_pages(outcomes)
-        lines.append(terminal_summary(outcomes, unused=self._unused()))
+        file = self.settings.report or self.settings.log
+        lines.append(terminal_summary(outcomes, unused=self._unused(), file=file))
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
@@ -312,6 +315,13 @@ class GoldenRun:
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
             return []
+
+
+def _said(error: GoldenError) -> str:
+    """Its message; names in it may come from a golden of strangers."""
+    from .report.escape import lines
+
+    return lines(str(error))
 
 
 def _refuse_late_request(item: pytest.Item) -> None:

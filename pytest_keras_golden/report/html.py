@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ from ..records import Tolerance
 from . import tokens
 from .attribution import stack_lines
 from .drawings import draw
+from .escape import shown
 from .markdown import verdict_sentence
 from .sentence import first_drift, further_warnings, headline
 from .steps import next_steps
@@ -204,9 +206,15 @@ def _short(value: float | None) -> float | int | str | None:
 
 
 def _block(name: str, value: Any) -> tuple[str, str]:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _dumped(value)
+    if not text.isprintable() or re.search(r"\\[bfnrtu]", text):
+        text = _dumped(shown(value))
     # `</script>` and `<!--` would end or confuse the element; JSON reads the escape as `<`.
     return name, text.replace("<", "\\u003c")
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _page(blocks: Sequence[tuple[str, str]], sentence: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ..outcomes import LEFT_OUT, TestOutcome
 from . import table
 from .attribution import stack_lines
+from .escape import first_line, one_line, quoted, shown, visible
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
 from .summary import (
@@ -24,10 +26,12 @@ from .summary import (
     without_calls,
     worst_first,
 )
-from .wording import STYLE, counted, listed, number, plural, quoted
+from .wording import STYLE, counted, listed, number, plural
 
 WIDTH = 100
 FIRST_SHOWN = 3
+SHOWN = 40
+"""Tests listed one by one, and goldens that changed: beyond, a file is the place to read them."""
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -41,13 +45,14 @@ def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) 
 
 def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """The page without its commands: for two goldens that no test compared."""
+    outcome = shown(outcome)
     verdict = verdict_of(outcome)
     lines = [table.painted(verdict.upper(), _style(verdict), color) + f"  {outcome.nodeid}"]
     lines += _wrapped(headline(outcome), width)
     every = rows(outcome)
     if every:
-        shown = table.layers(collapsed(every), isolated=bool(outcome.locals))
-        lines += ["", table.render(shown, width, color), f"  {_total(outcome)}"]
+        drawn = table.layers(collapsed(every), isolated=bool(outcome.locals))
+        lines += ["", table.render(drawn, width, color), f"  {_total(outcome)}"]
         lines += [f"  {line}" for line in _legend(outcome)]
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
@@ -58,9 +63,10 @@ def summary_line(outcome: TestOutcome) -> str:
     """One line for `-v`: `test_a: 7 identical, 2 within (at most 0.4× tolerance) …`."""
     counts = tensor_counts([outcome])
     if outcome.outcome == "recorded":
-        return f"{outcome.nodeid}: recorded"
+        return f"{visible(outcome.nodeid)}: recorded"
     if not counts:
-        return f"{outcome.nodeid}: {(outcome.reason or outcome.outcome).splitlines()[0]}"
+        return f"{visible(outcome.nodeid)}: {first_line(outcome.reason or outcome.outcome)}"
+    outcome = shown(outcome)
     used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
     most = f" (at most {number(used)}× tolerance)" if used else ""
     return f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}"
@@ -71,8 +77,12 @@ def terminal_summary(
     unused: Sequence[str] = (),
     width: int = WIDTH,
     color: bool = False,
+    file: Path | None = None,
 ) -> str:
-    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens."""
+    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens.
+
+    file: what holds every test, where one was asked for.
+    """
     every = list(outcomes)
     golden = compared(every)
     lines = [
@@ -82,9 +92,9 @@ def terminal_summary(
     tensors = tensor_counts(every)
     if tensors:
         lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
-    for outcome in worst_first(every):
-        verdict = table.painted(f"{verdict_of(outcome):<12}", _style(verdict_of(outcome)), color)
-        lines.append(f"  {verdict} {outcome.nodeid}{_first(outcome)}")
+    loud = worst_first(every)
+    lines += [_moved(outcome, color) for outcome in loud[:SHOWN]]
+    lines += _more(len(loud) - SHOWN, file)
     lines += _left_out(every)
     lines += _recorded(every)
     lines += _unused(unused)
@@ -93,6 +103,7 @@ def terminal_summary(
 
 def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """What `--update-goldens` did to one test's golden, per tensor that changed."""
+    outcome = shown(outcome)
     counts = tensor_counts([outcome])
     changed = counts.total() - counts["identical"]
     if not outcome.written:
@@ -102,30 +113,34 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
         return f"{start}: the first golden of this test"
     lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
     if changed:
-        shown = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
-        lines.append(table.render(shown, width, color))
+        drawn = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
+        lines.append(table.render(drawn, width, color))
     lines += _section("stack", stack_lines(outcome), width)
     return "\n".join(lines)
 
 
 def update_pages(outcomes: Iterable[TestOutcome]) -> list[str]:
-    """A page for each golden that changed; of first goldens, which say little, only a few."""
+    """A page for each golden that changed, as far as anybody reads on; of first goldens, which say
+    little, only a few."""
     written = [outcome for outcome in outcomes if outcome.written]
     first = [outcome for outcome in written if outcome.baseline is None]
     changed = [outcome for outcome in written if outcome.baseline is not None]
-    pages = [update_page(outcome) for outcome in (*first[:FIRST_SHOWN], *changed)]
-    rest = len(first) - FIRST_SHOWN
-    return [*pages, f"and {plural(rest, 'other first golden')}"] if rest > 0 else pages
+    pages = [update_page(outcome) for outcome in (*first[:FIRST_SHOWN], *changed[:SHOWN])]
+    rests = (
+        (len(first) - FIRST_SHOWN, "other first golden"),
+        (len(changed) - SHOWN, "other changed golden"),
+    )
+    return [*pages, *(f"and {plural(rest, what)}" for rest, what in rests if rest > 0)]
 
 
 def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
     """A golden that should be compared is not there: what exists, and the command that records."""
-    found = [str(candidate) for candidate in candidates]
+    found = [visible(str(candidate)) for candidate in candidates]
     exists = [f"  {name}" for name in found] or ["  none: this test was never recorded"]
     return "\n".join(
         [
-            f"no golden to compare with: {nodeid}",
-            f"wanted: {slot}",
+            f"no golden to compare with: {visible(nodeid)}",
+            f"wanted: {visible(slot)}",
             "recorded for this test:",
             *exists,
             "record it, under the versions whose numbers you trust:",
@@ -186,12 +201,25 @@ def _steps(outcome: TestOutcome) -> list[str]:
     return [line for why, command in steps for line in (f"{why}:", f"  {command}")]
 
 
+def _moved(outcome: TestOutcome, color: bool) -> str:
+    verdict = visible(verdict_of(outcome))
+    painted = table.painted(f"{verdict:<12}", _style(verdict), color)
+    return f"  {painted} {visible(outcome.nodeid)}{_first(outcome)}"
+
+
+def _more(count: int, file: Path | None) -> list[str]:
+    if count <= 0:
+        return []
+    where = visible(str(file)) if file else "pytest --golden-report=report.md lists them"
+    return [f"  … and {plural(count, 'more test')}: {where}"]
+
+
 def _first(outcome: TestOutcome) -> str:
     if outcome.first_drift is None:
-        return f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+        return f": {first_line(outcome.reason)}" if outcome.reason else ""
     tensor = next((t for t in outcome.tensors if t.name == outcome.first_drift), None)
     used = "" if tensor is None or not strain(tensor) else f" ({number(strain(tensor))}× tolerance)"
-    return f": first {outcome.first_drift}{used}"
+    return f": first {visible(outcome.first_drift)}{used}"
 
 
 def _painted_counts(counts: Counter[str], color: bool) -> str:
@@ -212,9 +240,9 @@ def _left_out(every: Sequence[TestOutcome]) -> list[str]:
     ]
     if not found:
         return []
-    shown = [f"  {nodeid}: {text.removeprefix(LEFT_OUT)}" for nodeid, text in found[:3]]
+    told = [f"  {visible(nodeid)}: {one_line(text[len(LEFT_OUT) :])}" for nodeid, text in found[:3]]
     more = [f"  and {len(found) - 3} more"] if len(found) > 3 else []
-    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *shown, *more]
+    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *told, *more]
 
 
 def _unused(unused: Sequence[str]) -> list[str]:
@@ -223,7 +251,7 @@ def _unused(unused: Sequence[str]) -> list[str]:
     more = [f"  and {len(unused) - 10} more"] if len(unused) > 10 else []
     return [
         f"{plural(len(unused), 'golden')} that no test of this run used:",
-        *(f"  {name}" for name in unused[:10]),
+        *(f"  {visible(name)}" for name in unused[:10]),
         *more,
         "  keras-golden prune --unused-by LOG removes them (LOG from --golden-log)",
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StackError
+from ..report.escape import first_line
 from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
 from .gate import Side, Suite, check_job, record
 from .inner import InnerRun, Pin
@@ -122,7 +123,7 @@ class Prober:
             self.again = self.again or run
             found = judged(name, self.first, self.again, run, self.watched)
         except StackError as error:
-            found = Probe(name, "skip", error.problem.splitlines()[0])
+            found = Probe(name, "skip", first_line(error.problem))
         self.done.append(found)
         return found
 
@@ -140,7 +141,7 @@ def judged(
     is skipped, may have drifted as well: the candidate is not good then.
     """
     if run.log is None:
-        return Probe(name, "skip", run.why().splitlines()[0])
+        return Probe(name, "skip", first_line(run.why()))
     everything = rows(first, again, run)
     found = tuple(row for row in everything if not watched or row.nodeid in watched)
     moved = [row for row in found if row.status == "moved"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
+from ..report.escape import first_line, shortened, visible
 from .arguments import add_shared, demand_writable, ended_by_sigterm, identity, pins_of, suite_of
 from .gate_command import one_version
 
@@ -89,11 +90,11 @@ def page(result: BisectResult) -> str:
     if result.commit_probes:
         lines += ["", f"commits from {result.last_good} to {result.first_bad}:"]
         lines += map(_probe_line, result.commit_probes)
-    return "\n".join([*lines, "", *_conclusion(result)])
+    return "\n".join(map(visible, [*lines, "", *_conclusion(result)]))
 
 
 def _probe_line(probe: Probe) -> str:
-    return f"  {probe.answer:4}  {probe.name[:12]:12}  {probe.reason.splitlines()[0][:120]}"
+    return f"  {probe.answer:4}  {probe.name[:12]:12}  {shortened(first_line(probe.reason), 120)}"
 
 
 def _conclusion(result: BisectResult) -> list[str]:

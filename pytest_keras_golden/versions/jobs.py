@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..errors import GoldenError
+from ..report.escape import first_line
 from .inner import InnerRun, Job, run_inner
 from .progress import Progress, Silent
 
@@ -109,7 +110,7 @@ def _result(future: Future[InnerRun], job: Job) -> InnerRun:
 def in_words(run: InnerRun) -> str:
     """`7 recorded, 1 failed`, or why there is nothing."""
     if run.log is None:
-        return run.why().splitlines()[0]
+        return first_line(run.why())
     counts: dict[str, int] = {}
     for test in run.tests.values():
         counts[test.outcome] = counts.get(test.outcome, 0) + 1

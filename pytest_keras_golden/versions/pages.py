@@ -5,10 +5,10 @@ Decided elsewhere; here it is only told: to a terminal, as Markdown for a job su
 
 from __future__ import annotations
 
-import html
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..report import escape
 from ..report.sentence import headline
 from ..report.template import filled
 from ..report.wording import plural
@@ -99,10 +99,9 @@ def _title(status: Status, result: GateResult) -> str:
 
 def terminal(result: GateResult, width: int | None = None) -> str:
     """The verdict line and a table per kind of trouble, for a terminal or a log."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=width, highlight=False)
+    console = escape.console(width=width)
     with console.capture() as captured:
         for status, found in _sections(result.rows):
             table = Table(title=_title(status, result), title_justify="left", title_style="bold")
@@ -112,46 +111,37 @@ def terminal(result: GateResult, width: int | None = None) -> str:
             table.add_column("what", overflow="fold")
             for row in found[:_LISTED]:
                 layers = [row_layers(row)] if status == "moved" else []
-                table.add_row(row.nodeid, *layers, row_detail(row))
+                table.add_row(*map(escape.text, (row.nodeid, *layers, row_detail(row))))
             console.print(table)
             _left_out(console.print, found)
-    return captured.get() + verdict_line(result)
+    return captured.get() + escape.visible(verdict_line(result))
 
 
-def _left_out(say: object, found: Sequence[Row]) -> None:
-    if len(found) > _LISTED and callable(say):
+def _left_out(say: Callable[[str], object], found: Sequence[Row]) -> None:
+    if len(found) > _LISTED:
         say(f"… and {len(found) - _LISTED} more")
 
 
 def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
-    lines = [f"### {mark} {_escaped(verdict_line(result))}", ""]
+    lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
     for status, found in _sections(result.rows):
-        lines += [f"#### {_title(status, result)}", ""]
-        third = " guilty layers |" if status == "moved" else ""
-        lines += [f"| test |{third} what |", f"|---|{'---|' if third else ''}---|"]
-        for row in found[:_LISTED]:
-            layers = f" {_cell(row_layers(row))} |" if third else ""
-            lines.append(f"| {nodeid_cell(row.nodeid)} |{layers} {_cell(row_detail(row))} |")
+        lines += [f"#### {escape.prose(_title(status, result))}", ""]
+        columns = ("test", "guilty layers", "what") if status == "moved" else ("test", "what")
+        lines += [escape.row(*columns), "|---" * len(columns) + "|"]
+        lines += [escape.row(*_cells(row)) for row in found[:_LISTED]]
         _left_out(lines.append, found)
         lines.append("")
     return "\n".join(lines)
 
 
-def nodeid_cell(nodeid: str) -> str:
-    """A node id in a Markdown table, where even code may hold no bare `|` and no line break."""
-    fence = "``" if "`" in nodeid else "`"
-    return f"{fence}{' '.join(nodeid.split())}{fence}".replace("|", "\\|")
-
-
-def _cell(text: str) -> str:
-    short = text if len(text) <= _CELL else text[: _CELL - 1] + "…"
-    return _escaped(short).replace("|", "\\|")
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
+def _cells(row: Row) -> Iterator[str]:
+    """A row's cells as Markdown."""
+    yield escape.code(row.nodeid)
+    if row.status == "moved":
+        yield escape.prose(row_layers(row), _CELL)
+    yield escape.sentence(row_detail(row), _CELL)
 
 
 def page(result: GateResult) -> str:

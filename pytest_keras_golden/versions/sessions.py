@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError, StackError
+from ..report import escape
 from ..report.summary import verdict_of
 from .inner import InnerRun, Job, Pin, run_inner
 from .marked import MARKED
@@ -87,7 +88,6 @@ def worst_code(codes: Sequence[int]) -> int:
 
 def table(runs: Mapping[str, InnerRun]) -> str:
     """Tests down, versions across: each test's verdict as its own session judged it."""
-    from rich.console import Console
     from rich.table import Table
 
     shown = Table()
@@ -96,11 +96,12 @@ def table(runs: Mapping[str, InnerRun]) -> str:
         shown.add_column(version)
     tests = dict.fromkeys(nodeid for run in runs.values() for nodeid in run.tests)
     for nodeid in tests:
-        shown.add_row(nodeid, *(_word(run, nodeid) for run in runs.values()))
+        words = (_word(run, nodeid) for run in runs.values())
+        shown.add_row(*map(escape.text, (nodeid, *words)))
     codes = (f"exit {run.exitstatus}" for run in runs.values())
     shown.add_section()
     shown.add_row("session", *codes)
-    console = Console(highlight=False)
+    console = escape.console()
     with console.capture() as captured:
         console.print(shown)
     return captured.get()
@@ -109,7 +110,7 @@ def table(runs: Mapping[str, InnerRun]) -> str:
 def _word(run: InnerRun, nodeid: str) -> str:
     outcome = run.tests.get(nodeid)
     if outcome is None:
-        return run.why().splitlines()[0] if run.log is None else "-"
+        return escape.first_line(run.why()) if run.log is None else "-"
     return verdict_of(outcome)
 
 

@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from pytest_keras_golden.outcomes import TestOutcome, log_json
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
+from pytest_keras_golden.report.escape import visible
 from pytest_keras_golden.report.html import render
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
@@ -158,8 +159,12 @@ def test_names_are_text_whatever_they_contain(
     browser: Browser, suite: list[TestOutcome], tmp_path: Path
 ) -> None:
     browser.open(page(tmp_path, *suite))
-    browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", HOSTILE)
-    browser.until("return document.querySelector('#test h2').textContent === arguments[0]", HOSTILE)
+    seen = visible(HOSTILE)
+    browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", seen)
+    browser.until("return document.querySelector('#test h2').textContent === arguments[0]", seen)
+    # Charts too: plotly reads a subset of HTML, links among it.
+    drawn = browser.script("return document.querySelector('.depth').data[0].customdata[0][0]")
+    assert drawn == "&lt;b&gt;bold&lt;/b&gt;"
     assert browser.script("return document.querySelectorAll('img, b.bold, #test b').length") == 0
     assert "<b>bold</b>" in browser.script("return document.getElementById('test').innerText")
     assert browser.errors() == []

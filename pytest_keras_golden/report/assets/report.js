@@ -187,7 +187,7 @@
   function depthFigure(judged, layers) {
     const curve = (name, items, x, colour, colours) => ({name, x, y: items.map((item) => Math.max(FLOOR, item.strain)), mode: "lines+markers",
       line: {color: shade(colour), width: 1.6}, marker: {color: colours, size: items.map((item) => (item.guilty ? 9 : 6)), opacity: 1, line: {width: 0}},
-      customdata: items.map((item) => [item.name, number(item.strain), item.verdict]),
+      customdata: items.map((item) => [escaped(item.name), number(item.strain), item.verdict]),
       hovertemplate: `%{customdata[0]}<br>%{customdata[1]}× tolerance (%{customdata[2]})<extra>${name}</extra>`});
     const traces = [curve("run", judged, depths(judged, layers), "drift", judged.map((row) => shade(COLOURS[row.verdict] || "severe")))];
     if (layers.length) traces.push(curve("local", layers, layers.map((_, i) => i), "local", shade("local")));
@@ -294,7 +294,7 @@
     const names = rows.map(([name]) => name);
     const tail = (name) => (name.length > 36 ? `…${name.slice(-35)}` : name);
     return {traces: [{type: "heatmap", z: used.map((row) => row.map(strength(most))), y: names.map((_, i) => i), x: Array.from({length: width}, (_, i) => i + 1),
-      customdata: used.map((row, i) => row.map((value) => [names[i], number(value)])), colorscale: stepped(heatColour), zmin: 0, zmax: 1,
+      customdata: used.map((row, i) => row.map((value) => [escaped(names[i]), number(value)])), colorscale: stepped(heatColour), zmin: 0, zmax: 1,
       hovertemplate: "%{customdata[0]}<br>position %{x}: %{customdata[1]}× tolerance<extra></extra>",
       colorbar: {thickness: 10, outlinewidth: 0, tickvals: [0, 0.5, 1], ticktext: ["unchanged", "tolerance", `${number(most)}×`]}}],
     layout: {margin: {l: 8, r: 8, t: 26, b: 38},
