@@ -75,7 +75,10 @@ class LocalOutcome:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed."""
+    """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed.
+
+    unseen: kinds of calls into Keras that the test made and nothing looked at (`fit`, `loss`, …).
+    """
 
     __test__ = False
 
@@ -97,6 +100,7 @@ class TestOutcome:
     locals: tuple[LocalOutcome, ...] = ()
     written: bool = False
     warnings: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def to_json(value: Any) -> Any:
@@ -142,6 +146,7 @@ def test_from_json(entry: Mapping[str, Any]) -> TestOutcome:
     )
     known["local_drift"] = tuple(entry.get("local_drift", ()))
     known["warnings"] = tuple(entry.get("warnings", ()))
+    known["unseen"] = tuple(entry.get("unseen", ()))
     known["stack_changes"] = {
         key: (pair[0], pair[1]) for key, pair in entry.get("stack_changes", {}).items()
     }

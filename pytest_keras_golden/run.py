@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
 
+BEGUN_KEY = "keras_golden_begun"
+"""Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
+
 
 class GoldenRun:
     """One registered per pytest session; holds what the session learned."""
@@ -46,6 +49,7 @@ class GoldenRun:
         self.body: BodyWatch | None = None
         self.seeding = Seeding(settings.seed)
         self.fixtures: set[str] = set()
+        self.running: dict[str, str | None] = {}
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -206,6 +210,8 @@ class GoldenRun:
         report = yield
         if is_golden(item, self.settings):
             self._settle(item, report)
+            if call.when == "setup":
+                setattr(report, BEGUN_KEY, nodeid_of(item))
         if call.when == "teardown" and SESSION in item.stash:
             # pytest keeps every item to the end, and a session holds its models and tensors.
             del item.stash[SESSION]
@@ -233,6 +239,26 @@ class GoldenRun:
 
             outcome = test_from_json(carried)
             self.outcomes[outcome.nodeid] = outcome
+        self._follow(report)
+
+    def _follow(self, report: pytest.TestReport) -> None:
+        """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
+        if report.when == "setup":
+            self.running[report.nodeid] = getattr(report, BEGUN_KEY, None)
+        elif report.when == "teardown":
+            self.running.pop(report.nodeid, None)
+        elif str(report.when) != "call" and report.failed:
+            self._lose(report)
+
+    def _lose(self, report: pytest.TestReport) -> None:
+        """pytest-xdist reports the test of a dead worker, and no phase of it."""
+        from .settling import lost
+
+        # One that died in its set-up has told nobody whether it is golden.
+        asked = self.settings.auto or self.settings.log or self.settings.report
+        nodeid = self.running.pop(report.nodeid, report.nodeid if asked else None)
+        if nodeid is not None:
+            self.outcomes[nodeid] = lost(nodeid, self.outcomes.get(nodeid), report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -287,8 +313,9 @@ class GoldenRun:
             terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
         if not self.outcomes and not self.collection_errors:
             return
+        from .report.closing import terminal_summary, update_pages
         from .report.summary import compared
-        from .report.terminal import summary_line, terminal_summary, update_pages
+        from .report.terminal import summary_line
 
         outcomes = tuple(self.outcomes.values())
         lines = []

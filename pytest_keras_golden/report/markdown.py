@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..outcomes import TestOutcome, test_from_json
+from ..outcomes import TestOutcome
 from . import tokens
+from .asides import asides, named, unseen
 from .attribution import stack_lines
 from .escape import LONGEST, code, prose, row, sentence, summary
+from .runs import Runs, conclusion, read
 from .sentence import first_drift, headline
 from .steps import next_steps
 from .summary import (
@@ -16,13 +18,11 @@ from .summary import (
     Run,
     blamed,
     collapsed,
-    compared,
     rows,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
-    without_calls,
     worst_first,
 )
 from .table import run_text
@@ -30,6 +30,9 @@ from .wording import counted, families, number, plural
 
 LIMIT = 60_000
 """Bytes. GitHub refuses comments over 65,536 characters and cuts summaries off at 1 MiB."""
+
+UNSEEN = 10
+"""Tests that are named though nothing of them was looked at."""
 
 _ROOM_FOR_THE_END = 400
 
@@ -40,58 +43,30 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     The verdict, the counts and a row per test that needs a reader come first; the details follow
     as long as there is room, and what was left out is counted.
     """
-    logs = [log] if isinstance(log, Mapping) else list(log)
-    ran = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
-    tests = compared(ran)
-    errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
-    loud = worst_first(tests)
-    head = "".join(_head(tests, errors, without_calls(ran), bool(loud)))
+    runs = read(log)
+    loud = worst_first(runs.tests)
+    head = "".join(_head(runs, bool(loud)))
     table, unlisted = _fitted(loud, _row, LIMIT // 2)
     room = LIMIT - _ROOM_FOR_THE_END - len((head + table).encode())
     details, untold = _fitted(loud, _details, room)
     return head + table + details + _left_out(unlisted, untold)
 
 
-def _head(
-    tests: Sequence[TestOutcome], errors: Sequence[str], aside: str, loud: bool
-) -> Iterator[str]:
-    yield f"### Golden tensors: {_short(verdict_sentence(tests, errors))}\n\n"
-    yield from _overview(tests, errors, aside)
+def _head(runs: Runs, loud: bool) -> Iterator[str]:
+    yield f"### Golden tensors: {_short(conclusion(runs))}\n\n"
+    yield from _overview(runs)
     if loud:
         yield "| test | verdict | first | used of its tolerance | local drift | tokens |\n"
         yield "|---|---|---|---:|---|---|\n"
 
 
-def verdict_sentence(tests: Sequence[TestOutcome], errors: Sequence[str] = ()) -> str:
-    """`3 of 40 tests moved between Keras 3.5.0 and 3.6.0`, for the top of a report."""
-    if errors and not tests:
-        return "nothing was compared: collection failed"
-    if not tests:
-        return "no golden test ran"
-    loud = worst_first(tests)
-    span = _span(loud or tests)
-    if not loud:
-        return f"{'the test holds' if len(tests) == 1 else f'all {len(tests):,} tests hold'}{span}"
-    verdicts = counted(verdict_counts(loud))
-    fails = any(test.outcome in ("failed", "error") for test in loud)
-    end = "" if fails else ": none fails"
-    return f"{len(loud):,} of {plural(len(tests), 'test')} moved{span} ({verdicts}){end}"
-
-
-def _span(tests: Sequence[TestOutcome]) -> str:
-    pairs = {(t.baseline, t.stack.get("keras")) for t in tests if t.baseline}
-    if len(pairs) != 1:
-        return ""
-    old, new = pairs.pop()
-    return f" against Keras {old}" if new in (None, old) else f" between Keras {old} and {new}"
-
-
-def _overview(tests: Sequence[TestOutcome], errors: Sequence[str], aside: str) -> Iterator[str]:
+def _overview(runs: Runs) -> Iterator[str]:
+    tests, errors = runs.tests, runs.errors
     if tests:
         yield f"- tests: {_short(counted(verdict_counts(tests)))}\n"
         yield f"- tensors: {_short(counted(tensor_counts(tests)) or 'none compared')}\n"
-    if aside:
-        yield f"- {aside}\n"
+    yield from (f"- {_short(aside)}\n" for aside in asides(runs.ran))
+    yield from (f"  - {_short(line)}\n" for line in named(unseen(runs.ran), UNSEEN))
     for line in sorted({line for test in tests for line in stack_lines(test)})[:12]:
         yield f"- stack: {_short(line)}\n"
     for error in errors[:10]:

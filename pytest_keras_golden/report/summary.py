@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
-from .wording import plural, severity, worst
+from .wording import severity, worst
 
 QUIET = frozenset({"identical", "within"})
 MAX_ROWS = 28
@@ -62,14 +62,6 @@ def verdict_of(outcome: TestOutcome) -> str:
 def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
     """Without the tests that automatic capture watched and that called no Keras model."""
     return [outcome for outcome in outcomes if verdict_of(outcome) != "passed"]
-
-
-def without_calls(outcomes: Sequence[TestOutcome]) -> str:
-    """`12 other tests called no Keras model`, or nothing where all did."""
-    compared_ones = len(compared(outcomes))
-    rest = len(outcomes) - compared_ones
-    other = "other " if compared_ones else ""
-    return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
 
 
 def verdict_counts(outcomes: Iterable[TestOutcome]) -> Counter[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..outcomes import TensorOutcome
 from .escape import console, text
 from .summary import Row, Run
-from .wording import STYLE, counted, number, plural, tolerance
+from .wording import counted, number, plural, style, tolerance
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def _cells(item: Row | Run, isolated: bool) -> list[Text]:
     return [
         text(mark, "bold"),
         text(item.name, "bold" if item.first or item.blamed else ""),
-        text(item.verdict, STYLE.get(item.verdict, "red")),
+        text(item.verdict, style(item.verdict)),
         text(change),
         *own,
         *map(text, sizes),

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
-from ..outcomes import LEFT_OUT, TestOutcome
+from ..outcomes import TestOutcome
 from . import table
 from .attribution import stack_lines
-from .escape import first_line, one_line, quoted, shown, visible
+from .escape import first_line, quoted, shown, visible
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
-from .summary import (
-    QUIET,
-    accuracy,
-    collapsed,
-    compared,
-    rows,
-    strain,
-    tensor_counts,
-    verdict_counts,
-    verdict_of,
-    without_calls,
-    worst_first,
-)
-from .wording import STYLE, counted, listed, number, plural
+from .summary import QUIET, accuracy, collapsed, rows, strain, tensor_counts, verdict_of
+from .wording import counted, listed, number, plural, style
 
 WIDTH = 100
-FIRST_SHOWN = 3
-SHOWN = 40
-"""Tests listed one by one, and goldens that changed: beyond, a file is the place to read them."""
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -47,7 +30,7 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
     """The page without its commands: for two goldens that no test compared."""
     outcome = shown(outcome)
     verdict = verdict_of(outcome)
-    lines = [table.painted(verdict.upper(), _style(verdict), color) + f"  {outcome.nodeid}"]
+    lines = [table.painted(verdict.upper(), style(verdict), color) + f"  {outcome.nodeid}"]
     lines += _wrapped(headline(outcome), width)
     every = rows(outcome)
     if every:
@@ -72,35 +55,6 @@ def summary_line(outcome: TestOutcome) -> str:
     return f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}"
 
 
-def terminal_summary(
-    outcomes: Iterable[TestOutcome],
-    unused: Sequence[str] = (),
-    width: int = WIDTH,
-    color: bool = False,
-    file: Path | None = None,
-) -> str:
-    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens.
-
-    file: what holds every test, where one was asked for.
-    """
-    every = list(outcomes)
-    golden = compared(every)
-    lines = [
-        f"{plural(len(golden), 'golden test')}: {_painted_counts(verdict_counts(golden), color)}"
-    ]
-    lines += [text for text in [without_calls(every)] if text]
-    tensors = tensor_counts(every)
-    if tensors:
-        lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
-    loud = worst_first(every)
-    lines += [_moved(outcome, color) for outcome in loud[:SHOWN]]
-    lines += _more(len(loud) - SHOWN, file)
-    lines += _left_out(every)
-    lines += _recorded(every)
-    lines += _unused(unused)
-    return "\n".join(lines)
-
-
 def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """What `--update-goldens` did to one test's golden, per tensor that changed."""
     outcome = shown(outcome)
@@ -119,20 +73,6 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
     return "\n".join(lines)
 
 
-def update_pages(outcomes: Iterable[TestOutcome]) -> list[str]:
-    """A page for each golden that changed, as far as anybody reads on; of first goldens, which say
-    little, only a few."""
-    written = [outcome for outcome in outcomes if outcome.written]
-    first = [outcome for outcome in written if outcome.baseline is None]
-    changed = [outcome for outcome in written if outcome.baseline is not None]
-    pages = [update_page(outcome) for outcome in (*first[:FIRST_SHOWN], *changed[:SHOWN])]
-    rests = (
-        (len(first) - FIRST_SHOWN, "other first golden"),
-        (len(changed) - SHOWN, "other changed golden"),
-    )
-    return [*pages, *(f"and {plural(rest, what)}" for rest, what in rests if rest > 0)]
-
-
 def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
     """A golden that should be compared is not there: what exists, and the command that records."""
     found = [visible(str(candidate)) for candidate in candidates]
@@ -147,10 +87,6 @@ def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> s
             f"  pytest {quoted(nodeid)} --update-goldens",
         ]
     )
-
-
-def _style(verdict: str) -> str:
-    return STYLE.get(verdict, "red")
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
@@ -193,65 +129,11 @@ def _notes(outcome: TestOutcome) -> list[str]:
         notes.append("watching changed the compiled numbers; outputs come from a plain run")
     if outcome.weights == "transplanted":
         notes.append("the baseline's weights were loaded into this run")
+    if outcome.unseen:
+        notes.append(f"not looked at: {', '.join(outcome.unseen)}")
     return [*notes, *further_warnings(outcome)]
 
 
 def _steps(outcome: TestOutcome) -> list[str]:
     steps = next_steps(outcome) if verdict_of(outcome) not in QUIET else [accept_step(outcome)]
     return [line for why, command in steps for line in (f"{why}:", f"  {command}")]
-
-
-def _moved(outcome: TestOutcome, color: bool) -> str:
-    verdict = visible(verdict_of(outcome))
-    painted = table.painted(f"{verdict:<12}", _style(verdict), color)
-    return f"  {painted} {visible(outcome.nodeid)}{_first(outcome)}"
-
-
-def _more(count: int, file: Path | None) -> list[str]:
-    if count <= 0:
-        return []
-    where = visible(str(file)) if file else "pytest --golden-report=report.md lists them"
-    return [f"  … and {plural(count, 'more test')}: {where}"]
-
-
-def _first(outcome: TestOutcome) -> str:
-    if outcome.first_drift is None:
-        return f": {first_line(outcome.reason)}" if outcome.reason else ""
-    tensor = next((t for t in outcome.tensors if t.name == outcome.first_drift), None)
-    used = "" if tensor is None or not strain(tensor) else f" ({number(strain(tensor))}× tolerance)"
-    return f": first {visible(outcome.first_drift)}{used}"
-
-
-def _painted_counts(counts: Counter[str], color: bool) -> str:
-    return table.painted(counted(counts), "", color) if counts else "none"
-
-
-def _recorded(every: Sequence[TestOutcome]) -> list[str]:
-    written = [o for o in every if o.written]
-    return [f"{plural(len(written), 'golden')} written"] if written else []
-
-
-def _left_out(every: Sequence[TestOutcome]) -> list[str]:
-    found = [
-        (outcome.nodeid, text)
-        for outcome in every
-        for text in outcome.warnings
-        if text.startswith(LEFT_OUT)
-    ]
-    if not found:
-        return []
-    told = [f"  {visible(nodeid)}: {one_line(text[len(LEFT_OUT) :])}" for nodeid, text in found[:3]]
-    more = [f"  and {len(found) - 3} more"] if len(found) > 3 else []
-    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *told, *more]
-
-
-def _unused(unused: Sequence[str]) -> list[str]:
-    if not unused:
-        return []
-    more = [f"  and {len(unused) - 10} more"] if len(unused) > 10 else []
-    return [
-        f"{plural(len(unused), 'golden')} that no test of this run used:",
-        *(f"  {visible(name)}" for name in unused[:10]),
-        *more,
-        "  keras-golden prune --unused-by LOG removes them (LOG from --golden-log)",
-    ]

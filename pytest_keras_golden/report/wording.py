@@ -36,6 +36,10 @@ STYLE: Mapping[str, str] = {
 """Colour of a verdict; whatever is not listed is red."""
 
 
+def style(verdict: str) -> str:
+    return STYLE.get(verdict, "red")
+
+
 def worst(verdicts: Iterable[str]) -> str | None:
     """The most severe of some verdicts; None of none."""
     return max(verdicts, key=severity, default=None)

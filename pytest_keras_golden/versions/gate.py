@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
+from ..report import asides
 from .inner import InnerRun, Job, Pin, check_options, forget, record_options
 from .jobs import Runner, run_all
 from .progress import Progress
-from .verdicts import GUILTY, Row, collection_error, counts, rows
+from .verdicts import GUILTY, Row, collection_error, counts, rows, unseen
 
 Verdict = Literal["holds", "drift", "nothing compared"]
 
@@ -60,6 +61,7 @@ class GateResult:
             "old": {pin.package: pin.version for pin in self.old.pins},
             "new": {pin.package: pin.version for pin in self.new.pins},
             "counts": dict(counts(self.rows)),
+            "not_looked_at": len(unseen(self.rows)),
             "tests": [row_json(row) for row in self.rows],
             "seconds": {
                 name: round(run.seconds, 3)
@@ -78,6 +80,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "isolation": outcome.isolation if outcome else None,
         "first_drift": outcome.first_drift if outcome else None,
         "local_drift": list(outcome.local_drift) if outcome else [],
+        "unseen": list(outcome.unseen) if outcome else [],
         "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
     }
 
@@ -184,5 +187,6 @@ def _first_reason(run: InnerRun) -> str:
 
 def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
     parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
+    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
     parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
     return ", ".join(parts)

@@ -47,6 +47,7 @@ class Cell:
     since_left: tuple[str, ...] = ()
     weights: str | None = None
     reason: str | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def red(self) -> bool:
@@ -102,6 +103,7 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         "since_left": list(cell.since_left),
         "weights": cell.weights,
         "reason": cell.reason,
+        "unseen": list(cell.unseen),
     }
 
 
@@ -181,7 +183,8 @@ def _without_row(nodeid: str, version: str, run: InnerRun) -> Cell:
 def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
     outcome = row.outcome
     if outcome is None or not outcome.tensors:
-        return Cell(row.nodeid, version, row.status, reason=row.reason)
+        unseen = outcome.unseen if outcome else ()
+        return Cell(row.nodeid, version, row.status, reason=row.reason, unseen=unseen)
     guilty = outcome.local_drift
     known = left.local_drift if left is not None else ()
     return Cell(
@@ -194,6 +197,7 @@ def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) 
         since_left=tuple(name for name in guilty if name not in known),
         weights=outcome.weights,
         reason=row.reason,
+        unseen=outcome.unseen,
     )
 
 

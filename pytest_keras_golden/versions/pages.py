@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..report import escape
+from ..report.asides import only_unseen
 from ..report.sentence import headline
 from ..report.template import filled
 from ..report.wording import plural
 from .gate import GateResult
-from .verdicts import ORDER, Row, Status, counts
+from .verdicts import ORDER, Row, Status, counts, unseen
 
 _TITLES: dict[Status, str] = {
     "broke": "Broke under {new}, not by numbers",
@@ -23,6 +24,7 @@ _TITLES: dict[Status, str] = {
     "failing before": "Failing under {old} already",
     "new": "Only under {new}",
     "skipped": "Skipped",
+    "no tensors": "Not looked at: they use Keras in other ways than calling a model",
 }
 _LISTED = 200
 _CELL = 300
@@ -33,20 +35,25 @@ def verdict_line(result: GateResult) -> str:
     found = counts(result.rows)
     compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
+    aside = _aside(found, len(unseen(result.rows)))
+    not_looked_at = [f"{text}." for text in [only_unseen(unseen(result.rows))] if text]
     if result.verdict == "nothing compared":
-        return f"{span}: NOTHING COMPARED{_aside(found)}."
+        return " ".join([f"{span}: NOTHING COMPARED{aside}.", *not_looked_at])
     if result.verdict == "holds":
-        held = f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
-        return " ".join([held, *_by_depth(result.rows)])
+        held = f"{span}: holds. {plural(compared, 'test')} compared{aside}."
+        return " ".join([held, *_by_depth(result.rows), *not_looked_at])
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
     blamed = f"; guilty: {guilty}" if guilty else ""
-    return f"{span}: DRIFT. {', '.join([moved, *parts])}{_aside(found)}{blamed}."
+    drift = f"{span}: DRIFT. {', '.join([moved, *parts])}{aside}{blamed}."
+    return " ".join([drift, *not_looked_at])
 
 
-def _aside(found: Counter[Status]) -> str:
+def _aside(found: Counter[Status], not_looked_at: int) -> str:
     said = [f"{found[s]} {s}" for s in ("unstable", "failing before", "skipped") if found[s]]
+    without = found["no tensors"] - not_looked_at
+    said += [f"{without} without Keras"] if without else []
     return f" ({', '.join(said)})" if said else ""
 
 
@@ -74,6 +81,8 @@ def row_detail(row: Row) -> str:
     """What to say of one test beside its name, in one line."""
     if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
         return " ".join(headline(row.outcome).split())
+    if row.outcome is not None and row.status == "no tensors":
+        return ", ".join(row.outcome.unseen)
     return " ".join((row.reason or "").split())
 
 
@@ -89,6 +98,8 @@ def row_layers(row: Row) -> str:
 def _sections(rows: Sequence[Row]) -> Iterable[tuple[Status, list[Row]]]:
     for status in ORDER:
         found = [row for row in rows if row.status == status]
+        if status == "no tensors":
+            found = [row for row in found if row.outcome and row.outcome.unseen]
         if found and status in _TITLES:
             yield status, found
 

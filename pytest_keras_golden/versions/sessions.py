@@ -111,7 +111,10 @@ def _word(run: InnerRun, nodeid: str) -> str:
     outcome = run.tests.get(nodeid)
     if outcome is None:
         return escape.first_line(run.why()) if run.log is None else "-"
-    return verdict_of(outcome)
+    verdict = verdict_of(outcome)
+    if verdict != "passed":
+        return verdict
+    return "not looked at" if outcome.unseen else "no tensors"
 
 
 def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list[str]:

@@ -15,7 +15,7 @@ _LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one 
 def cell_text(cell: Cell) -> str:
     """`drift · drift` in one word where both are the same; the status where nothing compared."""
     if cell.anchor is None and cell.left is None:
-        return cell.status
+        return "not looked at" if cell.status == "no tensors" and cell.unseen else cell.status
     if cell.left is None or cell.left == cell.anchor:
         return cell.anchor or str(cell.left)
     return f"{cell.left} · {cell.anchor or '-'}"

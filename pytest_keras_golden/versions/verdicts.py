@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..outcomes import FAILING, TestOutcome
+from ..report import asides
 from .inner import InnerRun
 
 Status = Literal[
@@ -48,6 +49,12 @@ class Row:
 def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[Row]:
     """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared."""
     return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
+
+
+def unseen(found: Iterable[Row]) -> list[TestOutcome]:
+    """The tests without tensors that do use Keras, in ways that are not looked at."""
+    outcomes = (row.outcome for row in found if row.status == "no tensors")
+    return asides.unseen(outcome for outcome in outcomes if outcome is not None)
 
 
 def counts(found: Iterable[Row]) -> Counter[Status]:

@@ -16,7 +16,7 @@ from strangers import HOSTILE, Page, assert_dead, controls, markdown, texts
 
 from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, TestOutcome, log_json
 from pytest_keras_golden.records import GoldenHeader, TensorEntry
-from pytest_keras_golden.report import files, golden, html, terminal
+from pytest_keras_golden.report import closing, files, golden, html, terminal
 
 VERDICTS = (
     "drift",
@@ -70,7 +70,7 @@ def test_a_terminal_gets_no_control_but_our_colours(text: str, verdict: str, res
         terminal.comparison_page(made),
         terminal.summary_line(made),
         terminal.update_page(made),
-        terminal.terminal_summary([made], unused=[text], color=True),
+        closing.terminal_summary([made], unused=[text], color=True),
         terminal.missing_page(text, text, [text]),
     ]
     for page in pages:

@@ -13,13 +13,12 @@ from outcomes_made import decoder, outcome, tensor
 from pytest_keras_golden.outcomes import LocalOutcome, to_json
 from pytest_keras_golden.outcomes import test_from_json as from_json
 from pytest_keras_golden.records import Tolerance
+from pytest_keras_golden.report.closing import terminal_summary, update_pages
 from pytest_keras_golden.report.terminal import (
     failure_page,
     missing_page,
     summary_line,
-    terminal_summary,
     update_page,
-    update_pages,
 )
 
 

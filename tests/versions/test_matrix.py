@@ -36,6 +36,18 @@ def assembled(**runs: InnerRun) -> MatrixResult:
     )
 
 
+def test_a_test_that_only_trains_is_not_looked_at() -> None:
+    trains = TestOutcome("u", "passed", unseen=("fit",))
+    first = run(TestOutcome("t", "recorded"), trains)
+    both = run(TestOutcome("t", "passed", tensors=(HELD,)), trains)
+    result = assemble("3.5.0", "keras", first, both, {"3.6.0": both})
+    assert (result.guilty, result.verdict) == (False, "holds")
+    for text in (terminal(result, 120), markdown(result), page(result)):
+        assert text.count("not looked at") == 2
+    cells = [cell for cell in result.to_json()["cells"] if cell["nodeid"] == "u"]
+    assert [cell["unseen"] for cell in cells] == [["fit"], ["fit"]]
+
+
 @pytest.mark.parametrize("status", [-9, NEVER_RAN])
 def test_a_lost_job_is_a_red_cell_never_a_missing_one(status: int) -> None:
     result = assembled(v3_6_0=run(status=status), v3_7_0=SAME)

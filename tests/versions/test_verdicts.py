@@ -153,6 +153,54 @@ def test_a_gate_that_holds_says_so_in_one_line() -> None:
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
 
 
+TRAINS = judged("t", "passed", unseen=("fit", "evaluate"))
+
+
+def gate_of(*new: TestOutcome) -> GateResult:
+    """A gate over what the new side says, where the old side recorded what has tensors."""
+    old = [judged(t.nodeid, "recorded") if t.tensors else t for t in new]
+    same = [judged(t.nodeid, "passed", "identical") if t.tensors else t for t in new]
+    found = rows(run(*old), run(*same), run(*new))
+    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
+
+
+def test_what_is_not_looked_at_is_counted_and_named_everywhere() -> None:
+    training = [replace(TRAINS, nodeid=f"t.py::test_{name}") for name in ("a", "b")]
+    gate = gate_of(judged("held", "passed", "identical"), *training, judged("plain", "passed"))
+    line = verdict_line(gate)
+    assert line == (
+        "keras 3.5.0 → 3.6.0: holds. 1 test compared (1 without Keras). "
+        "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)."
+    )
+    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+        assert "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)" in text
+        assert "t.py::test_b" in text
+        assert "fit, evaluate" in text
+        assert "plain" not in text
+    document = gate.to_json()
+    assert document["not_looked_at"] == 2
+    unseen = {test["nodeid"]: test["unseen"] for test in document["tests"]}
+    assert unseen["t.py::test_a"] == ["fit", "evaluate"]
+    assert unseen["held"] == unseen["plain"] == []
+    assert document["counts"] == {"holds": 1, "no tensors": 3}
+
+
+def test_a_gate_over_nothing_but_training_compared_nothing() -> None:
+    gate = gate_of(TRAINS, judged("plain", "passed"))
+    assert gate.verdict == "nothing compared"
+    assert EXIT_CODES[gate.verdict] == 2
+    assert verdict_line(gate) == (
+        "keras 3.5.0 → 3.6.0: NOTHING COMPARED (1 without Keras). "
+        "1 test trains or evaluates only: not looked at (fit 1, evaluate 1)."
+    )
+
+
+def test_a_gate_that_drifts_says_it_too() -> None:
+    line = verdict_line(gate_of(judged("moved", "failed", "drift"), TRAINS))
+    assert line.endswith("1 of 1 compared test moved. 1 test trains or evaluates only: "
+                         "not looked at (fit 1, evaluate 1).")  # fmt: skip
+
+
 def test_a_gate_that_holds_says_where_rounding_accumulated() -> None:
     gate = result(judged("t", "passed", "accumulated"), judged("u", "passed", "identical"))
     assert verdict_line(gate) == (

@@ -56,8 +56,15 @@
     const tensors = byVerdict(report.tensors).map(([verdict, n]) => `${n.toLocaleString("en")} ${verdict}`).join(", ");
     document.getElementById("facts").append(
       make("span", {}, report.stack.length ? "Stack: " : "Same stack on both sides", ...report.stack.flatMap((line, i) => [i ? ", " : "", make("code", {}, line)])),
-      make("span", {}, tensors ? `Tensors: ${tensors}` : ""), make("span", {}, report.aside),
+      make("span", {}, tensors ? `Tensors: ${tensors}` : ""), ...report.asides.map((line) => make("span", {}, line)),
+      unseen(report.unseen),
       ...report.errors.map((error) => make("span", {class: "error"}, `Collection error: ${error}`)));
+  }
+  /** Tests that are in no list, since nothing of them was compared, by name. */
+  function unseen(tests) {
+    if (!tests.length) return "";
+    return make("details", {}, make("summary", {}, `${plural(tests.length, "test")} not looked at`),
+      make("ul", {}, tests.map(([id, kinds]) => make("li", {}, make("code", {}, id), ` ${kinds}`))));
   }
   function toggle(button, verdict) {
     const on = !chosen.has(verdict);
@@ -131,7 +138,7 @@
       make("h2", {}, test.id),
       make("p", {class: "lead"}, make("span", {class: "verdict", v: test.verdict}, `${test.verdict}. `), ...worded(detail.headline || detail.reason || summary(test, detail))),
       make("ul", {class: "tags"}, tag("baseline Keras", detail.baseline), tag("run Keras", detail.keras), tag("mode", detail.mode),
-        tag("weights", detail.weights), tag("isolation", detail.isolation), tag("watching", detail.observer),
+        tag("weights", detail.weights), tag("isolation", detail.isolation), tag("watching", detail.observer), tag("not looked at", detail.unseen),
         ...(detail.stack || []).map((line) => make("li", {}, "changed ", make("code", {}, line)))),
       ...(detail.warnings || []).map((line) => make("p", {class: "hint"}, line)),
     ];
