@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from ..errors import GoldenError
 from ..report.escape import first_line
-from .inner import InnerRun, Job, run_inner
+from .inner import run_inner
+from .job import InnerRun, Job
 from .progress import Progress, Silent
 
 ATTEMPTS = 2
@@ -108,7 +109,12 @@ def _result(future: Future[InnerRun], job: Job) -> InnerRun:
 
 
 def in_words(run: InnerRun) -> str:
-    """`7 recorded, 1 failed`, or why there is nothing."""
+    """`7 recorded, 1 failed`, or why there is nothing; and where it is no new run, whose it is."""
+    taken = f"taken from the run of {run.reused}: " if run.reused else ""
+    return taken + _result_in_words(run)
+
+
+def _result_in_words(run: InnerRun) -> str:
     if run.log is None:
         return first_line(run.why())
     counts: dict[str, int] = {}

@@ -8,7 +8,7 @@ goldens both runs left behind, so that no run waits for another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from ..errors import GoldenError
 from ..outcomes import TestOutcome
 from ..report.summary import verdict_of
 from .gate import Side, Suite, Verdict, check_job, record
-from .inner import InnerRun
+from .job import InnerRun
 from .jobs import Runner, run_all
 from .progress import Progress
-from .verdicts import GUILTY, Row, rows
+from .verdicts import GUILTY, Row, rows, taken
 
 NEVER_RAN = -1000
 """Stands for an exit status where a version could not even be installed."""
@@ -56,12 +56,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixResult:
-    """cells: nodeid → version → cell; every test has a cell under every version."""
+    """cells: nodeid → version → cell; every test has a cell under every version. reused: version →
+    when it ran, where that run was taken again."""
 
     package: str
     versions: tuple[str, ...]
     cells: Mapping[str, Mapping[str, Cell]]
     seconds: Mapping[str, float]
+    reused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> list[str]:
+        """Which runs were not made anew, in words."""
+        return taken((f"{self.package} {version}", at) for version, at in self.reused.items())
 
     @property
     def guilty(self) -> bool:
@@ -89,6 +96,7 @@ class MatrixResult:
             "verdict": self.verdict,
             "cells": [_cell_json(cell) for row in self.cells.values() for cell in row.values()],
             "seconds": {version: round(took, 3) for version, took in self.seconds.items()},
+            "reused": dict(self.reused),
         }
 
 
@@ -146,7 +154,9 @@ def assemble(
     tests = dict.fromkeys(nodeid for _, found in columns.values() for nodeid in found)
     cells = {nodeid: dict(_row(nodeid, columns)) for nodeid in tests}
     seconds = {anchor: first.seconds, **{version: run.seconds for version, run in runs.items()}}
-    return MatrixResult(package, tuple(columns), cells, seconds)
+    every = {anchor: first, f"{anchor} again": again, **runs}
+    reused = {version: run.reused for version, run in every.items() if run.reused}
+    return MatrixResult(package, tuple(columns), cells, seconds, reused)
 
 
 def _version(side: Side) -> str:

@@ -125,7 +125,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
                 table.add_row(*map(escape.text, (row.nodeid, *layers, row_detail(row))))
             console.print(table)
             _left_out(console.print, found)
-    return captured.get() + escape.visible(verdict_line(result))
+    return captured.get() + "\n".join(map(escape.visible, [*result.taken, verdict_line(result)]))
 
 
 def _left_out(say: Callable[[str], object], found: Sequence[Row]) -> None:
@@ -137,6 +137,7 @@ def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
+    lines += [f"{escape.prose(text)}\n" for text in result.taken]
     for status, found in _sections(result.rows):
         lines += [f"#### {escape.prose(_title(status, result))}", ""]
         columns = ("test", "guilty layers", "what") if status == "moved" else ("test", "what")
@@ -166,5 +167,6 @@ def page(result: GateResult) -> str:
         "gate.html",
         title=verdict_line(result),
         holds=result.verdict == "holds",
+        taken=result.taken,
         sections=sections,
     )

@@ -17,9 +17,11 @@ from pathlib import Path
 from ..errors import ConfigError, StackError
 from ..report import escape
 from ..report.summary import verdict_of
-from .inner import InnerRun, Job, Pin, run_inner
+from .inner import run_inner
+from .job import InnerRun, Job, Pin
 from .marked import MARKED
 from .neighbours import ensure_runnable
+from .ownership import claim, remove
 from .process import run_tree
 from .proof import EXPECT
 from .releases import resolve
@@ -44,14 +46,17 @@ def run_session_per_version(
     suffix. Writes each run's output and a table to standard output.
     Raises ConfigError or StackError where no version can be run.
     """
-    place = Path(tempfile.mkdtemp(prefix="keras-golden-"))
+    place = claim(Path(tempfile.mkdtemp(prefix="keras-golden-")))
     try:
         specs = marked_versions(arguments, folder, place) if versions == "marked" else [versions]
-        runs = {v: _run(v, arguments, folder, place) for v in resolve(specs)}
-        if log is not None:
-            _copy_logs(runs, folder / log)
+        asked = resolve(specs)
+        logs = {} if log is None else {v: _log_of(v, folder / log) for v in asked}
+        for target in logs.values():
+            _demand_a_log(target)
+        runs = {v: _run(v, arguments, folder, place) for v in asked}
+        _copy_logs(runs, logs)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove(place)
     sys.stdout.write("\n" + table(runs) + "\n")
     return worst_code([run.exitstatus for run in runs.values()])
 
@@ -69,13 +74,30 @@ def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> I
     return run
 
 
-def _copy_logs(runs: Mapping[str, InnerRun], log: Path) -> None:
-    for version, run in runs.items():
-        name = log.name.replace("{version}", version)
-        if name == log.name:
-            name = f"{log.stem}-{version}{log.suffix}"
-        if (run.place / "log.json").exists():
-            shutil.copyfile(run.place / "log.json", log.with_name(name))
+def _log_of(version: str, log: Path) -> Path:
+    name = log.name.replace("{version}", version)
+    return log.with_name(f"{log.stem}-{version}{log.suffix}" if name == log.name else name)
+
+
+def _demand_a_log(target: Path) -> None:
+    """Nobody named this very file: one that is there and no log of ours is not written over."""
+    from ..commands.logs import read_log
+
+    if target.exists():
+        try:
+            read_log(target)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{target} is there and no log of golden tests.",
+                "Move it away, or name another one: --golden-log FILE",
+            ) from error
+
+
+def _copy_logs(runs: Mapping[str, InnerRun], logs: Mapping[str, Path]) -> None:
+    for version, target in logs.items():
+        source = runs[version].place / "log.json"
+        if source.exists():
+            shutil.copyfile(source, target)
 
 
 def worst_code(codes: Sequence[int]) -> int:

@@ -61,7 +61,7 @@ def terminal(result: MatrixResult, width: int | None = None) -> str:
     with console.capture() as captured:
         console.print(table)
     legend = _LEGEND.format(anchor=result.versions[0])
-    told = map(escape.visible, [*notes(result), summary_line(result)])
+    told = map(escape.visible, [*notes(result), *result.taken, summary_line(result)])
     return captured.get() + "\n".join([legend, *told])
 
 
@@ -77,7 +77,7 @@ def markdown(result: MatrixResult) -> str:
     for nodeid, row in result.cells.items():
         lines.append(escape.row(escape.code(nodeid), *map(_word, row.values())))
     lines += ["", _LEGEND.format(anchor=result.versions[0]), ""]
-    lines += [f"- {escape.sentence(note)}" for note in notes(result)]
+    lines += [f"- {escape.sentence(note)}" for note in (*notes(result), *result.taken)]
     return "\n".join(lines) + "\n"
 
 
@@ -94,6 +94,7 @@ def page(result: MatrixResult) -> str:
         rows=[(nodeid, list(map(_shown, row.values()))) for nodeid, row in result.cells.items()],
         legend=_LEGEND.format(anchor=result.versions[0]),
         notes=notes(result),
+        taken=result.taken,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..outcomes import FAILING, TestOutcome
 from ..report import asides
-from .inner import InnerRun
+from .job import InnerRun
 
 Status = Literal[
     "holds",
@@ -49,6 +49,16 @@ class Row:
 def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[Row]:
     """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared."""
     return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
+
+
+def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:
+    """`taken from the run of 2026-11-26 10:12: keras 3.5.0` for each time at which runs were made
+    that this command did not make again. runs: pairs of label and `InnerRun.reused`."""
+    by_time: dict[str, list[str]] = {}
+    for label, at in runs:
+        if at is not None:
+            by_time.setdefault(at, []).append(label)
+    return [f"taken from the run of {at}: {', '.join(by_time[at])}" for at in sorted(by_time)]
 
 
 def unseen(found: Iterable[Row]) -> list[TestOutcome]:

@@ -18,7 +18,7 @@ from pytest_keras_golden.versions import bisect_command, pages, sessions, tables
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.inner import InnerRun, Pin
+from pytest_keras_golden.versions.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
 from pytest_keras_golden.versions.progress import Lines, Rows
 from pytest_keras_golden.versions.verdicts import ORDER, Row

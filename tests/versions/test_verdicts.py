@@ -9,7 +9,7 @@ import pytest
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
 from pytest_keras_golden.versions.gate_command import EXIT_CODES
-from pytest_keras_golden.versions.inner import InnerRun, Pin
+from pytest_keras_golden.versions.job import InnerRun, Pin
 from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
 from pytest_keras_golden.versions.verdicts import rows
 
