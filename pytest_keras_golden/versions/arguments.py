@@ -79,6 +79,10 @@ def _seconds(text: str) -> float:
 
 def demand_usable(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for what could not be carried out, before anything is made or run."""
+    from .named import package_name
+
+    package_name(arguments.package)
+    others_of(arguments)
     written = [getattr(arguments, name, None) for name in ("json", "markdown", "html")]
     demand_writable(*written)
     if getattr(arguments, "html", None) is not None:
@@ -129,19 +133,21 @@ def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
     """The overlays of one side: the package in `version`, then what `--with` adds."""
     from .job import Pin
     from .neighbours import ensure_runnable
-
-    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
-    return (pin, *map(_other, (text for group in arguments.others for text in group)))
-
-
-def _other(text: str) -> Pin:
-    from .job import Pin
     from .overlay import ensure_overlay
 
-    name, equals, version = text.partition("==")
-    if not equals or not name or not version:
-        raise ConfigError(f"--with {text!r} pins nothing.", "Write NAME==VERSION.")
-    return Pin(name, version, ensure_overlay(name, version))
+    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
+    return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
+
+
+def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """Names and versions that `--with` pins. Raises ConfigError for what pins nothing."""
+    from .named import pinned
+
+    texts = (text for group in arguments.others for text in group)
+    try:
+        return [pinned(text) for text in texts]
+    except ConfigError as error:
+        raise ConfigError(f"--with {error.problem}", error.fix) from error
 
 
 def identity(arguments: argparse.Namespace, command: str) -> list[object]:

@@ -25,6 +25,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import StackError
 from . import installer
+from .named import exact_version, package_name, requirement
 from .ownership import claim, is_ours, remove
 
 MANIFEST = ".keras-golden-overlay.json"
@@ -68,9 +69,11 @@ def ensure_overlay(
 
     extra: requirements to install beside it (neighbours that the release needs and the
     environment lacks). Safe to call from several processes at once.
-    Raises StackError where the release does not exist or the index cannot be reached.
+    Raises StackError where the release does not exist or the index cannot be reached, ConfigError
+    for what is no name, version or requirement.
     """
-    return _ensure(package, version, tuple(sorted(extra)), cache_root(cache))
+    named = package_name(package), exact_version(version)
+    return _ensure(*named, tuple(sorted(map(requirement, extra))), cache_root(cache))
 
 
 def _ensure(package: str, version: str, extra: tuple[str, ...], root: Path) -> Path:
