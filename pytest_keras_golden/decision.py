@@ -111,12 +111,6 @@ def renames(renamed: Mapping[str, str]) -> tuple[str, ...]:
     return (f"aliases: {old} is compared as {new}{more}",)
 
 
-def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
-    """The first tensor in execution order that is neither identical nor within tolerance."""
-    moved = (tensor for tensor in tensors if tensor.verdict not in ("identical", "within"))
-    return next((tensor.name for tensor in moved), None)
-
-
 def difference(kind: str, golden: Mapping[str, str], running: Mapping[str, str]) -> str | None:
     """The first weight or input whose digest differs, said in a sentence; None where all agree."""
     if not golden or not running:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from . import decision
 from .compare.vacuity import describe, vacuous
 from .compare.verdict import judge, missing
-from .outcomes import TensorOutcome, TestOutcome
+from .outcomes import TensorOutcome, TestOutcome, first_drift
 from .records import TensorEntry, TensorRecord, Tolerance, Verdict
 from .stack import stack_changes
 
@@ -48,7 +48,7 @@ def judge_test(session: Session) -> TestOutcome:
         observer=session.observer,
         isolation=session.isolation,
         weights=_weights(session, golden),
-        first_drift=decision.first_drift(tensors),
+        first_drift=first_drift(tensors),
         local_drift=decision.local_drift(found, session.settings.systematic),
         tensors=tensors,
         locals=found,

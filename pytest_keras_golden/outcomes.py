@@ -19,6 +19,9 @@ FAILING: frozenset[str] = frozenset(
 """Verdicts that fail a test whatever the settings; `systematic`, `accumulated` depend on them."""
 
 
+QUIET: frozenset[str] = frozenset({"identical", "within"})
+"""Verdicts that need no reader."""
+
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""
 
@@ -101,6 +104,13 @@ class TestOutcome:
     written: bool = False
     warnings: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+
+
+def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
+    """The first judged tensor, in execution order, that is neither identical nor inside its
+    tolerance."""
+    moved = [tensor for tensor in tensors if tensor.judged and tensor.verdict not in QUIET]
+    return min(moved, key=lambda tensor: tensor.order).name if moved else None
 
 
 def to_json(value: Any) -> Any:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..outcomes import FAILING, TensorOutcome, TestOutcome, to_json
+from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift, to_json
 from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
 from .inifile import find_ini
 from .output import add_json, emit
@@ -77,7 +77,7 @@ def compare(
         stack_changes=stack_changes(a.header.stack, b.header.stack),
         mode=b.header.mode,
         weights=_weights(a, b),
-        first_drift=failing[0].name if failing else None,
+        first_drift=first_drift(tensors),
         tensors=tuple(tensors),
     )
 

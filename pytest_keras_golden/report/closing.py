@@ -10,7 +10,15 @@ from ..outcomes import LEFT_OUT, TestOutcome
 from . import table
 from .asides import asides, named, unseen
 from .escape import first_line, one_line, visible
-from .summary import compared, strain, tensor_counts, verdict_counts, verdict_of, worst_first
+from .summary import (
+    compared,
+    first_drift,
+    strain,
+    tensor_counts,
+    verdict_counts,
+    verdict_of,
+    worst_first,
+)
 from .terminal import update_page
 from .wording import counted, number, plural, style
 
@@ -75,11 +83,11 @@ def _more(count: int, file: Path | None) -> list[str]:
 
 
 def _first(outcome: TestOutcome) -> str:
-    if outcome.first_drift is None:
+    tensor = first_drift(outcome)
+    if tensor is None:
         return f": {first_line(outcome.reason)}" if outcome.reason else ""
-    tensor = next((t for t in outcome.tensors if t.name == outcome.first_drift), None)
-    used = "" if tensor is None or not strain(tensor) else f" ({number(strain(tensor))}× tolerance)"
-    return f": first {visible(outcome.first_drift)}{used}"
+    used = f" ({number(strain(tensor))}× tolerance)" if strain(tensor) else ""
+    return f": first {visible(tensor.name)}{used}"
 
 
 def _painted_counts(counts: Counter[str], color: bool) -> str:

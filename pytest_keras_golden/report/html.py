@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..compare.tolerance import default
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from ..records import Tolerance
 from . import tokens
 from .asides import asides, unseen
@@ -23,11 +23,11 @@ from .attribution import stack_lines
 from .drawings import draw
 from .escape import shown
 from .runs import conclusion, read
-from .sentence import first_drift, further_warnings, headline
+from .sentence import further_warnings, headline
 from .steps import next_steps
 from .summary import (
-    QUIET,
     blamed,
+    first_drift,
     positions,
     strain,
     tensor_counts,
@@ -110,6 +110,7 @@ def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
         "local": families(layer.name for layer in blamed(outcome)),
         "tensors": dict(tensor_counts([outcome])),
         "tokens": tokens.phrase(outcome),
+        "flips": tokens.flipped(outcome),
     }
     return {key: value for key, value in facts.items() if value}
 

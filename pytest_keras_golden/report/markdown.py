@@ -11,13 +11,14 @@ from .asides import asides, named, unseen
 from .attribution import stack_lines
 from .escape import LONGEST, code, prose, row, sentence, summary
 from .runs import Runs, conclusion, read
-from .sentence import first_drift, headline
+from .sentence import headline
 from .steps import next_steps
 from .summary import (
     Row,
     Run,
     blamed,
     collapsed,
+    first_drift,
     rows,
     strain,
     tensor_counts,
@@ -56,7 +57,7 @@ def _head(runs: Runs, loud: bool) -> Iterator[str]:
     yield f"### Golden tensors: {_short(conclusion(runs))}\n\n"
     yield from _overview(runs)
     if loud:
-        yield "| test | verdict | first | used of its tolerance | local drift | tokens |\n"
+        yield "| test | verdict | first | used of its tolerance | local drift | predictions |\n"
         yield "|---|---|---|---:|---|---|\n"
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..outcomes import TestOutcome, test_from_json
+from ..outcomes import QUIET, TestOutcome, test_from_json
 from .asides import unseen
-from .summary import QUIET, compared, verdict_counts, verdict_of, worst_first
+from .summary import compared, verdict_counts, verdict_of, worst_first
 from .wording import counted, plural
 
 WHOLE = frozenset({0, 1, 5})

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .attribution import attribution
 from .escape import named, one_line
-from .summary import QUIET, blamed, changed, strain, tensor_counts, verdict_of
+from .summary import (
+    blamed,
+    changed,
+    first_drift,
+    strain,
+    tensor_counts,
+    verdict_of,
+)
 from .wording import counted, family_list, listed, number, plural, tolerance
 
 
 def headline(outcome: TestOutcome) -> str:
-    """What moved, where first, how much, since which baseline, and whether it changes a token."""
+    """What moved, where first, how much, since which baseline, and whether an answer changes."""
     told = _SENTENCES.get(verdict_of(outcome))
     if told is None:
         return _plain(outcome)
@@ -48,13 +55,6 @@ def _drift(outcome: TestOutcome) -> str:
     first = first_drift(outcome)
     where = f", first {named(first.name)}: {how_much(first)}" if first else ""
     return f"{start}{where}.{_others(outcome, 'drift')}{_blame(outcome)}"
-
-
-def first_drift(outcome: TestOutcome) -> TensorOutcome | None:
-    """The first judged tensor, in execution order, that its tolerance does not hold."""
-    judged = sorted((t for t in outcome.tensors if t.judged), key=lambda t: t.order)
-    named = (t for t in judged if t.name == outcome.first_drift)
-    return next(named, None) or next((t for t in judged if t.verdict not in QUIET), None)
 
 
 def how_much(tensor: TensorOutcome) -> str:
@@ -174,7 +174,7 @@ def _accumulated(outcome: TestOutcome) -> str:
 
 def _tokens(outcome: TestOutcome) -> str:
     text = tokens.phrase(outcome)
-    return f"Tokens: {text}." if text else ""
+    return f"{tokens.words_of(outcome).answers.capitalize()}: {text}." if text else ""
 
 
 _SENTENCES: Mapping[str, Callable[[TestOutcome], str]] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from ..outcomes import TestOutcome
+from ..outcomes import QUIET, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .escape import first_line, quoted, shown, visible
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
-from .summary import QUIET, accuracy, collapsed, rows, strain, tensor_counts, verdict_of
+from .summary import accuracy, collapsed, rows, strain, tensor_counts, verdict_of
 from .wording import counted, listed, number, plural, style
 
 WIDTH = 100
