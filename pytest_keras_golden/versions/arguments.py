@@ -53,7 +53,11 @@ def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
         "--executor", metavar="dask://HOST:PORT", help="run on a Dask cluster instead of here"
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="keep goldens, logs and candidates in this folder"
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep goldens, logs and candidates in this new or empty folder, and take finished "
+        "runs from it that nothing has changed for",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from pytest_keras_golden.report.closing import terminal_summary
 from pytest_keras_golden.report.runs import conclusion, read
 from pytest_keras_golden.report.terminal import failure_page
 
+PROGRAM = (sys.executable, "-m", "pytest_keras_golden.cli")
 HELD = outcome(tensor("a", 0))
 MOVED = outcome(tensor("a", 0, k=9.0))
 SKIPPED = TestOutcome("t_skipped", "skipped", reason="wants a GPU")
@@ -110,6 +112,23 @@ def test_what_was_not_looked_at_is_named() -> None:
     markdown = files.rendered(log, ".md")
     assert "  - `t.py::test_9:` fit, evaluate\n  - and 20 more\n" in markdown
     assert '["t.py::test_29","fit, evaluate"]' in files.rendered(log, ".html")
+
+
+def test_a_session_of_one_skipped_test_compared_nothing(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.skip(reason="not here")
+        def test_it(golden_tensors):
+            golden_tensors.check("x", 1.0)
+        """
+    )
+    suite.runpytest_inprocess("--golden-log=s.json", "--golden-report=s.md")
+    told = suite.run(*PROGRAM, "report", "s.json").stdout.str()
+    for text in (told, (suite.path / "s.md").read_text(encoding="utf-8")):
+        assert "### Golden tensors: nothing was compared (1 skipped)" in text
+        assert "holds" not in text
 
 
 def test_a_test_that_was_compared_says_what_of_it_was_not(capsys: Any) -> None:

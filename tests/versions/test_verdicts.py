@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -10,8 +10,9 @@ from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
 from pytest_keras_golden.versions.gate_command import EXIT_CODES
 from pytest_keras_golden.versions.job import InnerRun, Pin
+from pytest_keras_golden.versions.matrix import Cell
 from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
-from pytest_keras_golden.versions.verdicts import rows
+from pytest_keras_golden.versions.verdicts import Row, Status, rows
 
 OLD, NEW = (Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0"))
 
@@ -111,6 +112,42 @@ def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: Tes
     assert EXIT_CODES[gate.verdict] == 2
     assert "NOTHING COMPARED (1 " in verdict_line(gate)
     assert markdown(gate).startswith("### ❌")
+
+
+VERDICT_OF = {
+    "holds": "holds",
+    "moved": "drift",
+    "incomparable": "drift",
+    "broke": "drift",
+    "failing before": "nothing compared",
+    "unstable": "nothing compared",
+    "skipped": "nothing compared",
+    "no tensors": "nothing compared",
+    "new": "nothing compared",
+}
+
+
+@pytest.mark.parametrize("status", get_args(Status))
+def test_what_each_status_says_of_the_bump(status: Status) -> None:
+    """Alone, and beside a test that holds: blame is never outvoted."""
+    runs = (run(RECORDED), run(SAME), run(SAME))
+    row, held = Row("t", status), Row("u", "holds", SAME)
+    alone = GateResult(OLD, NEW, (row,), runs).verdict
+    beside = GateResult(OLD, NEW, (row, held), runs).verdict
+    assert alone == VERDICT_OF[status]
+    assert beside == ("drift" if VERDICT_OF[status] == "drift" else "holds")
+    assert [EXIT_CODES[verdict] for verdict in ("holds", "drift", "nothing compared")] == [0, 1, 2]
+    red = Cell("t", "3.6.0", status).red
+    assert red == (VERDICT_OF[status] == "drift")
+
+
+def test_a_weight_that_cannot_be_carried_over_stops_the_bump() -> None:
+    gate = result(judged("t", "failed", "incomparable"), judged("u", "passed", "identical"))
+    assert (gate.verdict, EXIT_CODES[gate.verdict]) == ("drift", 1)
+    assert verdict_line(gate).startswith(
+        "keras 3.5.0 → 3.6.0: DRIFT. 0 of 2 compared tests moved, 1 incomparable"
+    )
+    assert "Incomparable: a weight or input could not be carried over" in markdown(gate)
 
 
 def test_a_test_that_only_the_new_version_has_is_listed_and_blames_nobody() -> None:
