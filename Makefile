@@ -17,10 +17,12 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 NO_MODEL := commands compare docs report store versions test_adoption.py test_architecture.py \
-    test_cli.py test_config.py test_detection.py test_marker.py test_names.py test_outputs.py test_xdist.py
+    test_atomic.py test_cli.py test_config.py test_detection.py test_marker.py test_names.py \
+    test_outputs.py test_typed.py test_whole_runs.py test_xdist.py
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/pictures.py,$(wildcard benchmarks/*.py))
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
+    $(wildcard benchmarks/*.py))
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
@@ -29,7 +31,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases \
-        test-overlays test-long tutorial matrix atlas lint types bench clean
+        test-overlays test-long tutorial matrix atlas lint types bench mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -83,6 +85,11 @@ $(VENV)/wide.stamp: $(VENV)/torch.stamp $(VENV)/hub.stamp
 $(VENV)/long.stamp: $(VENV)/wide.stamp
 	@echo "== installing the runners whose recipes docs/ci.md has"
 	@$(UV) tox nox
+	@touch $@
+
+$(VENV)/mutants.stamp: $(VENV)/core.stamp
+	@echo "== installing mutmut"
+	@$(UV) mutmut==3.8.1
 	@touch $@
 
 env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff and mypy
@@ -156,6 +163,9 @@ types: $(VENV)/dev.stamp ## mypy, strict
 bench: $(VENV)/wide.stamp ## every figure in benchmarks/, each a ratio from one run
 	@for script in $(FIGURES); do \
 	    echo "== $$script"; KERAS_BACKEND=jax $(BIN)/python $$script || exit 1; done
+
+mutants: $(VENV)/mutants.stamp ## changes that no test notices; AREAS="compare decision.py" for some
+	@$(BIN)/python benchmarks/mutants.py --show $(AREAS)
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) .demo

@@ -33,8 +33,9 @@ import numpy.typing as npt
 
 from pytest_keras_golden.errors import StoreError
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
-from pytest_keras_golden.store.codec import Golden, encode, write
+from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.store.encoding import encode, write
 from pytest_keras_golden.store.files import leftovers, list_goldens, save
 
 SIZES = (1 << 14, 1 << 16, 1 << 18, 1 << 20)

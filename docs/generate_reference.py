@@ -75,6 +75,8 @@ DOCUMENT: Meanings = {
     "exitstatus": "pytest's exit code",
     "stack": "the stack of the run, see the golden's metadata",
     "collection_errors": "node ids that could not be collected",
+    "left_out": "why this was a run of a part of the suite only (`-k`, a stop, a lost worker, …); "
+    "empty for one of the whole suite, the only one that `prune --unused-by` takes",
     "tests": "one object per golden test, see below",
 }
 TEST: Meanings = {
@@ -171,7 +173,9 @@ ENVIRONMENT: Meanings = {
     "CI": "set and neither `0` nor `false`: `--update-goldens` is refused",
     "GITHUB_STEP_SUMMARY": "a file that the Markdown report is appended to",
     "KERAS_GOLDEN_CACHE": "where overlays are kept, else `$XDG_CACHE_HOME/pytest-keras-golden`, "
-    "else `~/.cache/pytest-keras-golden`",
+    "else `~/.cache/pytest-keras-golden`; locks and candidates too under `-p no:cacheprovider`",
+    "KERAS_GOLDEN_TRACEBACK": "set: `keras-golden` prints the traceback of an unexpected error, "
+    "which ends it with code 2",
 }
 
 

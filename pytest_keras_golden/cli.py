@@ -5,39 +5,62 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .commands import accept, diff, prune, report, show, stats, verify
 from .commands import list as list_goldens
+from .commands.output import flush, note, prepare_streams
 from .errors import GoldenError
+from .strict import cut
 from .versions import commands as versions
 
 HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+TRACEBACK = "KERAS_GOLDEN_TRACEBACK"
+"""Environment variable: set, the traceback of an unexpected error is printed."""
 
 EXIT_CODES = """exit codes: 0 holds; 1 drift (diff: beyond tolerance, verify: a bad file);
 2 usage or environment, nothing compared; 130 interrupted"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand and returns its exit code; deliberate errors become code 2."""
-    own, for_pytest = versions.split_pytest_arguments(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(own)
-    arguments.pytest_arguments = for_pytest
+    """Runs one subcommand and returns its exit code.
+
+    Deliberate errors become code 2, and so does any other: whatever goes wrong, it is no verdict.
+    """
+    prepare_streams()
     try:
-        code = int(arguments.handler(arguments))
-        sys.stdout.flush()
-        return code
-    except GoldenError as error:
-        sys.stderr.write(f"keras-golden: {error}\n")
-        return USAGE
+        return _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        sys.stderr.write("keras-golden: interrupted\n")
+        note("keras-golden: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted; the interpreter's own flush must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return HOLDS
+    except GoldenError as error:
+        note(f"keras-golden: {error}")
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        note(f"keras-golden: {_unexpected(error)}")
+    return USAGE
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        own, for_pytest = versions.split_pytest_arguments(argv)
+        arguments = _parser().parse_args(own)
+        arguments.pytest_arguments = for_pytest
+        return int(arguments.handler(arguments))
+    finally:
+        flush()
+
+
+def _unexpected(error: Exception) -> str:
+    said = cut(" ".join(str(error).split()))
+    return (
+        f"unexpected {type(error).__name__}{f': {said}' if said else ''}\n"
+        f"Nothing was decided. Report it with what {TRACEBACK}=1 keras-golden … adds to this."
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

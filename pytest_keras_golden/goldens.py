@@ -58,6 +58,11 @@ class Goldens:
         stack = self.stack()
         return Slot(stack["keras"], stack["backend"], stack["device"], stack["dtype_policy"])
 
+    @property
+    def own(self) -> Path:
+        """Where this run's golden lies, or would lie."""
+        return self.folder / self.slot().filename
+
     # -- which ------------------------------------------------------------------------------
 
     def baseline(self) -> Golden | None:
@@ -88,6 +93,15 @@ class Goldens:
 
         return candidates(self._root, golden_folder(self._nodeid))
 
+    def of_this_backend(self) -> list[Path]:
+        """This test's goldens, of any version and policy, on the running backend and device."""
+        mine = self.slot()
+        return [
+            self.folder / slot.filename
+            for slot in self.candidates()
+            if (slot.backend, slot.device) == (mine.backend, mine.device)
+        ]
+
     def anchor(self) -> Golden | None:
         """The oldest golden kept for this test, where it is not the baseline itself."""
         from .store.baseline import find_anchor
@@ -103,12 +117,22 @@ class Goldens:
     def _open_unless_replaced(self, path: Path) -> Golden | None:
         """None for a damaged golden that this run is to replace, as the error's fix promises."""
         try:
-            return self._open(path)
+            golden = self._open(path)
+            return None if self._replaces(path) and golden.verify() else golden
         except CorruptGoldenError as error:
-            own = path.name == self.slot().filename
-            if self._settings.update and own and "--update-goldens" in error.fix:
+            if self._replaces(path) and "--update-goldens" in error.fix:
                 return None
             raise
+
+    def _replaces(self, path: Path) -> bool:
+        missing_only = self._settings.update_mode == "missing"
+        return self._settings.update and not missing_only and path == self.own
+
+    def damaged(self) -> bool:
+        """Whether this slot's own golden exists and some byte of it, read or not, is damaged."""
+        from .store.files import verify_file
+
+        return self.own.exists() and bool(verify_file(self.own, self._root))
 
     def _open(self, path: Path) -> Golden:
         from .store.codec import Golden

@@ -99,7 +99,7 @@ def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) 
         tolerance,
         systematic=session.settings.systematic,
         digest=session.digest(record),
-        reference=golden.reference(record.name),
+        reference=lambda: golden.reference(record.name),
         noise=None if entry is None else entry.noise,
         candidates=tuple(item.name for item in golden.header.tensors),
     )

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any
 
 from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
+from .strict import FieldError, parse_object, shown
+from .typed import reader
 
 FAILING: frozenset[str] = frozenset(
     {"drift", "structure", "nonfinite", "incomparable", "vacuous", "unstable"}
@@ -22,8 +25,61 @@ FAILING: frozenset[str] = frozenset(
 QUIET: frozenset[str] = frozenset({"identical", "within"})
 """Verdicts that need no reader."""
 
+OUTCOMES = ("passed", "failed", "error", "recorded", "skipped", "xfailed")
+
+LONGEST_FACT = 500
+"""Characters of a value in a stack, such as a version."""
+
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""
+
+
+def _known_outcome(value: str) -> str | None:
+    return None if value in OUTCOMES else f"expected one of {', '.join(OUTCOMES)}"
+
+
+def unlike_a_stack(stack: Mapping[str, Any]) -> str | None:
+    """What is wrong with a stack: its facts are printed, and four of them name a golden's slot."""
+    for key in ("keras", "backend", "device", "dtype_policy"):
+        if not isinstance(stack.get(key), (str, NoneType)):
+            return f"{key!r} of the stack should be a text"
+    return _novel(stack)
+
+
+def _novel(facts: Mapping[str, Any]) -> str | None:
+    long = (key for key, value in facts.items() if len(repr(value)) > LONGEST_FACT)
+    key = next(long, None)
+    return None if key is None else f"{shown(key)} should be one short fact"
+
+
+@dataclass(frozen=True, slots=True)
+class _Flip:
+    golden: int
+    actual: int
+    position: int | tuple[int, ...]
+    margin_ulp: float | None = None
+    tie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    accuracy: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """What reports read of `extra`."""
+
+    rows: int = 0
+    flips_real: int = 0
+    flips_tie: int = 0
+    flips: tuple[_Flip, ...] = ()
+    reference: _Reference | None = None
+
+
+def _known_extra(extra: Mapping[str, Any]) -> str | None:
+    reader(_Extra)(extra)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +114,7 @@ class TensorOutcome:
     detects: float | None = None
     index: tuple[int, ...] | None = None
     note: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Annotated[Mapping[str, Any], _known_extra] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +142,13 @@ class TestOutcome:
     __test__ = False
 
     nodeid: str
-    outcome: str
+    outcome: Annotated[str, _known_outcome]
     reason: str | None = None
     baseline: str | None = None
     golden: str | None = None
     candidate: str | None = None
-    stack: Mapping[str, Any] = field(default_factory=dict)
-    stack_changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    stack: Annotated[Mapping[str, Any], unlike_a_stack] = field(default_factory=dict)
+    stack_changes: Annotated[Mapping[str, tuple[Any, Any]], _novel] = field(default_factory=dict)
     mode: Mode | None = None
     observer: Observer | None = None
     isolation: str | None = None
@@ -148,45 +204,46 @@ def _json_float(value: float) -> float | str:
 
 
 def test_from_json(entry: Mapping[str, Any]) -> TestOutcome:
-    """The inverse of `to_json` for one test; unknown keys (a newer writer's) are ignored."""
-    known = _known(TestOutcome, entry)
-    known["tensors"] = tuple(_tensor_from_json(item) for item in entry.get("tensors", ()))
-    known["locals"] = tuple(
-        LocalOutcome(**_floats(_known(LocalOutcome, item))) for item in entry.get("locals", ())
-    )
-    known["local_drift"] = tuple(entry.get("local_drift", ()))
-    known["warnings"] = tuple(entry.get("warnings", ()))
-    known["unseen"] = tuple(entry.get("unseen", ()))
-    known["stack_changes"] = {
-        key: (pair[0], pair[1]) for key, pair in entry.get("stack_changes", {}).items()
-    }
-    return TestOutcome(**known)
+    """The inverse of `to_json` for one test; unknown keys (a newer writer's) are ignored.
+
+    Raises FieldError.
+    """
+    found: TestOutcome = reader(TestOutcome)(entry)
+    return found
 
 
 test_from_json.__test__ = False  # type: ignore[attr-defined]
 
-_FLOATS = ("max_abs", "max_rel", "k", "rel_l2", "cosine", "bias", "bias_t", "detects")
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """What a run left with `--golden-log`.
+
+    left_out: why it was a run of a part of the suite only; empty where it was one of the whole,
+    None where the log does not tell.
+    """
+
+    tests: tuple[TestOutcome, ...]
+    exitstatus: int = 0
+    stack: Annotated[Mapping[str, Any], unlike_a_stack] = field(default_factory=dict)
+    collection_errors: tuple[str, ...] = ()
+    left_out: tuple[str, ...] | None = None
 
 
-def _tensor_from_json(entry: Mapping[str, Any]) -> TensorOutcome:
-    known = _floats(_known(TensorOutcome, entry))
-    known["shape"] = tuple(entry.get("shape", ()))
-    known["index"] = None if entry.get("index") is None else tuple(entry["index"])
-    if entry.get("tolerance") is not None:
-        known["tolerance"] = Tolerance(**entry["tolerance"])
-    return TensorOutcome(**known)
+def log_from_json(document: Mapping[str, Any]) -> RunLog:
+    """The inverse of `log_json`. Raises FieldError for anything but a log of schema 1."""
+    schema = document.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        raise FieldError(f"has schema {shown(schema)}, this version reads {SCHEMA}")
+    found: RunLog = reader(RunLog)(document)
+    return found
 
 
-def _floats(known: dict[str, Any]) -> dict[str, Any]:
-    for name in _FLOATS:
-        if isinstance(known.get(name), str):
-            known[name] = float(known[name])
-    return known
-
-
-def _known(cls: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = cls.__dataclass_fields__
-    return {key: value for key, value in entry.items() if key in names}
+def checked_log(text: str | bytes) -> dict[str, Any]:
+    """A log's JSON, once `log_from_json` has read it. Raises FieldError, a ValueError."""
+    document = parse_object(text)
+    log_from_json(document)
+    return document
 
 
 def log_json(
@@ -194,12 +251,18 @@ def log_json(
     stack: Mapping[str, Any],
     tests: Iterable[TestOutcome],
     collection_errors: Iterable[str] = (),
+    left_out: Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """The `--golden-log` document, schema 1."""
+    """The `--golden-log` document, schema 1.
+
+    left_out: why the run was of a part of the suite only; empty where it was of the whole, None
+    where nobody knows.
+    """
     return {
         "schema": SCHEMA,
         "exitstatus": int(exitstatus),
         "stack": to_json(stack),
         "collection_errors": list(collection_errors),
+        "left_out": None if left_out is None else list(left_out),
         "tests": [to_json(test) for test in tests],
     }

@@ -101,7 +101,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except GoldenError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings
-    config.pluginmanager.register(GoldenRun(config, settings), "keras-golden-run")
+    run = GoldenRun(config, settings)
+    config.pluginmanager.register(run, "keras-golden-run")
+    config.pluginmanager.register(run.left_out, "keras-golden-left-out")
 
 
 def _ini_keys(config: pytest.Config) -> list[str]:

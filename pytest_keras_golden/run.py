@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .atomic import write_whole
 from .body import BodyWatch
 from .config import Settings
 from .errors import GoldenError
@@ -25,6 +26,7 @@ from .items import (
     parsed_marker,
 )
 from .seeding import Seeding
+from .unused import LeftOut
 
 if TYPE_CHECKING:
     from .outcomes import TestOutcome
@@ -50,6 +52,7 @@ class GoldenRun:
         self.seeding = Seeding(settings.seed)
         self.fixtures: set[str] = set()
         self.running: dict[str, str | None] = {}
+        self.left_out = LeftOut(config)
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -196,7 +199,7 @@ class GoldenRun:
     def _cache(self) -> Path:
         cache = getattr(self.config, "cache", None)  # no attribute under `-p no:cacheprovider`
         if cache is None:
-            return _temporary(self.config.rootpath)
+            return _without_cache(self.config.rootpath)
         try:
             return Path(cache.mkdir("keras-golden"))
         except OSError:
@@ -272,7 +275,9 @@ class GoldenRun:
             self._write_outputs(int(exitstatus))
         except OSError as error:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-            self.output_error = f"cannot write {error.filename}: {error.strerror}"
+            self.output_error = (
+                f"cannot write {error.filename or 'the log'}: {error.strerror or error}"
+            )
 
     def _write_outputs(self, exitstatus: int) -> None:
         asked = self.settings.log is not None or self.settings.report is not None
@@ -282,9 +287,8 @@ class GoldenRun:
 
         document = self.log(exitstatus)
         if self.settings.log is not None:
-            self.settings.log.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps(document, indent=1, allow_nan=False)
-            self.settings.log.write_text(text + "\n", encoding="utf-8")
+            write_whole(self.settings.log, text + "\n")
         if self.settings.report is not None:
             write_report(document, self.settings.report)
         append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
@@ -293,7 +297,13 @@ class GoldenRun:
         """The `--golden-log` document, schema 1."""
         from .outcomes import log_json
 
-        return log_json(exitstatus, self._stack(), self.outcomes.values(), self.collection_errors)
+        return log_json(
+            exitstatus,
+            self._stack(),
+            self.outcomes.values(),
+            self.collection_errors,
+            self.left_out.reasons(exitstatus, self.outcomes, self.settings.goldens_dir),
+        )
 
     def _stack(self) -> dict[str, Any]:
         from .stack import running_stack
@@ -304,7 +314,7 @@ class GoldenRun:
             return running_stack()
         return found or {}
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if self.output_error:
             from .report.escape import visible
 
@@ -323,22 +333,17 @@ class GoldenRun:
             lines += [summary_line(outcome) for outcome in compared(outcomes)]
         lines += update_pages(outcomes)
         file = self.settings.report or self.settings.log
-        lines.append(terminal_summary(outcomes, unused=self._unused(), file=file))
+        unused = self._unused(exitstatus)
+        lines.append(terminal_summary(outcomes, unused=unused, file=file))
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
 
-    def _unused(self) -> list[str]:
-        """Goldens of no test; a run that was stopped or could not collect cannot tell."""
-        from .unused import unused_goldens
-
-        stopped = self.config.getoption("maxfail") and any(
-            outcome.outcome in ("failed", "error") for outcome in self.outcomes.values()
-        )
-        if self.collection_errors or stopped or not self.outcomes:
-            return []
+    def _unused(self, exitstatus: int) -> list[str]:
+        """Goldens of no test, where this run can tell."""
         try:
-            return unused_goldens(self.config, self.settings.goldens_dir, self.outcomes)
+            root = self.settings.goldens_dir
+            return self.left_out.unused(exitstatus, self.outcomes, root) if self.outcomes else []
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
             return []
@@ -361,11 +366,11 @@ def _refuse_late_request(item: pytest.Item) -> None:
         )
 
 
-def _temporary(rootpath: Path) -> Path:
-    """A folder outside the project, one per user and project: all runs share its locks."""
-    import tempfile
+def _without_cache(rootpath: Path) -> Path:
+    """A folder of the user, one per project, under `-p no:cacheprovider`: all runs share it."""
     from hashlib import sha256
 
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    project = sha256(str(rootpath).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"keras-golden-{user}" / project
+    from .usercache import user_cache
+
+    project = sha256(os.fsencode(rootpath)).hexdigest()[:12]
+    return user_cache() / "projects" / project

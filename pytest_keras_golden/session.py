@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 from .compare.tolerance import resolve
@@ -215,16 +216,13 @@ class Session:
 
         Raises CaptureError where a golden says that it once called one, on this backend.
         """
-        mine = self.goldens.slot()
-        if not self.settings.update and any(
-            (slot.backend, slot.device) == (mine.backend, mine.device)
-            for slot in self.goldens.candidates()
-        ):
-            folder = self.goldens.folder
+        known = [] if self.settings.update else self.goldens.of_this_backend()
+        if known:
             why = f": {self.notes[0]}" if self.notes else ""
             raise CaptureError(
                 f"a golden was recorded of this test, and it calls no Keras model any more{why}",
-                f"Find out what stopped the call, or remove the golden: rm -r '{folder}'",
+                "Find out what stopped the call, or remove what was recorded: "
+                f"rm {' '.join(quote(str(path)) for path in known)}",
             )
         return TestOutcome(self.nodeid, "passed", warnings=left_out(self.notes))
 
@@ -245,10 +243,11 @@ class Session:
             return False
         if self.settings.update_mode == "missing":
             # Not `baseline is None`: one that was asked for and is missing must not cost this one.
-            return not (self.goldens.folder / self.goldens.slot().filename).exists()
+            return not self.goldens.own.exists()
         if outcome.baseline is None or self.settings.update_mode == "all":
             return True
-        return self.settings.update_mode == "changed" and not _identical(outcome)
+        # What is to stay must be whole: no comparison has read its bytes.
+        return not _identical(outcome) or self.goldens.damaged()
 
     def _write(self, outcome: TestOutcome, locks: Path) -> TestOutcome:
         from .judging import vacuous_tensors
@@ -261,7 +260,7 @@ class Session:
             outcome = replace(outcome, warnings=(*outcome.warnings, said))
         elif vacuous:
             return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
-        path = self.goldens.folder / self.goldens.slot().filename
+        path = self.goldens.own
         # The old golden may be the file about to be replaced: let go of its mapping first.
         self.goldens.close()
         written = save(path, self.recording(), locks, self.settings.goldens_dir)
@@ -275,8 +274,9 @@ class Session:
             return outcome
         root = self.settings.output or cache / "candidates"
         path = root / golden_folder(self.nodeid) / self.goldens.slot().filename
+        inside = self.settings.output or cache.parent
         try:
-            save(path, self.recording(), cache / "locks")
+            save(path, self.recording(), cache / "locks", inside)
         except StoreError as error:
             if self.settings.output is not None:
                 raise

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import pytest_keras_golden
 
 pytest_plugins = ["pytester"]
 
@@ -32,9 +35,13 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="session")
 def keras_imported() -> None:
-    """Before pytester notes which modules there are: it forgets what inner runs import."""
+    """Before pytester notes which modules there are: it forgets what inner runs import, and what
+    of ours a later test then imports again would be other classes than those it has."""
     for module in ("keras", "xxhash", "safetensors", "filelock", "rich.table", "ml_dtypes"):
         importlib.import_module(module)
+    for found in pkgutil.walk_packages(pytest_keras_golden.__path__, "pytest_keras_golden."):
+        if ".backends." not in found.name:
+            importlib.import_module(found.name)
 
 
 @pytest.fixture

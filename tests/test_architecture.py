@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "records"}),
+    frozenset({"errors", "records", "atomic", "strict", "typed", "usercache"}),
     frozenset({"outcomes", "names", "marker", "stack", "compare", "store", "config"}),
     frozenset({"capture", "report", "decision"}),
     frozenset({"judging", "session", "goldens"}),

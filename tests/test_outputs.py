@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -61,6 +63,58 @@ def test_an_output_that_cannot_be_written_is_said(recorded: pytest.Pytester, opt
     result = recorded.runpytest_inprocess(f"{option}=file/out.md")
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
     result.stdout.fnmatch_lines(["cannot write *file*", "Name a writable file*"])
+
+
+@pytest.mark.parametrize("option", ["--golden-log", "--golden-report"])
+def test_an_output_without_room_leaves_the_last_one(recorded: pytest.Pytester, option: str) -> None:
+    """The suite limits the size of files as late as a disk fills up."""
+    out = recorded.path / "out.md"
+    out.write_text("of the run before")
+    recorded.makeconftest(
+        """
+        import resource, signal, pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_sessionfinish():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        """
+    )
+    command = [sys.executable, "-m", "pytest", f"{option}={out}", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=recorded.path, check=False)
+    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR
+    assert f"cannot write {out}: File too large\nName a writable file" in done.stdout
+    assert out.read_text() == "of the run before"
+    assert not list(recorded.path.glob(".out.md*"))
+
+
+@pytest.mark.parametrize("place", ["candidates", "output"])
+def test_no_candidate_follows_a_planted_link(recorded: pytest.Pytester, place: str) -> None:
+    outside = recorded.path / "outside"
+    outside.mkdir()
+    if place == "output":
+        (recorded.path / "artifact").mkdir()
+        (recorded.path / "artifact" / "test_a").symlink_to(outside)
+        result = drifted(recorded, "--golden-output=artifact")
+    else:
+        cache = recorded.path / ".pytest_cache" / "d" / "keras-golden"
+        cache.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(cache / "candidates", ignore_errors=True)
+        (cache / "candidates").symlink_to(outside)
+        result = drifted(recorded)
+    result.stdout.fnmatch_lines(["*it leads to*"])
+    assert not list(outside.iterdir())
+
+
+def test_without_pytests_cache_the_users_own_is_used(
+    recorded: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not a folder below /tmp that others can name before."""
+    monkeypatch.setenv("KERAS_GOLDEN_CACHE", str(tmp_path / "mine"))
+    drifted(recorded, "-p", "no:cacheprovider")
+    (candidate,) = (tmp_path / "mine").rglob("*.safetensors")
+    assert "candidates" in candidate.parts
+    assert list((tmp_path / "mine").rglob("*.lock"))
 
 
 def test_a_cache_in_the_way_hides_no_drift(recorded: pytest.Pytester) -> None:

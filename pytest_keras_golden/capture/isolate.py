@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import CaptureError
+from ..errors import CaptureError, StoreError
 from ..records import LayerCall
 from ..store.digest import digest
 from .backends import from_numpy, to_numpy
@@ -201,6 +201,9 @@ def isolate(
 def _replay(call: Outermost) -> None:
     try:
         call.again()
+    except StoreError:
+        # A damaged golden: nothing that the user's model did.
+        raise
     except Exception as error:
         raise CaptureError(
             f"the isolating pass failed in {type(call.target).__name__}: {error}",

@@ -5,23 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError, CorruptGoldenError
 from ..names import Slot, golden_folder
 from ..outcomes import TestOutcome
-from ..records import Recording, TensorRecord
 from ..report.wording import plural
-from .logs import read_log, tests_of
-from .output import add_json, emit, note, tracked
+from .logs import read_log
+from .output import add_json, emit_plain, note, tracked
 from .place import add_goldens_dir, goldens_dir
-
-if TYPE_CHECKING:
-    from ..store.codec import Golden
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     root = goldens_dir(arguments.goldens_dir)
-    tests = tests_of([read_log(arguments.log)])
+    tests = read_log(arguments.log).tests
     every = [
         candidate(test, root, arguments.candidates) for test in tests if test.candidate is not None
     ]
@@ -73,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         {"test": item.outcome.nodeid, "golden": str(item.target), "written": written}
         for item, written in _accepted(chosen, root, arguments.reason)
     ]
-    emit(arguments.json, {"accepted": accepted, "candidates": len(every)}, lambda: _text(accepted))
+    emit_plain(
+        arguments.json, {"accepted": accepted, "candidates": len(every)}, lambda: _text(accepted)
+    )
     return 0
 
 
@@ -149,33 +147,14 @@ def _accepted(
     chosen: Sequence[Candidate], root: Path, reason: str | None
 ) -> Iterable[tuple[Candidate, bool]]:
     from ..store.codec import Golden
-    from ..store.files import save
+    from ..store.encoding import encode_again
+    from ..store.files import put
 
-    with TemporaryDirectory(prefix="keras-golden-") as locks:
+    with TemporaryDirectory() as locks:
         for item in tracked(chosen, "accepting"):
             with Golden.open(item.path) as golden:
-                yield item, save(item.target, recording(golden, reason), Path(locks), root)
-
-
-def recording(golden: Golden, reason: str | None) -> Recording:
-    """A golden read back whole, with another reason where one is given."""
-    header = replace(golden.header, reason=reason) if reason else golden.header
-    records = tuple(
-        TensorRecord(
-            entry.name,
-            golden.array(entry.name),
-            kind=entry.kind,
-            precision=entry.precision,
-            judged=entry.judged,
-            source=entry.source,
-            tolerance=entry.tolerance,
-            reference=golden.reference(entry.name),
-        )
-        for entry in header.tensors
-    )
-    keys = {key for call in header.calls for key in (*call.inputs, *call.outputs)}
-    pool = {key: golden.pooled(key) for key in sorted(keys)} if golden.isolated else {}
-    return Recording(header, records, pool)
+                again = encode_again(golden, reason)
+                yield item, put(item.target, again, Path(locks), root)
 
 
 def _text(accepted: Sequence[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift, to_json
 from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
 from .inifile import find_ini
-from .output import add_json, emit
+from .output import add_json, emit_plain
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         outcome = compare(a, b, asked, ini_rules())
         reasons = (("A", a.header.reason), ("B", b.header.reason))
     said = [f"{side} was recorded because: {text}" for side, text in reasons if text]
-    emit(
+    emit_plain(
         arguments.json,
         to_json(outcome) | {"reasons": dict(reasons)},
         lambda: "\n".join([comparison_page(outcome), *said]),
@@ -107,7 +107,7 @@ def _judged(
         lambda: a.array(entry.name),
         asked or _tolerance(old or entry, rules),
         digest=entry.digest,
-        reference=a.reference(entry.name) if old is not None else None,
+        reference=lambda: a.reference(entry.name),
         noise=None if old is None else old.noise,
         candidates=tuple(item.name for item in a.header.tensors),
     )

@@ -1,40 +1,30 @@
-"""Outcome logs (`--golden-log`) read back for the commands that work on them."""
+"""Outcome logs (`--golden-log`) read back: the border behind which every value has its type."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..outcomes import TestOutcome, test_from_json
-from ..records import SCHEMA
-
-_FIX = "Name a file that pytest --golden-log FILE wrote."
+from ..outcomes import RunLog, checked_log, log_from_json
+from ..strict import FieldError
 
 
-def read_log(path: Path) -> Mapping[str, Any]:
-    """A log document of schema 1. Raises ConfigError for anything else."""
+def read_log(path: Path) -> RunLog:
+    """Raises ConfigError, which names the file and the field, for anything but a log."""
+    return log_from_json(read_document(path))
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """The log as its JSON, checked. Raises as `read_log`."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return checked_log(path.read_bytes())
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", _FIX) from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no JSON: {error}", _FIX) from error
-    if not isinstance(document, dict) or not isinstance(document.get("tests"), list):
-        raise ConfigError(f"{path} is no log of golden tests", _FIX)
-    if document.get("schema") != SCHEMA:
-        raise ConfigError(
-            f"{path} has schema {document.get('schema')!r}, this version reads {SCHEMA}",
-            "Read it with the version of pytest-keras-golden that wrote it.",
-        )
-    return document
-
-
-def tests_of(documents: Iterable[Mapping[str, Any]]) -> list[TestOutcome]:
-    """All tests of some logs, in their order. Raises ConfigError on entries that are none."""
-    try:
-        return [test_from_json(entry) for document in documents for entry in document["tests"]]
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ConfigError(f"a test of the log cannot be read: {error}", _FIX) from error
+        problem = error.strerror or str(error)
+    except FieldError as error:
+        problem = str(error)
+    raise ConfigError(
+        f"{path} is no log of golden tests: {problem}",
+        "Name a file that pytest --golden-log FILE of this version wrote.",
+    )

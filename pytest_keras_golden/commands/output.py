@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
+from ..atomic import write_whole
 from ..errors import GoldenError
 from ..outcomes import to_json
 
@@ -22,10 +26,18 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is standard output")
 
 
+def emit_plain(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
+    """As `emit`, for a text that has names as they are: they are shown, not obeyed."""
+    from ..report.escape import lines
+
+    emit(json_file, document, lambda: lines(text()))
+
+
 def emit(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
     """Writes the document where `--json` says, the text to standard output where that is free."""
     if json_file is not None:
-        _write_json(json_file, json.dumps(to_json(document), indent=1, ensure_ascii=False))
+        # ASCII alone: valid wherever it is written, whatever names it holds.
+        _write_json(json_file, json.dumps(to_json(document), indent=1, allow_nan=False))
     if json_file != "-":
         say(text())
 
@@ -35,20 +47,84 @@ def _write_json(json_file: str, text: str) -> None:
         say(text)
         return
     try:
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
+        write_whole(Path(json_file), text + "\n")
     except OSError as error:
-        raise GoldenError(
-            f"cannot write {json_file}: {error.strerror}", "Name a writable file: --json FILE"
-        ) from error
+        raise cannot_write(error, "--json FILE") from error
+
+
+def cannot_write(error: OSError, option: str) -> GoldenError:
+    """The error of an output file: which one, why, and what to name instead."""
+    return GoldenError(
+        f"cannot write {error.filename}: {error.strerror}",
+        f"Name a file that can be written: {option}. What was there is as it was.",
+    )
+
+
+def prepare_streams() -> None:
+    """A stream that was closed (`>&-`) or knows ASCII only must not end a command."""
+    number = -1
+    while number <= 2:
+        # Else the next file that is opened would be standard output to every child.
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    """Text to standard output; a reader who has seen enough (head, less) ends nothing.
+
+    Raises GoldenError where it cannot be written otherwise.
+    """
+    with _written():
+        _put(sys.stdout, text + "\n")
 
 
 def note(text: str) -> None:
-    """A line on standard error, so that it never mixes with a result."""
-    sys.stderr.write(text + "\n")
+    """A line on standard error, so that it never mixes with a result; names in it are shown, not
+    obeyed."""
+    from ..report.escape import lines
+
+    with suppress(OSError):
+        _put(sys.stderr, lines(text) + "\n")
+
+
+def flush() -> None:
+    """Raises as `say`."""
+    with _written():
+        sys.stdout.flush()
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        coding = stream.encoding or "ascii"
+        stream.write(text.encode(coding, "backslashreplace").decode(coding))
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _mute()
+    except OSError as error:
+        _mute()
+        raise GoldenError(
+            f"cannot write to standard output: {error.strerror}",
+            "Make room where it goes, or name a file that can be written.",
+        ) from error
+
+
+def _mute() -> None:
+    """What is still in the buffer has no reader: the interpreter must not try again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tracked(items: Iterable[Item], what: str) -> Iterator[Item]:

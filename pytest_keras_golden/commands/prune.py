@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..config import parse_size
 from ..errors import ConfigError
 from ..names import golden_folder
+from ..outcomes import RunLog
 from ..report.wording import plural
-from .logs import read_log, tests_of
-from .output import add_json, emit
+from ..strict import cut
+from .logs import read_log
+from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, bytes_text, name_of, selected
 
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     said = text(found, arguments.yes)
     if arguments.yes:
         _remove(found, root)
-    emit(arguments.json, {"removed": arguments.yes, "goldens": goldens}, lambda: said)
+    emit_plain(arguments.json, {"removed": arguments.yes, "goldens": goldens}, lambda: said)
     return 0
 
 
@@ -96,21 +98,27 @@ def condemned(root: Path, arguments: argparse.Namespace) -> dict[GoldenFile, str
 def used_folders(logs: Iterable[Path]) -> set[PurePosixPath]:
     """Folders of all tests in the logs. Raises ConfigError where a log cannot tell.
 
-    A run that collected with errors, or ran no golden test, would condemn goldens in use.
+    A run of a part of the suite, or of no golden test, would condemn goldens in use.
     """
     used: set[PurePosixPath] = set()
     for path in logs:
-        document = read_log(path)
-        tests = tests_of([document])
-        errors = document.get("collection_errors")
-        if errors or not tests:
-            problem = f"it has collection errors ({errors[0]})" if errors else "no golden test ran"
+        log = read_log(path)
+        problem = _partial(log) if log.tests else "no golden test ran"
+        if problem:
             raise ConfigError(
                 f"{path} does not say which goldens are unused: {problem}",
-                "Run the whole suite with --golden-log FILE, without -k, -m or paths.",
+                "Run the whole suite, to its end: pytest --golden-log FILE",
             )
-        used |= {golden_folder(test.nodeid) for test in tests}
+        used |= {golden_folder(test.nodeid) for test in log.tests}
     return used
+
+
+def _partial(log: RunLog) -> str | None:
+    if log.collection_errors:
+        return f"it has collection errors ({cut(log.collection_errors[0])})"
+    if log.left_out is None:
+        return "it does not tell whether the whole suite ran"
+    return f"it is of a part of the suite ({cut(log.left_out[0])})" if log.left_out else None
 
 
 def _remove(found: Iterable[GoldenFile], root: Path) -> None:

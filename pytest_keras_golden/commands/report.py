@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from .logs import read_log, tests_of
-from .output import note, say
+from .logs import read_document
+from .output import cannot_write, note, say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -28,16 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.output is not None:
         demand_format(arguments.output.suffix)
-    documents = [read_log(path) for path in arguments.logs]
-    tests_of(documents)
+    documents = [read_document(path) for path in arguments.logs]
     if arguments.output is None:
         say(rendered(documents, ".md"))
         return 0
     try:
         write_report(documents, arguments.output)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {arguments.output}: {error.strerror}", "Name a writable file: -o FILE"
-        ) from error
+        raise cannot_write(error, "-o FILE") from error
     note(f"wrote {arguments.output} ({arguments.output.stat().st_size:,} bytes)")
     return 0

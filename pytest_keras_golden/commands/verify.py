@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..report.wording import plural
-from .output import add_json, emit, tracked
+from ..strict import cut
+from .output import add_json, emit_plain, tracked
 from .place import add_goldens_dir, goldens_dir
 from .selection import matches
 
@@ -32,16 +33,24 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..store.files import verify_file
-
     root, paths = chosen(arguments.patterns, arguments.goldens_dir)
     bad = {}
     for path in tracked(paths, "verifying goldens"):
-        problems = verify_file(path, root)
+        problems = problems_of(path, root)
         if problems:
             bad[str(path)] = problems
-    emit(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
+    emit_plain(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
     return int(bool(bad))
+
+
+def problems_of(path: Path, root: Path | None) -> list[str]:
+    """What is wrong with one file; whatever it does to its reader, the others are told too."""
+    from ..store.files import verify_file
+
+    try:
+        return verify_file(path, root)
+    except Exception as error:
+        return [f"it could not be read: {type(error).__name__}: {cut(str(error))}"]
 
 
 def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[Path]]:

@@ -28,16 +28,17 @@ def judge(
     *,
     systematic: str = "fail",
     digest: str | None = None,
-    reference: Array | None = None,
+    reference: Callable[[], Array | None] = lambda: None,
     noise: float | None = None,
     candidates: Iterable[str] = (),
 ) -> TensorOutcome:
     """Judge one tensor of a run against the golden's `entry`.
 
-    load: reads the golden's bytes; not called while metadata or the digest decide. entry None is a
-    new tensor, `candidates` are then the golden's names, to suggest from. systematic: `off` never
-    says so. reference: the tensor in higher precision, for the three-way rule. noise: the floor in
-    units of k; the entry's own where None. Raises ValueError where the reference has another shape.
+    load: reads the golden's bytes; reference: the tensor in higher precision, for the three-way
+    rule. Neither is called while metadata or the digest decide. entry None is a new tensor,
+    `candidates` are then the golden's names, to suggest from. systematic: `off` never says so.
+    noise: the floor in units of k; the entry's own where None. Raises ValueError where the
+    reference has another shape.
     """
     base = _outcome(record, order, tolerance)
     if entry is None:
@@ -53,7 +54,7 @@ def judge(
     golden = load()
     floor = entry.noise if noise is None else noise
     metrics = measure(record.value, golden, tolerance, base.precision, noise=floor)
-    evidence = _gather(base, record.value, golden, reference, metrics)
+    evidence = _gather(base, record.value, golden, reference(), metrics)
     verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
     return replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
 

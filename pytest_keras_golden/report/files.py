@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..atomic import append_whole, write_whole
 from ..errors import ConfigError
 
 Log = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -36,9 +37,7 @@ def rendered(log: Log, suffix: str) -> str:
 
 def write_report(log: Log, path: Path) -> None:
     """Write the report; its folder is made where it is missing. Raises OSError."""
-    text = rendered(log, path.suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, rendered(log, path.suffix))
 
 
 def append_step_summary(log: Mapping[str, Any], summary: str | None) -> None:
@@ -46,5 +45,4 @@ def append_step_summary(log: Mapping[str, Any], summary: str | None) -> None:
     test ran. Raises OSError."""
     if not summary or not (log["tests"] or log["collection_errors"]):
         return
-    with Path(summary).open("a", encoding="utf-8") as file:
-        file.write(rendered(log, ".md") + "\n")
+    append_whole(Path(summary), rendered(log, ".md") + "\n")

@@ -42,7 +42,7 @@ def find_baseline(
         found = [other for other in found if not _newer(other.keras, slot.keras)]
         wanted = slot.keras
     # Where two spellings of one version are recorded, the one asked for literally wins.
-    found.sort(key=lambda other: (_same(other.keras, wanted), other.keras == wanted))
+    found.sort(key=lambda other: other.keras == wanted)
     return root / folder / found[-1].filename if found else None
 
 

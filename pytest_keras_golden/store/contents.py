@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
+from ..strict import shown
 from . import header as metadata
 from .layout import MalformedError, parse
 
@@ -15,6 +16,7 @@ ISOLATION = "@isolation/"
 class Contents:
     """Places and metadata from the bytes of a header; `body` is the number of bytes after it.
 
+    digests: each tensor's name in the file, and the digest that its bytes must have.
     Raises MalformedError unless both name the same tensors with the same dtypes and shapes.
     """
 
@@ -25,21 +27,26 @@ class Contents:
         self.aliases = {entry.digest: entry.name for entry in self.header.tensors}
         self._check_tensors()
         self._check_auxiliary()
+        self.digests = self._digests()
+        # Last: what is wrong with a file is better said by what does not fit than by this.
+        if self.document.get("checksum") != metadata.checksum(self.document):
+            raise MalformedError("its metadata does not have the checksum on record")
 
     def _check_tensors(self) -> None:
         for entry in self.header.tensors:
             place = self.places.get(entry.name)
             if place is None:
-                raise MalformedError(f"{entry.name!r} is in its metadata, but not in the file")
+                raise MalformedError(f"{shown(entry.name)} is in its metadata, but not in the file")
             if (place.dtype.name, place.shape) != (entry.dtype, entry.shape):
                 raise MalformedError(
-                    f"{entry.name!r} is {place.dtype.name} {place.shape} in the file, "
+                    f"{shown(entry.name)} is {place.dtype.name} {place.shape} in the file, "
                     f"{entry.dtype} {entry.shape} in its metadata"
                 )
         for name in self.references:
             reference = self.places.get(REFERENCE + name)
             if reference is None or reference.shape != self.places[name].shape:
-                raise MalformedError(f"the reference of {name!r} is missing, or of another shape")
+                problem = "is missing, or of another shape"
+                raise MalformedError(f"the reference of {shown(name)} {problem}")
 
     def _check_auxiliary(self) -> None:
         called = {key for call in self.header.calls for key in (*call.inputs, *call.outputs)}
@@ -48,7 +55,7 @@ class Contents:
         expected |= {ISOLATION + key for key in called}
         unknown = sorted(set(self.places) - expected)
         if unknown:
-            raise MalformedError(f"{unknown[0]!r} is in the file, but not in its metadata")
+            raise MalformedError(f"{shown(unknown[0])} is in the file, but not in its metadata")
         missing = sorted(key for key in called if not self.isolated(key))
         if missing and any(name.startswith(ISOLATION) for name in self.places):
             raise MalformedError(f"an isolation tensor is missing: {missing[0]}")
@@ -58,10 +65,11 @@ class Contents:
         name = ISOLATION + key
         return name if name in self.places else self.aliases.get(key)
 
-    def digests(self) -> Iterator[tuple[str, str]]:
+    def _digests(self) -> Mapping[str, str]:
         """Each tensor's name in the file and the digest that its bytes must have."""
-        yield from ((entry.name, entry.digest) for entry in self.header.tensors)
-        yield from ((REFERENCE + name, key) for name, key in self.references.items())
-        for name in self.places:
-            if name.startswith(ISOLATION):
-                yield name, name.removeprefix(ISOLATION)
+        isolated = (name for name in self.places if name.startswith(ISOLATION))
+        return {
+            **{entry.name: entry.digest for entry in self.header.tensors},
+            **{REFERENCE + name: key for name, key in self.references.items()},
+            **{name: name.removeprefix(ISOLATION) for name in isolated},
+        }

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from ..atomic import TEMPORARY, replacing, sync
 from ..errors import CorruptGoldenError, StoreError
 from ..names import Slot
-from .codec import Encoded, Golden, check_inside, encode, write
+from ..strict import cut
+from .codec import Golden, check_inside
+from .encoding import Encoded, encode, write
 from .header import says_the_same
 from .inventory import GoldenFile, Stats, leftovers, list_goldens, oversized, stats, superseded
 from .layout import MalformedError
@@ -30,6 +32,7 @@ __all__ = [
     "list_goldens",
     "misplaced",
     "oversized",
+    "put",
     "remove",
     "remove_empty_folders",
     "save",
@@ -38,8 +41,11 @@ __all__ = [
     "verify_file",
 ]
 
-TEMPORARY = ".tmp"
 _LOCK_SECONDS = 300
+_CACHE_FIX = (
+    "make the cache folder writable, or choose another: "
+    "cache_dir, or KERAS_GOLDEN_CACHE under -p no:cacheprovider"
+)
 _SLOT_KEYS = ("keras", "backend", "device", "dtype_policy")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -47,20 +53,26 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def save(path: Path, recording: Recording, lock_dir: Path, root: Path | None = None) -> bool:
-    """Write a golden unless the file says the same already; whether it was written.
+    """Write a golden unless the file holds the same already, every byte; whether it was written.
 
     A reader, at any moment and whatever is killed, sees the old file or the new one, whole.
-    Differences in the stack or the reason alone write nothing. A file that is corrupt is replaced.
-    Raises StoreError for what cannot be stored or written, or (with `root`) a folder outside it.
+    Differences in the stack or the reason alone write nothing. A damaged golden is replaced.
+    Raises StoreError for what cannot be stored or written, for a file that never was a golden (a
+    git-LFS pointer, another program's), or (with `root`) a folder outside it.
     """
-    encoded = encode(recording)
+    return put(path, encode(recording), lock_dir, root)
+
+
+def put(path: Path, encoded: Encoded, lock_dir: Path, root: Path | None = None) -> bool:
+    """`save` for what is encoded already."""
     with _store_errors(path), _locked(path, lock_dir):
         check_inside(path.parent, root)
         if _holds(path, encoded.document):
             return False
         _make_folder(path.parent)
         _clear_temporaries(path)
-        _replace(path, encoded)
+        with replacing(path, durable=True) as file:
+            write(file, encoded)
     return True
 
 
@@ -96,18 +108,22 @@ def misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:
         return ["its name is no golden's"]
     told = dict(zip(_SLOT_KEYS, (slot.keras, *slot.family), strict=True))
     return [
-        f"its name says {key} {value}, its metadata {stack[key]}"
+        f"its name says {key} {value}, its metadata {cut(str(stack[key]), 100)}"
         for key, value in told.items()
         if key in stack and stack[key] != value
     ]
 
 
 def _holds(path: Path, document: Mapping[str, Any]) -> bool:
+    if path.is_symlink():
+        return False
     try:
-        with Golden.open(path) as golden:
-            return not path.is_symlink() and says_the_same(golden.document, document)
-    except CorruptGoldenError:
-        if path.is_dir():
+        with Golden.open(path, path.parent) as golden:
+            # A file that is to stay must be whole: else no update would ever mend it.
+            return says_the_same(golden.document, document) and not golden.verify()
+    except CorruptGoldenError as error:
+        if "--update-goldens" not in error.fix:
+            # A folder, a git-LFS pointer, another program's file: not ours to replace.
             raise
         return False
     except StoreError:
@@ -119,26 +135,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
-
-
-def _replace(path: Path, encoded: Encoded) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY}")
-    try:
-        with _create(temporary) as file:
-            write(file, encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _create(path: Path) -> BinaryIO:
-    """A new file with the permissions that the umask leaves, as any other file of the checkout."""
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    return os.fdopen(number, "wb")
+        sync(folder.parent)
 
 
 def _clear_temporaries(path: Path) -> None:
@@ -148,21 +145,16 @@ def _clear_temporaries(path: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 @contextmanager
 def _locked(path: Path, lock_dir: Path) -> Iterator[None]:
     """One writer per golden; 256 lock files serve them all, since filelock leaves its files."""
     name = sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()[:2]
-    lock = FileLock(lock_dir / f"{name}.lock")
-    with _store_errors(lock_dir, "make the cache folder writable, or choose another: cache_dir"):
+    file = lock_dir / f"{name}.lock"
+    lock = FileLock(file)
+    with _store_errors(lock_dir, _CACHE_FIX):
         lock_dir.mkdir(parents=True, exist_ok=True)
+        # Opening a lock may create or empty a file: never one that a link of others leads to.
+        check_inside(file, lock_dir.parent)
         _acquire(lock, path)
     try:
         yield
@@ -176,7 +168,7 @@ def _acquire(lock: BaseFileLock, path: Path) -> None:
     except Timeout:
         raise StoreError(
             f"{path}: another process has held its lock for {_LOCK_SECONDS} s",
-            f"end that process, or remove {lock.lock_file}",
+            "end that process",
             path,
         ) from None
 
@@ -200,5 +192,5 @@ def _fix(error: OSError, otherwise: str) -> str:
     if error.errno in _NO_PERMISSION:
         return "make the folder writable, or choose another one: --goldens-dir"
     if error.errno in _IN_THE_WAY:
-        return "remove or rename what is in the way, or choose another folder: --goldens-dir"
+        return "move what is in the way, or choose another folder: --goldens-dir"
     return "check the path and the disk, or choose another folder: --goldens-dir"

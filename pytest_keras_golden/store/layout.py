@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..strict import FieldError, cut, parse_object, shown
 from .dtypes import CODES, DTYPES, native
 
 MAX_HEADER = 32 << 20
@@ -24,10 +25,10 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 class MalformedError(ValueError):
-    """The bytes are no golden. `fix` overrides the usual advice."""
+    """The bytes are no golden, in bounded words. `fix` overrides the usual advice."""
 
     def __init__(self, problem: str, fix: str = "") -> None:
-        super().__init__(problem)
+        super().__init__(cut(problem))
         self.fix = fix
 
 
@@ -92,7 +93,7 @@ def parse(header: bytes, body: int) -> tuple[dict[str, str], dict[str, Place]]:
     Every dtype, shape and offset is checked: no gap, no overlap, nothing outside the file.
     Raises MalformedError.
     """
-    entries = strict_json(header)
+    entries = strict_json(header, "its header")
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise MalformedError("its metadata is no mapping of texts")
@@ -101,43 +102,28 @@ def parse(header: bytes, body: int) -> tuple[dict[str, str], dict[str, Place]]:
     return metadata, places
 
 
-def strict_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object of sane depth without repeated keys or NaN. Raises MalformedError."""
+def strict_json(text: str | bytes, what: str) -> dict[str, Any]:
+    """A JSON object of sane depth without repeated keys or NaN. Raises MalformedError, which
+    begins with `what`."""
     try:
-        text = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_no_constant)
-    except RecursionError:
-        raise MalformedError("its header is nested too deeply") from None
-    except MalformedError:
-        raise
-    except ValueError as error:
-        raise MalformedError(f"its header is no JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise MalformedError("its header is no JSON object")
-    return value
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MalformedError("its header repeats a key")
-    return found
-
-
-def _no_constant(text: str) -> None:
-    raise MalformedError(f"its header contains {text}, which is no JSON")
+        return parse_object(text)
+    except FieldError as error:
+        raise MalformedError(f"{what} {error}") from None
 
 
 def _place(name: str, entry: Any) -> Place:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise MalformedError(f"{name!r}: expected dtype, shape and data_offsets")
+        raise MalformedError(f"{shown(name)}: expected dtype, shape and data_offsets")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        raise MalformedError(f"{name!r}: dtype {entry['dtype']!r} is none of {', '.join(DTYPES)}")
-    shape = checked_shape(entry["shape"], f"{name!r}: shape")
-    offsets = _sizes(entry["data_offsets"], f"{name!r}: data_offsets")
+        known = ", ".join(DTYPES)
+        raise MalformedError(f"{shown(name)}: dtype {shown(entry['dtype'])} is none of {known}")
+    shape = checked_shape(entry["shape"], f"{shown(name)}: shape")
+    offsets = _sizes(entry["data_offsets"], f"{shown(name)}: data_offsets")
     if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-        raise MalformedError(f"{name!r}: offsets {offsets} do not fit {dtype.name} {shape}")
+        raise MalformedError(
+            f"{shown(name)}: offsets {shown(offsets)} do not fit {dtype.name} {shown(shape)}"
+        )
     return Place(dtype, shape, offsets[0], offsets[1])
 
 
@@ -146,13 +132,13 @@ def checked_shape(value: Any, what: str) -> tuple[int, ...]:
     shape = _sizes(value, what)
     # numpy multiplies the sizes of an empty array too, and refuses what overflows.
     if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) >= _MAX_BYTES:
-        raise MalformedError(f"{what} {str(value)[:80]} is larger than any array")
+        raise MalformedError(f"{what} {shown(value)} is larger than any array")
     return shape
 
 
 def _sizes(value: Any, what: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
-        raise MalformedError(f"{what} {str(value)[:80]} is no list of sizes")
+        raise MalformedError(f"{what} {shown(value)} is no list of sizes")
     return tuple(value)
 
 
@@ -161,7 +147,7 @@ def _check_cover(places: Mapping[str, Place], body: int) -> None:
     for name, place in _by_place(places):
         if place.start != stop:
             kind = "overlaps another tensor" if place.start < stop else "leaves a gap before it"
-            raise MalformedError(f"{name!r} {kind}: starts at {place.start}, expected {stop}")
+            raise MalformedError(f"{shown(name)} {kind}: starts at {place.start}, expected {stop}")
         stop = place.stop
     if stop != body:
         what = "truncated" if body < stop else "bytes after the last tensor"

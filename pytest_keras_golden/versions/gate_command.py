@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..commands.output import add_json, emit, note
+from ..atomic import append_whole, write_whole
+from ..commands.output import add_json, cannot_write, emit, note
 from ..errors import ConfigError
 from .arguments import (
     add_shared,
@@ -92,19 +93,14 @@ def tell(arguments: argparse.Namespace, result: GateResult) -> None:
 def append(path: Path, text: str) -> None:
     """Add to a file: a CI's job summary may hold other steps' text already."""
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append_whole(path, text + "\n")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise cannot_write(error, "--markdown FILE") from error
 
 
 def write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise cannot_write(error, "--html FILE") from error
     note(f"wrote {path}")
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot write {path}: {error.strerror}", "Name a writable file.")

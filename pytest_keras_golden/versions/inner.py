@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import StackError
+from ..outcomes import checked_log
 from . import evidence, kept
 from .hearing import WITNESS, prepare
 from .job import InnerRun, Job
@@ -118,7 +119,7 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
 def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: bool) -> InnerRun:
     text = (attempt / "output.txt").read_text(encoding="utf-8", errors="replace")
     try:
-        log = json.loads((attempt / "log.json").read_text(encoding="utf-8"))
+        log = checked_log((attempt / "log.json").read_bytes())
     except (OSError, ValueError):
         log = None
     return InnerRun(

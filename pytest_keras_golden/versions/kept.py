@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..outcomes import checked_log
+
 RUN = "run.json"
 FILES = ("log.json", "output.txt", "evidence.json.gz", RUN)
 """Moved into the place of a run in this order: `run.json`, there last, tells that it is whole."""
@@ -30,7 +32,7 @@ def load(place: Path) -> dict[str, Any] | None:
         facts: dict[str, Any] = json.loads((place / RUN).read_text(encoding="utf-8"))
         output = (place / "output.txt").read_text(encoding="utf-8", errors="replace")
         log = place / "log.json"
-        known = json.loads(log.read_text(encoding="utf-8")) if log.exists() else None
+        known = checked_log(log.read_bytes()) if log.exists() else None
         return {**facts, "output": output, "log": known}
     except (OSError, ValueError, TypeError):
         return None

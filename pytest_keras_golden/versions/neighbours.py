@@ -18,6 +18,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from ..atomic import write_whole
 from ..errors import StackError
 from .overlay import cache_root, ensure_overlay, overlay_environment
 
@@ -149,7 +150,5 @@ def _remembered(overlay: Path, cache: Path | None) -> tuple[str, ...] | None:
 
 
 def _remember(overlay: Path, added: tuple[str, ...], cache: Path | None) -> None:
-    memory = _memory(overlay, cache)
-    fresh = memory.with_name(f"{memory.name}.{os.getpid()}")
-    fresh.write_text(json.dumps({"environment": _fingerprint(), "added": list(added)}))
-    fresh.replace(memory)
+    known = {"environment": _fingerprint(), "added": list(added)}
+    write_whole(_memory(overlay, cache), json.dumps(known))

@@ -24,6 +24,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..errors import StackError
+from ..usercache import user_cache
 from . import installer
 from .named import exact_version, package_name, requirement
 from .ownership import claim, is_ours, remove
@@ -47,13 +48,7 @@ class Overlay:
 
 def cache_root(cache: Path | None = None) -> Path:
     """Where overlays of this Python live: `cache`, else $KERAS_GOLDEN_CACHE, else the user's."""
-    base = os.environ.get("KERAS_GOLDEN_CACHE")
-    if cache is None and base:
-        cache = Path(base)
-    if cache is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache = Path(home) / "pytest-keras-golden"
-    return cache / "overlays" / _python_tag()
+    return (user_cache() if cache is None else cache) / "overlays" / _python_tag()
 
 
 def _python_tag() -> str:

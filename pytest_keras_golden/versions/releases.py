@@ -20,6 +20,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..atomic import write_whole
 from ..errors import ConfigError, StackError
 from . import installer
 from .named import package_name
@@ -65,10 +66,7 @@ def _read(kept: Path) -> list[str] | None:
 
 
 def _write(kept: Path, known: Sequence[str]) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_name(f".{kept.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(list(known)), encoding="utf-8")
-    fresh.replace(kept)
+    write_whole(kept, json.dumps(list(known)))
 
 
 def _ask(package: str, pre: bool) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..atomic import write_whole
+from ..commands.output import cannot_write, flush, say
 from ..errors import ConfigError, StackError
 from ..report import escape
 from ..report.summary import verdict_of
@@ -57,7 +58,7 @@ def run_session_per_version(
         _copy_logs(runs, logs)
     finally:
         remove(place)
-    sys.stdout.write("\n" + table(runs) + "\n")
+    say(f"\n{table(runs)}")
     return worst_code([run.exitstatus for run in runs.values()])
 
 
@@ -65,12 +66,12 @@ def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> I
     pin = Pin("keras", version, ensure_runnable("keras", version))
     own = tuple(argument.replace("{version}", version) for argument in arguments)
     job = Job((pin,), own, (), folder, place / version, own_cache=False)
-    sys.stdout.write(f"==== keras {version} " + "=" * 60 + "\n")
+    say(f"==== keras {version} " + "=" * 60)
     run = run_inner(job)
     output = job.place / "output.txt"
     text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else run.output
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    say(text.removesuffix("\n"))
+    flush()
     return run
 
 
@@ -97,7 +98,14 @@ def _copy_logs(runs: Mapping[str, InnerRun], logs: Mapping[str, Path]) -> None:
     for version, target in logs.items():
         source = runs[version].place / "log.json"
         if source.exists():
-            shutil.copyfile(source, target)
+            _copy(source, target)
+
+
+def _copy(log: Path, target: Path) -> None:
+    try:
+        write_whole(target, log.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise cannot_write(error, "--golden-log FILE") from error
 
 
 def worst_code(codes: Sequence[int]) -> int:

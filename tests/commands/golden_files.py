@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
+from pytest_keras_golden.records import (
+    GoldenHeader,
+    LayerCall,
+    Recording,
+    TensorEntry,
+    TensorRecord,
+    Tolerance,
+)
 from pytest_keras_golden.store.digest import digest
 
 Write = Callable[..., Path]
@@ -57,3 +65,31 @@ def recording(
     stack = {"keras": keras, "backend": "jax", "device": "cpu", "dtype_policy": "bfloat16"}
     header = GoldenHeader(stack=stack, mode="eager", tensors=entries, reason=reason)
     return Recording(header, records)
+
+
+def full_recording(keras: str, reason: str | None = "the first numbers") -> Recording:
+    """One that holds everything a golden may: references, isolation tensors, noise, tolerances."""
+    plain = recording(tensors(), keras, reason)
+    hidden = np.random.default_rng(1).standard_normal((4, 4))
+    mask = np.array([True, False])
+    logits = plain.records[2]
+    calls = (
+        LayerCall("dense", "Dense", (digest(hidden),), (digest(mask),), "float64"),
+        LayerCall("logits", "Dense", (digest(mask),), (digest(logits.value),), "bfloat16"),
+    )
+    last = plain.header.tensors[2]
+    measured = replace(last, noise=0.5, tolerance=Tolerance(rtol=1e-3), detects=2e-3)
+    aside = replace(plain.header.tensors[1], judged=False, source="reconstructed", precision="")
+    header = replace(
+        plain.header,
+        mode="compiled",
+        tensors=(plain.header.tensors[0], aside, measured),
+        weights={"dense/kernel": "0" * 32},
+        inputs={"0": "f" * 32},
+        calls=calls,
+        observer="identical",
+    )
+    exact = tuple(
+        replace(record, reference=record.value.astype(np.float64)) for record in plain.records
+    )
+    return Recording(header, exact, {digest(hidden): hidden, digest(mask): mask})

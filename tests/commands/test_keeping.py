@@ -9,6 +9,7 @@ import pytest
 from golden_files import NODEID, Run, Write
 
 from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.store import codec
 
 OTHER = "tests/test_bert.py::test_pooled"
 
@@ -57,6 +58,39 @@ def test_verify_finds_a_flipped_bit(three: list[Path], golden_cli: Run) -> None:
     assert "4 goldens checked, 1 bad" in out
     assert golden_cli("verify", three[0])[0] == 0
     assert golden_cli("verify", "test_bert")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "piece", [b'\\"rms\\":1e999', b'\\"rms\\":[[[[[[]]]]]]', b'\\"rms\\":\\"\\\\u0000\\"']
+)
+def test_verify_names_the_bad_file_and_goes_on_with_the_others(
+    three: list[Path], golden_cli: Run, piece: bytes
+) -> None:
+    raw = three[1].read_bytes().replace(b'\\"rms\\":1.0', piece, 1)
+    text = raw[8:].partition(b"}}")[0]
+    length = int.from_bytes(raw[:8], "little") + len(piece) - len(b'\\"rms\\":1.0')
+    assert piece in text
+    three[1].write_bytes(length.to_bytes(8, "little") + raw[8:])
+    three[3].write_bytes(three[3].read_bytes()[:-1])
+    code, out, _ = golden_cli("verify", "--json", "-")
+    assert code == 1
+    found = json.loads(out)
+    assert found["checked"] == 4
+    assert list(found["bad"]) == [str(three[3]), str(three[1])]
+    assert all(len(problem) < 400 for bad in found["bad"].values() for problem in bad)
+
+
+def test_verify_goes_on_behind_a_file_that_no_reader_survives(
+    three: list[Path], golden_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall(self: object, path: object, root: object = None) -> None:
+        raise RecursionError("x" * 10**6)
+
+    monkeypatch.setattr(codec.Golden, "open", classmethod(fall))
+    code, out, _ = golden_cli("verify")
+    assert code == 1
+    assert "4 goldens checked, 4 bad" in out
+    assert len(out) < 4000
 
 
 def test_verifying_nothing_is_no_success(three: list[Path], golden_cli: Run) -> None:
@@ -115,7 +149,7 @@ def test_prune_trusts_no_run_that_could_not_collect(
 
 def _log(folder: Path, *tests: TestOutcome, errors: tuple[str, ...] = ()) -> Path:
     path = folder / "log.json"
-    path.write_text(json.dumps(log_json(0, {}, tests, errors)), encoding="utf-8")
+    path.write_text(json.dumps(log_json(0, {}, tests, errors, left_out=[])), encoding="utf-8")
     return path
 
 

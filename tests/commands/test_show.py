@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from golden_files import Run, Write
 
 
@@ -53,6 +56,24 @@ def test_what_is_no_golden_is_refused_with_the_fix(project: Path, golden_cli: Ru
     code, _, err = golden_cli("show", project / "absent.safetensors")
     assert code == 2
     assert "absent.safetensors" in err
+
+
+@pytest.mark.parametrize("command", ["show", "diff"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_nobody_is_told_to_remove_what_is_no_golden(
+    project: Path, golden_cli: Run, command: str, kind: str
+) -> None:
+    path = project / "it"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path("/dev/null")
+    code, _, err = golden_cli(command, *[path] * (1 + (command == "diff")))
+    assert code == 2
+    assert "no file, but a folder or device" in err
+    assert not re.search(r"\b(rm|remove|delete)\b", err)
 
 
 def test_git_diff_shows_tensors_with_the_documented_lines(project: Path, write: Write) -> None:

@@ -10,12 +10,14 @@ import pytest
 import safetensors.numpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from store_recordings import NAME, joined, record, recording, sample, split
+from store_recordings import NAME, digest, joined, record, recording, sample, split
 from test_codec import as_bytes
 
 from pytest_keras_golden.errors import CorruptGoldenError, StoreError
+from pytest_keras_golden.store import codec
 from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.files import verify_file
+from pytest_keras_golden.store.header import checksum
 
 RAW = as_bytes(sample())
 HEADER, BODY = split(RAW)
@@ -33,8 +35,11 @@ def with_place(name, **changes):
     return with_header(**{name: HEADER[name] | changes})
 
 
-def with_document(**changes):
+def with_document(checked=False, **changes):
+    """checked: the checksum fits, as if a writer meant it."""
     document = {k: v for k, v in (DOCUMENT | changes).items() if v is not ...}
+    if checked:
+        document["checksum"] = checksum(document)
     return with_header(__metadata__={"keras_golden": json.dumps(document)})
 
 
@@ -46,11 +51,24 @@ def with_entry(**changes):
     return with_document(tensors=[DOCUMENT["tensors"][0] | changes, *DOCUMENT["tensors"][1:]])
 
 
+def with_raw(old, new):
+    """The sample with a piece of its metadata's text changed."""
+    text = json.dumps(DOCUMENT)
+    assert old in text
+    return with_text(text.replace(old, new, 1))
+
+
+def renamed(name):
+    """The sample with a tensor under another name in the container."""
+    return with_header(**{name: HEADER[FIRST], FIRST: None})
+
+
 def foreign():
     return safetensors.numpy.save({"weight": np.zeros((2, 2), np.float32)}, {"format": "np"})
 
 
 FIRST = "blocks/0/attention"
+HUGE = 3_000_000
 NESTED = "[" * 50_000 + "]" * 50_000
 CALL = DOCUMENT["calls"][0]
 BAD = {
@@ -77,7 +95,7 @@ BAD = {
     "metadata no JSON": (with_text("{"), "no JSON"),
     "metadata nested": (with_text('{"schema": 1, "stack": ' + NESTED + "}"), "nested"),
     "metadata rather deep": (with_document(stack=json.loads("[" * 40 + "]" * 40)), "nested"),
-    "newer schema": (with_document(schema=2), "schema is '2', this version reads 1"),
+    "newer schema": (with_document(schema=2), "schema is 2, this version reads 1"),
     "schema true": (with_document(schema=True), "schema"),
     "schema missing": (with_document(schema=...), "schema"),
     "stack missing": (with_document(stack=...), "stack"),
@@ -108,6 +126,24 @@ BAD = {
     "rms a text": (with_entry(rms="big"), "rms"),
     "rms a list": (with_entry(rms=[]), "rms"),
     "rms beyond floats": (with_entry(rms=10**400), "rms"),
+    "rms 1e999": (with_raw('"rms": 1.0', '"rms": 1e999'), "'1e999', which is beyond any number"),
+    "stack 1e999": (with_raw('"keras": "3.5.0"', '"keras": 1e999'), "beyond any number"),
+    "rms of 400 digits": (with_raw('"rms": 1.0', f'"rms": {"9" * 400}.0'), "beyond any number"),
+    "a key of the metadata twice": (with_raw('"rms": 1.0', '"rms": 1.0, "rms": 2.0'), "repeats"),
+    "keras a list": (with_document(stack={"keras": []}), "'keras' of the stack should be a text"),
+    "stack of novels": (with_document(stack={"x": "y" * 900}), "'x' should be one short fact"),
+    "text of megabytes": (with_document(reason="x" * HUGE), "a text of 3000000 characters"),
+    "key of megabytes": (with_document(**{"x" * HUGE: 1}), "a text of 3000000 characters"),
+    "unknown key nested": (with_document(later=json.loads("[" * 40 + "]" * 40)), "nested"),
+    "dtype nested": (with_place(FIRST, dtype=json.loads("[" * 900 + "]" * 900)), "dtype"),
+    "dtype of megabytes": (with_place(FIRST, dtype="x" * HUGE), "dtype 'x"),
+    "offsets by the million": (with_place(FIRST, data_offsets=[0] * HUGE), "do not fit"),
+    "shape of huge numbers": (with_place(FIRST, shape=[10**4000]), "larger than any array"),
+    "name of megabytes": (with_header(**{"x" * HUGE: 1}), "expected dtype"),
+    "name of escape sequences": (with_header(**{"\x1b[2J": 1}), "expected dtype"),
+    "unlisted name of megabytes": (renamed("x" * HUGE), "not in the file"),
+    "checksum missing": (with_document(checksum=...), "checksum on record"),
+    "checksum a number": (with_document(checksum=1), "checksum on record"),
     "tolerance negative": (with_entry(tolerance={"k": -1}), "tolerance"),
     "tolerance infinite": (with_entry(tolerance={"k": "inf"}), "tolerance"),
     "tolerance NaN": (with_entry(tolerance={"k": "nan"}), "tolerance"),
@@ -162,7 +198,8 @@ def test_bad_files_are_clear_errors(golden, kind):
     assert str(golden) in caught.value.problem
     assert caught.value.path == golden
     assert re.search("git lfs pull|--update-goldens|goldens folder", caught.value.fix)
-    assert len(str(caught.value)) < 700
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).replace("\n", "").isprintable()
     problems = verify_file(golden)
     assert len(problems) == 1
     assert re.search(message, problems[0])
@@ -204,22 +241,53 @@ def test_noise_is_an_error_and_nothing_else(tmp_path_factory, raw):
         Golden.open(path)
 
 
-def test_a_flipped_bit_in_a_body_is_named_by_verify(golden):
-    golden.write_bytes(RAW[:-1] + bytes([RAW[-1] ^ 1]))
-    with Golden.open(golden) as opened:  # no comparison reads it
-        assert opened.header.entry("logits") is not None
-    (problem,) = verify_file(golden)
-    assert problem.startswith("@isolation/")
-    assert "digest" in problem
+def flipped(name):
+    """The sample with the last bit of one tensor's bytes flipped."""
+    raw = bytearray(RAW)
+    raw[len(RAW) - len(BODY) + HEADER[name]["data_offsets"][1] - 1] ^= 1
+    return raw
+
+
+def read_as_a_judge(golden, name):
+    """How comparisons get at a tensor of the file."""
+    kind, _, rest = name.partition("/")
+    if kind == "@reference":
+        return golden.reference(rest)
+    return golden.pooled(rest) if kind == "@isolation" else golden.array(name)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADER if name != "__metadata__"])
+def test_damaged_bytes_are_refused_when_they_are_read_and_not_before(golden, name):
+    golden.write_bytes(flipped(name))
+    with Golden.open(golden) as opened:
+        for other in HEADER:
+            if other not in (name, "__metadata__"):
+                assert read_as_a_judge(opened, other) is not None
+        with pytest.raises(CorruptGoldenError, match="digest on record") as caught:
+            read_as_a_judge(opened, name)
+    assert caught.value.path == golden
+    assert name in caught.value.problem
+    assert "under Keras 3.5.0: pytest --update-goldens" in caught.value.fix
+    assert verify_file(golden) == [f"{name}: its bytes do not have the digest on record"]
+
+
+def test_a_tensor_is_hashed_once(golden, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(codec, "digest", lambda array: hashed.append(array) or digest(array))
+    with Golden.open(golden) as opened:
+        assert hashed == []
+        for _ in range(3):
+            opened.array("logits")
+        assert len(hashed) == 1
 
 
 def test_a_bool_with_other_bytes_is_an_error(golden):
-    raw = bytearray(as_bytes(recording(record("mask", np.array([True, False])))))
-    raw[-1] = 2
-    golden.write_bytes(raw)
-    with Golden.open(golden) as opened, pytest.raises(CorruptGoldenError, match="'mask' is bool"):
+    """Whoever wrote them gave them a digest that fits."""
+    bad = np.array([1, 2], np.uint8).view(bool)
+    golden.write_bytes(as_bytes(recording(record("mask", bad))))
+    with Golden.open(golden) as opened, pytest.raises(CorruptGoldenError, match="mask: it is bool"):
         opened.array("mask")
-    assert verify_file(golden) == ["mask: its bytes do not have the digest on record"]
+    assert verify_file(golden) == ["mask: it is bool, and has other bytes"]
 
 
 def test_a_changed_number_in_the_metadata_is_found(golden):
@@ -228,7 +296,7 @@ def test_a_changed_number_in_the_metadata_is_found(golden):
 
 
 def test_unknown_keys_are_left_to_later_versions(golden):
-    golden.write_bytes(with_document(later={"x": 1}))
+    golden.write_bytes(with_document(checked=True, later={"x": 1}))
     with Golden.open(golden) as opened:
         assert opened.header.tensors[0].name == FIRST
 
@@ -276,8 +344,10 @@ def test_a_folder_or_a_pipe_is_an_error_and_no_hang(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
-        with pytest.raises(CorruptGoldenError, match="folder or device"):
-            Golden.open(tmp_path / name)
+        for root, fix in ((None, "name a golden"), (tmp_path, "move it out of the goldens folder")):
+            with pytest.raises(CorruptGoldenError, match="folder or device") as caught:
+                Golden.open(tmp_path / name, root)
+            assert caught.value.fix == fix
 
 
 def test_a_missing_file_is_an_error(tmp_path):

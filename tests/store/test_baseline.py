@@ -87,6 +87,13 @@ def test_a_requested_version_is_that_one_or_none(root, stored, requested, expect
     assert found(find_baseline(root, FOLDER, slot("3.7.0"), requested)) == expected
 
 
+@pytest.mark.parametrize("asked", ["3.5", "3.5.0"])
+def test_of_two_spellings_the_one_asked_for_is_taken(root, stored, asked):
+    stored("3.4.0", "3.5", "3.5.0")
+    assert found(find_baseline(root, FOLDER, slot("3.7.0"), asked)) == asked
+    assert found(find_baseline(root, FOLDER, slot(asked))) == asked
+
+
 @pytest.mark.parametrize(
     "other", [slot("3.5.0", "torch"), slot("3.5.0", device="gpu"), slot("3.5.0", policy="float16")]
 )
@@ -109,6 +116,13 @@ def test_candidates_are_listed_in_order_of_versions(root, stored):
     assert candidates(root, FOLDER) == [slot("3.9.0"), slot("3.9.0", "torch"), slot("3.10.0")]
 
 
+def test_what_is_no_version_comes_before_all_versions(root, stored):
+    stored("3.5.0", "nightly", "custom", "0.1.0")
+    assert [each.keras for each in candidates(root, FOLDER)] == [
+        *("custom", "nightly", "0.1.0", "3.5.0")
+    ]
+
+
 def test_a_corrupt_golden_is_not_passed_over(root, stored, tmp_path):
     save(root / FOLDER / slot("3.5.0").filename, sample(), tmp_path / "locks")
     stored("3.6.0")  # an empty file
@@ -121,7 +135,7 @@ def test_an_unreadable_folder_is_not_passed_over(open_folder):
     (open_folder / FOLDER).mkdir(parents=True)
     (open_folder / FOLDER).chmod(0o000)
     told = as_nobody(lambda: find_baseline(open_folder, FOLDER, slot("3.7.0")))
-    assert "Permission denied" in told
+    assert told == f"{open_folder / FOLDER}: Permission denied\nmake the folder readable"
 
 
 def test_a_link_to_nothing_and_a_folder_are_not_passed_over(root):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from store_recordings import NAME, STACK, as_nobody, bits, record, recording, sample, with_entry
 from test_codec import as_bytes
 
@@ -17,6 +18,7 @@ from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.files import remove, save, verify_file
 
 REPOSITORY = Path(__file__).parents[2]
+FOREIGN = safetensors.numpy.save({"weight": np.zeros(2, np.float32)})
 LOGITS_ALONE = replace(sample().records[1], reference=None)
 
 
@@ -113,6 +115,26 @@ def test_a_corrupt_golden_is_replaced(path, locks):
     assert verify_file(path) == []
 
 
+@pytest.mark.parametrize("place", [-1, -9, -20, -50, -70])
+def test_a_golden_with_damaged_bytes_is_replaced_though_no_digest_changed(path, locks, place):
+    save(path, sample(), locks)
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 0x40
+    path.write_bytes(raw)
+    assert verify_file(path) != []
+    assert save(path, sample(), locks)
+    assert path.read_bytes() == as_bytes(sample())
+
+
+@pytest.mark.parametrize("raw", [b"version https://git-lfs.github.com/spec/v1\n", FOREIGN])
+def test_what_never_was_a_golden_is_not_replaced(path, locks, raw):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(raw)
+    with pytest.raises(CorruptGoldenError, match=r"git-LFS pointer|no golden"):
+        save(path, sample(), locks)
+    assert path.read_bytes() == raw
+
+
 def test_what_killed_writers_left_is_cleared(path, locks):
     path.parent.mkdir(parents=True)
     (path.parent / f".{NAME}.0123456789ab.tmp").write_bytes(b"half")
@@ -155,11 +177,34 @@ def test_nothing_is_written_outside_the_folder(root, path, locks, tmp_path):
     assert names(tmp_path / "outside") == []
 
 
+@pytest.mark.parametrize("planted", ["locks", "lock"])
+def test_no_lock_is_opened_through_a_link(path, locks, tmp_path, planted):
+    """Opening a lock empties the file, whoever owns it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("of somebody else")
+    if planted == "locks":
+        (tmp_path / "cache").mkdir()
+        locks = tmp_path / "cache" / "locks"
+        locks.symlink_to(outside)
+    else:
+        locks = tmp_path / "cache" / "locks"
+        locks.mkdir(parents=True)
+        for number in range(256):
+            (locks / f"{number:02x}.lock").symlink_to(outside / "victim")
+    with pytest.raises(StoreError, match="outside"):
+        save(path, sample(), locks)
+    assert names(outside) == ["victim"]
+    assert (outside / "victim").read_text() == "of somebody else"
+    assert not path.exists()
+
+
 def test_a_folder_in_the_way_is_an_error(path, locks):
     path.mkdir(parents=True)
     with pytest.raises(CorruptGoldenError, match="folder") as caught:
         save(path, sample(), locks)
-    assert str(path) in caught.value.fix
+    assert str(path) in caught.value.problem
+    assert caught.value.fix == "move it out of the goldens folder"
     assert names(path.parent) == [NAME]
 
 

@@ -1,6 +1,12 @@
 """Bad goldens in a real session: no pass, one clear message, and the fix that it names works."""
 
+import json
+
 import pytest
+from store_recordings import joined, split
+
+from pytest_keras_golden.store.files import verify_file
+from pytest_keras_golden.store.header import checksum
 
 SUITE = """
     import numpy as np
@@ -73,3 +79,111 @@ def test_nothing_is_written_through_a_linked_folder(suite, golden):
     golden.parent.symlink_to(suite.path / "outside")
     assert "outside" in failing(suite, "--update-goldens")
     assert not list((suite.path / "outside").iterdir())
+
+
+MODEL = """
+    import os
+
+    import keras
+    import numpy as np
+    import pytest
+
+
+    @pytest.fixture
+    def model(golden_tensors):
+        inputs = keras.Input((8,), name="x")
+        hidden = keras.layers.Dense(8, dtype="bfloat16", name="first")(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(4, dtype="bfloat16", name="second")(hidden))
+        golden_tensors.fill_weights(model)
+        return model
+
+
+    def test_model(golden_tensors, model):
+        change = np.float32(os.environ.get("CHANGE", "1"))
+        with golden_tensors.capture(model, select="all"):
+            model(change * np.linspace(-1, 1, 32, dtype="float32").reshape(4, 8))
+        golden_tensors.check(
+            {"x": np.linspace(-1, 1, 64, dtype="float32") * change},
+            reference={"x": np.linspace(-1, 1, 64)},
+        )
+"""
+
+
+@pytest.fixture
+def model_golden(suite):
+    """The golden of a model, with references and isolation tensors."""
+    suite.makepyfile(test_a=MODEL)
+    assert suite.runpytest_inprocess("--update-goldens").ret == 0
+    (path,) = suite.path.glob("goldens/**/*.safetensors")
+    return path
+
+
+def damage(path, kind):
+    """Flip the highest bit of the last byte of one tensor: of a float, its sign."""
+    raw = bytearray(path.read_bytes())
+    header, body = split(raw)
+    name = next(name for name in header if name.startswith(kind))
+    raw[len(raw) - len(body) + header[name]["data_offsets"][1] - 1] ^= 0x80
+    path.write_bytes(raw)
+    return name
+
+
+KINDS = ("x", "first", "@reference/x", "@reference/first", "@isolation/")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_bytes_judge_nothing_and_are_mended(suite, model_golden, monkeypatch, kind):
+    whole = model_golden.read_bytes()
+    name = damage(model_golden, kind)
+    # Nothing moved: digests in the metadata decide, and no byte of a tensor is read.
+    assert suite.runpytest_inprocess().ret == 0
+    with monkeypatch.context() as patch:
+        patch.setenv("CHANGE", "1.5")
+        printed = failing(suite)
+    assert str(model_golden) in printed
+    assert f"{name}: its bytes do not have the digest on record" in printed
+    assert "pytest --update-goldens" in printed
+    assert suite.runpytest_inprocess("--update-goldens").ret == 0
+    assert model_golden.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_update_replaces_damaged_bytes_though_the_numbers_moved_too(
+    suite, model_golden, monkeypatch, kind
+):
+    damage(model_golden, kind)
+    monkeypatch.setenv("CHANGE", "1.5")
+    result = suite.runpytest_inprocess("--update-goldens")
+    result.assert_outcomes(passed=1)
+    assert verify_file(model_golden) == []
+    assert suite.runpytest_inprocess().ret == 0
+
+
+@pytest.mark.parametrize("mode", ["changed", "all"])
+def test_an_update_mends_what_another_baseline_kept_unread(suite, golden, mode):
+    """The run equals the baseline asked for; its own golden, damaged, was never opened."""
+    whole = golden.read_bytes()
+    damage(golden, "value")
+    options = ("--golden-baseline=3.0.0", "--update-goldens", f"--update-goldens-mode={mode}")
+    older = golden.with_name(golden.name.replace(golden.name.split("-")[1], "3.0.0"))
+    older.write_bytes(renamed(whole, golden.name.split("-")[1], "3.0.0"))
+    suite.runpytest_inprocess(*options).assert_outcomes(passed=1)
+    assert golden.read_bytes() == whole
+
+
+def renamed(raw, old, new):
+    """The same golden as if Keras `new` had recorded it."""
+    header, body = split(raw)
+    document = json.loads(header["__metadata__"]["keras_golden"])
+    assert document["stack"]["keras"] == old
+    document["stack"]["keras"] = new
+    document["checksum"] = checksum(document)
+    header["__metadata__"]["keras_golden"] = json.dumps(document)
+    return joined(header, body)
+
+
+def test_only_missing_goldens_are_written_where_only_those_are_asked_for(suite, golden):
+    damage(golden, "value")
+    damaged = golden.read_bytes()
+    suite.runpytest_inprocess("--update-goldens", "--update-goldens-mode=missing")
+    assert golden.read_bytes() == damaged

@@ -142,26 +142,30 @@ ALLOWED: dict[str, str] = {
     "versions/commits.py:_take_generated:write_text": "within an overlay being made",
     "versions/commits.py:_write_metadata:write_text": "within an overlay being made",
     # Files of the cache, by names that only this package uses.
-    "versions/neighbours.py:_remember:write_text": "a memory in the cache of overlays",
-    "versions/neighbours.py:_remember:replace": "a memory in the cache of overlays",
-    "versions/releases.py:_write:write_text": "a list in the cache of releases",
-    "versions/releases.py:_write:replace": "a list in the cache of releases",
     # Files that the user names for the purpose.
-    "versions/gate_command.py:append:open": "--markdown FILE, appended to",
-    "versions/gate_command.py:write:write_text": "--html FILE",
-    "versions/sessions.py:_copy_logs:copyfile": "--golden-log FILE of each version; see there",
-    "report/files.py:write_report:write_text": "--golden-report FILE, report -o FILE",
-    "report/files.py:append_step_summary:open": "GITHUB_STEP_SUMMARY, appended to",
-    "commands/output.py:_write_json:write_text": "--json FILE",
     "commands/accept.py:_accepted:TemporaryDirectory": "made and removed by Python",
-    "cli.py:main:open": "the null device",
-    "run.py:_write_outputs:write_text": "--golden-log FILE",
+    "versions/neighbours.py:_remember:write_whole": "a memory in the cache of overlays",
+    "versions/releases.py:_write:write_whole": "a list in the cache of releases",
+    "versions/gate_command.py:append:append_whole": "--markdown FILE, appended to",
+    "versions/gate_command.py:write:write_whole": "--html FILE",
+    "versions/sessions.py:_copy:write_whole": "--golden-log FILE of each version; see there",
+    "report/files.py:write_report:write_whole": "--golden-report FILE, report -o FILE",
+    "report/files.py:append_step_summary:append_whole": "GITHUB_STEP_SUMMARY, appended to",
+    "commands/output.py:_write_json:write_whole": "--json FILE",
+    "run.py:_write_outputs:write_whole": "--golden-log FILE",
+    # The one place that replaces a file by another, for those who name the file.
+    "atomic.py:replacing:open": "a pipe or a terminal, which is written to",
+    "atomic.py:replacing:replace": "the file that the caller names, by its new version",
+    "atomic.py:replacing:unlink": "the temporary file of this writer",
+    "atomic.py:_create:open": "a new file: O_EXCL",
+    "atomic.py:append_whole:open": "appended to",
+    "atomic.py:append_whole:ftruncate": "what this very call could not append whole",
+    # The null device, in the place of closed streams.
+    "commands/output.py:_mute:open": "the null device",
+    "commands/output.py:prepare_streams:open": "the null device",
     # Goldens, below the goldens folder alone.
     "store/files.py:remove:unlink": "prune --yes: a golden that was listed",
     "store/files.py:remove_empty_folders:rmdir": "empty folders below the goldens folder",
-    "store/files.py:_replace:replace": "a golden, by its new version",
-    "store/files.py:_replace:unlink": "the temporary file of this writer",
-    "store/files.py:_create:open": "a new file: O_EXCL",
     "store/files.py:_clear_temporaries:unlink": "temporary files of killed writers of this golden",
     "capture/transplant.py:close:replace": "weights of a run, in its workspace",
 }
@@ -169,6 +173,7 @@ ALLOWED: dict[str, str] = {
 
 KNOWN = frozenset({"rmtree", "unlink", "rmdir", "removedirs", "truncate", "rename"})
 KNOWN |= {"write_text", "write_bytes", "copyfile", "copytree", "copy2", "touch"}
+KNOWN |= {"write_whole", "append_whole", "ftruncate"}
 KNOWN |= {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile"}
 OF_MODULES = frozenset({"os.remove", "os.replace", "os.renames", "shutil.copy", "shutil.move"})
 
