@@ -103,13 +103,18 @@ def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
 
 
 def _inside(nodeid: str, modules: Iterable[str]) -> bool:
-    return any(nodeid.startswith(module) for module in modules)
+    """Whether a test lies in a module, or in a folder, that could not be collected."""
+    return any(
+        module in ("", ".") or nodeid.startswith((f"{module}::", f"{module}/"))
+        for module in modules
+    )
 
 
 def collection_error(run: InnerRun, nodeid: str) -> str:
     """The error line that pytest printed below `ERROR collecting …`, where it is still there."""
     _, found, rest = run.output.partition(f"ERROR collecting {nodeid} ")
-    lines = [line[4:].strip() for line in rest.splitlines() if line.startswith("E   ")]
+    own, _, _ = rest.partition("ERROR collecting ")
+    lines = [line[4:].strip() for line in own.splitlines() if line.startswith("E   ")]
     return f"it could not be collected: {lines[0]}" if found and lines else "it was not collected"
 
 

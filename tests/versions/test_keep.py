@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from suites import keras_golden, suite
 
-from pytest_keras_golden.versions.verdicts import taken
-
 SCALED = """
 import json
 import keras
@@ -96,12 +94,3 @@ def test_a_finished_gate_answers_from_the_past_only_where_nothing_changed(folder
     changed, document = gated(folder)
     assert (changed.returncode, document["verdict"], document["reused"]) == (1, "drift", {})
     assert "taken from" not in changed.stdout
-
-
-def test_runs_of_one_time_are_told_together() -> None:
-    runs = [("a", "2026-11-26 10:12"), ("b", None), ("c", "2026-11-26 10:12"), ("d", "2026-11-25")]
-    assert taken(runs) == [
-        "taken from the run of 2026-11-25: d",
-        "taken from the run of 2026-11-26 10:12: a, c",
-    ]
-    assert taken([("a", None)]) == []

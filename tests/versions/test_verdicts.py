@@ -12,7 +12,15 @@ from pytest_keras_golden.versions.gate_command import EXIT_CODES
 from pytest_keras_golden.versions.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell
 from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
-from pytest_keras_golden.versions.verdicts import Row, Status, rows
+from pytest_keras_golden.versions.verdicts import (
+    Row,
+    Status,
+    collection_error,
+    failure_status,
+    rows,
+    taken,
+    unseen,
+)
 
 OLD, NEW = (Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0"))
 
@@ -22,8 +30,9 @@ def tensor(verdict: str) -> TensorOutcome:
 
 
 def judged(nodeid: str, outcome: str, verdict: str | None = None, **more: Any) -> TestOutcome:
-    tensors = () if verdict is None else (tensor(verdict),)
-    return TestOutcome(nodeid, outcome, tensors=tensors, **more)
+    if verdict is not None:
+        more["tensors"] = (tensor(verdict),)
+    return TestOutcome(nodeid, outcome, **more)
 
 
 def run(*tests: TestOutcome, broken: tuple[str, ...] = (), log: bool = True) -> InnerRun:
@@ -37,6 +46,7 @@ def statuses(first: InnerRun, again: InnerRun, new: InnerRun) -> dict[str, str]:
 
 RECORDED = judged("t", "recorded")
 SAME = judged("t", "passed", "identical")
+TRAINS = judged("t", "passed", unseen=("fit", "evaluate"))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +97,152 @@ def test_a_module_that_cannot_be_collected_is_one_row() -> None:
     again = run(judged("a.py::t", "passed", "identical"), judged("b.py::t", "passed", "identical"))
     assert statuses(first, again, new) == {"a.py": "broke", "b.py::t": "holds"}
     assert statuses(new, new, new)["a.py"] == "failing before"
+
+
+def reasons(first: InnerRun, again: InnerRun, new: InnerRun) -> dict[str, tuple[str, str | None]]:
+    return {row.nodeid: (row.status, row.reason) for row in rows(first, again, new)}
+
+
+@pytest.mark.parametrize(
+    ("old", "again", "new", "expected"),
+    [
+        ("recorded", judged("t", "failed", "drift", reason="norm: drift"), SAME,
+         ("unstable", "norm: drift")),
+        ("recorded", judged("t", "skipped"), SAME, ("unstable", "skipped the second time")),
+        ("recorded", judged("t", "passed"), SAME,
+         ("unstable", "it calls no Keras model the second time")),
+        ("recorded", None, SAME, ("unstable", "it did not run a second time")),
+        ("recorded", SAME, None, ("broke", "it did not run under the new version")),
+        ("recorded", SAME, judged("t", "passed"),
+         ("broke", "it calls no Keras model under the new version")),
+        ("recorded", SAME, RECORDED, ("broke", "it was recorded, not compared")),
+        ("recorded", SAME, judged("t", "error", reason="a fixture"), ("broke", "a fixture")),
+        ("recorded", SAME, judged("t", "xfailed", reason="known"), ("skipped", "known")),
+        ("failed", None, SAME, ("failing before", "as it was")),
+        ("error", None, SAME, ("failing before", "as it was")),
+        ("skipped", judged("t", "failed", "drift"), SAME, ("skipped", "as it was")),
+        ("xfailed", None, SAME, ("skipped", "as it was")),
+        ("passed", judged("t", "failed"), judged("t", "passed"), ("no tensors", None)),
+    ],
+)  # fmt: skip
+def test_every_row_says_why(
+    old: str, again: TestOutcome | None, new: TestOutcome | None, expected: tuple[str, str | None]
+) -> None:
+    first = run(judged("t", old, reason="as it was"))
+    found = reasons(first, run(*filter(None, [again])), run(*filter(None, [new])))
+    assert found == {"t": expected}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (judged("t", "failed", "accumulated"), "moved"),
+        (judged("t", "failed", "within"), "broke"),
+        (judged("t", "failed", "unstable"), "moved"),
+        (judged("t", "failed"), "broke"),
+        (judged("t", "failed", tensors=(replace(tensor("drift"), judged=False),)), "broke"),
+    ],
+)
+def test_what_made_a_test_fail(outcome: TestOutcome, status: str) -> None:
+    assert failure_status(outcome) == status
+
+
+def test_the_worst_comes_first_then_names_in_order() -> None:
+    new = [
+        judged("d", "passed", "identical"),
+        judged("c", "failed", "drift"),
+        judged("b", "failed"),
+        judged("a", "failed", "drift"),
+        judged("e", "failed", "incomparable"),
+    ]
+    old = [judged(test.nodeid, "recorded") for test in new]
+    same = [judged(test.nodeid, "passed", "identical") for test in new]
+    found = rows(run(*old), run(*same), run(*new))
+    assert [row.nodeid for row in found] == ["b", "a", "c", "e", "d"]
+
+
+COLLECTING = """
+___________ ERROR collecting a.py ___________
+a.py:1: in <module>
+    import nonsense
+E   ModuleNotFoundError: No module named 'nonsense'
+E   another line
+___________ ERROR collecting b.py ___________
+E   SyntaxError: invalid syntax
+"""
+
+
+def test_a_module_says_why_it_was_not_collected() -> None:
+    first = run(broken=("old.py",))
+    new = replace(run(broken=("a.py", "b.py", "c.py", "old.py")), output=COLLECTING)
+    assert reasons(first, first, new) == {
+        "a.py": (
+            "broke",
+            "it could not be collected: ModuleNotFoundError: No module named 'nonsense'",
+        ),
+        "b.py": ("broke", "it could not be collected: SyntaxError: invalid syntax"),
+        "c.py": ("broke", "it was not collected"),
+        "old.py": ("failing before", "it could not be collected"),
+    }
+    assert collection_error(replace(new, output="E   x"), "a.py") == "it was not collected"
+    other = "ERROR collecting a.py \nERROR collecting b.py \nE   of another"
+    assert collection_error(replace(new, output=other), "a.py") == "it was not collected"
+    cut = "ERROR collecting a.py in the last line"
+    assert collection_error(replace(new, output=cut), "a.py") == "it was not collected"
+
+
+@pytest.mark.parametrize(
+    ("first", "new", "whole"),
+    [(0, 0, False), (0, 1, False), (1, 0, False), (0, 2, True), (0, 3, True), (3, 0, False),
+     (3, 3, False)],
+)  # fmt: skip
+def test_a_code_beyond_passed_and_failed_is_a_crash(first: int, new: int, whole: bool) -> None:
+    ran, compared = replace(run(RECORDED), exitstatus=first), replace(run(SAME), exitstatus=new)
+    assert ("the whole run" in statuses(ran, run(SAME), compared)) == whole
+
+
+def test_only_tests_without_tensors_are_not_looked_at() -> None:
+    """Not those that the old side could not repeat, nor those that it does not have."""
+    extra = replace(TRAINS, nodeid="extra")
+    found = rows(run(RECORDED), run(TRAINS), run(SAME, extra))
+    assert {row.nodeid: row.status for row in found} == {"t": "unstable", "extra": "new"}
+    assert unseen(found) == []
+    found = rows(run(TRAINS), run(TRAINS), run(TRAINS))
+    assert unseen(found) == [TRAINS]
+
+
+def test_runs_of_one_time_are_told_together() -> None:
+    runs = [("a", "2026-11-26 10:12"), ("b", None), ("c", "2026-11-26 10:12"), ("d", "2026-11-25")]
+    assert taken(runs) == [
+        "taken from the run of 2026-11-25: d",
+        "taken from the run of 2026-11-26 10:12: a, c",
+    ]
+    assert taken([("a", None)]) == []
+
+
+def test_a_row_is_a_value() -> None:
+    row = Row("t", "holds")
+    assert row == Row("t", "holds")
+    assert hash(row) == hash(Row("t", "holds"))
+    with pytest.raises(AttributeError):
+        row.status = "moved"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("broken", "nodeid", "told"),
+    [
+        ("a.py", "a.py::t", {"a.py": "broke"}),
+        ("tests/a", "tests/a/b.py::t", {"tests/a": "broke"}),
+        (".", "tests/b.py::t", {".": "broke"}),
+        ("tests/a", "tests/ab.py::t", {"tests/a": "broke", "tests/ab.py::t": "broke"}),
+    ],
+)
+def test_a_test_that_is_gone_is_told_unless_its_module_is(
+    broken: str, nodeid: str, told: dict[str, str]
+) -> None:
+    first = run(judged(nodeid, "recorded"))
+    again = run(judged(nodeid, "passed", "identical"))
+    assert statuses(first, again, run(broken=(broken,))) == told
 
 
 def test_a_run_without_a_log_broke_as_a_whole() -> None:
@@ -188,9 +344,6 @@ def test_a_gate_that_holds_says_so_in_one_line() -> None:
     assert gate.verdict == "holds"
     assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
-
-
-TRAINS = judged("t", "passed", unseen=("fit", "evaluate"))
 
 
 def gate_of(*new: TestOutcome) -> GateResult:
