@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Goldens:
-    """Opened when they are first asked for; leaving the context lets go of the files."""
+    """Opened when they are first asked for; leaving the context lets go of the files.
+
+    damage: what is wrong with this slot's own golden, where an update is to replace it for that.
+    """
 
     def __init__(self, nodeid: str, settings: Settings, marker: VersionMarker) -> None:
         self._nodeid = nodeid
@@ -26,6 +29,7 @@ class Goldens:
         self._marker = marker
         self._policy: str | None = None
         self._baseline: Golden | None = None
+        self.damage: str | None = None
         self._closing = ExitStack()
 
     def __enter__(self) -> Goldens:
@@ -118,9 +122,12 @@ class Goldens:
         """None for a damaged golden that this run is to replace, as the error's fix promises."""
         try:
             golden = self._open(path)
-            return None if self._replaces(path) and golden.verify() else golden
+            problems = golden.verify() if self._replaces(path) else []
+            self.damage = problems[0] if problems else None
+            return None if problems else golden
         except CorruptGoldenError as error:
             if self._replaces(path) and "--update-goldens" in error.fix:
+                self.damage = error.problem.removeprefix(f"{path}: ")
                 return None
             raise
 
@@ -132,7 +139,9 @@ class Goldens:
         """Whether this slot's own golden exists and some byte of it, read or not, is damaged."""
         from .store.files import verify_file
 
-        return self.own.exists() and bool(verify_file(self.own, self._root))
+        problems = verify_file(self.own, self._root) if self.own.exists() else []
+        self.damage = problems[0] if problems else None
+        return bool(problems)
 
     def _open(self, path: Path) -> Golden:
         from .store.codec import Golden

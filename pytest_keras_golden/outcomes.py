@@ -30,6 +30,9 @@ OUTCOMES = ("passed", "failed", "error", "recorded", "skipped", "xfailed")
 LONGEST_FACT = 500
 """Characters of a value in a stack, such as a version."""
 
+REPLACED = "replaced: the golden was damaged: "
+"""How the warning begins about a golden that an update wrote for that reason."""
+
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""
 

@@ -16,7 +16,7 @@ from .errors import CaptureError, StoreError
 from .goldens import Goldens
 from .marker import VersionMarker
 from .names import golden_folder
-from .outcomes import LocalOutcome, TestOutcome
+from .outcomes import REPLACED, LocalOutcome, TestOutcome
 from .records import (
     GoldenHeader,
     LayerCall,
@@ -260,6 +260,9 @@ class Session:
             outcome = replace(outcome, warnings=(*outcome.warnings, said))
         elif vacuous:
             return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
+        if self.goldens.damage:
+            said = f"{REPLACED}{self.goldens.damage}"
+            outcome = replace(outcome, warnings=(*outcome.warnings, said))
         path = self.goldens.own
         # The old golden may be the file about to be replaced: let go of its mapping first.
         self.goldens.close()

@@ -70,9 +70,11 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
-        raise FieldError(f"repeats a key: {shown(twice)}")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise FieldError(f"repeats a key: {shown(key)}")
+            seen.add(key)
     return found
 
 

@@ -55,7 +55,7 @@ class LeftOut:
 
         judged: node ids with an outcome. root: the goldens folder.
         """
-        found = [*self._paths_left_out(), *_narrowed(self._config), *self._reasons]
+        found = [*_narrowed(self._config), *self._paths_left_out(), *self._reasons]
         if exitstatus in _STOPPED:
             found.append(f"the run was stopped (exit code {int(exitstatus)})")
         found += [f"{worker} never said what it left out" for worker in self._unheard]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,31 @@ def test_an_unrelated_run_imports_nothing_heavy(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly").assert_outcomes(
         passed=1
     )
+
+
+WRITES = re.compile(
+    r"\.(write_text|write_bytes|copyfile)\(|\bopen\([^)]*[\"'][wax]b?[\"']|mkstemp|gettempdir|os\.replace"
+)
+WRITERS = {
+    "atomic.py": "the one place",
+    "versions/commits.py": "a clone's files, into an overlay that nobody reads yet",
+    "versions/hearing.py": "for the process that it starts",
+    "versions/kept.py": "into the folder of an attempt, renamed when it is whole",
+    "versions/listener.py": "writes nothing: names the events of those that do",
+    "versions/ownership.py": "the mark of a folder of ours",
+    "versions/overlay.py": "into an overlay that nobody reads yet",
+    "versions/process.py": "the output of a process, while it runs",
+    "versions/workspace.py": "the mark of its own folder",
+    "versions/marked.py": "for the process that waits for it",
+    "versions/witness.py": "for the process that waits for it",
+}
+
+
+def test_files_are_written_in_one_place(package_root: Path) -> None:
+    """Whole or not at all, and through nobody's links; never into a folder that others can name."""
+    found = {
+        path.relative_to(package_root).as_posix()
+        for _, path in modules(package_root)
+        if WRITES.search(path.read_text(encoding="utf-8"))
+    }
+    assert found <= WRITERS.keys()

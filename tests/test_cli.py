@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.names import Slot
+from pytest_keras_golden.outcomes import TestOutcome, log_json
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
@@ -95,6 +96,8 @@ def badly_named(tmp_path: Path) -> Path:
     for version in ("3.5.0", "3.6.0"):
         stack["keras"] = version
         save(folder / Slot(version, "jax", "cpu", "float32").filename, made, tmp_path / "locks")
+    log = log_json(0, stack, [TestOutcome("test_é.py::test_→", "recorded", written=True)])
+    (tmp_path / "log.json").write_text(json.dumps(log))
     return folder
 
 
@@ -103,7 +106,7 @@ def commands(folder: Path) -> list[list[str]]:
     return [
         *(["list"], ["stats"], ["verify"], ["prune", "--keep", "1"], ["list", "--json", "-"]),
         *(["show", one], ["show", one, "--json", "-"], ["diff", one, two]),
-        ["diff", one, two, "--json", "-"],
+        *(["diff", one, two, "--json", "-"], ["report", "log.json"]),
     ]
 
 

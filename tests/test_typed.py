@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -129,6 +130,13 @@ def test_json_is_parsed_strictly(text: str | bytes, said: str) -> None:
         parse_object(text)
     assert said in str(caught.value)
     assert len(str(caught.value)) <= 300
+
+
+def test_many_keys_take_no_time() -> None:
+    keys = ",".join(f'"{number}": 0' for number in range(300_000))
+    began = time.process_time()
+    assert problem(parse_object, f'{{{keys}, "299999": 1}}') == "repeats a key: '299999'"
+    assert time.process_time() - began < 5
 
 
 @given(st.dictionaries(st.text("abc"), anything))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from ..outcomes import QUIET, TestOutcome
+from ..outcomes import QUIET, REPLACED, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .escape import first_line, quoted, shown, visible
@@ -63,8 +63,9 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
     if not outcome.written:
         return f"unchanged  {outcome.nodeid}: {plural(counts.total(), 'tensor')}, nothing written"
     start = f"recorded  {outcome.nodeid}\n  {outcome.golden}"
-    if outcome.baseline is None:
-        return f"{start}: the first golden of this test"
+    replaced = [text for text in outcome.warnings if text.startswith(REPLACED)]
+    if outcome.baseline is None or replaced:
+        return f"{start}: {replaced[0] if replaced else 'the first golden of this test'}"
     lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
     if changed:
         drawn = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))

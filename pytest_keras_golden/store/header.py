@@ -21,6 +21,7 @@ KEY = "keras_golden"
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MAX_NAME = 512
+_LONGEST_KEY = 1000
 _LONGEST = 10_000
 _MAX_DEPTH = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -152,15 +153,15 @@ def _check_texts(value: Any, depth: int) -> None:
         _check_text(value)
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_text(key)
+            _check_text(key, _LONGEST_KEY)
             _check_texts(item, depth - 1)
     elif isinstance(value, list):
         for item in value:
             _check_texts(item, depth - 1)
 
 
-def _check_text(text: str) -> None:
-    if len(text) > _LONGEST:
+def _check_text(text: str, longest: int = _LONGEST) -> None:
+    if len(text) > longest:
         raise MalformedError(f"its metadata has a text of {len(text)} characters: {shown(text)}")
     match = _CONTROL.search(text)
     if match:
