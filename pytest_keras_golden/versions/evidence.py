@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .listener import Heard, State, data_beside, names, state
+from .heard import Heard, State, data_beside, names, state
 from .ownership import MARK
 
 FILE = "evidence.json.gz"

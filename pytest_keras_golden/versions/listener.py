@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import wraps
 from types import FrameType
 from typing import Any
 
-State = tuple[int, int, int] | None
-"""Size, mtime in ns and inode of a file; None where there is none."""
+from .heard import Heard, data_beside, names, state
 
 SKIPPED = ("/proc/", "/dev/", "/sys/")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -43,58 +40,6 @@ _WORKER = "exec(eval(sys.stdin.readline()))"
 """How execnet starts a worker of pytest-xdist, which testifies for itself."""
 _OWN_SOCKETS = frozenset({"pytest_rerunfailures"})
 """Modules that connect the processes of one run with each other, and with nothing else."""
-C_DATA = (".h5", ".hdf5", ".keras", ".npz", ".npy", ".safetensors", ".bin", ".pt", ".tfrecord")
-"""What libraries in C read, often beside a file that Python opens."""
-
-
-@dataclass(slots=True)
-class Heard:
-    """What was read: path → state when it was first opened. listed: folder → the names in it.
-
-    beside: folder → states of the files in it that C code may have read. written: paths that this
-    process made, changed or removed. unproven: why nothing can be proven of the run, if so.
-    """
-
-    files: dict[str, State] = field(default_factory=dict)
-    listed: dict[str, list[str] | None] = field(default_factory=dict)
-    beside: dict[str, dict[str, State]] = field(default_factory=dict)
-    written: set[str] = field(default_factory=set)
-    unproven: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "files": self.files,
-            "listed": self.listed,
-            "beside": self.beside,
-            "written": sorted(self.written),
-            "unproven": self.unproven,
-        }
-
-
-def state(path: str) -> State:
-    """Size, mtime and inode of the file that `path` leads to; None where there is none."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    if stat.S_ISDIR(found.st_mode):
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def names(folder: str) -> list[str] | None:
-    """What is in a folder, but for Python's caches; None where there is none."""
-    try:
-        found = os.listdir(folder)
-    except (OSError, ValueError):
-        return None
-    return sorted(name for name in found if name != "__pycache__")
-
-
-def data_beside(folder: str) -> dict[str, State]:
-    """The states of the files in a folder that are of a kind which C code reads."""
-    found = (name for name in names(folder) or () if name.endswith(C_DATA))
-    return {name: state(os.path.join(folder, name)) for name in found}
 
 
 _SCRATCH = re.compile(r"[/\\]pytest-of-[^/\\]+([/\\]pytest-\d+)?$")
@@ -109,6 +54,7 @@ class Listener:
         self._own = (*SKIPPED, *(os.path.join(folder, "") for folder in own))
         self._busy: set[int] = set()
         self._met: set[str] = set()
+        self._made: set[str] = set()
         self._installed = tuple(
             dict.fromkeys(os.path.join(p, "") for p in (sys.prefix, sys.base_prefix))
         )
@@ -161,7 +107,7 @@ class Listener:
 
     def _listed(self, event: str, arguments: tuple[Any, ...]) -> None:
         path = _absolute(arguments[0] if arguments[0] is not None else ".")
-        if path is None or path in self.heard.listed or path in self.heard.written:
+        if path is None or path in self.heard.listed or self._is_made(os.path.join(path, "")):
             return
         if not (self._is_fixed(path) or path == self._scratch or _SCRATCH.search(path)):
             self.heard.listed[path] = names(path)
@@ -170,6 +116,22 @@ class Listener:
         if all(arguments[place] == -1 for place in _CHANGES[event]):
             self._read(arguments[0])
             self._write(arguments[0])
+            if event == "os.mkdir":
+                self._make(arguments[0])
+
+    def _make(self, given: Any) -> None:
+        """A folder that was not there before holds what this run puts into it, by whatever code."""
+        path = _absolute(given)
+        if path is not None and not os.path.lexists(path):
+            self._made |= {path, os.path.realpath(path)}
+
+    def _is_made(self, path: str) -> bool:
+        if not self._made:
+            return False
+        folder = os.path.dirname(path)
+        while folder not in self._made and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        return folder in self._made
 
     def _moved(self, event: str, arguments: tuple[Any, ...]) -> None:
         """What is linked or moved was an input if this process did not make it."""
@@ -222,9 +184,11 @@ class Listener:
             return
         if path.endswith(".pyc"):
             path = _source_of(path)
-        if path in self.heard.written:
+        if path in self.heard.written or self._is_made(path):
+            # What it links to may be an input all the same.
             path = os.path.realpath(path)
-        if path in self.heard.files or path in self.heard.written or path.startswith(self._own):
+        known = path in self.heard.files or path in self.heard.written
+        if known or path.startswith(self._own) or self._is_made(path):
             return
         self.heard.files[path] = state(path)
         folder = os.path.dirname(path)
@@ -245,9 +209,12 @@ class Listener:
 
     def _noting(self, opens: Callable[..., None]) -> Callable[..., None]:
         @wraps(opens)
-        def noting(file: Any, name: Any, *arguments: Any, **options: Any) -> None:
-            self._read(name)
-            opens(file, name, *arguments, **options)
+        def noting(file: Any, name: Any, mode: Any = "r", *arguments: Any, **options: Any) -> None:
+            if mode in ("r", "r+", "a", None):
+                self._read(name)
+            if mode != "r":
+                self._write(name)
+            opens(file, name, mode, *arguments, **options)
 
         return noting
 

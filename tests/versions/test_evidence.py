@@ -278,6 +278,24 @@ def test_hdf5_files_anywhere_count(made: Suite) -> None:
     assert made.run().reused is None
 
 
+def test_what_a_run_makes_and_reads_again_is_no_input(made: Suite) -> None:
+    """By Python and by C code, in folders that it makes and, where h5py tells, elsewhere."""
+    pytest.importorskip("h5py")
+    text = (
+        "import h5py, sqlite3\ndef test_a(tmp_path):\n"
+        "    for place in (tmp_path / 'a.h5', 'b.h5'):\n"
+        "        with h5py.File(place, 'w') as file: file['x'] = 1\n"
+        "        assert h5py.File(place)['x'][()] == 1\n"
+        "    base = sqlite3.connect(tmp_path / 'c.db')\n"
+        "    base.execute('create table a (b)')\n"
+        "    base.commit()\n"
+        "    assert (tmp_path / 'c.db').read_bytes()\n"
+    )
+    (made.folder / "test_a.py").write_text(text)
+    made.run()
+    assert made.run().reused
+
+
 def test_results_are_only_emptied_where_they_are_ours(made: Suite, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -333,6 +351,9 @@ def heard(folder: Path, body: str) -> tuple[dict[str, bool], set[str]]:
         ("import sqlite3; sqlite3.connect(os.path.abspath('a')).close()", {"a": True}, set()),
         ("os.mkdir('d'); open('d/x', 'w').close(); shutil.rmtree('d')",
          {"d": False}, {"d", "d/x"}),
+        ("import pathlib\npathlib.Path('d').mkdir(exist_ok=True)\n"
+         "os.symlink('../a', 'd/link'); open('d/link').read()", {"a": True, "d": False},
+         {"d", "d/link"}),
         ("import threading\nt = threading.Thread(target=lambda: open('a').read())\n"
          "t.start(); t.join()", {"a": True}, set()),
     ],

@@ -234,6 +234,7 @@ def test_a_row_is_a_value() -> None:
         ("a.py", "a.py::t", {"a.py": "broke"}),
         ("tests/a", "tests/a/b.py::t", {"tests/a": "broke"}),
         (".", "tests/b.py::t", {".": "broke"}),
+        ("", "tests/b.py::t", {"": "broke"}),
         ("tests/a", "tests/ab.py::t", {"tests/a": "broke", "tests/ab.py::t": "broke"}),
     ],
 )
