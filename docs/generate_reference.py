@@ -59,7 +59,7 @@ STATUSES: Meanings = {
     "failing before": "failed under the old version already",
     "unstable": "differs from itself under the old version",
     "skipped": "skipped, or failed as expected, under one of the versions",
-    "no tensors": "calls no Keras model",
+    "no tensors": "calls no Keras model, or trains and evaluates only, which is not looked at",
     "new": "exists under the new version only",
 }
 EXIT_CODES: Meanings = {

@@ -133,7 +133,3 @@ def renames(renamed: Mapping[str, str]) -> tuple[str, ...]:
     return (f"aliases: {old} is compared as {new}{more}",)
 
 
-def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
-    """The first tensor in execution order that is neither identical nor within tolerance."""
-    moved = (tensor for tensor in tensors if tensor.verdict not in ("identical", "within"))
-    return next((tensor.name for tensor in moved), None)

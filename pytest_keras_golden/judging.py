@@ -12,7 +12,7 @@ from .compare.depth import Shift, furthest
 from .compare.renaming import Names, Seen, names
 from .compare.vacuity import describe, vacuous
 from .compare.verdict import judge, missing
-from .outcomes import TensorOutcome, TestOutcome
+from .outcomes import TensorOutcome, TestOutcome, first_drift
 from .records import TensorEntry, TensorRecord, Tolerance, Verdict
 from .stack import stack_changes
 
@@ -54,7 +54,7 @@ def judge_test(session: Session) -> TestOutcome:
         carried=tuple(sorted(session.carried)),
         names=_names(session, golden, tensors),
         unseen=session.kinds_unseen,
-        first_drift=decision.first_drift(tensors),
+        first_drift=first_drift(tensors),
         local_drift=decision.local_drift(found, session.settings.systematic),
         tensors=tensors,
         locals=found,

@@ -25,6 +25,9 @@ FAILING: frozenset[str] = frozenset(
 LOCAL_DRIFT: frozenset[str] = frozenset({"drift", "systematic", "structure", "nonfinite"})
 """Verdicts of a layer alone that are more than rounding."""
 
+QUIET: frozenset[str] = frozenset({"identical", "within"})
+"""Verdicts that need no reader."""
+
 OUTCOMES = ("passed", "failed", "error", "recorded", "skipped", "xfailed")
 
 LONGEST_FACT = 500
@@ -169,6 +172,13 @@ class TestOutcome:
     warnings: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     asked: bool = True
+
+
+def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
+    """The first judged tensor, in execution order, that is neither identical nor inside its
+    tolerance."""
+    moved = [tensor for tensor in tensors if tensor.judged and tensor.verdict not in QUIET]
+    return min(moved, key=lambda tensor: tensor.order).name if moved else None
 
 
 def to_json(value: Any) -> Any:

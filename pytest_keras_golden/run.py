@@ -44,6 +44,9 @@ To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
 REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
 
+BEGUN_KEY = "keras_golden_begun"
+"""Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
+
 
 class GoldenRun:
     """One registered per pytest session; holds what the session learned."""
@@ -59,6 +62,7 @@ class GoldenRun:
         self.automatic = Automatic(settings)
         self.fixtures: set[str] = set()
         self._draws: Draws | None = None
+        self.running: dict[str, str | None] = {}
         self.left_out = LeftOut(config)
 
     # -- one test ---------------------------------------------------------------------------
@@ -72,7 +76,7 @@ class GoldenRun:
         try:
             self._prepare(item)
         except GoldenError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(_said(error), pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -217,7 +221,7 @@ class GoldenRun:
             page = failure_text(outcome, session)
         except GoldenError as error:
             outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
-            page = str(error)
+            page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
         if outcome.outcome == "failed":
@@ -242,6 +246,8 @@ class GoldenRun:
             self._settle(item, report)
         if call.when == "setup" and not report.passed:
             self.automatic.end(_Unfinished, _Unfinished(), None)
+            if call.when == "setup":
+                setattr(report, BEGUN_KEY, nodeid_of(item))
         if call.when == "teardown" and SESSION in item.stash:
             # pytest keeps every item to the end, and a session holds its models and tensors.
             del item.stash[SESSION]
@@ -276,6 +282,26 @@ class GoldenRun:
 
             outcome = test_from_json(carried)
             self.outcomes[outcome.nodeid] = outcome
+        self._follow(report)
+
+    def _follow(self, report: pytest.TestReport) -> None:
+        """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
+        if report.when == "setup":
+            self.running[report.nodeid] = getattr(report, BEGUN_KEY, None)
+        elif report.when == "teardown":
+            self.running.pop(report.nodeid, None)
+        elif str(report.when) != "call" and report.failed:
+            self._lose(report)
+
+    def _lose(self, report: pytest.TestReport) -> None:
+        """pytest-xdist reports the test of a dead worker, and no phase of it."""
+        from .settling import lost
+
+        # One that died in its set-up has told nobody whether it is golden.
+        asked = self.settings.auto or self.settings.log or self.settings.report
+        nodeid = self.running.pop(report.nodeid, report.nodeid if asked else None)
+        if nodeid is not None:
+            self.outcomes[nodeid] = lost(nodeid, self.outcomes.get(nodeid), report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -330,20 +356,25 @@ class GoldenRun:
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if self.output_error:
+            from .report.escape import visible
+
             terminalreporter.section("golden tensors: output lost", red=True)
-            terminalreporter.write_line(self.output_error)
+            terminalreporter.write_line(visible(self.output_error))
             terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
         if not self.outcomes and not self.collection_errors:
             return
+        from .report.closing import terminal_summary, update_pages
         from .report.summary import compared
-        from .report.terminal import summary_line, terminal_summary, update_pages
+        from .report.terminal import summary_line
 
         outcomes = tuple(self.outcomes.values())
         lines = []
         if terminalreporter.verbosity > 0:
             lines += [summary_line(outcome) for outcome in compared(outcomes)]
         lines += update_pages(outcomes)
-        lines.append(terminal_summary(outcomes, unused=self._unused(exitstatus)))
+        file = self.settings.report or self.settings.log
+        unused = self._unused(exitstatus)
+        lines.append(terminal_summary(outcomes, unused=unused, file=file))
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
@@ -371,6 +402,11 @@ def _demand_version(item: pytest.Item) -> None:
     if marker is not None and not marker.admits(version):
         wanted = " or ".join(marker.specs)
         pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+def _said(error: GoldenError) -> str:
+    """Its message; names in it may come from a golden of strangers."""
+    from .report.escape import lines
+
+    return lines(str(error))
 
 
 def _refuse_late_request(item: pytest.Item) -> None:

@@ -42,6 +42,12 @@ def settled(
     return TestOutcome(nodeid, status, reason=_why(report))
 
 
+def lost(nodeid: str, known: TestOutcome | None, report: pytest.TestReport) -> TestOutcome:
+    """The outcome of a test whose process died: an error, whatever it had come to before."""
+    reason = f"lost: {report.longrepr or 'its worker died'}"
+    return replace(known or TestOutcome(nodeid, "error"), outcome="error", reason=reason)
+
+
 def _why(report: pytest.TestReport) -> str | None:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])

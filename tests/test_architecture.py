@@ -106,7 +106,10 @@ WRITES = re.compile(
 WRITERS = {
     "atomic.py": "the one place",
     "versions/commits.py": "a clone's files, into an overlay that nobody reads yet",
-    "versions/inner.py": "into the folder of an attempt, renamed when it is whole",
+    "versions/hearing.py": "for the process that it starts",
+    "versions/kept.py": "into the folder of an attempt, renamed when it is whole",
+    "versions/listener.py": "writes nothing: names the events of those that do",
+    "versions/ownership.py": "the mark of a folder of ours",
     "versions/overlay.py": "into an overlay that nobody reads yet",
     "versions/process.py": "the output of a process, while it runs",
     "versions/workspace.py": "the mark of its own folder",

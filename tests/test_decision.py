@@ -10,7 +10,7 @@ import pytest
 from pytest_keras_golden import decision
 from pytest_keras_golden.compare.depth import Shift
 from pytest_keras_golden.config import Settings
-from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome
+from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, first_drift
 from pytest_keras_golden.records import Verdict
 
 SETTINGS = Settings(goldens_dir=None)
@@ -122,8 +122,8 @@ def test_only_the_tensors_of_a_call_that_ran_with_others_are_incomparable() -> N
 
 def test_first_drift_is_first_in_execution_order() -> None:
     items = [tensor("identical", "a"), tensor("within", "b"), tensor("drift", "c"), tensor("drift")]
-    assert decision.first_drift(items) == "c"
-    assert decision.first_drift(items[:2]) is None
+    assert first_drift(items) == "c"
+    assert first_drift(items[:2]) is None
 
 
 def test_other_hardware_is_told() -> None:

@@ -16,7 +16,7 @@ from ..names import Slot, golden_folder
 from ..outcomes import TestOutcome
 from ..report.wording import plural
 from .logs import read_log
-from .output import add_json, emit, note, tracked
+from .output import add_json, emit_plain, note, tracked
 from .place import add_goldens_dir, goldens_dir
 
 
@@ -69,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         {"test": item.outcome.nodeid, "golden": str(item.target), "written": written}
         for item, written in _accepted(chosen, root, arguments.reason)
     ]
-    emit(arguments.json, {"accepted": accepted, "candidates": len(every)}, lambda: _text(accepted))
+    emit_plain(
+        arguments.json, {"accepted": accepted, "candidates": len(every)}, lambda: _text(accepted)
+    )
     return 0
 
 

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..outcomes import FAILING, TensorOutcome, TestOutcome, to_json
+from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift, to_json
 from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
 from .inifile import find_ini
-from .output import add_json, emit
+from .output import add_json, emit_plain
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         outcome = compare(a, b, asked, ini_rules())
         reasons = (("A", a.header.reason), ("B", b.header.reason))
     said = [f"{side} was recorded because: {text}" for side, text in reasons if text]
-    emit(
+    emit_plain(
         arguments.json,
         to_json(outcome) | {"reasons": dict(reasons)},
         lambda: "\n".join([comparison_page(outcome), *said]),
@@ -77,7 +77,7 @@ def compare(
         stack_changes=stack_changes(a.header.stack, b.header.stack),
         mode=b.header.mode,
         weights=_weights(a, b),
-        first_drift=failing[0].name if failing else None,
+        first_drift=first_drift(tensors),
         tensors=tuple(tensors),
     )
 

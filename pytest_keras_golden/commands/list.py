@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..report.wording import plural
-from .output import add_json, emit
+from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     root = goldens_dir(arguments.goldens_dir)
     goldens = selected(list_goldens(root), arguments.patterns)
-    emit(arguments.json, [fields(golden) for golden in goldens], lambda: listing(goldens))
+    emit_plain(arguments.json, [fields(golden) for golden in goldens], lambda: listing(goldens))
     return 0
 
 

@@ -26,6 +26,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is standard output")
 
 
+def emit_plain(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
+    """As `emit`, for a text that has names as they are: they are shown, not obeyed."""
+    from ..report.escape import lines
+
+    emit(json_file, document, lambda: lines(text()))
+
+
 def emit(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
     """Writes the document where `--json` says, the text to standard output where that is free."""
     if json_file is not None:
@@ -78,9 +85,12 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line on standard error, so that it never mixes with a result."""
+    """A line on standard error, so that it never mixes with a result; names in it are shown, not
+    obeyed."""
+    from ..report.escape import lines
+
     with suppress(OSError):
-        _put(sys.stderr, text + "\n")
+        _put(sys.stderr, lines(text) + "\n")
 
 
 def flush() -> None:

@@ -14,7 +14,7 @@ from ..outcomes import RunLog
 from ..report.wording import plural
 from ..strict import cut
 from .logs import read_log
-from .output import add_json, emit
+from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, bytes_text, name_of, selected
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     said = text(found, arguments.yes)
     if arguments.yes:
         _remove(found, root)
-    emit(arguments.json, {"removed": arguments.yes, "goldens": goldens}, lambda: said)
+    emit_plain(arguments.json, {"removed": arguments.yes, "goldens": goldens}, lambda: said)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GoldenError
 from ..outcomes import to_json
+from ..report.escape import lines
 from .output import add_json, emit, say
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         # git gives up on the whole diff where a textconv fails; the other files matter too.
         if not arguments.textconv:
             raise
-        say(f"no golden: {str(error).replace(str(arguments.file), 'this file')}")
+        said = str(error).replace(str(arguments.file), "this file")
+        say(f"no golden: {lines(said)}")
     return 0
 
 

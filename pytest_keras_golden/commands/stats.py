@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import parse_size
 from ..report.wording import plural
-from .output import add_json, emit
+from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     limit = parse_size(arguments.oversized, "--oversized")
     root = goldens_dir(arguments.goldens_dir)
     found = counted(root, arguments.patterns, arguments.keep, limit)
-    emit(arguments.json, found, lambda: text(found))
+    emit_plain(arguments.json, found, lambda: text(found))
     return 0
 
 

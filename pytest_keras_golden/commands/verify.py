@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..report.wording import plural
 from ..strict import cut
-from .output import add_json, emit, tracked
+from .output import add_json, emit_plain, tracked
 from .place import add_goldens_dir, goldens_dir
 from .selection import matches
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems = problems_of(path, root)
         if problems:
             bad[str(path)] = problems
-    emit(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
+    emit_plain(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
     return int(bool(bad))
 
 

@@ -83,11 +83,14 @@ class LogitsMetrics:
 
     @property
     def real_flips(self) -> tuple[Flip, ...]:
-        return tuple(flip for flip in self.flips if not flip.tie)
+        """Those beyond a tie, the one with the largest margin first: it is told of all."""
+        real = (flip for flip in self.flips if not flip.tie)
+        return tuple(sorted(real, key=lambda flip: -flip.margin_ulp))
 
     def to_extra(self) -> dict[str, Any]:
         """For `TensorOutcome.extra`; at most 20 flips are listed, the real ones first."""
-        listed = sorted(self.flips, key=lambda flip: (flip.tie, -flip.margin_ulp))[:LISTED]
+        ties = sorted((f for f in self.flips if f.tie), key=lambda flip: -flip.margin_ulp)
+        listed = [*self.real_flips, *ties][:LISTED]
         return {
             "rows": self.rows,
             "kl": self.kl,

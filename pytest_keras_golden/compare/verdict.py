@@ -12,6 +12,7 @@ from . import floats
 from .attention import AttentionMetrics, attention_metrics
 from .logits import LogitsMetrics, logits_metrics, unchanged
 from .metrics import Metrics, measure
+from .speech import speech
 from .threeway import ThreeWay, three_way
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def note_of(verdict: Verdict, metrics: Metrics, precision: str) -> str | None:
 class _Evidence:
     """All that is known about a tensor that changed."""
 
+    name: str
+    shape: tuple[int, ...]
     metrics: Metrics
     precision: str
     logits: LogitsMetrics | None = None
@@ -136,11 +139,12 @@ class _Evidence:
         flips = self.logits.real_flips if self.logits is not None else ()
         if not flips:
             return None
-        first = flips[0]
-        tokens = "1 token changes" if len(flips) == 1 else f"{len(flips)} tokens change"
+        words, clearest = speech(self.name, self.shape), flips[0]
+        count = f"1 {words.answer} changes" if len(flips) == 1 else ""
         return (
-            f"{tokens}, first at position {first.position}: {first.golden} → {first.actual} "
-            f"against a margin of {first.margin_ulp:.3g} ULP"
+            f"{count or f'{len(flips)} {words.answers} change'}, most clearly at {words.place} "
+            f"{clearest.position}: {words.value}{clearest.golden} → {clearest.actual} against a "
+            f"margin of {clearest.margin_ulp:.3g} ULP"
         )
 
     def extra(self) -> Mapping[str, Any]:
@@ -163,7 +167,7 @@ def _gather(
     against = None
     if reference is not None:
         against = three_way(actual, golden, reference, base.precision)
-    return _Evidence(metrics, base.precision, logits, attention, against)
+    return _Evidence(base.name, base.shape, metrics, base.precision, logits, attention, against)
 
 
 def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOutcome:

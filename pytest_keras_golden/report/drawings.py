@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compare.speech import place_of, speech
 from ..errors import GoldenError
-from ..outcomes import TensorOutcome, TestOutcome
+from ..outcomes import QUIET, TensorOutcome, TestOutcome
 from . import tokens
-from .summary import QUIET
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
@@ -51,6 +53,7 @@ def _drawn(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Mapping
     moved = [tensor for tensor in tensors if tensor.verdict != "identical"]
     return {
         "heat": _heat(golden, run, _spread(tensors, LAYERS)),
+        "place": place_of(tensor.shape for tensor in tensors),
         "ulps": _histograms(golden, run, moved),
         "attention": _attention(golden, run, moved),
         "tokens": _tokens(golden, run, tensors),
@@ -81,9 +84,13 @@ def _heat(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> list[Any
 def _position_axis(tensor: TensorOutcome) -> int:
     """Keras' attention layers hold queries, keys, values and outputs as (batch, position, head,
     feature); everything else has its positions second last."""
-    part = tensor.name.rpartition(":")[2]
-    by_head = tensor.kind == "attention" and part in {"query", "key", "value", "output"}
+    by_head = tensor.kind == "attention" and _role(tensor) in {"query", "key", "value", "output"}
     return 1 if by_head and len(tensor.shape) == 4 else -2
+
+
+def _role(tensor: TensorOutcome) -> str:
+    """`query` of `block/attention:query@2`."""
+    return re.split(r"[:/]", tensor.name)[-1].partition("@")[0]
 
 
 def _histograms(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> list[Any]:
@@ -104,7 +111,8 @@ def _attention(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Map
     one that moved most."""
     from ..compare.figures import attention_map
 
-    found = [tensor for tensor in tensors if tensor.kind == "attention" and len(tensor.shape) > 1]
+    # Queries, keys and values have heads as well, and are no maps of anything.
+    found = [t for t in tensors if t.kind == "attention" and _role(t) == "probabilities"]
     beyond = (tensor for tensor in found if tensor.verdict not in QUIET)
     tensor = next(beyond, max(found, key=lambda tensor: tensor.k or 0.0, default=None))
     if tensor is None:
@@ -130,7 +138,9 @@ def _tokens(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> li
         for top in top_tokens(run.array(tensor.name), golden.array(tensor.name), rows):
             before = [[token, _short(value)] for token, value in top.golden]
             after = [[token, _short(value)] for token, value in top.run]
-            found.append([tensor.name, top.row, before, after])
+            words = speech(tensor.name, tensor.shape)
+            place = f"{words.place} {_place(top.row, tensor.shape[:-1])}"
+            found.append([tensor.name, place, before, after, words.value or f"{words.answer} "])
     return found
 
 
@@ -142,6 +152,15 @@ def _flipped_rows(tensor: TensorOutcome) -> tuple[int, ...]:
         place = [position] if isinstance(position, int) else list(position or ())
         rows.append(_flat(place, tensor.shape[:-1]))
     return tuple(rows)
+
+
+def _place(row: int, leading: tuple[int, ...]) -> int | list[int]:
+    """A flat row number as flips say it: an index where there is one batch, else one per axis."""
+    place: list[int] = []
+    for size in reversed(leading):
+        row, index = divmod(row, size)
+        place.insert(0, index)
+    return place[-1] if place and math.prod(leading[:-1]) == 1 else place
 
 
 def _flat(place: list[int], shape: tuple[int, ...]) -> int:

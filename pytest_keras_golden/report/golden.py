@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..records import GoldenHeader, TensorEntry
+from .escape import visible
 from .wording import number, plural, tolerance
 
 Sample = Callable[[str], Sequence[str]]
@@ -16,7 +17,7 @@ Sample = Callable[[str], Sequence[str]]
 
 def render(header: GoldenHeader, sample: Sample) -> str:
     """The same text for the same golden, wherever its file lies."""
-    return "\n".join([*_facts(header), "", *_tensors(header, sample)])
+    return "\n".join(map(visible, [*_facts(header), "", *_tensors(header, sample)]))
 
 
 def _facts(header: GoldenHeader) -> Iterator[str]:

@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from ..compare.tolerance import default
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome, test_from_json
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from ..records import Tolerance
 from . import tokens
+from .asides import asides, unseen
 from .attribution import stack_lines
 from .drawings import draw
-from .markdown import verdict_sentence
-from .sentence import first_drift, further_warnings, headline
+from .escape import shown
+from .runs import conclusion, read
+from .sentence import further_warnings, headline
 from .steps import next_steps
 from .summary import (
-    QUIET,
     blamed,
-    compared,
+    first_drift,
     positions,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
-    without_calls,
     worst_first,
 )
 from .template import filled
@@ -56,29 +57,27 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
 
     Goldens and candidates that the log names are read for the pictures, where they still exist.
     """
-    logs = [log] if isinstance(log, Mapping) else list(log)
-    ran = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
-    tests = compared(ran)
-    errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
+    runs = read(log)
+    tests = runs.tests
     tests.sort(key=lambda test: (-severity_of(test), test.nodeid))
     texts = _Table()
     index = [_summary(test) for test in tests]
     details = [_detail(test, texts) for test in tests]
     drawings = _drawings(tests)
-    sentence = verdict_sentence(tests, errors)
     page = {
         "verdicts": verdict_counts(tests),
         "tensors": tensor_counts(tests),
         "stack": sorted({line for test in tests for line in stack_lines(test)}),
-        "errors": errors[:50],
-        "aside": without_calls(ran),
+        "errors": runs.errors[:50],
+        "asides": asides(runs.ran),
+        "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(runs.ran)],
         "tests": index,
         "texts": list(texts.numbers),
     }
     blocks = [_block("report", page)]
     blocks += [_block(f"test-{place}", detail) for place, detail in enumerate(details)]
     blocks += [_block(f"drawing-{place}", drawing) for place, drawing in drawings]
-    return _page(blocks, sentence)
+    return _page(blocks, conclusion(runs))
 
 
 def severity_of(outcome: TestOutcome) -> int:
@@ -111,6 +110,7 @@ def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
         "local": families(layer.name for layer in blamed(outcome)),
         "tensors": dict(tensor_counts([outcome])),
         "tokens": tokens.phrase(outcome),
+        "flips": tokens.flipped(outcome),
     }
     return {key: value for key, value in facts.items() if value}
 
@@ -132,6 +132,7 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         "weights": outcome.weights,
         "mode": outcome.mode,
         "observer": outcome.observer,
+        "unseen": ", ".join(outcome.unseen),
         "warnings": further_warnings(outcome) if loud else list(outcome.warnings),
         "steps": next_steps(outcome) if loud else None,
         "rows": [_row(t, layers.get(t.name), t.name in guilty, texts) for t in tensors],
@@ -204,9 +205,15 @@ def _short(value: float | None) -> float | int | str | None:
 
 
 def _block(name: str, value: Any) -> tuple[str, str]:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _dumped(value)
+    if not text.isprintable() or re.search(r"\\[bfnrtu]", text):
+        text = _dumped(shown(value))
     # `</script>` and `<!--` would end or confuse the element; JSON reads the escape as `<`.
     return name, text.replace("<", "\\u003c")
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _page(blocks: Sequence[tuple[str, str]], sentence: str) -> str:

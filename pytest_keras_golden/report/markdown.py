@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..outcomes import TestOutcome, test_from_json
+from ..outcomes import TestOutcome
 from . import tokens
+from .asides import asides, named, unseen
 from .attribution import stack_lines
-from .sentence import first_drift, headline
+from .escape import LONGEST, code, prose, row, sentence, summary
+from .runs import Runs, conclusion, read
+from .sentence import headline
 from .steps import next_steps
 from .summary import (
     Row,
     Run,
     blamed,
     collapsed,
-    compared,
+    first_drift,
     rows,
     strain,
     tensor_counts,
     verdict_counts,
     verdict_of,
-    without_calls,
     worst_first,
 )
 from .table import run_text
@@ -31,8 +32,10 @@ from .wording import counted, families, number, plural
 LIMIT = 60_000
 """Bytes. GitHub refuses comments over 65,536 characters and cuts summaries off at 1 MiB."""
 
+UNSEEN = 10
+"""Tests that are named though nothing of them was looked at."""
+
 _ROOM_FOR_THE_END = 400
-_LONGEST_CELL = 160
 
 
 def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
@@ -41,65 +44,42 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     The verdict, the counts and a row per test that needs a reader come first; the details follow
     as long as there is room, and what was left out is counted.
     """
-    logs = [log] if isinstance(log, Mapping) else list(log)
-    ran = [test_from_json(entry) for document in logs for entry in document.get("tests", ())]
-    tests = compared(ran)
-    errors = [str(e) for document in logs for e in document.get("collection_errors", ())]
-    loud = worst_first(tests)
-    head = "".join(_head(tests, errors, without_calls(ran), bool(loud)))
+    runs = read(log)
+    loud = worst_first(runs.tests)
+    head = "".join(_head(runs, bool(loud)))
     table, unlisted = _fitted(loud, _row, LIMIT // 2)
     room = LIMIT - _ROOM_FOR_THE_END - len((head + table).encode())
     details, untold = _fitted(loud, _details, room)
     return head + table + details + _left_out(unlisted, untold)
 
 
-def _head(
-    tests: Sequence[TestOutcome], errors: Sequence[str], aside: str, loud: bool
-) -> Iterator[str]:
-    yield f"### Golden tensors: {verdict_sentence(tests, errors)}\n\n"
-    yield from _overview(tests, errors, aside)
+def _head(runs: Runs, loud: bool) -> Iterator[str]:
+    yield f"### Golden tensors: {_short(conclusion(runs))}\n\n"
+    yield from _overview(runs)
     if loud:
-        yield "| test | verdict | first | used of its tolerance | local drift | tokens |\n"
+        yield "| test | verdict | first | used of its tolerance | local drift | predictions |\n"
         yield "|---|---|---|---:|---|---|\n"
 
 
-def verdict_sentence(tests: Sequence[TestOutcome], errors: Sequence[str] = ()) -> str:
-    """`3 of 40 tests moved between Keras 3.5.0 and 3.6.0`, for the top of a report."""
-    if errors and not tests:
-        return "nothing was compared: collection failed"
-    if not tests:
-        return "no golden test ran"
-    loud = worst_first(tests)
-    span = _span(loud or tests)
-    if not loud:
-        return f"{'the test holds' if len(tests) == 1 else f'all {len(tests):,} tests hold'}{span}"
-    verdicts = counted(verdict_counts(loud))
-    fails = any(test.outcome in ("failed", "error") for test in loud)
-    end = "" if fails else ": none fails"
-    return f"{len(loud):,} of {plural(len(tests), 'test')} moved{span} ({verdicts}){end}"
-
-
-def _span(tests: Sequence[TestOutcome]) -> str:
-    pairs = {(t.baseline, t.stack.get("keras")) for t in tests if t.baseline}
-    if len(pairs) != 1:
-        return ""
-    old, new = pairs.pop()
-    return f" against Keras {old}" if new in (None, old) else f" between Keras {old} and {new}"
-
-
-def _overview(tests: Sequence[TestOutcome], errors: Sequence[str], aside: str) -> Iterator[str]:
+def _overview(runs: Runs) -> Iterator[str]:
+    tests, errors = runs.tests, runs.errors
     if tests:
-        yield f"- tests: {counted(verdict_counts(tests))}\n"
-        yield f"- tensors: {counted(tensor_counts(tests)) or 'none compared'}\n"
-    if aside:
-        yield f"- {aside}\n"
+        yield f"- tests: {_short(counted(verdict_counts(tests)))}\n"
+        yield f"- tensors: {_short(counted(tensor_counts(tests)) or 'none compared')}\n"
+    yield from (f"- {_short(aside)}\n" for aside in asides(runs.ran))
+    yield from (f"  - {_short(line)}\n" for line in named(unseen(runs.ran), UNSEEN))
     for line in sorted({line for test in tests for line in stack_lines(test)})[:12]:
-        yield f"- stack: {escaped(line)}\n"
+        yield f"- stack: {_short(line)}\n"
     for error in errors[:10]:
-        yield f"- collection error: {escaped(error)}\n"
+        yield f"- collection error: {_short(error)}\n"
     if len(errors) > 10:
         yield f"- and {plural(len(errors) - 10, 'more collection error')}\n"
     yield "\n"
+
+
+def _short(text: str) -> str:
+    """Prose of the head, of which every line must leave room for the others."""
+    return prose(text, 2 * LONGEST)
 
 
 def _row(outcome: TestOutcome) -> str:
@@ -111,17 +91,17 @@ def _row(outcome: TestOutcome) -> str:
     )
     cells = (
         code(outcome.nodeid),
-        f"**{verdict_of(outcome)}**",
+        f"**{prose(verdict_of(outcome))}**",
         "" if first is None else code(first.name),
         used,
         guilty,
-        escaped(tokens.phrase(outcome)),
+        prose(tokens.phrase(outcome)),
     )
-    return f"| {' | '.join(cells)} |\n"
+    return row(*cells) + "\n"
 
 
 def _details(outcome: TestOutcome) -> str:
-    lines = [f"\n<details><summary>{_html(outcome.nodeid)}</summary>\n", _paragraph(outcome)]
+    lines = [f"\n<details>{summary(outcome.nodeid)}\n", sentence(headline(outcome)), ""]
     shown = collapsed(rows(outcome))
     if shown:
         lines += ["| tensor or layer | verdict | k / tolerance | k local |", "|---|---|---:|---:|"]
@@ -130,48 +110,20 @@ def _details(outcome: TestOutcome) -> str:
     return "\n".join(lines)
 
 
-def _paragraph(outcome: TestOutcome) -> str:
-    text = re.sub(r"`([^`]*)`", lambda found: f"\0{found[1]}\0", headline(outcome))
-    pieces = text.split("\0")
-    return (
-        "".join(code(piece) if place % 2 else escaped(piece) for place, piece in enumerate(pieces))
-        + "\n"
-    )
-
-
 def _layer(item: Row | Run) -> str:
     if isinstance(item, Run):
-        return f"| ⋮ {run_text(item)} | | | |"
+        return row(f"⋮ {prose(run_text(item))}", "", "", "")
     mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
     local = "" if item.local is None else number(item.local.k)
-    return f"| {mark}{code(item.name)} | {item.verdict} | {_change(item)} | {local} |"
+    return row(f"{mark}{code(item.name)}", prose(item.verdict), _change(item), local)
 
 
-def _change(row: Row) -> str:
-    if row.tensor is None or row.tensor.k is None:
+def _change(item: Row) -> str:
+    if item.tensor is None or item.tensor.k is None:
         return ""
-    allowed = row.tensor.tolerance
+    allowed = item.tensor.tolerance
     limit = f" / {number(allowed.k)}" if allowed is not None and allowed.k is not None else ""
-    return f"{number(row.tensor.k)}{limit}"
-
-
-def code(text: str) -> str:
-    """Text as an inline code span that holds inside a table cell, whatever it contains."""
-    short = text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
-    flat = re.sub(r"\s+", " ", short).replace("|", "\\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", flat)), default=0))
-    padding = " " if "`" in flat else ""
-    return f"{fence}{padding}{flat}{padding}{fence}"
-
-
-def escaped(text: str) -> str:
-    """Text without any meaning to Markdown, on one line."""
-    flat = re.sub(r"\s+", " ", text)
-    return re.sub(r"([\\`*_{}\[\]<>|#~@])", r"\\\1", flat[: 10 * _LONGEST_CELL])
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:400]
+    return f"{number(item.tensor.k)}{limit}"
 
 
 def _fitted(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .attribution import attribution
-from .summary import QUIET, blamed, changed, strain, tensor_counts, verdict_of
+from .escape import named, one_line
+from .summary import (
+    blamed,
+    changed,
+    first_drift,
+    strain,
+    tensor_counts,
+    verdict_of,
+)
 from .wording import counted, family_list, listed, number, plural, tolerance
 
 
 def headline(outcome: TestOutcome) -> str:
-    """What moved, where first, how much, since which baseline, and whether it changes a token."""
+    """What moved, where first, how much, since which baseline, and whether an answer changes."""
     told = _SENTENCES.get(verdict_of(outcome))
     if told is None:
         return _plain(outcome)
@@ -23,7 +31,7 @@ def headline(outcome: TestOutcome) -> str:
 def _plain(outcome: TestOutcome) -> str:
     counts = tensor_counts([outcome])
     if outcome.reason:
-        return outcome.reason
+        return one_line(outcome.reason)
     return f"{plural(counts.total(), 'tensor')}: {counted(counts)}{since(outcome)}."
 
 
@@ -45,15 +53,8 @@ def _drift(outcome: TestOutcome) -> str:
         return f"{start}{_others(outcome, 'drift')}{_blame(outcome)}"
     start = f"{moved:,} of {plural(counts.total(), 'tensor')} drifted{since(outcome)}"
     first = first_drift(outcome)
-    where = f", first `{first.name}`: {how_much(first)}" if first else ""
+    where = f", first {named(first.name)}: {how_much(first)}" if first else ""
     return f"{start}{where}.{_others(outcome, 'drift')}{_blame(outcome)}"
-
-
-def first_drift(outcome: TestOutcome) -> TensorOutcome | None:
-    """The first judged tensor, in execution order, that its tolerance does not hold."""
-    judged = sorted((t for t in outcome.tensors if t.judged), key=lambda t: t.order)
-    named = (t for t in judged if t.name == outcome.first_drift)
-    return next(named, None) or next((t for t in judged if t.verdict not in QUIET), None)
 
 
 def how_much(tensor: TensorOutcome) -> str:
@@ -111,7 +112,7 @@ def _noted(outcome: TestOutcome, verdict: str, problem: str) -> str:
     """`2 tensors changed structure …: `a`, `b` (dtype float32, was bfloat16).`"""
     found: list[TensorOutcome] | list[LocalOutcome] = _named(outcome, verdict)
     found = found or [layer for layer in blamed(outcome) if layer.verdict == verdict]
-    note = next((f" ({item.note})" for item in found if item.note), "")
+    note = next((f" ({one_line(item.note)})" for item in found if item.note), "")
     names = listed(item.name for item in found)
     what = plural(len(found), "tensor" if _named(outcome, verdict) else "layer")
     return f"{what} {problem}{since(outcome)}: {names}{note}.{_others(outcome, verdict)}"
@@ -136,7 +137,8 @@ def _unstable(outcome: TestOutcome) -> str:
 def _incomparable(outcome: TestOutcome) -> str:
     note = outcome.reason or next((t.note for t in outcome.tensors if t.note), None)
     why = note or ("weights differ" if outcome.weights == "differ" else "inputs differ")
-    return f"Not comparable{since(outcome)}, so nothing is said about Keras: {why.rstrip('.')}."
+    start = f"Not comparable{since(outcome)}, so nothing is said about Keras"
+    return f"{start}: {one_line(why).rstrip('.')}."
 
 
 def _systematic(outcome: TestOutcome) -> str:
@@ -156,14 +158,14 @@ def _slope(found: list[LocalOutcome | TensorOutcome]) -> str:
     if not biased:
         return ""
     item = max(biased, key=lambda x: abs(x.bias or 0.0))
-    note = f"{item.note.rstrip('.')}; " if item.note else ""
+    note = f"{one_line(item.note).rstrip('.')}; " if item.note else ""
     return f" ({note}slope {number(item.bias)} ε, t = {number(item.bias_t)})"
 
 
 def _accumulated(outcome: TestOutcome) -> str:
     found = _named(outcome, "accumulated")
     first = found[0] if found else None
-    where = f", first `{first.name}`: {how_much(first)}" if first else ""
+    where = f", first {named(first.name)}: {how_much(first)}" if first else ""
     return (
         f"{plural(len(found), 'tensor')} beyond tolerance{since(outcome)}{where}; by depth alone: "
         f"{_rounding(outcome)}."
@@ -172,7 +174,7 @@ def _accumulated(outcome: TestOutcome) -> str:
 
 def _tokens(outcome: TestOutcome) -> str:
     text = tokens.phrase(outcome)
-    return f"Tokens: {text}." if text else ""
+    return f"{tokens.words_of(outcome).answers.capitalize()}: {text}." if text else ""
 
 
 _SENTENCES: Mapping[str, Callable[[TestOutcome], str]] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from ..outcomes import TestOutcome
 from .attribution import hardware_changes
+from .escape import quoted, word
 from .summary import verdict_of
-from .wording import quoted
 
 
 def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
@@ -26,7 +26,7 @@ def accept_step(outcome: TestOutcome) -> tuple[str, str]:
     running = outcome.stack.get("keras")
     reason = f"Keras {running}: why this is right" if running else "why this is right"
     return "accept the change", (
-        f'pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason "{reason}"'
+        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason {quoted(reason)}"
     )
 
 
@@ -34,7 +34,7 @@ def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     old, new = outcome.baseline, outcome.stack.get("keras")
     if old is None or new is None or old == new:
         return []
-    test = f"{old} {new} -- {quoted(outcome.nodeid)}"
+    test = f"{word(str(old))} {word(str(new))} -- {quoted(outcome.nodeid)}"
     steps = [("find the release that did it", f"keras-golden bisect {test}")]
     alone = hardware_changes(outcome) or str(outcome.isolation).startswith("unavailable")
     if alone or set(outcome.stack_changes) - {"keras"}:
@@ -55,10 +55,9 @@ def _settle_vacuous(outcome: TestOutcome) -> tuple[str, str]:
 
 
 def _settle_incomparable(outcome: TestOutcome) -> tuple[str, str]:
-    running = outcome.stack.get("keras", "NEW")
-    old = outcome.baseline or "OLD"
+    old, new = outcome.baseline or "OLD", str(outcome.stack.get("keras", "NEW"))
     return "compare with the old side's weights loaded", (
-        f"keras-golden gate {old} {running} -- {quoted(outcome.nodeid)}"
+        f"keras-golden gate {word(old)} {word(new)} -- {quoted(outcome.nodeid)}"
     )
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
-from .wording import plural, severity, worst
+from .. import outcomes
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
+from .wording import severity, worst
 
-QUIET = frozenset({"identical", "within"})
 MAX_ROWS = 28
 """A table longer than this no longer fits a screen; runs of the same kind collapse to reach it."""
 
@@ -64,14 +64,6 @@ def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
     return [outcome for outcome in outcomes if verdict_of(outcome) != "passed"]
 
 
-def without_calls(outcomes: Sequence[TestOutcome]) -> str:
-    """`12 other tests called no Keras model`, or nothing where all did."""
-    compared_ones = len(compared(outcomes))
-    rest = len(outcomes) - compared_ones
-    other = "other " if compared_ones else ""
-    return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
-
-
 def verdict_counts(outcomes: Iterable[TestOutcome]) -> Counter[str]:
     return Counter(map(verdict_of, outcomes))
 
@@ -87,6 +79,12 @@ def strain(tensor: TensorOutcome) -> float:
     if tensor.k is None or tensor.tolerance is None or not tensor.tolerance.k:
         return 0.0
     return tensor.k / tensor.tolerance.k
+
+
+def first_drift(outcome: TestOutcome) -> TensorOutcome | None:
+    """The tensor that `outcome.first_drift` names; of logs that name none, the first that moved."""
+    name = outcome.first_drift or outcomes.first_drift(outcome.tensors)
+    return next((tensor for tensor in outcome.tensors if tensor.name == name), None)
 
 
 def changed(outcome: TestOutcome) -> tuple[LocalOutcome, ...]:
@@ -107,8 +105,9 @@ def rows(outcome: TestOutcome) -> tuple[Row, ...]:
     layers = {layer.name: layer for layer in outcome.locals}
     names = {tensor.name for tensor in tensors}
     guilty = set(outcome.local_drift)
+    first = first_drift(outcome)
     placed = [
-        (place, Row(t.name, t.verdict, t, layers.get(t.name), t.name == outcome.first_drift))
+        (place, Row(t.name, t.verdict, t, layers.get(t.name), t is first))
         for place, t in zip(positions(tensors, outcome.locals), tensors, strict=True)
     ]
     placed += [

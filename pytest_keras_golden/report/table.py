@@ -7,8 +7,9 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from ..outcomes import TensorOutcome
+from .escape import console, text
 from .summary import Row, Run
-from .wording import STYLE, counted, number, plural, tolerance
+from .wording import counted, number, plural, style, tolerance
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,21 +38,19 @@ def layers(shown: Sequence[Row | Run], isolated: bool) -> Table:
 
 
 def _cells(item: Row | Run, isolated: bool) -> list[Text]:
-    from rich.text import Text
-
     if isinstance(item, Run):
-        empty = [Text("")] * (5 if isolated else 4)
-        return [Text("⋮"), Text(run_text(item), style="dim"), *empty]
+        empty = [text("")] * (5 if isolated else 4)
+        return [text("⋮"), text(run_text(item), "dim"), *empty]
     mark = ("→" if item.first else "") + ("*" if item.blamed else "")
-    own = [Text("" if item.local is None else number(item.local.k))] if isolated else []
+    own = [text("" if item.local is None else number(item.local.k))] if isolated else []
     change, *sizes = _measures(item.tensor)
     return [
-        Text(mark, style="bold"),
-        Text(item.name, style="bold" if item.first or item.blamed else ""),
-        Text(item.verdict, style=STYLE.get(item.verdict, "red")),
-        Text(change),
+        text(mark, "bold"),
+        text(item.name, "bold" if item.first or item.blamed else ""),
+        text(item.verdict, style(item.verdict)),
+        text(change),
         *own,
-        *map(Text, sizes),
+        *map(text, sizes),
     ]
 
 
@@ -79,10 +78,8 @@ def _change(tensor: TensorOutcome) -> str:
 
 def render(table: Table, width: int, color: bool) -> str:
     """A table as text of at most `width` columns, with ANSI colours or none at all."""
-    from rich.console import Console
-
     out = StringIO()
-    console = Console(
+    drawn = console(
         file=out,
         width=width,
         force_terminal=color,
@@ -91,7 +88,7 @@ def render(table: Table, width: int, color: bool) -> str:
         legacy_windows=False,
         _environ={},
     )
-    console.print(table)
+    drawn.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     return "\n".join(lines).strip("\n")
 

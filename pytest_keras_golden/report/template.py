@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import ConfigError
+from .escape import finalize
 
 NEEDED = ("jinja2", "plotly")
 
@@ -24,5 +25,6 @@ def filled(package: str, name: str, **values: Any) -> str:
     """The template `name` with its values; whoever asked for it called `demand_html` before."""
     from jinja2 import Environment, PackageLoader
 
-    template = Environment(loader=PackageLoader(package, "assets"), autoescape=True)
+    assets = PackageLoader(package, "assets")
+    template = Environment(loader=assets, autoescape=True, finalize=finalize)
     return template.get_template(name).render(**values)

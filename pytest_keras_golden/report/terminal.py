@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from ..outcomes import LEFT_OUT, REPLACED, TestOutcome
+from ..outcomes import QUIET, REPLACED, TestOutcome
 from . import table
 from .attribution import stack_lines
+from .escape import first_line, quoted, shown, visible
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
-from .summary import (
-    QUIET,
-    accuracy,
-    collapsed,
-    compared,
-    rows,
-    strain,
-    tensor_counts,
-    verdict_counts,
-    verdict_of,
-    without_calls,
-    worst_first,
-)
-from .wording import STYLE, counted, listed, number, plural, quoted
+from .summary import accuracy, collapsed, rows, strain, tensor_counts, verdict_of
+from .wording import counted, listed, number, plural, style
 
 WIDTH = 100
-FIRST_SHOWN = 3
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -41,13 +28,14 @@ def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) 
 
 def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """The page without its commands: for two goldens that no test compared."""
+    outcome = shown(outcome)
     verdict = verdict_of(outcome)
-    lines = [table.painted(verdict.upper(), _style(verdict), color) + f"  {outcome.nodeid}"]
+    lines = [table.painted(verdict.upper(), style(verdict), color) + f"  {outcome.nodeid}"]
     lines += _wrapped(headline(outcome), width)
     every = rows(outcome)
     if every:
-        shown = table.layers(collapsed(every), isolated=bool(outcome.locals))
-        lines += ["", table.render(shown, width, color), f"  {_total(outcome)}"]
+        drawn = table.layers(collapsed(every), isolated=bool(outcome.locals))
+        lines += ["", table.render(drawn, width, color), f"  {_total(outcome)}"]
         lines += [f"  {line}" for line in _legend(outcome)]
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
@@ -58,41 +46,18 @@ def summary_line(outcome: TestOutcome) -> str:
     """One line for `-v`: `test_a: 7 identical, 2 within (at most 0.4× tolerance) …`."""
     counts = tensor_counts([outcome])
     if outcome.outcome == "recorded":
-        return f"{outcome.nodeid}: recorded"
+        return f"{visible(outcome.nodeid)}: recorded"
     if not counts:
-        return f"{outcome.nodeid}: {(outcome.reason or outcome.outcome).splitlines()[0]}"
+        return f"{visible(outcome.nodeid)}: {first_line(outcome.reason or outcome.outcome)}"
+    outcome = shown(outcome)
     used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
     most = f" (at most {number(used)}× tolerance)" if used else ""
     return f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}"
 
 
-def terminal_summary(
-    outcomes: Iterable[TestOutcome],
-    unused: Sequence[str] = (),
-    width: int = WIDTH,
-    color: bool = False,
-) -> str:
-    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens."""
-    every = list(outcomes)
-    golden = compared(every)
-    lines = [
-        f"{plural(len(golden), 'golden test')}: {_painted_counts(verdict_counts(golden), color)}"
-    ]
-    lines += [text for text in [without_calls(every)] if text]
-    tensors = tensor_counts(every)
-    if tensors:
-        lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
-    for outcome in worst_first(every):
-        verdict = table.painted(f"{verdict_of(outcome):<12}", _style(verdict_of(outcome)), color)
-        lines.append(f"  {verdict} {outcome.nodeid}{_first(outcome)}")
-    lines += _left_out(every)
-    lines += _recorded(every)
-    lines += _unused(unused)
-    return "\n".join(lines)
-
-
 def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """What `--update-goldens` did to one test's golden, per tensor that changed."""
+    outcome = shown(outcome)
     counts = tensor_counts([outcome])
     changed = counts.total() - counts["identical"]
     if not outcome.written:
@@ -103,40 +68,26 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
         return f"{start}: {replaced[0] if replaced else 'the first golden of this test'}"
     lines = [f"{start}: {changed:,} of {plural(counts.total(), 'tensor')} changed{since(outcome)}"]
     if changed:
-        shown = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
-        lines.append(table.render(shown, width, color))
+        drawn = table.layers(collapsed(rows(outcome)), isolated=bool(outcome.locals))
+        lines.append(table.render(drawn, width, color))
     lines += _section("stack", stack_lines(outcome), width)
     return "\n".join(lines)
 
 
-def update_pages(outcomes: Iterable[TestOutcome]) -> list[str]:
-    """A page for each golden that changed; of first goldens, which say little, only a few."""
-    written = [outcome for outcome in outcomes if outcome.written]
-    first = [outcome for outcome in written if outcome.baseline is None]
-    changed = [outcome for outcome in written if outcome.baseline is not None]
-    pages = [update_page(outcome) for outcome in (*first[:FIRST_SHOWN], *changed)]
-    rest = len(first) - FIRST_SHOWN
-    return [*pages, f"and {plural(rest, 'other first golden')}"] if rest > 0 else pages
-
-
 def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
     """A golden that should be compared is not there: what exists, and the command that records."""
-    found = [str(candidate) for candidate in candidates]
+    found = [visible(str(candidate)) for candidate in candidates]
     exists = [f"  {name}" for name in found] or ["  none: this test was never recorded"]
     return "\n".join(
         [
-            f"no golden to compare with: {nodeid}",
-            f"wanted: {slot}",
+            f"no golden to compare with: {visible(nodeid)}",
+            f"wanted: {visible(slot)}",
             "recorded for this test:",
             *exists,
             "record it, under the versions whose numbers you trust:",
             f"  pytest {quoted(nodeid)} --update-goldens",
         ]
     )
-
-
-def _style(verdict: str) -> str:
-    return STYLE.get(verdict, "red")
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
@@ -179,52 +130,11 @@ def _notes(outcome: TestOutcome) -> list[str]:
         notes.append("watching changed the compiled numbers; outputs come from a plain run")
     if outcome.weights == "transplanted":
         notes.append("the baseline's weights were loaded into this run")
+    if outcome.unseen:
+        notes.append(f"not looked at: {', '.join(outcome.unseen)}")
     return [*notes, *further_warnings(outcome)]
 
 
 def _steps(outcome: TestOutcome) -> list[str]:
     steps = next_steps(outcome) if verdict_of(outcome) not in QUIET else [accept_step(outcome)]
     return [line for why, command in steps for line in (f"{why}:", f"  {command}")]
-
-
-def _first(outcome: TestOutcome) -> str:
-    if outcome.first_drift is None:
-        return f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
-    tensor = next((t for t in outcome.tensors if t.name == outcome.first_drift), None)
-    used = "" if tensor is None or not strain(tensor) else f" ({number(strain(tensor))}× tolerance)"
-    return f": first {outcome.first_drift}{used}"
-
-
-def _painted_counts(counts: Counter[str], color: bool) -> str:
-    return table.painted(counted(counts), "", color) if counts else "none"
-
-
-def _recorded(every: Sequence[TestOutcome]) -> list[str]:
-    written = [o for o in every if o.written]
-    return [f"{plural(len(written), 'golden')} written"] if written else []
-
-
-def _left_out(every: Sequence[TestOutcome]) -> list[str]:
-    found = [
-        (outcome.nodeid, text)
-        for outcome in every
-        for text in outcome.warnings
-        if text.startswith(LEFT_OUT)
-    ]
-    if not found:
-        return []
-    shown = [f"  {nodeid}: {text.removeprefix(LEFT_OUT)}" for nodeid, text in found[:3]]
-    more = [f"  and {len(found) - 3} more"] if len(found) > 3 else []
-    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *shown, *more]
-
-
-def _unused(unused: Sequence[str]) -> list[str]:
-    if not unused:
-        return []
-    more = [f"  and {len(unused) - 10} more"] if len(unused) > 10 else []
-    return [
-        f"{plural(len(unused), 'golden')} that no test of this run used:",
-        *(f"  {name}" for name in unused[:10]),
-        *more,
-        "  keras-golden prune --unused-by LOG removes them (LOG from --golden-log)",
-    ]

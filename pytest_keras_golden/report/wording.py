@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..records import Tolerance
+from .escape import named
 
 SEVERITY: tuple[str, ...] = (
     "identical",
@@ -34,6 +34,10 @@ STYLE: Mapping[str, str] = {
     "xfailed": "dim",
 }
 """Colour of a verdict; whatever is not listed is red."""
+
+
+def style(verdict: str) -> str:
+    return STYLE.get(verdict, "red")
 
 
 def worst(verdicts: Iterable[str]) -> str | None:
@@ -82,7 +86,7 @@ def counted(counts: Mapping[str, int]) -> str:
 def listed(names: Iterable[str], limit: int = 3) -> str:
     """`` `a`, `b`, `c` and 4 more``."""
     every = list(names)
-    text = ", ".join(f"`{name}`" for name in every[:limit])
+    text = ", ".join(map(named, every[:limit]))
     return f"{text} and {len(every) - limit} more" if len(every) > limit else text
 
 
@@ -101,13 +105,6 @@ def families(names: Iterable[str]) -> dict[str, int]:
 def family_list(names: Iterable[str], limit: int = 3) -> str:
     """`` `blocks/*/norm` (×64), `final_norm` ``."""
     found = families(names)
-    parts = [f"`{name}`" + (f" (×{count})" if count > 1 else "") for name, count in found.items()]
+    parts = [named(name) + (f" (×{count})" if count > 1 else "") for name, count in found.items()]
     rest = sum(list(found.values())[limit:])
     return ", ".join(parts[:limit]) + (f" and {rest} more" if rest else "")
-
-
-def quoted(argument: str) -> str:
-    """An argument as a shell takes it, in double quotes where that is enough."""
-    if re.search(r"[\"$`\\!\n]", argument):
-        return shlex.quote(argument)
-    return f'"{argument}"'

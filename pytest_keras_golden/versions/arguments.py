@@ -16,7 +16,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from .gate import Suite
-    from .inner import Pin
+    from .job import Pin
 
 COMMANDS = frozenset({"gate", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
@@ -53,7 +53,11 @@ def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
         "--executor", metavar="dask://HOST:PORT", help="run on a Dask cluster instead of here"
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="keep goldens, logs and candidates in this folder"
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep goldens, logs and candidates in this new or empty folder, and take finished "
+        "runs from it that nothing has changed for",
     )
 
 
@@ -77,6 +81,28 @@ def _seconds(text: str) -> float:
     return number
 
 
+def demand_usable(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for what could not be carried out, before anything is made or run."""
+    from .named import package_name
+
+    package_name(arguments.package)
+    others_of(arguments)
+    written = [getattr(arguments, name, None) for name in ("json", "markdown", "html")]
+    demand_writable(*written)
+    if getattr(arguments, "html", None) is not None:
+        from ..report.template import demand_html
+
+        demand_html()
+    if arguments.executor is not None:
+        from .cluster import check_address
+
+        check_address(arguments.executor)
+    if arguments.keep is not None:
+        from .ownership import check_free
+
+        check_free(arguments.keep.resolve())
+
+
 def demand_writable(*files: Path | str | None) -> None:
     """Raise ConfigError where a result could not be written: before the runs, not after them."""
     for file in files:
@@ -96,26 +122,36 @@ def suite_of(arguments: argparse.Namespace) -> Suite:
             "--update-goldens behind `--` would write where numbers are to be compared.",
             "Leave it out: these runs keep temporary goldens of their own.",
         )
-    return Suite(tuple(arguments.pytest_arguments), Path.cwd(), arguments.timeout)
+    return Suite(
+        tuple(arguments.pytest_arguments), Path.cwd(), arguments.timeout, _written(arguments)
+    )
+
+
+def _written(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The files that the command writes when it is done."""
+    given = (getattr(arguments, name, None) for name in ("json", "markdown", "html"))
+    return tuple(Path(file).absolute() for file in given if file not in (None, "-"))
 
 
 def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
     """The overlays of one side: the package in `version`, then what `--with` adds."""
-    from .inner import Pin
+    from .job import Pin
     from .neighbours import ensure_runnable
-
-    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
-    return (pin, *map(_other, (text for group in arguments.others for text in group)))
-
-
-def _other(text: str) -> Pin:
-    from .inner import Pin
     from .overlay import ensure_overlay
 
-    name, equals, version = text.partition("==")
-    if not equals or not name or not version:
-        raise ConfigError(f"--with {text!r} pins nothing.", "Write NAME==VERSION.")
-    return Pin(name, version, ensure_overlay(name, version))
+    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
+    return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
+
+
+def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """Names and versions that `--with` pins. Raises ConfigError for what pins nothing."""
+    from .named import pinned
+
+    texts = (text for group in arguments.others for text in group)
+    try:
+        return [pinned(text) for text in texts]
+    except ConfigError as error:
+        raise ConfigError(f"--with {error.problem}", error.fix) from error
 
 
 def identity(arguments: argparse.Namespace, command: str) -> list[object]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import StackError
+from ..report.escape import first_line
 from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
 from .gate import Side, Suite, check_job, record
-from .inner import InnerRun, Pin
+from .job import InnerRun, Pin
 from .jobs import Runner, run_all
 from .progress import Progress
 from .search import Answer, Found, first_bad
-from .verdicts import GUILTY, Row, rows
+from .verdicts import GUILTY, Row, rows, taken
 
 MakePins = Callable[[str], tuple[Pin, ...]]
 """Version → overlays; raises StackError where the version cannot be had."""
@@ -39,7 +40,8 @@ class BisectResult:
     """What the search came to. probes: every inner run that was judged, in order.
 
     between: releases that could not be tested and may be the first bad themselves. releases,
-    commit_candidates: how many the two searches were over.
+    commit_candidates: how many the two searches were over. reused: probe → when it ran, where that
+    run was taken again.
     """
 
     package: str
@@ -55,6 +57,12 @@ class BisectResult:
     commit_candidates: int = 0
     commit_probes: tuple[Probe, ...] = ()
     no_commit: str | None = None
+    reused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> list[str]:
+        """Which runs were not made anew, in words."""
+        return taken((f"{self.package} {name}", at) for name, at in self.reused.items())
 
     @property
     def skipped(self) -> tuple[Probe, ...]:
@@ -92,6 +100,7 @@ class BisectResult:
             "no_commit": self.no_commit,
             "local_drift": list(self.local_drift),
             "tests": [row.nodeid for row in self.guilty],
+            "reused": dict(self.reused),
         }
 
 
@@ -110,10 +119,14 @@ class Prober:
     again: InnerRun | None = None
     watched: frozenset[str] = frozenset()
     done: list[Probe] = field(default_factory=list)
+    reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
         job = check_job(name, side, self.suite, self.place, self.first)
-        return run_all({name: job}, self.where, self.progress)[name]
+        run = run_all({name: job}, self.where, self.progress)[name]
+        if run.reused:
+            self.reused[name] = run.reused
+        return run
 
     def probe(self, name: str, pins: Callable[[], tuple[Pin, ...]]) -> Probe:
         """Run a candidate; one that cannot be had, or cannot run the tests, is skipped."""
@@ -122,7 +135,7 @@ class Prober:
             self.again = self.again or run
             found = judged(name, self.first, self.again, run, self.watched)
         except StackError as error:
-            found = Probe(name, "skip", error.problem.splitlines()[0])
+            found = Probe(name, "skip", first_line(error.problem))
         self.done.append(found)
         return found
 
@@ -140,7 +153,7 @@ def judged(
     is skipped, may have drifted as well: the candidate is not good then.
     """
     if run.log is None:
-        return Probe(name, "skip", run.why().splitlines()[0])
+        return Probe(name, "skip", first_line(run.why()))
     everything = rows(first, again, run)
     found = tuple(row for row in everything if not watched or row.nodeid in watched)
     moved = [row for row in found if row.status == "moved"]
@@ -177,6 +190,8 @@ def bisect_releases(
     good = Side(make_pins(versions[0]))
     first = record(good, suite, place, where, progress)
     prober = Prober(suite, place, where, progress, first)
+    if first.reused:
+        prober.reused[f"{versions[0]}, recording"] = first.reused
     _check_ends(versions, make_pins, prober)
     found = first_bad(versions, lambda v: prober.probe(v, lambda: make_pins(v)).answer)
     return _result(package, versions, found, prober), prober
@@ -211,6 +226,7 @@ def _result(
         between=found.between,
         probes=tuple(prober.done),
         releases=len(versions),
+        reused=dict(prober.reused),
     )
 
 
@@ -237,11 +253,15 @@ def bisect_commits(
             lambda sha: prober.probe(sha, lambda: pins(sha)).answer,
         )
     except StackError as error:
-        return replace(result, no_commit=str(error), commit_probes=tuple(prober.done))
+        said = str(error)
+        return replace(
+            result, no_commit=said, commit_probes=tuple(prober.done), reused=dict(prober.reused)
+        )
     return replace(
         result,
         commit=clone.describe(found.first_bad),
         commit_between=found.between,
         commit_candidates=found.candidates,
         commit_probes=tuple(prober.done),
+        reused=dict(prober.reused),
     )

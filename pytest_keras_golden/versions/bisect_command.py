@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..commands.output import add_json, emit
 from ..errors import ConfigError
-from .arguments import add_shared, demand_writable, ended_by_sigterm, identity, pins_of, suite_of
+from ..report.escape import first_line, shortened, visible
+from .arguments import add_shared, demand_usable, ended_by_sigterm, identity, pins_of, suite_of
 from .gate_command import one_version
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     from .progress import progress
     from .workspace import workspace
 
-    demand_writable(arguments.json)
+    demand_usable(arguments)
+    suite = suite_of(arguments)
     versions = releases_between(arguments)
+    make_pins = partial(pins_of, arguments)
+    make_pins(versions[0])
     named = [*identity(arguments, "bisect"), versions[0]]
     with (
         ended_by_sigterm(),
@@ -54,9 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         progress(f"bisect {arguments.package}", os.environ) as told,
         runner(arguments.jobs, arguments.executor) as where,
     ):
-        make_pins = partial(pins_of, arguments)
         result, prober = bisect_releases(
-            versions, make_pins, suite_of(arguments), place, where, told, arguments.package
+            versions, make_pins, suite, place, where, told, arguments.package
         )
         if arguments.repo is not None:
             clone = Clone(arguments.repo.resolve(), arguments.package)
@@ -89,11 +92,11 @@ def page(result: BisectResult) -> str:
     if result.commit_probes:
         lines += ["", f"commits from {result.last_good} to {result.first_bad}:"]
         lines += map(_probe_line, result.commit_probes)
-    return "\n".join([*lines, "", *_conclusion(result)])
+    return "\n".join(map(visible, [*lines, "", *_conclusion(result)]))
 
 
 def _probe_line(probe: Probe) -> str:
-    return f"  {probe.answer:4}  {probe.name[:12]:12}  {probe.reason.splitlines()[0][:120]}"
+    return f"  {probe.answer:4}  {probe.name[:12]:12}  {shortened(first_line(probe.reason), 120)}"
 
 
 def _conclusion(result: BisectResult) -> list[str]:
@@ -111,6 +114,7 @@ def _conclusion(result: BisectResult) -> list[str]:
         lines += _unsure(untested, "could not be tested and may be the culprit instead")
     if result.no_commit:
         lines.append(f"No commit: {result.no_commit}")
+    lines += result.taken
     lines.append(f"tests that moved: {', '.join(row.nodeid for row in result.guilty) or 'none'}")
     lines.append(f"layers with local drift: {', '.join(result.local_drift) or 'not isolated'}")
     return lines

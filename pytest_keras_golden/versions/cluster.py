@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ..errors import ConfigError, StackError
-from .inner import InnerRun, Job, run_inner
-from .workspace import deciding_environment
+from .inner import run_inner
+from .job import InnerRun, Job
 
 _POLL = 0.5
 _THE_WORKERS = ("PYTHONPATH", "KERAS_GOLDEN_")
 """Variables that the inner run gets there: overlays, caches, proofs."""
+
+
+_DECIDING = ("KERAS", "JAX_", "XLA_", "TF_", "TORCH_", "OMP_", "MKL_", "PYTEST_", "PYTHONPATH")
+"""How variables begin that may change a number, or what a run of pytest does."""
 
 
 @dataclass(slots=True)
@@ -27,17 +31,22 @@ class Remote:
 
     def submit(self, job: Job) -> Future[InnerRun]:
         # The worker has an environment of its own; the command's says which backend is meant.
-        deciding = deciding_environment(os.environ).items()
-        ours = {key: value for key, value in deciding if not key.startswith(_THE_WORKERS)}
+        deciding = {key: os.environ[key] for key in os.environ if key.startswith(_DECIDING)}
+        ours = {k: value for k, value in deciding.items() if not k.startswith(_THE_WORKERS)}
         environment = {**ours, **job.environment}
         return self.executor.submit(run_on_worker, replace(job, environment=environment))
+
+
+def check_address(address: str) -> None:
+    """Raise ConfigError where it is no address of a cluster."""
+    if not address.startswith("dask://"):
+        raise ConfigError(f"--executor {address!r} is none we know.", "Write dask://host:port.")
 
 
 @contextmanager
 def dask(address: str) -> Iterator[Remote]:
     """The cluster at `dask://host:port`. Raises StackError where it does not answer."""
-    if not address.startswith("dask://"):
-        raise ConfigError(f"--executor {address!r} is none we know.", "Write dask://host:port.")
+    check_address(address)
     try:
         from distributed import Client
     except ImportError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from ..errors import StackError
+from .named import exact_version, package_name, revision
 from .overlay import cache_root, is_whole, locked, replacing, write_manifest
 from .search import Answer
 
@@ -50,14 +51,14 @@ class Clone:
 
     @property
     def folder(self) -> str:
-        return self.package.replace("-", "_")
+        return package_name(self.package).replace("-", "_")
 
     def git(self, *arguments: str) -> str:
         """Standard output of a git command; StackError with git's words where it fails."""
         return self._git(*arguments).decode("utf-8", errors="replace").strip()
 
     def archive(self, commit: str, folder: str) -> bytes:
-        return self._git("archive", "--format=tar", commit, "--", folder)
+        return self._git("archive", "--format=tar", revision(commit), "--", folder)
 
     def _git(self, *arguments: str) -> bytes:
         command = ["git", "-C", str(self.path), *arguments]
@@ -74,14 +75,15 @@ class Clone:
         return done.stdout
 
     def has(self, commit: str, path: str) -> bool:
-        return bool(self.git("ls-tree", "--name-only", commit, "--", path))
+        return bool(self.git("ls-tree", "--name-only", revision(commit), "--", path))
 
     def describe(self, sha: str) -> Commit:
-        text = self.git("show", "-s", "--format=%H%x00%as%x00%s", sha)
+        text = self.git("show", "-s", "--format=%H%x00%as%x00%s", revision(sha), "--")
         return Commit(*text.split("\0", 2))
 
     def release(self, version: str) -> str:
         """The commit that a release was made from: its tag, else where the version was set."""
+        version = exact_version(version)
         for tag in (f"v{version}", version, f"{self.package}-{version}"):
             found = self._try("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
             if found:
@@ -259,8 +261,8 @@ def first_bad_commit(
     `good` is on another branch, the point where they parted is probed first.
     Raises StackError where no commit is between them or the parting point is bad already.
     """
-    clean = [good]
-    base = clone.git("merge-base", good, bad)
+    clean = [revision(good)]
+    base = clone.git("merge-base", good, revision(bad))
     if base != clone.git("rev-parse", f"{good}^{{commit}}"):
         _check_base(base, good, probe)
     candidates = _between(clone, clean, bad)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
-from .inner import InnerRun, Job, Pin, check_options, forget, record_options
+from ..report import asides
+from .inner import check_options, forget, record_options
+from .job import InnerRun, Job, Pin
 from .jobs import Runner, run_all
 from .progress import Progress
-from .verdicts import GUILTY, Row, collection_error, counts, rows
+from .verdicts import GUILTY, Row, collection_error, counts, rows, taken, unseen
 
 Verdict = Literal["holds", "drift", "nothing compared"]
 
@@ -29,11 +31,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What is run: pytest's arguments, in which folder, for how long at most (seconds)."""
+    """What is run: pytest's arguments, in which folder, for how long at most (seconds).
+
+    left_out: files that the command itself writes, which are no input of the suite.
+    """
 
     arguments: tuple[str, ...]
     folder: Path
     timeout: float | None = None
+    left_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,20 @@ class GateResult:
             "old": {pin.package: pin.version for pin in self.old.pins},
             "new": {pin.package: pin.version for pin in self.new.pins},
             "counts": dict(counts(self.rows)),
+            "not_looked_at": len(unseen(self.rows)),
             "tests": [row_json(row) for row in self.rows],
-            "seconds": {
-                name: round(run.seconds, 3)
-                for name, run in zip(("old", "old again", "new"), self.runs, strict=True)
-            },
+            "seconds": {name: round(run.seconds, 3) for name, run in self._named()},
+            "reused": {name: run.reused for name, run in self._named() if run.reused},
         }
+
+    @property
+    def taken(self) -> list[str]:
+        """Which runs were not made anew, in words."""
+        labels = (self.old.label, f"{self.old.label} again", self.new.label)
+        return taken(zip(labels, (run.reused for run in self.runs), strict=True))
+
+    def _named(self) -> Iterator[tuple[str, InnerRun]]:
+        return zip(("old", "old again", "new"), self.runs, strict=True)
 
 
 def row_json(row: Row) -> dict[str, Any]:
@@ -78,6 +92,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "isolation": outcome.isolation if outcome else None,
         "first_drift": outcome.first_drift if outcome else None,
         "local_drift": list(outcome.local_drift) if outcome else [],
+        "unseen": list(outcome.unseen) if outcome else [],
         "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
     }
 
@@ -119,6 +134,9 @@ def record(
         folder=suite.folder,
         place=place / "runs" / "first",
         timeout=suite.timeout,
+        makes=(place / "goldens", place / "weights"),
+        left_out=suite.left_out,
+        resumes=True,
     )
     run = run_all({side.label: job}, where, progress)[side.label]
     try:
@@ -141,6 +159,10 @@ def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun)
         folder=suite.folder,
         place=place / "runs" / name,
         timeout=suite.timeout,
+        makes=(candidates,),
+        given=(place / "goldens", place / "weights"),
+        left_out=suite.left_out,
+        resumes=True,
     )
 
 
@@ -184,5 +206,6 @@ def _first_reason(run: InnerRun) -> str:
 
 def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
     parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
+    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
     parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
     return ", ".join(parts)

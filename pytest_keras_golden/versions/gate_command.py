@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from .arguments import (
     add_shared,
     default_jobs,
-    demand_writable,
+    demand_usable,
     ended_by_sigterm,
     identity,
     pins_of,
@@ -48,18 +48,17 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
-    from ..report.template import demand_html
     from .gate import Side, gate
     from .jobs import runner
     from .progress import progress
     from .workspace import workspace
 
-    demand_writable(arguments.json, arguments.markdown, arguments.html)
-    if arguments.html is not None:
-        demand_html()
+    demand_usable(arguments)
+    suite = suite_of(arguments)
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
     if Version(old) == Version(new):
         note(f"both versions are {old}: this shows only whether the suite repeats itself")
+    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
     named = [*identity(arguments, "gate"), old, new]
     with (
         ended_by_sigterm(),
@@ -67,8 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress(f"gate {arguments.package} {old} → {new}", os.environ) as told,
         runner(arguments.jobs, arguments.executor) as where,
     ):
-        sides = [Side(pins_of(arguments, version)) for version in (old, new)]
-        result = gate(sides[0], sides[1], suite_of(arguments), place, where, told)
+        result = gate(sides[0], sides[1], suite, place, where, told)
     tell(arguments, result)
     return EXIT_CODES[result.verdict]
 

@@ -1,138 +1,43 @@
-"""One inner pytest run under overlays: its command, its environment, and what it says afterwards.
-
-Values here travel to other processes and machines (executors): they pickle.
-"""
+"""One inner pytest run under overlays: its command, its environment, what it says afterwards."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..errors import StackError
-from ..outcomes import TestOutcome, checked_log, test_from_json
+from ..outcomes import checked_log
+from . import evidence, kept
+from .hearing import WITNESS, prepare
+from .job import InnerRun, Job
 from .overlay import overlay_environment
+from .ownership import remove, renew
 from .process import run_tree
 from .proof import Sighting, comes_from_overlay, expectation
-from .witness import WITNESS
 
 _TAIL = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One package in one version, and its overlay folder."""
-
-    package: str
-    version: str
-    overlay: Path
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The names it is imported under: as it is called, else what its overlay holds.
-
-        scikit-learn is `sklearn`, pyyaml is `yaml`.
-        """
-        called = self.package.replace("-", "_")
-        names = sorted(filter(None, map(_importable, self.overlay.iterdir())))
-        public = [n for n in names if n not in _INCIDENTAL and not n.startswith("_")]
-        return (called,) if called in names or not public else tuple(public)
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-def _importable(entry: Path) -> str | None:
-    if (entry / "__init__.py").is_file():
-        return entry.name
-    return entry.stem if entry.suffix == ".py" else None
-
-
-_INCIDENTAL = frozenset({"test", "tests", "docs", "examples"})
-"""What careless wheels bring along, and the user's own folders may well be called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run. arguments: the user's own; options: ours; timeout in seconds.
-
-    place: where log and output of this run lie; `run.json` in it tells that they are whole.
-    own_cache: pytest's cache folder is this run's own, not the suite's.
-    """
-
-    pins: tuple[Pin, ...]
-    arguments: tuple[str, ...]
-    options: tuple[str, ...]
-    folder: Path
-    place: Path
-    timeout: float | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    own_cache: bool = True
-
-    @property
-    def label(self) -> str:
-        return str(self.pins[0]) if self.pins else "this environment"
-
-
-@dataclass(frozen=True, slots=True)
-class InnerRun:
-    """What an inner run came to. log: the `--golden-log` document, None where it wrote none.
-
-    output: the end of what it printed. lost: the process died of a signal before its end.
-    """
-
-    label: str
-    exitstatus: int
-    seconds: float
-    place: Path
-    log: Mapping[str, Any] | None = None
-    output: str = ""
-    timed_out: bool = False
-
-    @property
-    def lost(self) -> bool:
-        return self.exitstatus < 0 and not self.timed_out
-
-    @property
-    def tests(self) -> dict[str, TestOutcome]:
-        entries = (self.log or {}).get("tests", ())
-        return {test.nodeid: test for test in map(test_from_json, entries)}
-
-    @property
-    def broken_collections(self) -> tuple[str, ...]:
-        return tuple((self.log or {}).get("collection_errors", ()))
-
-    @property
-    def last_line(self) -> str:
-        return self.output.strip().rpartition("\n")[2].strip("= ")
-
-    def why(self) -> str:
-        """Why there is no log, in a line or two, with the end of the output."""
-        if self.timed_out:
-            return f"did not end within its time-out and was ended after {self.seconds:.0f} s"
-        if self.lost:
-            return f"died of signal {-self.exitstatus}"
-        said = [line for line in self.output.strip().splitlines() if line.strip()]
-        return f"ended with pytest's code {self.exitstatus}: " + "\n".join(said[-12:])
-
-
 def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
-    """Run the job, or take what an earlier run of the same job left whole in its place.
+    """Run the job, or take what an earlier run of the same job left whole, where nothing that it
+    saw has changed since.
 
-    Raises StackError where the process ran something else than its overlays.
+    Raises StackError where the process ran something else than its overlays, ConfigError where a
+    folder that it needs to empty is not ours.
     """
-    kept = _kept(job.place)
-    if kept is not None:
-        return kept
-    attempt = job.place.with_name(f".{job.place.name}-{os.getpid()}-{threading.get_ident()}")
-    shutil.rmtree(attempt, ignore_errors=True)
-    (attempt / "witness").mkdir(parents=True)
+    earlier = _earlier(job)
+    if earlier is not None:
+        return earlier
+    for folder in job.makes:
+        renew(folder)
+    attempt = renew(job.place.with_name(f".{job.place.name}-{os.getpid()}-{threading.get_ident()}"))
+    (attempt / "witness").mkdir()
+    if job.resumes:
+        prepare(attempt / "witness", job.left_out, (*job.makes, *job.given))
     try:
         finished = run_tree(
             command(job, attempt),
@@ -144,16 +49,50 @@ def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
         )
         run = _read(job, attempt, finished.exitstatus, finished.seconds, finished.timed_out)
         _demand_proof(job, attempt, run)
-        _keep(run, attempt, job.place)
+        if not (run.lost or run.timed_out):
+            # One that died or was ended is tried again next time.
+            _keep(job, run, attempt)
         return run
     finally:
-        shutil.rmtree(attempt, ignore_errors=True)
+        remove(attempt)
+
+
+def _keep(job: Job, run: InnerRun, attempt: Path) -> None:
+    if job.resumes:
+        salt = evidence.new_salt()
+        around = evidence.surroundings(*_decided(job), salt)
+        found = evidence.gather(attempt / "witness", (*job.makes, *job.given))
+        evidence.write(attempt, found, around, salt)
+    facts = {"exitstatus": run.exitstatus, "seconds": run.seconds, "label": run.label}
+    kept.keep(attempt, job.place, facts)
+
+
+def _earlier(job: Job) -> InnerRun | None:
+    """A finished run of this job whose evidence still holds."""
+    known = kept.load(job.place) if job.resumes else None
+    if known is None:
+        return None
+    left_out = map(str, job.left_out)
+    if evidence.objection(job.place, *_decided(job), left_out) is not None:
+        return None
+    told = {key: known[key] for key in ("label", "exitstatus", "seconds", "log")}
+    output = known["output"][-_TAIL:]
+    return InnerRun(**told, place=job.place, output=output, reused=known["at"])
+
+
+def _decided(job: Job) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a job, without what each attempt has of its own."""
+    attempt = job.place / "attempt"
+    environment = _environment(job, attempt)
+    del environment[WITNESS]
+    return command(job, attempt), environment
 
 
 def command(job: Job, attempt: Path) -> list[str]:
     """The inner run's command line: pytest with our options behind the user's own."""
+    first = ["-p", f"{_HERE}.hearing"]
     ours = [
-        *("-p", "keras_golden", "-p", "pytest_keras_golden.versions.witness"),
+        *("-p", "keras_golden", "-p", f"{_HERE}.witness"),
         # `--option=value` throughout: pytest takes an existing path in an argument of its own for
         # a test path when it looks for the rootdir, and node ids would change with it.
         f"--golden-log={attempt / 'log.json'}",
@@ -161,7 +100,10 @@ def command(job: Job, attempt: Path) -> list[str]:
     if job.own_cache:
         # Parallel runs must not race for the suite's cache, nor leave their failures in it.
         ours += ["-o", f"cache_dir={attempt / 'cache'}"]
-    return [sys.executable, "-m", "pytest", *job.arguments, *ours, *job.options]
+    return [sys.executable, "-m", "pytest", *first, *job.arguments, *ours, *job.options]
+
+
+_HERE = "pytest_keras_golden.versions"
 
 
 def _environment(job: Job, attempt: Path) -> dict[str, str]:
@@ -210,37 +152,9 @@ def _shadowed(proof: Mapping[str, Sighting]) -> list[Sighting]:
     return [seen for seen in proof.values() if not comes_from_overlay(seen)]
 
 
-def _keep(run: InnerRun, attempt: Path, place: Path) -> None:
-    kept = {"exitstatus": run.exitstatus, "seconds": run.seconds, "label": run.label}
-    # A run that was ended or died is tried again next time; only a whole one is kept.
-    if run.lost or run.timed_out:
-        return
-    (attempt / "run.json").write_text(json.dumps(kept), encoding="utf-8")
-    place.mkdir(parents=True, exist_ok=True)
-    for name in ("log.json", "output.txt", "run.json"):
-        if (attempt / name).exists():
-            (attempt / name).replace(place / name)
-
-
-def _kept(place: Path) -> InnerRun | None:
-    """An earlier whole run; `run.json` is put there last."""
-    try:
-        kept = json.loads((place / "run.json").read_text(encoding="utf-8"))
-        output = (place / "output.txt").read_text(encoding="utf-8", errors="replace")
-        log = place / "log.json"
-        return InnerRun(
-            **kept,
-            place=place,
-            log=checked_log(log.read_bytes()) if log.exists() else None,
-            output=output[-_TAIL:],
-        )
-    except (OSError, ValueError, TypeError):
-        return None
-
-
 def forget(run: InnerRun) -> None:
     """Do not take this run for a finished one when its job is run again."""
-    (run.place / "run.json").unlink(missing_ok=True)
+    kept.forget(run.place)
 
 
 def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:

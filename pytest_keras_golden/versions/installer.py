@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import StackError
+from .named import requirement
 
 TIMEOUT = 900.0
 """Seconds after which an installation counts as hung."""
@@ -38,9 +39,11 @@ def find_uv() -> list[str] | None:
 def install(requirements: Sequence[str], target: Path) -> None:
     """Install `requirements` without their dependencies into the folder `target`, for this Python.
 
-    Raises StackError with the installer's own words where that fails.
+    Raises ConfigError for what is no name with versions, StackError with the installer's own words
+    where installing fails.
     """
-    command = [*_client(), *_SHARED, str(target), *requirements]
+    named = [requirement(text) for text in requirements]
+    command = [*_client(), *_SHARED, str(target), "--", *named]
     try:
         done = subprocess.run(
             command,

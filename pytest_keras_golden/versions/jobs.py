@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..errors import GoldenError
-from .inner import InnerRun, Job, run_inner
+from ..report.escape import first_line
+from .inner import run_inner
+from .job import InnerRun, Job
 from .progress import Progress, Silent
 
 ATTEMPTS = 2
@@ -107,9 +109,14 @@ def _result(future: Future[InnerRun], job: Job) -> InnerRun:
 
 
 def in_words(run: InnerRun) -> str:
-    """`7 recorded, 1 failed`, or why there is nothing."""
+    """`7 recorded, 1 failed`, or why there is nothing; and where it is no new run, whose it is."""
+    taken = f"taken from the run of {run.reused}: " if run.reused else ""
+    return taken + _result_in_words(run)
+
+
+def _result_in_words(run: InnerRun) -> str:
     if run.log is None:
-        return run.why().splitlines()[0]
+        return first_line(run.why())
     counts: dict[str, int] = {}
     for test in run.tests.values():
         counts[test.outcome] = counts.get(test.outcome, 0) + 1

@@ -8,7 +8,7 @@ goldens both runs left behind, so that no run waits for another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from ..errors import GoldenError
 from ..outcomes import TestOutcome
 from ..report.summary import verdict_of
 from .gate import Side, Suite, Verdict, check_job, record
-from .inner import InnerRun
+from .job import InnerRun
 from .jobs import Runner, run_all
 from .progress import Progress
-from .verdicts import GUILTY, Row, rows
+from .verdicts import GUILTY, Row, rows, taken
 
 NEVER_RAN = -1000
 """Stands for an exit status where a version could not even be installed."""
@@ -47,6 +47,7 @@ class Cell:
     since_left: tuple[str, ...] = ()
     weights: str | None = None
     reason: str | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def red(self) -> bool:
@@ -55,12 +56,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixResult:
-    """cells: nodeid → version → cell; every test has a cell under every version."""
+    """cells: nodeid → version → cell; every test has a cell under every version. reused: version →
+    when it ran, where that run was taken again."""
 
     package: str
     versions: tuple[str, ...]
     cells: Mapping[str, Mapping[str, Cell]]
     seconds: Mapping[str, float]
+    reused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> list[str]:
+        """Which runs were not made anew, in words."""
+        return taken((f"{self.package} {version}", at) for version, at in self.reused.items())
 
     @property
     def guilty(self) -> bool:
@@ -88,6 +96,7 @@ class MatrixResult:
             "verdict": self.verdict,
             "cells": [_cell_json(cell) for row in self.cells.values() for cell in row.values()],
             "seconds": {version: round(took, 3) for version, took in self.seconds.items()},
+            "reused": dict(self.reused),
         }
 
 
@@ -102,6 +111,7 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         "since_left": list(cell.since_left),
         "weights": cell.weights,
         "reason": cell.reason,
+        "unseen": list(cell.unseen),
     }
 
 
@@ -144,7 +154,9 @@ def assemble(
     tests = dict.fromkeys(nodeid for _, found in columns.values() for nodeid in found)
     cells = {nodeid: dict(_row(nodeid, columns)) for nodeid in tests}
     seconds = {anchor: first.seconds, **{version: run.seconds for version, run in runs.items()}}
-    return MatrixResult(package, tuple(columns), cells, seconds)
+    every = {anchor: first, f"{anchor} again": again, **runs}
+    reused = {version: run.reused for version, run in every.items() if run.reused}
+    return MatrixResult(package, tuple(columns), cells, seconds, reused)
 
 
 def _version(side: Side) -> str:
@@ -181,7 +193,8 @@ def _without_row(nodeid: str, version: str, run: InnerRun) -> Cell:
 def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
     outcome = row.outcome
     if outcome is None or not outcome.tensors:
-        return Cell(row.nodeid, version, row.status, reason=row.reason)
+        unseen = outcome.unseen if outcome else ()
+        return Cell(row.nodeid, version, row.status, reason=row.reason, unseen=unseen)
     guilty = outcome.local_drift
     known = left.local_drift if left is not None else ()
     return Cell(
@@ -194,6 +207,7 @@ def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) 
         since_left=tuple(name for name in guilty if name not in known),
         weights=outcome.weights,
         reason=row.reason,
+        unseen=outcome.unseen,
     )
 
 

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from .arguments import (
     add_shared,
     default_jobs,
-    demand_writable,
+    demand_usable,
     ended_by_sigterm,
     identity,
     pins_of,
@@ -44,7 +44,6 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..report.template import demand_html
     from . import tables
     from .jobs import runner
     from .matrix import matrix
@@ -52,22 +51,21 @@ def run(arguments: argparse.Namespace) -> int:
     from .releases import resolve
     from .workspace import workspace
 
-    demand_writable(arguments.json, arguments.markdown, arguments.html)
-    if arguments.html is not None:
-        demand_html()
+    demand_usable(arguments)
+    suite = suite_of(arguments)
     versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
     if len(versions) < 2:
         raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")
     # Not the versions: a matrix with one more column goes on from what is there.
     named = [*identity(arguments, "matrix"), versions[0]]
+    sides, missing = sides_of(arguments, versions)
     with (
         ended_by_sigterm(),
         workspace(named, Path.cwd(), kept=arguments.keep) as place,
         progress(f"matrix of {arguments.package}", os.environ) as told,
         runner(arguments.jobs, arguments.executor) as where,
     ):
-        sides, missing = sides_of(arguments, versions)
-        result = matrix(sides, suite_of(arguments), place, where, told, missing)
+        result = matrix(sides, suite, place, where, told, missing)
     emit(arguments.json, result.to_json(), lambda: tables.terminal(result))
     if arguments.markdown is not None:
         append(arguments.markdown, tables.markdown(result))

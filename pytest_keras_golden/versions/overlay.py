@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import sysconfig
 import tempfile
@@ -24,8 +23,11 @@ from filelock import FileLock
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..errors import StackError
 from ..usercache import user_cache
 from . import installer
+from .named import exact_version, package_name, requirement
+from .ownership import claim, is_ours, remove
 
 MANIFEST = ".keras-golden-overlay.json"
 _USED = ".keras-golden-used"
@@ -62,9 +64,11 @@ def ensure_overlay(
 
     extra: requirements to install beside it (neighbours that the release needs and the
     environment lacks). Safe to call from several processes at once.
-    Raises StackError where the release does not exist or the index cannot be reached.
+    Raises StackError where the release does not exist or the index cannot be reached, ConfigError
+    for what is no name, version or requirement.
     """
-    return _ensure(package, version, tuple(sorted(extra)), cache_root(cache))
+    named = package_name(package), exact_version(version)
+    return _ensure(*named, tuple(sorted(map(requirement, extra))), cache_root(cache))
 
 
 def _ensure(package: str, version: str, extra: tuple[str, ...], root: Path) -> Path:
@@ -98,19 +102,24 @@ def replacing(place: Path) -> Iterator[Path]:
     """A fresh folder that becomes `place` when the block succeeds and vanishes when it does not.
 
     Call it under `locked(place)`: what killed processes left of the same overlay is removed.
+    Raises StackError where `place` is there and no overlay.
     """
     for orphan in place.parent.glob(f"{_PARTIAL}{place.name}-*"):
-        shutil.rmtree(orphan, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{place.name}-", dir=place.parent))
+        remove(orphan)
+    if place.exists() and not _is_ours(place):
+        raise StackError(
+            f"{place} is in the way, and no overlay that this package made.",
+            "Move it away, or name another cache folder: KERAS_GOLDEN_CACHE",
+        )
+    temporary = _temporary(place)
     try:
-        fresh = temporary / "new"
-        fresh.mkdir()
+        fresh = claim(temporary / "new")
         yield fresh
         if place.exists():
             place.replace(temporary / "old")
         fresh.replace(place)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
 
 
 def write_manifest(folder: Path, package: str, version: str, extra: Sequence[str] = ()) -> None:
@@ -193,24 +202,35 @@ def _by_version(version: str) -> tuple[Version, str]:
 def prune_overlays(older_than: float, cache: Path | None = None) -> list[Path]:
     """Remove overlays not used for `older_than` seconds, damaged ones, and what kills left behind.
 
-    Returns the folders removed.
+    Returns the folders removed. What this package did not make stays.
     """
     root = cache_root(cache)
     limit = time.time() - older_than
     gone = []
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if folder.is_dir() and _stale(folder, limit):
+        if _is_ours(folder) and _stale(folder, limit):
             _remove(folder)
             gone.append(folder)
     return gone
 
 
+def _is_ours(folder: Path) -> bool:
+    return is_ours(folder) or (folder.is_dir() and (folder / MANIFEST).is_file())
+
+
 def _remove(folder: Path) -> None:
     if folder.name.startswith(_PARTIAL):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         return
     with locked(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+        # A kill while it goes must leave something that is known as ours.
+        temporary = _temporary(folder)
+        folder.replace(temporary / "old")
+        remove(temporary)
+
+
+def _temporary(place: Path) -> Path:
+    return claim(Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{place.name}-", dir=place.parent)))
 
 
 def _stale(folder: Path, limit: float) -> bool:

@@ -5,15 +5,16 @@ Decided elsewhere; here it is only told: to a terminal, as Markdown for a job su
 
 from __future__ import annotations
 
-import html
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..report import escape
+from ..report.asides import only_unseen
 from ..report.sentence import headline
 from ..report.template import filled
 from ..report.wording import plural
 from .gate import GateResult
-from .verdicts import ORDER, Row, Status, counts
+from .verdicts import ORDER, Row, Status, counts, unseen
 
 _TITLES: dict[Status, str] = {
     "broke": "Broke under {new}, not by numbers",
@@ -23,6 +24,7 @@ _TITLES: dict[Status, str] = {
     "failing before": "Failing under {old} already",
     "new": "Only under {new}",
     "skipped": "Skipped",
+    "no tensors": "Not looked at: they use Keras in other ways than calling a model",
 }
 _LISTED = 200
 _CELL = 300
@@ -33,20 +35,25 @@ def verdict_line(result: GateResult) -> str:
     found = counts(result.rows)
     compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
+    aside = _aside(found, len(unseen(result.rows)))
+    not_looked_at = [f"{text}." for text in [only_unseen(unseen(result.rows))] if text]
     if result.verdict == "nothing compared":
-        return f"{span}: NOTHING COMPARED{_aside(found)}."
+        return " ".join([f"{span}: NOTHING COMPARED{aside}.", *not_looked_at])
     if result.verdict == "holds":
-        held = f"{span}: holds. {plural(compared, 'test')} compared{_aside(found)}."
-        return " ".join([held, *_by_depth(result.rows)])
+        held = f"{span}: holds. {plural(compared, 'test')} compared{aside}."
+        return " ".join([held, *_by_depth(result.rows), *not_looked_at])
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
     blamed = f"; guilty: {guilty}" if guilty else ""
-    return f"{span}: DRIFT. {', '.join([moved, *parts])}{_aside(found)}{blamed}."
+    drift = f"{span}: DRIFT. {', '.join([moved, *parts])}{aside}{blamed}."
+    return " ".join([drift, *not_looked_at])
 
 
-def _aside(found: Counter[Status]) -> str:
+def _aside(found: Counter[Status], not_looked_at: int) -> str:
     said = [f"{found[s]} {s}" for s in ("unstable", "failing before", "skipped") if found[s]]
+    without = found["no tensors"] - not_looked_at
+    said += [f"{without} without Keras"] if without else []
     return f" ({', '.join(said)})" if said else ""
 
 
@@ -74,6 +81,8 @@ def row_detail(row: Row) -> str:
     """What to say of one test beside its name, in one line."""
     if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
         return " ".join(headline(row.outcome).split())
+    if row.outcome is not None and row.status == "no tensors":
+        return ", ".join(row.outcome.unseen)
     return " ".join((row.reason or "").split())
 
 
@@ -89,6 +98,8 @@ def row_layers(row: Row) -> str:
 def _sections(rows: Sequence[Row]) -> Iterable[tuple[Status, list[Row]]]:
     for status in ORDER:
         found = [row for row in rows if row.status == status]
+        if status == "no tensors":
+            found = [row for row in found if row.outcome and row.outcome.unseen]
         if found and status in _TITLES:
             yield status, found
 
@@ -99,10 +110,9 @@ def _title(status: Status, result: GateResult) -> str:
 
 def terminal(result: GateResult, width: int | None = None) -> str:
     """The verdict line and a table per kind of trouble, for a terminal or a log."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=width, highlight=False)
+    console = escape.console(width=width)
     with console.capture() as captured:
         for status, found in _sections(result.rows):
             table = Table(title=_title(status, result), title_justify="left", title_style="bold")
@@ -112,46 +122,38 @@ def terminal(result: GateResult, width: int | None = None) -> str:
             table.add_column("what", overflow="fold")
             for row in found[:_LISTED]:
                 layers = [row_layers(row)] if status == "moved" else []
-                table.add_row(row.nodeid, *layers, row_detail(row))
+                table.add_row(*map(escape.text, (row.nodeid, *layers, row_detail(row))))
             console.print(table)
             _left_out(console.print, found)
-    return captured.get() + verdict_line(result)
+    return captured.get() + "\n".join(map(escape.visible, [*result.taken, verdict_line(result)]))
 
 
-def _left_out(say: object, found: Sequence[Row]) -> None:
-    if len(found) > _LISTED and callable(say):
+def _left_out(say: Callable[[str], object], found: Sequence[Row]) -> None:
+    if len(found) > _LISTED:
         say(f"… and {len(found) - _LISTED} more")
 
 
 def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
-    lines = [f"### {mark} {_escaped(verdict_line(result))}", ""]
+    lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
+    lines += [f"{escape.prose(text)}\n" for text in result.taken]
     for status, found in _sections(result.rows):
-        lines += [f"#### {_title(status, result)}", ""]
-        third = " guilty layers |" if status == "moved" else ""
-        lines += [f"| test |{third} what |", f"|---|{'---|' if third else ''}---|"]
-        for row in found[:_LISTED]:
-            layers = f" {_cell(row_layers(row))} |" if third else ""
-            lines.append(f"| {nodeid_cell(row.nodeid)} |{layers} {_cell(row_detail(row))} |")
+        lines += [f"#### {escape.prose(_title(status, result))}", ""]
+        columns = ("test", "guilty layers", "what") if status == "moved" else ("test", "what")
+        lines += [escape.row(*columns), "|---" * len(columns) + "|"]
+        lines += [escape.row(*_cells(row)) for row in found[:_LISTED]]
         _left_out(lines.append, found)
         lines.append("")
     return "\n".join(lines)
 
 
-def nodeid_cell(nodeid: str) -> str:
-    """A node id in a Markdown table, where even code may hold no bare `|` and no line break."""
-    fence = "``" if "`" in nodeid else "`"
-    return f"{fence}{' '.join(nodeid.split())}{fence}".replace("|", "\\|")
-
-
-def _cell(text: str) -> str:
-    short = text if len(text) <= _CELL else text[: _CELL - 1] + "…"
-    return _escaped(short).replace("|", "\\|")
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
+def _cells(row: Row) -> Iterator[str]:
+    """A row's cells as Markdown."""
+    yield escape.code(row.nodeid)
+    if row.status == "moved":
+        yield escape.prose(row_layers(row), _CELL)
+    yield escape.sentence(row_detail(row), _CELL)
 
 
 def page(result: GateResult) -> str:
@@ -165,5 +167,6 @@ def page(result: GateResult) -> str:
         "gate.html",
         title=verdict_line(result),
         holds=result.verdict == "holds",
+        taken=result.taken,
         sections=sections,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..config import in_ci
+from ..report import escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Lines:
         self._say(f"{label}: {result} ({took:.1f} s)")
 
     def _say(self, line: str) -> None:
-        self.stream.write(line + "\n")
+        self.stream.write(escape.visible(line) + "\n")
         self.stream.flush()
 
 
@@ -79,14 +80,14 @@ class Rows:
     def __rich__(self) -> Table:
         from rich.table import Table
 
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=escape.text(self.title), title_justify="left")
         for column, justify in (("run", "left"), ("state", "left"), ("time", "right")):
             table.add_column(column, justify=justify)  # type: ignore[arg-type]
         with self._lock:
             rows = dict(self.rows)
         for label, (since, until, state) in rows.items():
             end = until if until is not None else time.monotonic()
-            table.add_row(label, state, f"{end - since:.0f} s")
+            table.add_row(escape.text(label), escape.text(state), f"{end - since:.0f} s")
         return table
 
 
@@ -99,9 +100,8 @@ def progress(
     if not stream.isatty() or in_ci(environ):
         yield Lines(stream)
         return
-    from rich.console import Console
     from rich.live import Live
 
     rows = Rows(title)
-    with Live(rows, console=Console(file=stream), refresh_per_second=4):
+    with Live(rows, console=escape.console(file=stream), refresh_per_second=4):
         yield rows

@@ -23,6 +23,7 @@ from packaging.version import InvalidVersion, Version
 from ..atomic import write_whole
 from ..errors import ConfigError, StackError
 from . import installer
+from .named import package_name
 from .overlay import cache_root
 
 FRESH = 3600.0
@@ -37,8 +38,10 @@ def releases(
     """Every version of `package` the index offers this Python, ascending, yanked ones left out.
 
     pre: include pre-releases. Asks the index at most once an hour unless `refresh`.
-    Raises StackError where the index cannot be reached or does not know the package.
+    Raises StackError where the index cannot be reached or does not know the package, ConfigError
+    for what is no package name.
     """
+    package_name(package)
     kept = _cache_file(package, pre, cache)
     known = None if refresh else _read(kept)
     if known is None:
@@ -68,7 +71,8 @@ def _write(kept: Path, known: Sequence[str]) -> None:
 
 def _ask(package: str, pre: bool) -> list[str]:
     # Without a retry pip says nothing at all of an index that it cannot reach.
-    command = [*_pip(), "--retries", "2", "index", "versions", package, *(["--pre"] if pre else [])]
+    options = ["--retries", "2", *(["--pre"] if pre else [])]
+    command = [*_pip(), "index", "versions", *options, "--", package]
     environ = {**os.environ, **_uv_indexes_for_pip()}
     try:
         done = subprocess.run(

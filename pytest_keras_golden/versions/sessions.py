@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,13 @@ from pathlib import Path
 from ..atomic import write_whole
 from ..commands.output import cannot_write, flush, say
 from ..errors import ConfigError, StackError
+from ..report import escape
 from ..report.summary import verdict_of
-from .inner import InnerRun, Job, Pin, run_inner
+from .inner import run_inner
+from .job import InnerRun, Job, Pin
 from .marked import MARKED
 from .neighbours import ensure_runnable
+from .ownership import claim, remove
 from .process import run_tree
 from .proof import EXPECT
 from .releases import resolve
@@ -45,14 +47,17 @@ def run_session_per_version(
     suffix. Writes each run's output and a table to standard output.
     Raises ConfigError or StackError where no version can be run.
     """
-    place = Path(tempfile.mkdtemp(prefix="keras-golden-"))
+    place = claim(Path(tempfile.mkdtemp(prefix="keras-golden-")))
     try:
         specs = marked_versions(arguments, folder, place) if versions == "marked" else [versions]
-        runs = {v: _run(v, arguments, folder, place) for v in resolve(specs)}
-        if log is not None:
-            _copy_logs(runs, folder / log)
+        asked = resolve(specs)
+        logs = {} if log is None else {v: _log_of(v, folder / log) for v in asked}
+        for target in logs.values():
+            _demand_a_log(target)
+        runs = {v: _run(v, arguments, folder, place) for v in asked}
+        _copy_logs(runs, logs)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove(place)
     say(f"\n{table(runs)}")
     return worst_code([run.exitstatus for run in runs.values()])
 
@@ -70,13 +75,30 @@ def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> I
     return run
 
 
-def _copy_logs(runs: Mapping[str, InnerRun], log: Path) -> None:
-    for version, run in runs.items():
-        name = log.name.replace("{version}", version)
-        if name == log.name:
-            name = f"{log.stem}-{version}{log.suffix}"
-        if (run.place / "log.json").exists():
-            _copy(run.place / "log.json", log.with_name(name))
+def _log_of(version: str, log: Path) -> Path:
+    name = log.name.replace("{version}", version)
+    return log.with_name(f"{log.stem}-{version}{log.suffix}" if name == log.name else name)
+
+
+def _demand_a_log(target: Path) -> None:
+    """Nobody named this very file: one that is there and no log of ours is not written over."""
+    from ..commands.logs import read_log
+
+    if target.exists():
+        try:
+            read_log(target)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{target} is there and no log of golden tests.",
+                "Move it away, or name another one: --golden-log FILE",
+            ) from error
+
+
+def _copy_logs(runs: Mapping[str, InnerRun], logs: Mapping[str, Path]) -> None:
+    for version, target in logs.items():
+        source = runs[version].place / "log.json"
+        if source.exists():
+            _copy(source, target)
 
 
 def _copy(log: Path, target: Path) -> None:
@@ -96,7 +118,6 @@ def worst_code(codes: Sequence[int]) -> int:
 
 def table(runs: Mapping[str, InnerRun]) -> str:
     """Tests down, versions across: each test's verdict as its own session judged it."""
-    from rich.console import Console
     from rich.table import Table
 
     shown = Table()
@@ -105,11 +126,12 @@ def table(runs: Mapping[str, InnerRun]) -> str:
         shown.add_column(version)
     tests = dict.fromkeys(nodeid for run in runs.values() for nodeid in run.tests)
     for nodeid in tests:
-        shown.add_row(nodeid, *(_word(run, nodeid) for run in runs.values()))
+        words = (_word(run, nodeid) for run in runs.values())
+        shown.add_row(*map(escape.text, (nodeid, *words)))
     codes = (f"exit {run.exitstatus}" for run in runs.values())
     shown.add_section()
     shown.add_row("session", *codes)
-    console = Console(highlight=False)
+    console = escape.console()
     with console.capture() as captured:
         console.print(shown)
     return captured.get()
@@ -118,8 +140,11 @@ def table(runs: Mapping[str, InnerRun]) -> str:
 def _word(run: InnerRun, nodeid: str) -> str:
     outcome = run.tests.get(nodeid)
     if outcome is None:
-        return run.why().splitlines()[0] if run.log is None else "-"
-    return verdict_of(outcome)
+        return escape.first_line(run.why()) if run.log is None else "-"
+    verdict = verdict_of(outcome)
+    if verdict != "passed":
+        return verdict
+    return "not looked at" if outcome.unseen else "no tensors"
 
 
 def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 
+from ..report import escape
 from ..report.template import filled
 from ..report.wording import STYLE, plural
 from .matrix import Cell, MatrixResult
-from .pages import nodeid_cell
 
 _LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
 
@@ -16,7 +15,7 @@ _LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one 
 def cell_text(cell: Cell) -> str:
     """`drift · drift` in one word where both are the same; the status where nothing compared."""
     if cell.anchor is None and cell.left is None:
-        return cell.status
+        return "not looked at" if cell.status == "no tensors" and cell.unseen else cell.status
     if cell.left is None or cell.left == cell.anchor:
         return cell.anchor or str(cell.left)
     return f"{cell.left} · {cell.anchor or '-'}"
@@ -44,27 +43,26 @@ def notes(result: MatrixResult) -> Iterator[str]:
         if layers:
             yield f"{version}: since here local drift in {', '.join(layers)}"
         reasons = [c for c in cells if c.status in ("lost", "broke", "incomparable") and c.reason]
-        for reason in dict.fromkeys(str(cell.reason).splitlines()[0] for cell in reasons):
+        for reason in dict.fromkeys(escape.first_line(str(cell.reason)) for cell in reasons):
             yield f"{version}: {reason}"
 
 
 def terminal(result: MatrixResult, width: int | None = None) -> str:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table()
     table.add_column("test", overflow="fold")
     for version in result.versions:
         table.add_column(version)
     for nodeid, row in result.cells.items():
-        shown = (Text(cell_text(cell), style=_style(cell)) for cell in row.values())
-        table.add_row(nodeid, *shown)
-    console = Console(width=width, highlight=False)
+        shown = (escape.text(cell_text(cell), _style(cell)) for cell in row.values())
+        table.add_row(escape.text(nodeid), *shown)
+    console = escape.console(width=width)
     with console.capture() as captured:
         console.print(table)
     legend = _LEGEND.format(anchor=result.versions[0])
-    return captured.get() + "\n".join([legend, *notes(result), summary_line(result)])
+    told = map(escape.visible, [*notes(result), *result.taken, summary_line(result)])
+    return captured.get() + "\n".join([legend, *told])
 
 
 def _style(cell: Cell) -> str:
@@ -73,15 +71,18 @@ def _style(cell: Cell) -> str:
 
 def markdown(result: MatrixResult) -> str:
     mark = "✅" if result.verdict == "holds" else "❌"
-    lines = [f"### {mark} {html.escape(summary_line(result), quote=False)}", ""]
-    lines.append("| test | " + " | ".join(result.versions) + " |")
+    lines = [f"### {mark} {escape.prose(summary_line(result))}", ""]
+    lines.append(escape.row("test", *map(escape.prose, result.versions)))
     lines.append("|---" * (len(result.versions) + 1) + "|")
     for nodeid, row in result.cells.items():
-        shown = [f"**{cell_text(c)}**" if c.red else cell_text(c) for c in row.values()]
-        lines.append(f"| {nodeid_cell(nodeid)} | " + " | ".join(shown) + " |")
+        lines.append(escape.row(escape.code(nodeid), *map(_word, row.values())))
     lines += ["", _LEGEND.format(anchor=result.versions[0]), ""]
-    lines += [f"- {html.escape(note, quote=False)}" for note in notes(result)]
+    lines += [f"- {escape.sentence(note)}" for note in (*notes(result), *result.taken)]
     return "\n".join(lines) + "\n"
+
+
+def _word(cell: Cell) -> str:
+    return f"**{escape.prose(cell_text(cell))}**" if cell.red else escape.prose(cell_text(cell))
 
 
 def page(result: MatrixResult) -> str:
@@ -93,6 +94,7 @@ def page(result: MatrixResult) -> str:
         rows=[(nodeid, list(map(_shown, row.values()))) for nodeid, row in result.cells.items()],
         legend=_LEGEND.format(anchor=result.versions[0]),
         notes=notes(result),
+        taken=result.taken,
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..outcomes import FAILING, TestOutcome
-from .inner import InnerRun
+from ..report import asides
+from .job import InnerRun
 
 Status = Literal[
     "holds",
@@ -50,6 +51,22 @@ def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[Row]:
     return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
 
 
+def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:
+    """`taken from the run of 2026-11-26 10:12: keras 3.5.0` for each time at which runs were made
+    that this command did not make again. runs: pairs of label and `InnerRun.reused`."""
+    by_time: dict[str, list[str]] = {}
+    for label, at in runs:
+        if at is not None:
+            by_time.setdefault(at, []).append(label)
+    return [f"taken from the run of {at}: {', '.join(by_time[at])}" for at in sorted(by_time)]
+
+
+def unseen(found: Iterable[Row]) -> list[TestOutcome]:
+    """The tests without tensors that do use Keras, in ways that are not looked at."""
+    outcomes = (row.outcome for row in found if row.status == "no tensors")
+    return asides.unseen(outcome for outcome in outcomes if outcome is not None)
+
+
 def counts(found: Iterable[Row]) -> Counter[Status]:
     return Counter(row.status for row in found)
 
@@ -86,13 +103,18 @@ def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
 
 
 def _inside(nodeid: str, modules: Iterable[str]) -> bool:
-    return any(nodeid.startswith(module) for module in modules)
+    """Whether a test lies in a module, or in a folder, that could not be collected."""
+    return any(
+        module in ("", ".") or nodeid.startswith((f"{module}::", f"{module}/"))
+        for module in modules
+    )
 
 
 def collection_error(run: InnerRun, nodeid: str) -> str:
     """The error line that pytest printed below `ERROR collecting …`, where it is still there."""
     _, found, rest = run.output.partition(f"ERROR collecting {nodeid} ")
-    lines = [line[4:].strip() for line in rest.splitlines() if line.startswith("E   ")]
+    own, _, _ = rest.partition("ERROR collecting ")
+    lines = [line[4:].strip() for line in own.splitlines() if line.startswith("E   ")]
     return f"it could not be collected: {lines[0]}" if found and lines else "it was not collected"
 
 

@@ -14,7 +14,7 @@ from pytest_keras_golden.outcomes import (
     log_json,
 )
 from pytest_keras_golden.records import Kind, Tolerance, Verdict
-from pytest_keras_golden.report import html, junit, markdown, terminal
+from pytest_keras_golden.report import closing, html, junit, markdown, terminal
 from pytest_keras_golden.report.summary import Run, collapsed, compared, rows, verdict_of
 
 names = st.text(
@@ -109,7 +109,7 @@ def test_terminal_pages_fit_and_name_the_test(outcome: TestOutcome) -> None:
     assert "--update-goldens" in page
     assert terminal.summary_line(outcome).count("\n") == 0
     assert outcome.nodeid in terminal.update_page(outcome)
-    text = terminal.terminal_summary([outcome])
+    text = closing.terminal_summary([outcome])
     assert ("1 golden test" if compared([outcome]) else "1 test called no Keras model") in text
 
 

@@ -16,8 +16,10 @@ from browser import CHROMIUM, DRIVER, Browser, browsing
 from outcomes_made import decoder, outcome, tensor
 from plotly.offline import get_plotlyjs
 
+from pytest_keras_golden.compare.logits import logits_metrics
 from pytest_keras_golden.outcomes import TestOutcome, log_json
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
+from pytest_keras_golden.report.escape import visible
 from pytest_keras_golden.report.html import render
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
@@ -54,6 +56,24 @@ def drawn_decoder(folder: Path) -> TestOutcome:
         replace(t, k=40.0, verdict="drift") if "2/" in t.name else t for t in made.tensors
     )
     return replace(made, golden=str(paths[0]), candidate=str(paths[1]), tensors=tensors)
+
+
+def drawn_classifier(folder: Path) -> TestOutcome:
+    """The outcome of a classifier of four rows, one of which another class has now."""
+    golden = np.random.default_rng(0).standard_normal((4, 10)).astype("float32")
+    run = golden.copy()
+    run[2, 7] = 20
+    flips = logits_metrics(run, golden)
+    assert flips is not None
+    moved = tensor(
+        "logits", 0, k=40.0, kind="logits", dtype="float32", precision="float32", shape=(4, 10),
+        extra=flips.to_extra(), index=(2, 7),
+    )  # fmt: skip
+    made = outcome(moved, nodeid="test_classifier.py::test_rows")
+    paths = [folder / f"{name}.safetensors" for name in ("golden", "run")]
+    for path, array in zip(paths, (golden, run), strict=True):
+        save(path, _recording(made, {"logits": array}), folder / "locks")
+    return replace(made, golden=str(paths[0]), candidate=str(paths[1]))
 
 
 def _recording(made: TestOutcome, arrays: dict[str, np.ndarray]) -> Recording:
@@ -127,7 +147,7 @@ def test_a_test_shows_its_sentence_curves_table_pictures_and_commands(
     text = browser.script("return document.getElementById('test').innerText")
     assert "2 of 5 tensors drifted between Keras 3.5.0 and 3.6.0" in text
     assert "head 1; queries from top to bottom" in text
-    assert "row 12: token" in text
+    assert "position 12: token" in text
     assert "→ 99" in text
     assert 'pytest "tests/test_gpt.py::test_prefill[bfloat16]" --update-goldens' in text
     names = "return document.querySelector(arguments[0]).data.map(trace => trace.name)"
@@ -154,12 +174,41 @@ def test_a_test_shows_its_sentence_curves_table_pictures_and_commands(
 
 
 @needs_chromium
+def test_a_classifier_is_told_in_classes_and_rows(browser: Browser, tmp_path: Path) -> None:
+    browser.open(page(tmp_path, drawn_classifier(tmp_path)))
+    text = browser.script("return document.body.innerText")
+    assert "Likeliest classes, before and after" in text
+    assert "row 2: class" in text
+    assert "Where it changed: layer by row" in text
+    assert "predictions change" in text
+    assert "token" not in text.lower()
+    assert "position" not in text
+    assert browser.errors() == []
+
+
+@needs_chromium
+def test_what_was_not_looked_at_is_counted_and_named(browser: Browser, tmp_path: Path) -> None:
+    trains = TestOutcome("t.py::test_<b>", "passed", unseen=("fit", "loss"))
+    browser.open(page(tmp_path, outcome(tensor("a", 0)), trains, TestOutcome("u", "passed")))
+    text = browser.script("return document.getElementById('facts').textContent")
+    assert "1 test trains or evaluates only: not looked at (fit 1, loss 1)" in text
+    assert "1 other test called no Keras model" in text
+    named = browser.script("return document.querySelector('#facts details li').textContent")
+    assert named == "t.py::test_<b> fit, loss"
+    assert browser.errors() == []
+
+
+@needs_chromium
 def test_names_are_text_whatever_they_contain(
     browser: Browser, suite: list[TestOutcome], tmp_path: Path
 ) -> None:
     browser.open(page(tmp_path, *suite))
-    browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", HOSTILE)
-    browser.until("return document.querySelector('#test h2').textContent === arguments[0]", HOSTILE)
+    seen = visible(HOSTILE)
+    browser.script("location.hash = '#test=' + encodeURIComponent(arguments[0])", seen)
+    browser.until("return document.querySelector('#test h2').textContent === arguments[0]", seen)
+    # Charts too: plotly reads a subset of HTML, links among it.
+    drawn = browser.script("return document.querySelector('.depth').data[0].customdata[0][0]")
+    assert drawn == "&lt;b&gt;bold&lt;/b&gt;"
     assert browser.script("return document.querySelectorAll('img, b.bold, #test b').length") == 0
     assert "<b>bold</b>" in browser.script("return document.getElementById('test').innerText")
     assert browser.errors() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from outcomes_made import decoder, outcome, tensor
@@ -12,13 +13,12 @@ from outcomes_made import decoder, outcome, tensor
 from pytest_keras_golden.outcomes import LocalOutcome, to_json
 from pytest_keras_golden.outcomes import test_from_json as from_json
 from pytest_keras_golden.records import Tolerance
+from pytest_keras_golden.report.closing import terminal_summary, update_pages
 from pytest_keras_golden.report.terminal import (
     failure_page,
     missing_page,
     summary_line,
-    terminal_summary,
     update_page,
-    update_pages,
 )
 
 
@@ -237,3 +237,19 @@ def test_importing_the_renderer_leaves_rich_and_numpy_out() -> None:
         "sys.exit(bool({'rich', 'numpy', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_summary_of_thousands_stays_short_and_says_where_the_rest_is() -> None:
+    moved = [outcome(tensor("a", 0, k=9.0), nodeid=f"t{i}") for i in range(5000)]
+    lines = terminal_summary(moved).splitlines()
+    assert len(lines) < 60
+    assert lines[-1] == "  … and 4,960 more tests: pytest --golden-report=report.md lists them"
+    assert terminal_summary(moved, file=Path("log.json")).endswith("4,960 more tests: log.json")
+    assert "more test" not in terminal_summary(moved[:40])
+
+
+def test_thousands_of_changed_goldens_are_counted() -> None:
+    changed = outcome(tensor("b", 0, k=9.0), outcome="recorded", written=True)
+    pages = update_pages([changed] * 5000)
+    assert len(pages) == 41
+    assert pages[-1] == "and 4,960 other changed goldens"

@@ -38,7 +38,7 @@ def test_a():
 WATCHED = """
 import os, sys
 from pathlib import Path
-from pytest_keras_golden.versions.inner import Job
+from pytest_keras_golden.versions.job import Job
 from pytest_keras_golden.versions.jobs import run_all, runner
 
 if __name__ == "__main__":

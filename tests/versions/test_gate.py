@@ -250,7 +250,7 @@ def test_kills_at_random_moments_leave_nothing_to_trip_over(tmp_path: Path) -> N
     assert {path.name for path in folder.iterdir()} <= {"pytest.ini", "test_norm.py", "__pycache__"}
 
 
-def left_running(mark: str, within: float = 10.0) -> list[str]:
+def left_running(mark: str, within: float = 120.0) -> list[str]:
     """Command lines of processes that name `mark`, once they had time to end."""
     deadline = time.monotonic() + within
     while True:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from suites import suite
-from test_process import gone, wait_for
+from test_process import PATIENCE, gone, time_is_up_once, wait_for
 
 from pytest_keras_golden.errors import ConfigError, StackError
-from pytest_keras_golden.versions.inner import Job, Pin, run_inner
+from pytest_keras_golden.versions.inner import run_inner
+from pytest_keras_golden.versions.job import Job, Pin
 from pytest_keras_golden.versions.jobs import run_all, runner
 
 PASSING = "def test_a(): pass\n"
@@ -39,7 +40,8 @@ import os, pathlib, subprocess, sys, time
 def test_a():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     pids = pathlib.Path(__file__).parent / "pids"
-    pids.write_text(f"{os.getpid()} {child.pid}")
+    pids.with_suffix(".part").write_text(f"{os.getpid()} {child.pid}")
+    pids.with_suffix(".part").rename(pids)
     time.sleep(600)
 """
 
@@ -60,8 +62,8 @@ def test_every_job_is_answered_in_order(tmp_path: Path) -> None:
 
 def test_a_whole_run_is_not_run_again(tmp_path: Path) -> None:
     folder = suite(tmp_path / "suite", test_a=COUNTING)
-    first = run_inner(job(folder, tmp_path / "runs"))
-    second = run_inner(job(folder, tmp_path / "runs"))
+    first = run_inner(job(folder, tmp_path / "runs", resumes=True))
+    second = run_inner(job(folder, tmp_path / "runs", resumes=True))
     assert (folder / "ran").read_text() == "x"
     assert (second.exitstatus, second.log) == (first.exitstatus, first.log)
 
@@ -85,10 +87,14 @@ def test_a_job_lost_twice_is_lost_and_the_others_are_there(tmp_path: Path) -> No
     assert done["fine"].exitstatus == 0
 
 
-def test_a_hanging_run_is_ended_by_the_time_out(tmp_path: Path) -> None:
+def test_a_hanging_run_is_ended_by_the_time_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = suite(tmp_path / "suite", test_a=HANGS)
+    time_is_up_once(folder / "pids", monkeypatch)
     with runner(1) as where:
         done = run_all({"a": job(folder, tmp_path / "runs", timeout=12.0)}, where)["a"]
+    monkeypatch.undo()
     assert done.timed_out
     assert not done.lost
     assert "time-out" in done.why()
@@ -179,10 +185,13 @@ def test_xdist_workers_run_the_overlay_and_prove_it(tmp_path: Path) -> None:
 OUTER = """
 import sys
 from pathlib import Path
-from pytest_keras_golden.versions.inner import Job
+from pytest_keras_golden.versions.job import Job
 from pytest_keras_golden.versions.jobs import run_all, runner
 root = Path(sys.argv[1])
-jobs = {name: Job((), (), (), root / name, root / "runs" / name) for name in ("quick", "hangs")}
+jobs = {
+    name: Job((), (), (), root / name, root / "runs" / name, resumes=True)
+    for name in ("quick", "hangs")
+}
 with runner(2) as where:
     run_all(jobs, where)
 """
@@ -198,12 +207,12 @@ def test_interrupted_no_process_stays_and_finished_work_is_kept(
         [sys.executable, "-c", OUTER, str(tmp_path)], stderr=subprocess.DEVNULL
     )
     family = wait_for(hangs / "pids")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "runs" / "quick" / "run.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(outer.pid, number)
-    outer.wait(20)
+    outer.wait(PATIENCE)
     assert gone(family)
     (hangs / "test_a.py").write_text(PASSING)
     again = subprocess.run([sys.executable, "-c", OUTER, str(tmp_path)])

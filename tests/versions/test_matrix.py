@@ -13,7 +13,7 @@ import pytest
 from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
 
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
-from pytest_keras_golden.versions.inner import InnerRun
+from pytest_keras_golden.versions.job import InnerRun
 from pytest_keras_golden.versions.matrix import NEVER_RAN, MatrixResult, assemble
 from pytest_keras_golden.versions.tables import cell_text, markdown, page, summary_line, terminal
 
@@ -34,6 +34,18 @@ def assembled(**runs: InnerRun) -> MatrixResult:
     return assemble(
         "3.5.0", "keras", RECORDED, SAME, {k.removeprefix("v"): v for k, v in named.items()}
     )
+
+
+def test_a_test_that_only_trains_is_not_looked_at() -> None:
+    trains = TestOutcome("u", "passed", unseen=("fit",))
+    first = run(TestOutcome("t", "recorded"), trains)
+    both = run(TestOutcome("t", "passed", tensors=(HELD,)), trains)
+    result = assemble("3.5.0", "keras", first, both, {"3.6.0": both})
+    assert (result.guilty, result.verdict) == (False, "holds")
+    for text in (terminal(result, 120), markdown(result), page(result)):
+        assert text.count("not looked at") == 2
+    cells = [cell for cell in result.to_json()["cells"] if cell["nodeid"] == "u"]
+    assert [cell["unseen"] for cell in cells] == [["fit"], ["fit"]]
 
 
 @pytest.mark.parametrize("status", [-9, NEVER_RAN])

@@ -56,8 +56,15 @@
     const tensors = byVerdict(report.tensors).map(([verdict, n]) => `${n.toLocaleString("en")} ${verdict}`).join(", ");
     document.getElementById("facts").append(
       make("span", {}, report.stack.length ? "Stack: " : "Same stack on both sides", ...report.stack.flatMap((line, i) => [i ? ", " : "", make("code", {}, line)])),
-      make("span", {}, tensors ? `Tensors: ${tensors}` : ""), make("span", {}, report.aside),
+      make("span", {}, tensors ? `Tensors: ${tensors}` : ""), ...report.asides.map((line) => make("span", {}, line)),
+      unseen(report.unseen),
       ...report.errors.map((error) => make("span", {class: "error"}, `Collection error: ${error}`)));
+  }
+  /** Tests that are in no list, since nothing of them was compared, by name. */
+  function unseen(tests) {
+    if (!tests.length) return "";
+    return make("details", {}, make("summary", {}, `${plural(tests.length, "test")} not looked at`),
+      make("ul", {}, tests.map(([id, kinds]) => make("li", {}, make("code", {}, id), ` ${kinds}`))));
   }
   function toggle(button, verdict) {
     const on = !chosen.has(verdict);
@@ -74,7 +81,7 @@
     const [file, ...rest] = test.id.split("::");
     const local = Object.entries(test.local || {}).slice(0, 2).map(([name, n]) => (n > 1 ? `${name} ×${n}` : name)).join(", ");
     const strain = finite(test.strain);
-    const what = [local ? `local: ${local}` : test.first, strain > 1 ? `up to ${number(strain)}× tolerance` : "", test.tokens && /change/.test(test.tokens) && !/^no/.test(test.tokens) ? "tokens change" : ""];
+    const what = [local ? `local: ${local}` : test.first, strain > 1 ? `up to ${number(strain)}× tolerance` : "", test.flips];
     return make("a", {href: link(place), v: test.verdict, "data-place": place},
       make("span", {class: "id"}, rest.length ? [make("i", {}, `${file}::`), make("wbr")] : "", ...breakable(rest.length ? rest.join("::") : file)),
       make("span", {class: "what"}, make("span", {class: "verdict"}, test.verdict), what.filter(Boolean).join(" · ")));
@@ -131,7 +138,7 @@
       make("h2", {}, test.id),
       make("p", {class: "lead"}, make("span", {class: "verdict", v: test.verdict}, `${test.verdict}. `), ...worded(detail.headline || detail.reason || summary(test, detail))),
       make("ul", {class: "tags"}, tag("baseline Keras", detail.baseline), tag("run Keras", detail.keras), tag("mode", detail.mode),
-        tag("weights", detail.weights), tag("isolation", detail.isolation), tag("watching", detail.observer),
+        tag("weights", detail.weights), tag("isolation", detail.isolation), tag("watching", detail.observer), tag("not looked at", detail.unseen),
         ...(detail.stack || []).map((line) => make("li", {}, "changed ", make("code", {}, line)))),
       ...(detail.warnings || []).map((line) => make("p", {class: "hint"}, line)),
     ];
@@ -187,7 +194,7 @@
   function depthFigure(judged, layers) {
     const curve = (name, items, x, colour, colours) => ({name, x, y: items.map((item) => Math.max(FLOOR, item.strain)), mode: "lines+markers",
       line: {color: shade(colour), width: 1.6}, marker: {color: colours, size: items.map((item) => (item.guilty ? 9 : 6)), opacity: 1, line: {width: 0}},
-      customdata: items.map((item) => [item.name, number(item.strain), item.verdict]),
+      customdata: items.map((item) => [escaped(item.name), number(item.strain), item.verdict]),
       hovertemplate: `%{customdata[0]}<br>%{customdata[1]}× tolerance (%{customdata[2]})<extra>${name}</extra>`});
     const traces = [curve("run", judged, depths(judged, layers), "drift", judged.map((row) => shade(COLOURS[row.verdict] || "severe")))];
     if (layers.length) traces.push(curve("local", layers, layers.map((_, i) => i), "local", shade("local")));
@@ -278,27 +285,27 @@
       return QUIET.has(test.verdict) || !test.tensors ? [] : [make("p", {class: "hint"}, "Heat map, attention maps and error histogram need the golden and the candidate: keep the folder of --golden-output and make the report where both are.")];
     }
     if (drawing.problem) return [make("p", {class: "hint"}, `The golden or the candidate cannot be read: ${drawing.problem}`)];
-    return [...heat(drawing.heat), ...maps(drawing.attention), ...histogram(drawing.ulps), ...topTokens(drawing.tokens)];
+    return [...heat(drawing.heat, drawing.place), ...maps(drawing.attention), ...histogram(drawing.ulps), ...topTokens(drawing.tokens)];
   }
-  function heat(rows) {
+  function heat(rows, place) {
     if (!rows || !rows.some(([, , values]) => values.some((value) => value > 0))) return [];
     const height = 108 + rows.length * Math.max(8, Math.min(16, 480 / rows.length));
-    return [make("h3", {}, "Where it changed: layer by position"),
-      chart("heat", "Change of each tensor at each position", height, () => heatFigure(rows)),
-      make("p", {class: "hint"}, "Execution order from top to bottom, positions from left to right; each cell shows its largest change, blue inside the tolerance, amber to red beyond.")];
+    return [make("h3", {}, `Where it changed: layer by ${place}`),
+      chart("heat", `Change of each tensor at each ${place}`, height, () => heatFigure(rows, place)),
+      make("p", {class: "hint"}, `Execution order from top to bottom, ${place}s from left to right; each cell shows its largest change, blue inside the tolerance, amber to red beyond.`)];
   }
-  function heatFigure(rows) {
+  function heatFigure(rows, place) {
     const width = Math.max(...rows.map((row) => row[2].length));
     const used = rows.map(([, allowed, values]) => Array.from({length: width}, (_, column) => values[Math.floor(column * values.length / width)] / (allowed || 5)));
     const most = Math.max(2, ...used.flat());
     const names = rows.map(([name]) => name);
     const tail = (name) => (name.length > 36 ? `…${name.slice(-35)}` : name);
     return {traces: [{type: "heatmap", z: used.map((row) => row.map(strength(most))), y: names.map((_, i) => i), x: Array.from({length: width}, (_, i) => i + 1),
-      customdata: used.map((row, i) => row.map((value) => [names[i], number(value)])), colorscale: stepped(heatColour), zmin: 0, zmax: 1,
-      hovertemplate: "%{customdata[0]}<br>position %{x}: %{customdata[1]}× tolerance<extra></extra>",
+      customdata: used.map((row, i) => row.map((value) => [escaped(names[i]), number(value)])), colorscale: stepped(heatColour), zmin: 0, zmax: 1,
+      hovertemplate: "%{customdata[0]}<br>" + place + " %{x}: %{customdata[1]}× tolerance<extra></extra>",
       colorbar: {thickness: 10, outlinewidth: 0, tickvals: [0, 0.5, 1], ticktext: ["unchanged", "tolerance", `${number(most)}×`]}}],
     layout: {margin: {l: 8, r: 8, t: 26, b: 38},
-      xaxis: axis({title: {text: "position", font: {size: 12}}, showgrid: false, constrain: "domain"}),
+      xaxis: axis({title: {text: place, font: {size: 12}}, showgrid: false, constrain: "domain"}),
       yaxis: axis({automargin: true, autorange: "reversed", showgrid: false, tickfont: {family: "monospace", size: 10.5}, tickvals: labelled(rows.length), ticktext: labelled(rows.length).map((i) => escaped(tail(names[i])))})}};
   }
   /** Rows with room for their name: at most 36 of them, evenly spread. */
@@ -351,11 +358,11 @@
   const compact = (n) => (n < 1e4 ? String(n) : n < 1e6 ? `${+(n / 1e3).toPrecision(3)}k` : `${+(n / 1e6).toPrecision(3)}M`);
   function topTokens(found) {
     if (!found || !found.length) return [];
-    return [make("h3", {}, "Likeliest tokens, before and after"), ...found.map(([name, row, before, after]) => {
+    return [make("h3", {}, `Likeliest ${found[0][4] === "class " ? "classes" : "tokens"}, before and after`), ...found.map(([name, place, before, after, value]) => {
       const flipped = before[0][0] !== after[0][0];
       const side = (title, tokens, other) => make("table", {}, make("thead", {}, make("tr", {}, make("th", {}, title), make("th", {class: "n"}, "logit"))),
         make("tbody", {}, tokens.map(([token, value], i) => make("tr", {}, make("td", {class: `mono${other[i][0] === token ? "" : " changed"}`}, String(token)), make("td", {class: "n"}, number(value))))));
-      return make("div", {}, make("p", {class: "hint"}, make("code", {}, name), `, row ${row}: `, flipped ? make("span", {class: "changed"}, `token ${before[0][0]} → ${after[0][0]}`) : `token ${before[0][0]} stays`),
+      return make("div", {}, make("p", {class: "hint"}, make("code", {}, name), `, ${place}: `, flipped ? make("span", {class: "changed"}, `${value}${before[0][0]} → ${after[0][0]}`) : `${value}${before[0][0]} stays`),
         make("div", {class: "pair"}, side("baseline", before, after), side("run", after, before)));
     })];
   }

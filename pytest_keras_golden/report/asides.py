@@ -1,0 +1,72 @@
+"""What a run did not look at, counted and named, so that nobody takes it for looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ..outcomes import TestOutcome
+from .escape import visible
+from .summary import compared, verdict_of
+from .wording import plural
+
+TRAINING = frozenset(
+    {"fit", "evaluate", "train_on_batch", "test_on_batch", "loss", "metric", "optimizer"}
+)
+"""Kinds of calls that are the training or evaluating of a model, or a part of it."""
+
+NAMED = 3
+
+
+def asides(outcomes: Sequence[TestOutcome]) -> list[str]:
+    """`12 other tests called no Keras model` and the like, each a line; empty where all was
+    compared."""
+    besides = [outcome for outcome in compared(outcomes) if outcome.unseen]
+    said = [_without_calls(outcomes), only_unseen(unseen(outcomes)), _besides(besides)]
+    return [text for text in said if text]
+
+
+def unseen(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
+    """The tests that use Keras only in ways that are not looked at."""
+    return [o for o in outcomes if o.unseen and verdict_of(o) == "passed"]
+
+
+def only_unseen(found: Sequence[TestOutcome]) -> str:
+    """`4 tests train or evaluate only: not looked at (fit 3, evaluate 1)`; empty for no test."""
+    if not found:
+        return ""
+    training = all(set(outcome.unseen) <= TRAINING for outcome in found)
+    one, many = _TRAIN if training else _OTHERWISE
+    what = f"{plural(len(found), 'test')} {one if len(found) == 1 else many}"
+    return f"{what} only: not looked at ({kinds(found)})"
+
+
+_TRAIN = ("trains or evaluates", "train or evaluate")
+_OTHERWISE = ("uses Keras otherwise", "use Keras otherwise")
+
+
+def kinds(found: Iterable[TestOutcome]) -> str:
+    """`fit 3, evaluate 1`: in how many tests each kind of call went unseen."""
+    counts = Counter(kind for outcome in found for kind in dict.fromkeys(outcome.unseen))
+    return ", ".join(f"{visible(kind)} {count:,}" for kind, count in counts.most_common())
+
+
+def named(found: Sequence[TestOutcome], limit: int = NAMED) -> list[str]:
+    """`test_a.py::test_x: fit, evaluate` for the first of them, and how many more there are."""
+    lines = [f"{visible(o.nodeid)}: {', '.join(map(visible, o.unseen))}" for o in found[:limit]]
+    rest = len(found) - limit
+    return [*lines, f"and {rest:,} more"] if rest > 0 else lines
+
+
+def _without_calls(outcomes: Sequence[TestOutcome]) -> str:
+    looked_at = len(compared(outcomes))
+    rest = len(outcomes) - looked_at - len(unseen(outcomes))
+    other = "other " if rest < len(outcomes) else ""
+    return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
+
+
+def _besides(found: Sequence[TestOutcome]) -> str:
+    if not found:
+        return ""
+    those = plural(len(found), "compared test")
+    return f"{those} also made calls that are not looked at ({kinds(found)})"

@@ -1,0 +1,145 @@
+"""Texts of strangers on the pages of gate, matrix, bisect, sessions and progress."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from strangers import HOSTILE, Page, assert_dead, controls, markdown, texts, words
+from suites import keras_golden, suite
+
+from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
+from pytest_keras_golden.report.escape import console, visible
+from pytest_keras_golden.versions import bisect_command, pages, sessions, tables
+from pytest_keras_golden.versions.bisect import BisectResult, Probe
+from pytest_keras_golden.versions.commits import Commit
+from pytest_keras_golden.versions.gate import GateResult, Side
+from pytest_keras_golden.versions.job import InnerRun, Pin
+from pytest_keras_golden.versions.matrix import Cell, MatrixResult
+from pytest_keras_golden.versions.progress import Lines, Rows
+from pytest_keras_golden.versions.verdicts import ORDER, Row
+
+PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")
+FRAME = frozenset(f"{part}_{side}" for part in PARTS for side in ("open", "close"))
+
+
+def examples(test: Any) -> Any:
+    for text in HOSTILE:
+        test = example(text)(test)
+    return settings(max_examples=60, deadline=None)(given(texts)(test))
+
+
+def moved(text: str) -> TestOutcome:
+    tensor = TensorOutcome(text, 0, "block", "float32", "float32", (2,), True, "drift", note=text)
+    return TestOutcome(
+        text, "failed", reason=text, baseline=text, stack={"keras": text}, isolation=text,
+        first_drift=text, local_drift=(text,), tensors=(tensor,),
+    )  # fmt: skip
+
+
+def gate_of(text: str) -> GateResult:
+    run = InnerRun(text, 0, 1.0, Path(), {"tests": []})
+    side = Side((Pin("keras", "3.5.0", Path()),))
+    found = [Row(text, status, moved(text), text) for status in ORDER]
+    return GateResult(side, side, (*found, Row(text, "broke", None, text)), (run, run, run))
+
+
+def matrix_of(text: str) -> MatrixResult:
+    cell = Cell(text, "3.6.0", "broke", text, text, (text,), (text,), reason=text)
+    held = Cell(text, "3.5.0", "holds", anchor="identical")
+    return MatrixResult("keras", ("3.5.0", "3.6.0"), {text: {"3.5.0": held, "3.6.0": cell}}, {})
+
+
+@examples
+def test_terminals_get_no_control(text: str) -> None:
+    probe = Probe(text, "skip", text or "-", (Row(text, "moved", moved(text), text),))
+    found = BisectResult(
+        "keras", "3.5.0", "3.6.0", text, "3.5.0", (text,), (probe,), 2,
+        commit=Commit(text, text, text), commit_between=(text,), commit_probes=(probe,),
+        no_commit=text,
+    )  # fmt: skip
+    drawn = [
+        pages.terminal(gate_of(text), width=200),
+        tables.terminal(matrix_of(text), width=200),
+        sessions.table({"3.5.0": InnerRun("a", 0, 1.0, Path(), log_json(0, {}, [moved(text)]))}),
+        sessions.table({"3.5.0": InnerRun("a", 3, 1.0, Path(), None, output=text)}),
+        bisect_command.page(found),
+        live(text),
+        plain(text),
+    ]
+    for page in drawn:
+        assert set(controls(page)) <= {"\n"}
+
+
+def live(text: str) -> str:
+    rows = Rows(text)
+    rows.started(text)
+    rows.finished(text, text)
+    out = io.StringIO()
+    console(file=out, width=200).print(rows)
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    out = io.StringIO()
+    Lines(out).finished(text, text)
+    assert out.getvalue().count("\n") == 1
+    return out.getvalue()
+
+
+@examples
+def test_markdown_is_dead(text: str) -> None:
+    for page in (pages.markdown(gate_of(text)), tables.markdown(matrix_of(text))):
+        tokens = markdown(page)
+        assert_dead(tokens, also=FRAME)
+    rows = [token.type for token in markdown(pages.markdown(gate_of(text)))].count("tr_open")
+    listed = [status for status in ORDER if status not in ("holds", "no tensors")]
+    assert rows == 2 * len(listed) + 1
+
+
+@examples
+def test_html_is_text(text: str) -> None:
+    for made in (pages.page(gate_of(text)), tables.page(matrix_of(text))):
+        page = Page(made)
+        assert set(page.tags) <= OURS
+        assert visible(text) in page.text
+        assert set(controls(page.text)) <= {"\n"}
+        assert made.encode("utf-8")
+
+
+OURS = {"html", "meta", "title", "style", "h1", "h2", "table", "tr", "th", "td", "code", "p"}
+OURS |= {"ul", "li"}
+
+IDS = """
+import keras
+import numpy as np
+import pytest
+
+
+def test_layer():
+    keras.layers.Dense(2)(np.ones((2, 4), "float32"))
+
+
+@pytest.mark.parametrize("case", range(4), ids=["mode=x", "/data/x", "red", ":smile:"])
+def test_here(case):
+    pytest.skip(f"not here: [/data/x] <img> {case}")
+"""
+
+
+@pytest.mark.overlay
+def test_a_gate_over_ids_in_brackets_ends_in_words(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_case=IDS)
+    versions = ("gate", "3.10.0", "3.15.1")
+    files = ("--markdown", "gate.md", "--html", "gate.html", "--json", "gate.json")
+    done = keras_golden(folder, *versions, *files, env={"KERAS_BACKEND": "numpy"})
+    assert done.returncode == 0, done.stderr
+    assert "holds. 1 test compared (4 skipped)" in done.stdout
+    for name in ("mode=x", "/data/x", "red", ":smile:"):
+        nodeid = f"test_case.py::test_here[{name}]"
+        assert words(nodeid) in words(re.sub("[│┃]", "", done.stdout))
+        assert nodeid in (folder / "gate.md").read_text(encoding="utf-8")
+        assert nodeid in (folder / "gate.html").read_text(encoding="utf-8")
