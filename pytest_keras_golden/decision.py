@@ -131,5 +131,3 @@ def renames(renamed: Mapping[str, str]) -> tuple[str, ...]:
     old, new = next(iter(renamed.items()))
     more = f" and {len(renamed) - 1} more" if len(renamed) > 1 else ""
     return (f"aliases: {old} is compared as {new}{more}",)
-
-

@@ -244,10 +244,10 @@ class GoldenRun:
         report = yield
         if is_golden(item, self.settings):
             self._settle(item, report)
-        if call.when == "setup" and not report.passed:
-            self.automatic.end(_Unfinished, _Unfinished(), None)
             if call.when == "setup":
                 setattr(report, BEGUN_KEY, nodeid_of(item))
+        if call.when == "setup" and not report.passed:
+            self.automatic.end(_Unfinished, _Unfinished(), None)
         if call.when == "teardown" and SESSION in item.stash:
             # pytest keeps every item to the end, and a session holds its models and tensors.
             del item.stash[SESSION]
@@ -402,6 +402,8 @@ def _demand_version(item: pytest.Item) -> None:
     if marker is not None and not marker.admits(version):
         wanted = " or ".join(marker.specs)
         pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+
+
 def _said(error: GoldenError) -> str:
     """Its message; names in it may come from a golden of strangers."""
     from .report.escape import lines

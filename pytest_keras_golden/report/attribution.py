@@ -25,6 +25,14 @@ def attribution(outcome: TestOutcome) -> str:
     return ""
 
 
+def same_stack(outcome: TestOutcome) -> str:
+    """That no part of the stack changed, so that nobody looks there; empty where one did, or where
+    there is no golden to tell."""
+    if outcome.baseline is None or outcome.stack_changes:
+        return ""
+    return "Same stack: the cause is in this code, its weights or its data."
+
+
 def hardware_changes(outcome: TestOutcome) -> Mapping[str, Any]:
     """The part of the stack's differences that is the machine, not software."""
     return {key: pair for key, pair in outcome.stack_changes.items() if key in HARDWARE_KEYS}

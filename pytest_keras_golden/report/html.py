@@ -22,6 +22,7 @@ from .asides import asides, unseen
 from .attribution import stack_lines
 from .drawings import draw
 from .escape import shown
+from .layernames import name_lines
 from .runs import conclusion, read
 from .sentence import further_warnings, headline
 from .steps import next_steps
@@ -128,6 +129,7 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         "baseline": outcome.baseline,
         "keras": outcome.stack.get("keras"),
         "stack": stack_lines(outcome),
+        "names": name_lines(outcome),
         "isolation": outcome.isolation,
         "weights": outcome.weights,
         "mode": outcome.mode,

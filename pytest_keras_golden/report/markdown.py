@@ -10,6 +10,7 @@ from . import tokens
 from .asides import asides, named, unseen
 from .attribution import stack_lines
 from .escape import LONGEST, code, prose, row, sentence, summary
+from .layernames import name_lines
 from .runs import Runs, conclusion, read
 from .sentence import headline
 from .steps import next_steps
@@ -106,6 +107,7 @@ def _details(outcome: TestOutcome) -> str:
     if shown:
         lines += ["| tensor or layer | verdict | k / tolerance | k local |", "|---|---|---:|---:|"]
         lines += [_layer(item) for item in shown]
+    lines += ["", *(f"- {sentence(line)}" for line in name_lines(outcome))]
     lines += ["", "```sh", *(command for _, command in next_steps(outcome)), "```", "</details>\n"]
     return "\n".join(lines)
 

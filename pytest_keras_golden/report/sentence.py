@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
-from .attribution import attribution
+from .attribution import attribution, same_stack
 from .escape import named, one_line
 from .summary import (
     blamed,
@@ -24,7 +24,7 @@ def headline(outcome: TestOutcome) -> str:
     told = _SENTENCES.get(verdict_of(outcome))
     if told is None:
         return _plain(outcome)
-    parts = [told(outcome), _tokens(outcome), attribution(outcome)]
+    parts = [same_stack(outcome), told(outcome), _tokens(outcome), attribution(outcome)]
     return " ".join(part for part in parts if part)
 
 
@@ -36,8 +36,9 @@ def _plain(outcome: TestOutcome) -> str:
 
 
 def since(outcome: TestOutcome) -> str:
-    """` since Keras 3.5.0 (now 3.6.0)`; empty without a baseline."""
-    if outcome.baseline is None:
+    """` between Keras 3.5.0 and 3.6.0`; empty without a baseline, and where nothing of the stack
+    changed: then the golden's release says nothing about the cause."""
+    if outcome.baseline is None or same_stack(outcome):
         return ""
     running = outcome.stack.get("keras")
     if running is None or str(running) == outcome.baseline:
@@ -135,10 +136,11 @@ def _unstable(outcome: TestOutcome) -> str:
 
 
 def _incomparable(outcome: TestOutcome) -> str:
-    note = outcome.reason or next((t.note for t in outcome.tensors if t.note), None)
-    why = note or ("weights differ" if outcome.weights == "differ" else "inputs differ")
-    start = f"Not comparable{since(outcome)}, so nothing is said about Keras"
-    return f"{start}: {one_line(why).rstrip('.')}."
+    told = (t.note for t in _named(outcome, "incomparable") if t.note)
+    unknown = "weights differ" if outcome.weights == "differ" else "inputs differ"
+    why = next(told, None) or outcome.reason or unknown
+    about = "" if same_stack(outcome) else f"{since(outcome)}, so nothing is said about Keras"
+    return f"Not comparable{about}: {one_line(why).rstrip('.')}."
 
 
 def _systematic(outcome: TestOutcome) -> str:

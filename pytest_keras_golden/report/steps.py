@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from ..outcomes import TestOutcome
 from .attribution import hardware_changes
 from .escape import quoted, word
+from .layernames import alias_lines
 from .summary import verdict_of
 
 
 def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     """Pairs (why, command): what a reader of a failure may run now, the likeliest first."""
     verdict = verdict_of(outcome)
+    renaming = _renaming_steps(outcome)
     if verdict in _SETTLE:
-        return [_SETTLE[verdict](outcome), accept_step(outcome)]
-    steps = [accept_step(outcome), *_versions_steps(outcome)]
+        return [*renaming, *_SETTLE[verdict](outcome), accept_step(outcome)]
+    steps = [*renaming, accept_step(outcome), *_versions_steps(outcome)]
     if outcome.candidate and outcome.golden:
         command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
         steps.append(("see every tensor", command))
@@ -42,26 +44,33 @@ def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     return steps
 
 
-def _settle_unstable(outcome: TestOutcome) -> tuple[str, str]:
-    return "record its noise floor", (
-        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise 5"
+def _renaming_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
+    pasted = alias_lines(outcome)
+    return [("compare renamed layers under the golden's names, in pytest.ini", pasted)] * bool(
+        pasted
     )
 
 
-def _settle_vacuous(outcome: TestOutcome) -> tuple[str, str]:
-    return "tighten the tolerance", (
-        "tolerance=… of check() or capture(), tolerances= of the marker, or golden_tolerances"
-    )
+def _settle_unstable(outcome: TestOutcome) -> list[tuple[str, str]]:
+    command = f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise 5"
+    return [("record its noise floor", command)]
 
 
-def _settle_incomparable(outcome: TestOutcome) -> tuple[str, str]:
-    old, new = outcome.baseline or "OLD", str(outcome.stack.get("keras", "NEW"))
-    return "compare with the old side's weights loaded", (
-        f"keras-golden gate {word(old)} {word(new)} -- {quoted(outcome.nodeid)}"
-    )
+def _settle_vacuous(outcome: TestOutcome) -> list[tuple[str, str]]:
+    places = "tolerance=… of check() or capture(), tolerances= of the marker, or golden_tolerances"
+    return [("tighten the tolerance", places)]
 
 
-_SETTLE: Mapping[str, Callable[[TestOutcome], tuple[str, str]]] = {
+def _settle_incomparable(outcome: TestOutcome) -> list[tuple[str, str]]:
+    """A gate carries the old side's draws over: between two releases, never within one."""
+    old, new = outcome.baseline, outcome.stack.get("keras")
+    if old is None or new is None or old == new:
+        return []
+    command = f"keras-golden gate {word(old)} {word(str(new))} -- {quoted(outcome.nodeid)}"
+    return [("compare with the old side's random draws put in", command)]
+
+
+_SETTLE: Mapping[str, Callable[[TestOutcome], list[tuple[str, str]]]] = {
     "unstable": _settle_unstable,
     "vacuous": _settle_vacuous,
     "incomparable": _settle_incomparable,

@@ -60,8 +60,14 @@ def verdict_of(outcome: TestOutcome) -> str:
 
 
 def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
-    """Without the tests that automatic capture watched and that called no Keras model."""
-    return [outcome for outcome in outcomes if verdict_of(outcome) != "passed"]
+    """Without the tests that automatic capture watched and that called no Keras model, or that
+    ended before anything of them was compared: pytest tells of those."""
+    return [o for o in outcomes if verdict_of(o) != "passed" and not _is_pytests(o)]
+
+
+def _is_pytests(outcome: TestOutcome) -> bool:
+    """A test that failed, was skipped and so on, and that nobody asked to be compared."""
+    return not outcome.asked and not outcome.tensors and outcome.outcome != "recorded"
 
 
 def verdict_counts(outcomes: Iterable[TestOutcome]) -> Counter[str]:

@@ -9,6 +9,7 @@ from ..outcomes import QUIET, REPLACED, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .escape import first_line, quoted, shown, visible
+from .layernames import name_lines
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
 from .summary import accuracy, collapsed, rows, strain, tensor_counts, verdict_of
@@ -37,6 +38,7 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
         drawn = table.layers(collapsed(every), isolated=bool(outcome.locals))
         lines += ["", table.render(drawn, width, color), f"  {_total(outcome)}"]
         lines += [f"  {line}" for line in _legend(outcome)]
+    lines += _section("names", name_lines(outcome), width)
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
     return "\n".join(lines)
@@ -137,4 +139,4 @@ def _notes(outcome: TestOutcome) -> list[str]:
 
 def _steps(outcome: TestOutcome) -> list[str]:
     steps = next_steps(outcome) if verdict_of(outcome) not in QUIET else [accept_step(outcome)]
-    return [line for why, command in steps for line in (f"{why}:", f"  {command}")]
+    return [line for why, command in steps for line in (f"{why}:", textwrap.indent(command, "  "))]

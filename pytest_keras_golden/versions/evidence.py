@@ -15,6 +15,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,9 @@ def gather(witness: Path, left: Sequence[Path]) -> dict[str, Any]:
     for kind in ("listed", "beside"):
         # The walks tell of these already, and leave out what the command itself writes there.
         merged[kind] = {p: v for p, v in merged[kind].items() if not _inside(p, merged["trees"])}
+    written = sorted({path for process in said for path in process["written"]})
     return merged | {
+        "written": written,
         "left": {str(folder): _contents(folder) for folder in left},
         "unproven": _unproven(said, began),
     }
@@ -162,6 +165,44 @@ def write(folder: Path, evidence: Mapping[str, Any], around: Any, salt: str) -> 
     document = {**evidence, "around": around, "salt": salt}
     with gzip.open(folder / FILE, "wt", encoding="utf-8", compresslevel=1) as file:
         json.dump(document, file)
+
+
+def shared(folders: Sequence[Path]) -> dict[Path, str]:
+    """Of runs that ran at the same time, by the folders of their evidence: those that met in a
+    file, and the file."""
+    told = {folder: _told(folder) for folder in folders}
+    found: dict[Path, str] = {}
+    for one, other in combinations(told, 2):
+        met = _met(told[one], told[other]) or _met(told[other], told[one])
+        if met is not None:
+            found |= {one: met, other: met}
+    return found
+
+
+def unproven(folder: Path) -> str | None:
+    """Why nothing is proven of the run whose evidence lies in `folder`."""
+    reason: str | None = _told(folder).get("unproven", "it left no evidence")
+    return reason
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    try:
+        with gzip.open(folder / FILE, "rt", encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (OSError, ValueError, EOFError):
+        return {}
+
+
+def _met(writer: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """The first file that one run wrote and the other read or wrote."""
+    touched = {*other.get("files", ()), *other.get("written", ())}
+    both = (path for path in writer.get("written", ()) if path in touched)
+    return next((path for path in both if _is_told_apart(path)), None)
+
+
+def _is_told_apart(path: str) -> bool:
+    """A folder is there for both, and caches are written whole, by content, for whoever comes."""
+    return not (_CACHES.intersection(Path(path).parts) or os.path.isdir(path))  # noqa: PTH112
 
 
 def new_salt() -> str:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from ..errors import StackError
 from ..report import asides
+from . import evidence
 from .inner import check_options, forget, record_options
 from .job import InnerRun, Job, Pin
-from .jobs import Runner, run_all
+from .jobs import Runner, run_all, run_alone
 from .progress import Progress
-from .verdicts import GUILTY, Row, collection_error, counts, rows, taken, unseen
+from .verdicts import GUILTY, Row, Status, collection_error, counts, rows, taken, unseen
 
 Verdict = Literal["holds", "drift", "nothing compared"]
 
@@ -116,11 +117,29 @@ def gate(
         new.label: check_job("new", new, suite, place, first),
     }
     again, compared = run_all(jobs, where, progress).values()
+    found = _rows(old, first, again, compared)
+    if where.slots > 1 and _may_have_met(found, (again, compared)):
+        again, compared = run_alone(jobs, where, progress).values()
+        found = _rows(old, first, again, compared)
+    return GateResult(old, new, found, (first, again, compared))
+
+
+def _rows(old: Side, first: InnerRun, again: InnerRun, compared: InnerRun) -> tuple[Row, ...]:
     if again.log is None:
         forget(again)
         raise StackError(f"{old.label}, run a second time: {again.why()}")
-    found = tuple(rows(first, again, compared))
-    return GateResult(old, new, found, (first, again, compared))
+    return tuple(rows(first, again, compared))
+
+
+_OF_COLLISIONS: frozenset[Status] = frozenset({"broke", "unstable", "incomparable"})
+"""What tests come to whose files another run wrote over."""
+
+
+def _may_have_met(found: Sequence[Row], runs: Sequence[InnerRun]) -> bool:
+    """Where processes of their own did what nobody heard, only another run tells."""
+    if not _OF_COLLISIONS.intersection(row.status for row in found):
+        return False
+    return any(run.reused is None and evidence.unproven(run.place) for run in runs)
 
 
 def record(

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..errors import StackError
 from ..outcomes import checked_log
@@ -35,19 +36,9 @@ def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
     for folder in job.makes:
         renew(folder)
     attempt = renew(job.place.with_name(f".{job.place.name}-{os.getpid()}-{threading.get_ident()}"))
-    (attempt / "witness").mkdir()
-    if job.resumes:
-        prepare(attempt / "witness", job.left_out, (*job.makes, *job.given))
     try:
-        finished = run_tree(
-            command(job, attempt),
-            environment=_environment(job, attempt),
-            folder=job.folder,
-            output=attempt / "output.txt",
-            timeout=job.timeout,
-            stop=stop,
-        )
-        run = _read(job, attempt, finished.exitstatus, finished.seconds, finished.timed_out)
+        with TemporaryDirectory(prefix="kg-", ignore_cleanup_errors=True) as scratch:
+            run = _run(job, attempt, Path(scratch), stop)
         _demand_proof(job, attempt, run)
         if not (run.lost or run.timed_out):
             # One that died or was ended is tried again next time.
@@ -55,6 +46,26 @@ def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
         return run
     finally:
         remove(attempt)
+
+
+def _run(job: Job, attempt: Path, scratch: Path, stop: threading.Event | None) -> InnerRun:
+    """scratch: this run's own folder for temporary files, an input of none."""
+    (attempt / "witness").mkdir()
+    if job.resumes:
+        prepare(attempt / "witness", job.left_out, (*job.makes, *job.given, scratch))
+    finished = run_tree(
+        command(job, attempt),
+        environment=_environment(job, attempt) | dict.fromkeys(_TEMPORARY, str(scratch)),
+        folder=job.folder,
+        output=attempt / "output.txt",
+        timeout=job.timeout,
+        stop=stop,
+    )
+    return _read(job, attempt, finished.exitstatus, finished.seconds, finished.timed_out)
+
+
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+"""Where suites put scratch files, under names that another run of theirs uses as well."""
 
 
 def _keep(job: Job, run: InnerRun, attempt: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import GoldenError
 from ..report.escape import first_line
+from . import evidence, kept
 from .inner import run_inner
 from .job import InnerRun, Job
 from .progress import Progress, Silent
@@ -67,12 +68,37 @@ def runner(jobs: int, address: str | None = None) -> Iterator[Runner]:
 def run_all(
     jobs: Mapping[str, Job], where: Runner, progress: Progress | None = None
 ) -> dict[str, InnerRun]:
-    """Run every job; a job whose process or worker dies is tried again, once.
+    """Run every job; a job whose process or worker dies is tried again, once. Jobs that met in a
+    file while they ran are run again, each alone.
 
     Returns key → run, in the order of `jobs`; a job lost twice yields a run that is `lost`.
     Raises StackError where a run proves to import something else than its overlay.
     """
     told = progress or Silent()
+    done = _side_by_side(jobs, where, told)
+    fresh = {run.place: key for key, run in done.items() if run.reused is None}
+    met = evidence.shared(list(fresh)) if where.slots > 1 and len(fresh) > 1 else {}
+    again = {fresh[place]: f"runs met in {path}, each again alone" for place, path in met.items()}
+    return done | run_alone({key: jobs[key] for key in again}, where, told, again)
+
+
+def run_alone(
+    jobs: Mapping[str, Job],
+    where: Runner,
+    progress: Progress | None = None,
+    why: Mapping[str, str] | None = None,
+) -> dict[str, InnerRun]:
+    """Run jobs one after another, whatever an earlier run of them came to. why: key → reason."""
+    told = progress or Silent()
+    done: dict[str, InnerRun] = {}
+    for key, job in jobs.items():
+        told.finished(key, (why or {}).get(key, "again alone"))
+        kept.forget(job.place)
+        done |= _side_by_side({key: job}, where, told)
+    return done
+
+
+def _side_by_side(jobs: Mapping[str, Job], where: Runner, told: Progress) -> dict[str, InnerRun]:
     queue = [(key, 1) for key in jobs]
     pending: dict[Future[InnerRun], tuple[str, int]] = {}
     done: dict[str, InnerRun] = {}

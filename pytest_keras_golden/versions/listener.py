@@ -145,7 +145,7 @@ class Listener:
 
     def _write(self, given: Any) -> None:
         path = _absolute(given)
-        if path is not None:
+        if path is not None and not path.startswith(SKIPPED):
             self.heard.written.add(path)
 
     def _imported(self, event: str, arguments: tuple[Any, ...]) -> None:

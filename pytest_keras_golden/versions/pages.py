@@ -36,18 +36,19 @@ def verdict_line(result: GateResult) -> str:
     compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
     aside = _aside(found, len(unseen(result.rows)))
-    not_looked_at = [f"{text}." for text in [only_unseen(unseen(result.rows))] if text]
+    asides = [_carried(result.rows), only_unseen(unseen(result.rows))]
+    told = [f"{text}." for text in asides if text]
     if result.verdict == "nothing compared":
-        return " ".join([f"{span}: NOTHING COMPARED{aside}.", *not_looked_at])
+        return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
     if result.verdict == "holds":
         held = f"{span}: holds. {plural(compared, 'test')} compared{aside}."
-        return " ".join([held, *_by_depth(result.rows), *not_looked_at])
+        return " ".join([held, *_by_depth(result.rows), *told])
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
     blamed = f"; guilty: {guilty}" if guilty else ""
     drift = f"{span}: DRIFT. {', '.join([moved, *parts])}{aside}{blamed}."
-    return " ".join([drift, *not_looked_at])
+    return " ".join([drift, *told])
 
 
 def _aside(found: Counter[Status], not_looked_at: int) -> str:
@@ -55,6 +56,13 @@ def _aside(found: Counter[Status], not_looked_at: int) -> str:
     without = found["no tensors"] - not_looked_at
     said += [f"{without} without Keras"] if without else []
     return f" ({', '.join(said)})" if said else ""
+
+
+def _carried(rows: Iterable[Row]) -> str:
+    """What of the old side the new one ran with, and in how many tests."""
+    found = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
+    told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(found.items()))
+    return f"Carried over: {', '.join(told)}" if found else ""
 
 
 def _by_depth(rows: Iterable[Row]) -> list[str]:

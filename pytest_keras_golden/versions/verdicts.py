@@ -128,7 +128,7 @@ def _unstable(old: TestOutcome, again: TestOutcome | None) -> Row | None:
         why = again.reason or f"{again.outcome} the second time"
         return Row(old.nodeid, "unstable", again, why)
     if not again.tensors:
-        return Row(old.nodeid, "unstable", again, "it calls no Keras model the second time")
+        return Row(old.nodeid, "unstable", again, _uncalled(again, "the second time"))
     return None
 
 
@@ -152,8 +152,14 @@ def _judged(new: TestOutcome, recorded: bool) -> Row:
     if new.outcome == "recorded":
         return Row(new.nodeid, "broke", new, "it was recorded, not compared")
     if recorded and not new.tensors:
-        return Row(new.nodeid, "broke", new, "it calls no Keras model under the new version")
+        return Row(new.nodeid, "broke", new, _uncalled(new, "under the new version"))
     return Row(new.nodeid, "holds" if recorded else "no tensors", new)
+
+
+def _uncalled(outcome: TestOutcome, when: str) -> str:
+    if outcome.unseen:
+        return f"{when} it uses Keras only in ways not looked at: {', '.join(outcome.unseen)}"
+    return f"it calls no Keras model {when}"
 
 
 def failure_status(outcome: TestOutcome) -> Status:

@@ -223,3 +223,39 @@ def test_interrupted_no_process_stays_and_finished_work_is_kept(
 def test_an_unknown_executor_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match="none we know"), runner(1, "slurm://x"):
         pass
+
+
+def test_runs_that_met_in_a_file_are_run_again_each_alone(tmp_path: Path) -> None:
+    """Suites leave scratch files beside their tests, under one name for every run."""
+    folder = suite(tmp_path / "suite", test_a=COUNTING)
+    jobs = {name: job(folder, tmp_path / name, resumes=True) for name in "ab"}
+    with runner(2) as where:
+        done = run_all(jobs, where)
+    assert [run.exitstatus for run in done.values()] == [0, 0]
+    assert (folder / "ran").read_text() == "xxxx"
+
+
+SCRATCH = """
+import pathlib, tempfile
+def test_a():
+    scratch = pathlib.Path(tempfile.gettempdir(), "scratch")
+    assert not scratch.exists()
+    scratch.write_text("mine")
+    noted = pathlib.Path(__file__).parent / ".hypothesis"
+    noted.mkdir(exist_ok=True)
+    with open(noted / "ran", "a") as file:
+        file.write(f"{scratch}\\n")
+"""
+
+
+def test_each_run_has_a_temporary_folder_of_its_own(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_a=SCRATCH)
+    jobs = {name: job(folder, tmp_path / name, resumes=True) for name in "ab"}
+    with runner(2) as where:
+        done = run_all(jobs, where)
+        again = run_all(jobs, where)
+    assert [run.exitstatus for run in done.values()] == [0, 0]
+    used = (folder / ".hypothesis" / "ran").read_text().splitlines()
+    assert len(set(used)) == len(used) == 2
+    assert not any(Path(path).parent.exists() for path in used)
+    assert all(run.reused for run in again.values())

@@ -144,6 +144,7 @@ ALLOWED: dict[str, str] = {
     # Files of the cache, by names that only this package uses.
     # Files that the user names for the purpose.
     "commands/accept.py:_accepted:TemporaryDirectory": "made and removed by Python",
+    "versions/inner.py:run_inner:TemporaryDirectory": "made and removed by Python",
     "versions/neighbours.py:_remember:write_whole": "a memory in the cache of overlays",
     "versions/releases.py:_write:write_whole": "a list in the cache of releases",
     "versions/gate_command.py:append:append_whole": "--markdown FILE, appended to",

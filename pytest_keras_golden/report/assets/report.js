@@ -139,7 +139,8 @@
       make("p", {class: "lead"}, make("span", {class: "verdict", v: test.verdict}, `${test.verdict}. `), ...worded(detail.headline || detail.reason || summary(test, detail))),
       make("ul", {class: "tags"}, tag("baseline Keras", detail.baseline), tag("run Keras", detail.keras), tag("mode", detail.mode),
         tag("weights", detail.weights), tag("isolation", detail.isolation), tag("watching", detail.observer), tag("not looked at", detail.unseen),
-        ...(detail.stack || []).map((line) => make("li", {}, "changed ", make("code", {}, line)))),
+        ...(detail.stack || []).map((line) => make("li", {}, "changed ", make("code", {}, line))),
+        ...(detail.names || []).map((line) => make("li", {}, "names: ", ...worded(line)))),
       ...(detail.warnings || []).map((line) => make("p", {class: "hint"}, line)),
     ];
   }
@@ -386,7 +387,7 @@
     if (!detail.steps) return [];
     return [make("h3", {}, "What to run next"), ...detail.steps.map(([why, command]) => {
       const copy = make("button", {type: "button", onclick: () => navigator.clipboard.writeText(command).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it"; })}, "Copy");
-      return make("div", {class: "step"}, make("span", {}, why), make("div", {}, make("code", {}, command), copy));
+      return make("div", {class: "step"}, make("span", {}, why), make("div", {}, make("code", {class: "command"}, command), copy));
     })];
   }
 

@@ -1,0 +1,45 @@
+"""What became of the names of layers, as lines of a report and as `golden_aliases` to paste."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..compare.renaming import Renamed
+from ..outcomes import TestOutcome
+from .escape import named, one_line
+from .wording import listed, plural
+
+SHOWN = 8
+"""Renamed layers told one by one."""
+
+_WITNESS = {"digest": "the same bit for bit", "place": "by shape and order"}
+
+
+def name_lines(outcome: TestOutcome) -> list[str]:
+    """A line per layer that goes by another name, and one each for what moved, went and came."""
+    found = outcome.names
+    if found is None:
+        return []
+    told = [f"{_pair(pair)}, {_WITNESS[pair.by]}" for pair in found.renamed[:SHOWN]]
+    rest = len(found.renamed) - SHOWN
+    told += [f"and {plural(rest, 'more renamed layer')}"] if rest > 0 else []
+    told += [f"swapped: {_pair(pair)}" for pair in found.moved[:SHOWN]]
+    return told + _counted("gone", found.gone) + _counted("new", found.new)
+
+
+def alias_lines(outcome: TestOutcome) -> str:
+    """`golden_aliases` as pytest.ini takes it; empty where no alias would help."""
+    found = outcome.names
+    if found is None or not found.aliases:
+        return ""
+    lines = (f"    {one_line(run)} -> {one_line(golden)}" for run, golden in found.aliases)
+    return "\n".join(["golden_aliases =", *lines])
+
+
+def _pair(pair: Renamed) -> str:
+    return f"{named(pair.run)} is what the golden calls {named(pair.golden)}"
+
+
+def _counted(what: str, names: Iterable[str]) -> list[str]:
+    every = list(names)
+    return [f"{what}: {listed(every, SHOWN)}"] if every else []
