@@ -40,7 +40,7 @@ def only_unseen(found: Sequence[TestOutcome]) -> str:
 
 
 _TRAIN = ("trains or evaluates", "train or evaluate")
-_OTHERWISE = ("uses Keras otherwise", "use Keras otherwise")
+_OTHERWISE = ("uses Keras in other ways", "use Keras in other ways")
 
 
 def kinds(found: Iterable[TestOutcome]) -> str:

@@ -188,13 +188,13 @@ def test_a_classifier_is_told_in_classes_and_rows(browser: Browser, tmp_path: Pa
 
 @needs_chromium
 def test_what_was_not_looked_at_is_counted_and_named(browser: Browser, tmp_path: Path) -> None:
-    trains = TestOutcome("t.py::test_<b>", "passed", unseen=("fit", "loss"))
+    trains = TestOutcome("t.py::test_<b>", "passed", unseen=("fit", "losses"))
     browser.open(page(tmp_path, outcome(tensor("a", 0)), trains, TestOutcome("u", "passed")))
     text = browser.script("return document.getElementById('facts').textContent")
-    assert "1 test trains or evaluates only: not looked at (fit 1, loss 1)" in text
+    assert "1 test trains or evaluates only: not looked at (fit 1, losses 1)" in text
     assert "1 other test called no Keras model" in text
     named = browser.script("return document.querySelector('#facts details li').textContent")
-    assert named == "t.py::test_<b> fit, loss"
+    assert named == "t.py::test_<b> fit, losses"
     assert browser.errors() == []
 
 

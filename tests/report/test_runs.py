@@ -82,7 +82,7 @@ ASIDES = [
         "1 other test called no Keras model",
         "3 tests train or evaluate only: not looked at (fit 3, evaluate 3)",
     ]),
-    ([MAPS, TRAINS], ["2 tests use Keras otherwise only: not looked at "
+    ([MAPS, TRAINS], ["2 tests use Keras in other ways only: not looked at "
                       "(layer in tf.data.map 1, fit 1, evaluate 1)"]),
     ([replace(HELD, unseen=("fit",)), HELD], [
         "1 compared test also made calls that are not looked at (fit 1)"]),
@@ -132,5 +132,5 @@ def test_a_session_of_one_skipped_test_compared_nothing(suite: pytest.Pytester) 
 
 
 def test_a_test_that_was_compared_says_what_of_it_was_not(capsys: Any) -> None:
-    page = failure_page(replace(MOVED, unseen=("fit", "loss")))
-    assert "note: not looked at: fit, loss" in page
+    page = failure_page(replace(MOVED, unseen=("fit", "losses")))
+    assert "note: not looked at: fit, losses" in page
