@@ -548,9 +548,14 @@ def test_missing_mode_keeps_the_golden_there_is(suite: pytest.Pytester, goldens:
     assert (suite.path / "goldens" / path).read_bytes() == first
 
 
-def test_without_the_cache_plugin_nothing_is_left_in_the_project(suite: pytest.Pytester) -> None:
+def test_without_the_cache_plugin_nothing_is_left_in_the_project(
+    suite: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     write(suite)
-    # The folder of locks that another test of this session has made is not this test's.
+    # pytester takes the project for the user's home, where the user's cache lies.
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     before = {path.name for path in suite.path.iterdir()}
     result, _ = run(suite, "-p", "no:cacheprovider", "--update-goldens")
     result.assert_outcomes(passed=1)

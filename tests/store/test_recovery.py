@@ -111,7 +111,7 @@ MODEL = """
 
     def test_model(golden_tensors, model):
         change = np.float32(os.environ.get("CHANGE", "1"))
-        with golden_tensors.capture(model, select="all"):
+        with golden_tensors.capture(model, select=["first", "second"]):
             model(np.linspace(-1, 1, 32, dtype="float32").reshape(4, 8))
         golden_tensors.check(
             {"x": np.linspace(-1, 1, 64, dtype="float32") * change},
@@ -133,7 +133,8 @@ def damage(path, kind):
     """Flip the highest bit of the last byte of one tensor: of a float, its sign."""
     raw = bytearray(path.read_bytes())
     header, body = split(raw)
-    name = next(name for name in header if name.startswith(kind))
+    # The last of its kind: the first isolation tensor is the model's input, which never changes.
+    name = [name for name in header if name.startswith(kind)][-1]
     raw[len(raw) - len(body) + header[name]["data_offsets"][1] - 1] ^= 0x80
     path.write_bytes(raw)
     return name

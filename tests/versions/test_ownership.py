@@ -168,7 +168,6 @@ ALLOWED: dict[str, str] = {
     "store/files.py:remove:unlink": "prune --yes: a golden that was listed",
     "store/files.py:remove_empty_folders:rmdir": "empty folders below the goldens folder",
     "store/files.py:_clear_temporaries:unlink": "temporary files of killed writers of this golden",
-    "capture/transplant.py:close:replace": "weights of a run, in its workspace",
 }
 """Every call that removes or writes over something: file:function:call → why it may."""
 
