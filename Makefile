@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+WORKERS ?= 2
 TORCH ?= torch==2.13.0
 HUB ?= 0.20.0
 HUB_NEWEST ?= 0.32.0
@@ -16,9 +17,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
-NO_MODEL := commands compare docs report store versions test_adoption.py test_architecture.py \
-    test_atomic.py test_cli.py test_config.py test_detection.py test_marker.py test_names.py \
-    test_outputs.py test_typed.py test_whole_runs.py test_xdist.py
+PARALLEL := -n $(WORKERS) --dist worksteal
+NO_MODEL := commands compare docs report store versions test_adoption.py test_aliases.py \
+    test_architecture.py test_atomic.py test_cli.py test_config.py test_creep.py \
+    test_decision.py test_detection.py test_goldens.py test_lost.py test_marker.py test_names.py \
+    test_outputs.py test_rootdir.py test_typed.py test_whole_runs.py test_xdist.py
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
@@ -101,9 +104,10 @@ demo: $(VENV)/core.stamp ## record a model under Keras 3.5.0, check it under lat
 
 test: $(VENV)/core.stamp ## the core tests, on jax and on numpy
 	@echo "== core tests on jax"
-	@KERAS_BACKEND=jax $(PYTEST) -m '$(CORE)' tests
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m '$(CORE)' tests
 	@echo "== core tests on numpy: those that run a model"
-	@KERAS_BACKEND=numpy $(PYTEST) -m '$(CORE)' tests $(NO_MODEL:%=--ignore=tests/%)
+	@KERAS_BACKEND=numpy $(PYTEST) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
+	    $(NO_MODEL:%=--ignore=tests/%)
 
 # ---- the wider tests: .ci/run calls them all
 

@@ -26,6 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore:.*encountered in:RuntimeWarning")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "backend" in getattr(getattr(item, "callspec", None), "params", {}):
+            item.add_marker("any_backend")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """A job in the background of a shell ignores SIGINT, and so would all children of the tests."""

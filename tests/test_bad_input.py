@@ -232,3 +232,28 @@ def test_a_vacuous_tolerance_is_refused(suite: pytest.Pytester, goldens: Goldens
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*vacuous*"])
     assert goldens() == []
+
+
+@pytest.mark.parametrize(
+    "line", ["required_plugins = pytest-keras-golden", "addopts = --strict-markers"]
+)
+@pytest.mark.parametrize("how", ["disabled", "not loaded"])
+def test_a_run_without_the_plugin_is_refused_where_the_ini_file_asks_for_it(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, line: str, how: str
+) -> None:
+    """The lines that docs/explanation/fail-closed.md advises: we cannot speak where we are not."""
+    suite.makeini(f"[pytest]\n{line}\n")
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.keras_versions(">=3.5")
+        def test_it():
+            pass
+        """
+    )
+    arguments = ["-p", "no:keras_golden"] if how == "disabled" else []
+    if how == "not loaded":
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = suite.runpytest_subprocess(*arguments, "-p", "no:cacheprovider")
+    assert result.ret in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)

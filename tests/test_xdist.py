@@ -38,9 +38,9 @@ def files(root: Path) -> dict[str, bytes]:
     "spread",
     [
         ("-n2",),
-        ("-n2", "--dist=loadfile"),
         ("-n2", "--dist=loadgroup"),
-        ("-n2", "--dist=worksteal"),
+        pytest.param(("-n2", "--dist=loadfile"), marks=pytest.mark.slow),
+        pytest.param(("-n2", "--dist=worksteal"), marks=pytest.mark.slow),
     ],
 )
 def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from pytest_keras_golden.capture.request import Request
 from pytest_keras_golden.compare.floats import epsilon
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
+from pytest_keras_golden.records import ToleranceRule
 from pytest_keras_golden.session import Session
 
 from .change import Change, Subject
@@ -67,10 +68,17 @@ class Trial:
 class Bench:
     """A model under each policy, its goldens, and changes tried on it. folder: for the goldens."""
 
-    def __init__(self, subject: Subject, folder: Path, policies: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        folder: Path,
+        policies: tuple[str, ...],
+        tolerances: tuple[ToleranceRule, ...] = (),
+    ) -> None:
         self.subject = subject
         self.policies = policies
         self.folder = folder
+        self.tolerances = tolerances
         self._models = {policy: subject.build(policy) for policy in policies}
         self._blocks: dict[str, CaptureBlock] = {}
 
@@ -96,7 +104,12 @@ class Bench:
         model, arguments = self._models[policy]
         session = Session(
             f"tests/test_{self.subject.name}.py::test_{policy}",
-            Settings(self.folder / "goldens", update=update, max_size=64 << 20),
+            Settings(
+                self.folder / "goldens",
+                update=update,
+                max_size=64 << 20,
+                tolerances=self.tolerances,
+            ),
         )
         with applied:
             request = Request(isolation_bytes=session.settings.max_size)
