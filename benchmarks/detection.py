@@ -29,19 +29,14 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from injection.situations import situations
 from injection.trial import Bench, Trial
 
-from pytest_keras_golden.records import ToleranceRule
-
 MODELS = ("gpt", "llama", "bert", "convnet")
 POLICIES = ("float32", "bfloat16")
 RIGHT_LAYER = 0.95
 
 
-def trials(
-    model: str, only: str, folder: Path, tolerances: tuple[ToleranceRule, ...] = ()
-) -> Iterator[Trial]:
-    """tolerances: `golden_tolerances`; without any, the defaults."""
+def trials(model: str, only: str, folder: Path) -> Iterator[Trial]:
     subject = import_module(f"injection.{model}").SUBJECT
-    bench = Bench(subject, folder, POLICIES, tolerances)
+    bench = Bench(subject, folder, POLICIES)
     for policy in POLICIES:
         bench.record(policy)
     for change in subject.changes:

@@ -141,7 +141,10 @@ def test_layers_in_a_data_pipeline_are_named(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("made.fit(x, x, verbose=0)", "only `fit` ran inside it, which is not looked into"),
+        (
+            "made.evaluate(x, x, verbose=0)",
+            "only `evaluate` ran inside it, which is not looked into",
+        ),
         ("made.get_config()", "nothing was called inside it"),
         ("made(x)", "what was called inside it has none"),
     ],

@@ -18,6 +18,8 @@ from pytest_keras_golden.capture.weights import fill_weights
 from pytest_keras_golden.errors import CaptureError
 
 CASES = Path(__file__).parent
+RUN_TWICE = keras.backend.backend() != "numpy"
+"""Whether `predict` is a program; a model that runs eagerly runs once, so nothing is compared."""
 INPUTS = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 
 
@@ -253,7 +255,7 @@ def test_overridden_steps_and_methods_are_the_ones_that_run():
     fill_weights(model)
     with capture_block(model, Request(("all",))) as block:
         returned = model.predict(INPUTS, verbose=0)
-    assert block.observer == "identical"
+    assert block.observer == ("identical" if RUN_TWICE else None)
     np.testing.assert_array_equal(block.tensors["dense#0"] * 2 + 1, returned)
 
 
@@ -283,7 +285,7 @@ def test_nested_blocks_each_see_their_model(model):
         other.predict(INPUTS[:2], verbose=0)
     assert outer.tensors["dense#0"].shape == (4, 3)
     assert b.tensors["dense#0"].shape == (2, 3)
-    assert outer.observer == b.observer == "identical"
+    assert outer.observer == b.observer == ("identical" if RUN_TWICE else None)
 
 
 def test_names_used_by_a_method_and_by_a_call_are_counted_on(model):
@@ -307,5 +309,5 @@ def test_a_changed_observer_is_said_and_the_plain_numbers_are_kept(model):
     sensitive = keras.Sequential([layers.Input((6,)), Sensitive()])
     with capture_block(sensitive, Request(("all",))) as block:
         returned = sensitive.predict(INPUTS, verbose=0)
-    assert block.observer == "changed"
+    assert block.observer == ("changed" if RUN_TWICE else None)
     assert np.array_equal(block.tensors["<model>"], returned)

@@ -48,7 +48,7 @@ def test_compiled_runs_are_sampled_too() -> None:
     model(TOKENS)
     with capture_block(model, Request(("all",), limit=Limit(rows=1))) as block:
         outputs = model.predict(TOKENS, verbose=0)
-    assert block.observer == "identical"
+    assert block.observer == (None if keras.backend.backend() == "numpy" else "identical")
     assert block.tensors["head"].shape == (2, 2, 23)
     assert np.array_equal(block.tensors["head"], outputs[:, [0, -1]])
 
