@@ -54,7 +54,7 @@ CONDITIONAL: Meanings = {
 STATUSES: Meanings = {
     "holds": "compared, and inside its tolerance",
     "moved": "the numbers drifted",
-    "incomparable": "a weight or input could not be carried over",
+    "incomparable": "it ran with other weights, states or inputs under B",
     "broke": "fails under the new version only, for another reason than numbers",
     "failing before": "failed under the old version already",
     "unstable": "differs from itself under the old version",

@@ -19,7 +19,7 @@ from .verdicts import ORDER, Row, Status, counts, unseen
 _TITLES: dict[Status, str] = {
     "broke": "Broke under {new}, not by numbers",
     "moved": "Moved",
-    "incomparable": "Incomparable: a weight or input could not be carried over",
+    "incomparable": "Incomparable: they ran with other weights, states or inputs under {new}",
     "unstable": "Unstable: differ from themselves under {old}",
     "failing before": "Failing under {old} already",
     "new": "Only under {new}",

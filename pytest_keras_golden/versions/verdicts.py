@@ -22,8 +22,8 @@ Status = Literal[
     "no tensors",
     "new",
 ]
-"""holds: compared and inside its tolerance. moved: the numbers drifted. incomparable: a weight or
-input could not be carried over. broke: fails under the new version only, for another reason than
+"""holds: compared and inside its tolerance. moved: the numbers drifted. incomparable: it ran with
+other weights, states or inputs. broke: fails under the new version only, for another reason than
 numbers. failing before: failed under the old version already. unstable: differs from itself under
 the old version. no tensors: calls no Keras model. new: exists under the new version only."""
 
