@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +68,7 @@ SUITE = """
         made.predict(X, verbose=0)
 
     def test_seed_drawn_from_in_between():
-        made = model(keras.layers.Dropout(0.5, seed=7))
+        made = model(keras.layers.Dropout(0.5, seed=7, name="dropout"))
         made(X, training=True)
         if CHANGED:
             made.get_layer("dropout").seed_generator.next()
@@ -86,45 +90,6 @@ SUITE = """
         made(X)
         made.predict(X + (1 if CHANGED else 0), verbose=0)
 """
-
-
-def suite_of(suite: pytest.Pytester, backend: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-
-    def run(*arguments: str) -> dict[str, dict[str, Any]]:
-        suite.runpytest_subprocess(
-            "--golden-auto", "--golden-log=log.json", "-p", "no:cacheprovider", *arguments
-        )
-        tests = json.loads((suite.path / "log.json").read_text())["tests"]
-        return {test["nodeid"].rpartition("::")[2]: test for test in tests}
-
-    return run
-
-
-Run = Callable[..., dict[str, dict[str, Any]]]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_nothing_that_changed_between_calls_passes_or_is_blamed_on_a_layer(
-    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite.makepyfile(SUITE)
-    run = suite_of(suite, backend, monkeypatch)
-    recorded = run("--update-goldens")
-    assert {test["outcome"] for test in recorded.values()} <= {"recorded", "skipped"}
-    assert all(test["outcome"] != "failed" for test in run().values())
-    monkeypatch.setenv("CHANGED", "1")
-    changed = {name: test for name, test in run().items() if test["outcome"] != "skipped"}
-    assert len(changed) == (6 if backend == "numpy" else 10)
-    for name, test in changed.items():
-        verdicts = {tensor["verdict"] for tensor in test["tensors"]}
-        assert test["outcome"] == "failed", name
-        assert "accumulated" not in verdicts, name
-        assert test["local_drift"] == [] or name == "test_operation_between_layers", name
-        if name != "test_operation_between_layers":
-            assert "incomparable" in verdicts, name
-            notes = " ".join(tensor["note"] or "" for tensor in test["tensors"])
-            assert "differ" in notes, name
 
 
 DECODING = """
@@ -155,16 +120,74 @@ DECODING = """
 """
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_decoding_with_a_cache_blames_the_layer_at_every_step(
-    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+SESSIONS = """
+    import json, os, sys
+    import pytest
+
+    always = ["--golden-auto", "-p", "no:cacheprovider", "-p", "no:randomly", "-q"]
+    for name, arguments in (("recorded", ["--update-goldens"]), ("same", []), ("changed", [])):
+        os.environ.pop("CHANGED", None)
+        if name == "changed":
+            os.environ["CHANGED"] = "1"
+        for module in ("test_calls", "test_decoder"):
+            sys.modules.pop(module, None)
+        pytest.main([*always, *arguments, f"--golden-log={name}.json"])
+"""
+
+Logs = dict[str, dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def logs(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Logs:
+    """Session → test → outcome, of one process that records, checks, and checks what changed."""
+    folder = tmp_path_factory.mktemp(backend)
+    for name, text in (("test_calls.py", SUITE), ("test_decoder.py", DECODING), ("all", SESSIONS)):
+        (folder / name).write_text(textwrap.dedent(text))
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    environment = {key: value for key, value in os.environ.items() if key != "CI"}
+    subprocess.run(
+        [sys.executable, "all"],
+        cwd=folder,
+        env=environment | {"KERAS_BACKEND": backend},
+        check=True,
+        capture_output=True,
+    )
+    return {name: _outcomes(folder / f"{name}.json") for name in ("recorded", "same", "changed")}
+
+
+def _outcomes(log: Path) -> dict[str, dict[str, Any]]:
+    tests = json.loads(log.read_text())["tests"]
+    return {test["nodeid"].rpartition("::")[2]: test for test in tests}
+
+
+def test_nothing_that_changed_between_calls_passes_or_is_blamed_on_a_layer(
+    backend: str, logs: Logs
 ) -> None:
+    assert {test["outcome"] for test in logs["recorded"].values()} <= {"recorded", "skipped"}
+    assert all(test["outcome"] != "failed" for test in logs["same"].values())
+    changed = {name: test for name, test in logs["changed"].items() if name != "test_decoding"}
+    changed = {name: test for name, test in changed.items() if test["outcome"] != "skipped"}
+    assert len(changed) == (6 if backend == "numpy" else 10)
+    for name, test in changed.items():
+        verdicts = {tensor["verdict"] for tensor in test["tensors"]}
+        assert test["outcome"] == "failed", name
+        assert "accumulated" not in verdicts, name
+        assert test["local_drift"] == [] or name == "test_operation_between_layers", name
+        if name != "test_operation_between_layers":
+            assert "incomparable" in verdicts, name
+            notes = " ".join(tensor["note"] or "" for tensor in test["tensors"])
+            assert "differ" in notes, name
+
+
+def test_decoding_with_a_cache_blames_the_layer_at_every_step(logs: Logs) -> None:
     """Later steps are given what moved before: that is no other input."""
-    suite.makepyfile(DECODING)
-    run = suite_of(suite, backend, monkeypatch)
-    run("--update-goldens")
-    monkeypatch.setenv("CHANGED", "1")
-    test = run()["test_decoding"]
+    assert logs["same"]["test_decoding"]["outcome"] == "passed"
+    test = logs["changed"]["test_decoding"]
     assert test["outcome"] == "failed"
     assert {tensor["verdict"] for tensor in test["tensors"]} <= {"drift", "systematic", "within"}
     assert test["local_drift"]
