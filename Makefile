@@ -126,22 +126,22 @@ goldens: $(VENV)/hub.stamp ## record the goldens of examples/ again, under each 
 
 test-backends: $(VENV)/wide.stamp ## tests that need torch or tensorflow
 	@echo "== tests that need torch or tensorflow"
-	@KERAS_BACKEND=jax $(PYTEST) -m '(torch or tensorflow) and not ($(LONG))' tests
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m '(torch or tensorflow) and not ($(LONG))' tests
 
 test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned release, the newest
 	@echo "== keras-hub $(HUB)"
-	@KERAS_BACKEND=jax $(PYTEST) -m 'hub and not torch and not tensorflow and not ($(LONG))' tests
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m 'hub and not torch and not tensorflow and not ($(LONG))' tests
 	@KERAS_BACKEND=jax $(PYTEST) -m hub examples
 	@echo "== keras-hub $(HUB_NEWEST)"
 	@KERAS_BACKEND=jax PYTHONPATH=$(HUB_OVERLAY) $(PYTEST) -m hub examples
 
 test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras releases × four backends
 	@echo "== capture over Keras releases and backends"
-	@KERAS_BACKEND=jax $(PYTEST) tests/capture/test_releases.py
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) tests/capture/test_releases.py
 
 test-overlays: $(VENV)/core.stamp ## overlays of other Keras releases, and a gate over two of them
 	@echo "== overlays and a gate"
-	@KERAS_BACKEND=jax $(PYTEST) -m 'overlay and not slow' tests/versions
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m 'overlay and not slow' tests/versions
 
 test-long: $(VENV)/long.stamp ## tests that take minutes or install other Keras releases
 	@echo "== tests over other Keras releases, and long ones"
