@@ -63,6 +63,20 @@ def test_a_perfect_baseline_leaves_one_epsilon() -> None:
     assert not three_way(low(reference * (1 + 4 * LOW)), baseline, reference).passes
 
 
+def test_a_perfect_baseline_leaves_one_epsilon_to_the_norm_and_to_each_element() -> None:
+    # Of rms 1 throughout: the unit of an element is 2 ε, that of the norm ε.
+    reference = np.resize([1.0, -1.0], (16, 16))
+    one = np.zeros_like(reference)
+    one[3, 3] = 1.0
+    for unit, where in ((2.0, one), (1.0, np.ones_like(reference))):
+        near, far = (
+            three_way(reference + size * unit * LOW * where, reference, reference, "bfloat16")
+            for size in (1.9, 2.1)
+        )
+        assert near.passes
+        assert not far.passes
+
+
 @given(st.integers(0, 10**6), st.floats(0.1, 3), st.floats(1, 4))
 def test_more_error_is_never_more_accurate(seed: int, strength: float, more: float) -> None:
     reference, noise = normal((9, 9), seed), normal((9, 9), seed + 1)
