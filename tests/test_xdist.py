@@ -17,7 +17,7 @@ SUITE = """
         golden_tensors.check("x", np.linspace(1, 2, size, dtype="float32"))
 
     @pytest.mark.xdist_group("together")
-    @pytest.mark.parametrize("size", [1, 2])
+    @pytest.mark.parametrize("size", [1, 2], ids=["is@1", "is@2"])
     def test_grouped(golden_tensors, size):
         golden_tensors.check("x", np.random.rand(size))
 """
@@ -56,6 +56,16 @@ def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[st
     result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
     _, expected = run(suite, "-p", "no:randomly", "--goldens-dir=alone")
     assert tests == expected
+
+
+def test_workers_add_nothing_to_a_job_summary(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = suite.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    suite.makepyfile(SUITE)
+    run(suite, "-n2", "--update-goldens")
+    assert summary.read_text(encoding="utf-8").count("### Golden tensors: ") == 1
 
 
 def test_a_rerun_starts_anew(suite: pytest.Pytester) -> None:
