@@ -58,6 +58,30 @@ def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[st
     assert tests == expected
 
 
+def test_a_group_behind_a_node_id_is_no_part_of_the_name(suite: pytest.Pytester) -> None:
+    """As pytest-xdist appends it under `--dist=loadgroup`; pytest 9.2 no longer lets it."""
+    suite.makepyfile(SUITE)
+    _, before = run(suite, "-p", "no:randomly", "--update-goldens")
+    suite.makeconftest(
+        """
+        import pytest
+
+        class Grouped(pytest.Function):
+            @property
+            def nodeid(self):
+                return super().nodeid + "@together"
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.get_closest_marker("xdist_group"):
+                    item.__class__ = Grouped
+        """
+    )
+    result, tests = run(suite, "-p", "no:randomly")
+    result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
+    assert [test["nodeid"] for test in tests] == [test["nodeid"] for test in before]
+
+
 def test_workers_add_nothing_to_a_job_summary(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
