@@ -151,6 +151,13 @@ class TestInputs:
         said = "inputs of dec moved, as what was returned before it did"
         assert found(run, "dec") == ("descended", said)
 
+    def test_do_not_descend_from_a_call_that_the_golden_lacks(self) -> None:
+        extra = OutermostCall("extra", outputs={"": "e"})
+        inputs = GOLDEN.inputs | {"dec[0]": "other"}
+        told = found(Side(GOLDEN.weights, inputs, (ENCODER, extra, DECODER)), "dec")
+        assert told is not None
+        assert told[0] == "inputs"
+
     def test_that_are_what_an_earlier_call_returned_are_no_difference(self) -> None:
         golden = replace(GOLDEN, inputs={"enc[0]": "x", "dec[0]": "z"})
         moved = replace(ENCODER, outputs={"": "z moved"})
