@@ -98,6 +98,15 @@ def test_root_mean_square_of_any_size(seed: int, size: float) -> None:
     assert root_mean_square(values * size) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("order", [1, -1])
+def test_root_mean_square_of_extreme_values_in_many_blocks(size: float, order: int) -> None:
+    values = np.resize([1.0, 2.0], 1 << 15)
+    blocks = np.concatenate([values, 3 * values, [np.nan, np.inf], 7 * values])[::order]
+    expected = math.sqrt(2.5 * (1 + 9 + 49) / 3)
+    assert root_mean_square(size * blocks) == pytest.approx(size * expected)
+
+
 def test_root_mean_square_leaves_out_what_is_not_finite() -> None:
     assert root_mean_square(np.array([3.0, np.nan, np.inf, -3.0])) == 3.0
     assert root_mean_square(np.array([np.nan])) == 0.0
