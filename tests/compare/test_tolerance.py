@@ -97,6 +97,7 @@ def test_the_most_specific_wins() -> None:
     assert resolve("other", "bfloat16", ini=ini).k == 1
     assert resolve("x", "bfloat16", ini=parse_rules(["bfloat16: k=3"])).k == 3
     assert resolve("x", "bfloat16") == default("bfloat16") == Tolerance(k=5.0)
+    assert resolve("x", "float32") == default("float32") == Tolerance(k=64.0)
 
 
 def test_one_tolerance_for_all_of_a_marker() -> None:
@@ -104,6 +105,8 @@ def test_one_tolerance_for_all_of_a_marker() -> None:
         assert resolve("any", "float32", marker=parse_marker(value)).k == 2
     (rule,) = parse_marker({"rtol": 0.1, "atol": 0.2})
     assert rule == ToleranceRule("*", Tolerance(rtol=0.1, atol=0.2))
+    with pytest.raises(ConfigError, match="mixes k"):
+        parse_marker({"k": 1, "rtol": 0.1, "atol": 0.2})
     assert parse_marker(None) == ()
 
 
