@@ -3,10 +3,11 @@
     python benchmarks/mutants.py [AREA…] [--jobs N] [--show]
 
 An area is a module or folder of the package, with the tests that are to hold it (see AREAS; all by
-default). Each is copied aside, every function in it changed in all of mutmut's ways, one at a time,
-and the tests that reach the function are run; a change that they let pass has survived. What lives
-without being a fault (texts of progress bars, another way to say the same) is for a reader to tell:
-`--show` prints the survivors. The last line is JSON; exit code 1 where less than 90 % were killed.
+default), or a module of such a folder. Each is copied aside, every function in it changed in all of
+mutmut's ways, one at a time, and the tests that reach the function are run; a change that they let
+pass has survived. What lives without being a fault (texts of progress bars, another way to say the
+same) is for a reader to tell: `--show` prints the survivors. The last line is JSON; exit code 1
+where less than 90 % were killed.
 """
 
 from __future__ import annotations
@@ -47,13 +48,18 @@ def main() -> int:
     options = parser.parse_args()
     counts = {}
     for area in options.areas or AREAS:
-        if area not in AREAS:
+        if not tests_of(area):
             parser.error(f"{area} is none of {', '.join(AREAS)}")
         with tempfile.TemporaryDirectory() as folder:
             counts[area] = mutated(area, Path(folder), options.jobs, options.show)
         print(area, counts[area], file=sys.stderr)
     print(json.dumps(counts))
     return int(any(found["share_killed"] < ENOUGH for found in counts.values()))
+
+
+def tests_of(area: str) -> list[str]:
+    """Those of the area, or of the folder that it lies in."""
+    return AREAS.get(area) or AREAS.get(area.partition("/")[0], [])
 
 
 def mutated(area: str, folder: Path, jobs: int, show: bool) -> dict[str, float]:
@@ -97,7 +103,7 @@ def configuration(area: str) -> str:
             *("-p", "no:cacheprovider"),
             *(f"--deselect={test}" for test in DESELECTED),
         ],
-        "pytest_add_cli_args_test_selection": AREAS[area],
+        "pytest_add_cli_args_test_selection": tests_of(area),
     }
     lines = (f"{key} = {json.dumps(value)}" for key, value in settings.items())
     return "\n".join(["", "[tool.mutmut]", *lines, ""])

@@ -47,8 +47,9 @@ def asks_for_fixture(item: pytest.Item) -> bool:
 
 def nodeid_of(item: pytest.Item) -> str:
     """The node id, without the `@group` that pytest-xdist appends under `--dist loadgroup`."""
-    if any(item.iter_markers("xdist_group")) and "@" in item.nodeid:
-        return item.nodeid.rpartition("@")[0]
+    if item.parent is not None and any(item.iter_markers("xdist_group")):
+        # As pytest made it: a name may have an `@` of its own.
+        return f"{item.parent.nodeid}::{item.name}"
     return item.nodeid
 
 

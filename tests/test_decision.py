@@ -8,10 +8,11 @@ from typing import Any, get_args
 import pytest
 
 from pytest_keras_golden import decision
-from pytest_keras_golden.compare.depth import Shift
+from pytest_keras_golden.compare.depth import FACTOR, Shift
 from pytest_keras_golden.config import Settings
-from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, first_drift
+from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, TensorOutcome, first_drift
 from pytest_keras_golden.records import Verdict
+from pytest_keras_golden.stack import HARDWARE_KEYS
 
 SETTINGS = Settings(goldens_dir=None)
 PASSING = {"identical", "within", "accumulated"}
@@ -68,11 +69,17 @@ def test_accumulated_warns_or_fails() -> None:
 
 
 FAR = Shift(k=10.0, rel_l2=1e-3)
+CARRIED = (
+    "alone every layer changed by rounding only, which carried through the model reaches "
+    "k 10 and relative L2 0.001"
+)
 EXPLAINED = [
     (FAR, {"k": 40.0, "rel_l2": 4e-3}, {}, "accumulated"),
     (FAR, {"k": 40.1, "rel_l2": 1e-3}, {}, "drift"),
     (FAR, {"k": 10.0, "rel_l2": 4.1e-3}, {}, "drift"),
     (Shift(), {"k": 1e-9, "rel_l2": 0.0}, {}, "drift"),
+    (Shift(k=10.0), {"k": 1.0, "rel_l2": 0.0}, {}, "accumulated"),
+    (Shift(rel_l2=1e-3), {"k": 0.0, "rel_l2": 1e-4}, {}, "accumulated"),
     (None, {"k": 1.0, "rel_l2": 1e-4}, {}, "drift"),
     (FAR, {"k": 1.0, "rel_l2": 1e-4}, {"flips_real": 1}, "drift"),
     (FAR, {"k": 1.0, "rel_l2": 1e-4}, {"flips_real": 0, "flips_tie": 3}, "accumulated"),
@@ -96,6 +103,23 @@ def test_depth_explains_what_rounding_reaches(
 def test_depth_excuses_no_other_verdict(verdict: Verdict) -> None:
     item = tensor(verdict, k=1.0, rel_l2=1e-4)
     assert decision.explain_by_depth([item], lambda _: FAR) == (item,)
+
+
+@pytest.mark.parametrize(
+    ("k", "extra", "expected"),
+    [
+        (40.0, {}, f"{CARRIED}; up to 4 times that is depth"),
+        (40.1, {}, f"seen before; {CARRIED}: depth did not do this"),
+        (40.0, {"flips_real": 1}, "seen before"),
+    ],
+)
+def test_how_far_rounding_reaches_is_told(k: float, extra: dict[str, int], expected: str) -> None:
+    moved = tensor("drift", k=k, rel_l2=1e-3, note="seen before", extra=extra)
+    (judged,) = decision.explain_by_depth([moved], lambda _: FAR)
+    assert judged.note == expected
+    assert judged.extra == extra | {"depth": {"k": 10.0, "rel_l2": 1e-3, "factor": FACTOR}}
+    (judged,) = decision.explain_by_depth([replace(moved, note=None)], lambda _: FAR)
+    assert judged.note == (expected.removeprefix("seen before").removeprefix("; ") or None)
 
 
 def test_depth_speaks_tensor_by_tensor() -> None:
@@ -127,5 +151,35 @@ def test_first_drift_is_first_in_execution_order() -> None:
 
 
 def test_other_hardware_is_told() -> None:
-    (told,) = decision.warnings([], [], SETTINGS, {"isa": ("x86-64-v4", "x86-64-v3"), "keras": 1})
+    changes = {"isa": ("x86-64-v4", "x86-64-v3"), "keras": 1}
+    (told,) = decision.warnings([], [], SETTINGS, changes)
     assert told == "hardware differs (isa): not attributable to Keras"
+    (told,) = decision.warnings([], [], SETTINGS, dict.fromkeys(HARDWARE_KEYS))
+    assert told == f"hardware differs ({', '.join(HARDWARE_KEYS)}): not attributable to Keras"
+
+
+def test_one_warning_hides_no_other() -> None:
+    settings = replace(SETTINGS, systematic="warn")
+    tensors = [tensor("accumulated"), tensor("systematic", "other")]
+    told = decision.warnings(tensors, [local("systematic")], settings, {"isa": 1})
+    assert [said.partition(": ")[::2] for said in told] == [
+        ("accumulated", "logits and 0 more, by depth alone"),
+        ("systematic", "other"),
+        ("systematic", "norm"),
+        ("hardware differs (isa)", "not attributable to Keras"),
+    ]
+
+
+def test_what_automatic_capture_left_out_is_told_once_each_in_order() -> None:
+    assert decision.left_out(["b", "a", "b"]) == (f"{LEFT_OUT}b", f"{LEFT_OUT}a")
+
+
+def test_resolved_aliases_are_told_with_an_example_and_their_number() -> None:
+    old = ["a", "b", "c"]
+    told = [decision.renames({name: f"new {name}" for name in old[:count]}) for count in range(4)]
+    assert told == [
+        (),
+        ("aliases: a is compared as new a",),
+        ("aliases: a is compared as new a and 1 more",),
+        ("aliases: a is compared as new a and 2 more",),
+    ]

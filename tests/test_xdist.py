@@ -17,7 +17,7 @@ SUITE = """
         golden_tensors.check("x", np.linspace(1, 2, size, dtype="float32"))
 
     @pytest.mark.xdist_group("together")
-    @pytest.mark.parametrize("size", [1, 2])
+    @pytest.mark.parametrize("size", [1, 2], ids=["is@1", "is@2"])
     def test_grouped(golden_tensors, size):
         golden_tensors.check("x", np.random.rand(size))
 """
@@ -56,6 +56,40 @@ def test_workers_write_the_same_goldens(suite: pytest.Pytester, spread: tuple[st
     result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
     _, expected = run(suite, "-p", "no:randomly", "--goldens-dir=alone")
     assert tests == expected
+
+
+def test_a_group_behind_a_node_id_is_no_part_of_the_name(suite: pytest.Pytester) -> None:
+    """As pytest-xdist appends it under `--dist=loadgroup`; pytest 9.2 no longer lets it."""
+    suite.makepyfile(SUITE)
+    _, before = run(suite, "-p", "no:randomly", "--update-goldens")
+    suite.makeconftest(
+        """
+        import pytest
+
+        class Grouped(pytest.Function):
+            @property
+            def nodeid(self):
+                return super().nodeid + "@together"
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.get_closest_marker("xdist_group"):
+                    item.__class__ = Grouped
+        """
+    )
+    result, tests = run(suite, "-p", "no:randomly")
+    result.stdout.fnmatch_lines(["*14 golden tests: 14 identical*"])
+    assert [test["nodeid"] for test in tests] == [test["nodeid"] for test in before]
+
+
+def test_workers_add_nothing_to_a_job_summary(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = suite.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    suite.makepyfile(SUITE)
+    run(suite, "-n2", "--update-goldens")
+    assert summary.read_text(encoding="utf-8").count("### Golden tensors: ") == 1
 
 
 def test_a_rerun_starts_anew(suite: pytest.Pytester) -> None:

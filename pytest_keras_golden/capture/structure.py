@@ -119,7 +119,7 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     attributes.pop("_modules", None)
     worth = [name for name, child in attributes.items() if _worth(child) and name not in _PRIVATE]
     taken: set[str] = set()
-    for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), name)):
+    for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), len(name))):
         child = attributes[attribute]
         name = attribute.lstrip("_") or attribute
         yield (attribute if name in taken else name), child

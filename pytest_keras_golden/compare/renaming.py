@@ -50,7 +50,6 @@ class Names:
 
 @dataclass
 class _Layer:
-    path: str
     weights: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, Seen] = field(default_factory=dict)
 
@@ -111,11 +110,11 @@ def _layers(weights: Mapping[str, str], tensors: Iterable[Seen]) -> dict[str, _L
     found: dict[str, _Layer] = {}
     for seen in tensors:
         path, leaf = _split(seen.name)
-        found.setdefault(path, _Layer(path)).tensors[leaf] = seen
+        found.setdefault(path, _Layer()).tensors[leaf] = seen
     # A golden holds them by name: both sides in one order.
     for name, digest in sorted(weights.items()):
         path, _, leaf = name.rpartition("/")
-        found.setdefault(path, _Layer(path)).weights[leaf] = digest
+        found.setdefault(path, _Layer()).weights[leaf] = digest
     return {path: layer for path, layer in found.items() if path not in ("", ROOT)}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import keras
 import numpy as np
+import pytest
 import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +35,21 @@ class Holder(keras.layers.Layer):
 
 def test_attributes_lists_and_dicts():
     assert names(Holder()) == ["a_dict/deep/y", "a_dict/x", "alias", "b_list/1/0", "hidden"]
+
+
+@pytest.mark.parametrize("order", [*permutations(["a", "_b", "c"])])
+def test_a_layer_goes_by_its_first_attribute_in_whatever_order_they_were_set(order):
+    made, layer = {"a": keras.layers.Dense(2), "_b": keras.layers.Dense(2)}, keras.layers.Layer()
+    for name in order:
+        setattr(layer, name, made.get(name, made["_b"]))
+    assert list(walk(layer)) == [("", layer), ("a", made["a"]), ("b", made["_b"])]
+
+
+def test_attributes_that_differ_in_underscores_alone_do_not_share_a_name():
+    layer = keras.layers.Layer()
+    for name in ("__a", "_a", "a"):
+        setattr(layer, name, keras.layers.Dense(2))
+    assert [path for path, _ in walk(layer)] == ["", "a", "_a", "__a"]
 
 
 def test_names_do_not_depend_on_models_built_before():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,3 +116,23 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compare(actual, golden)
     monkeypatch.setattr("pytest_keras_golden.compare.attention.BLOCK", 20)
     assert compare(actual, golden) == whole
+
+
+def test_what_is_wrong_with_a_map_is_said_and_its_figures_go_by_their_names() -> None:
+    found = AttentionMetrics((0.5, 0.25), 3, 0.125, 7, True, 0.0625, 0.0625)
+    assert found.to_extra() == {
+        "total_variation": [0.5, 0.25],
+        "unnormalised_rows": 3,
+        "masked_mass": 0.125,
+        "causal": True,
+        "causal_leak": 0.0625,
+    }
+    told = [replace(found, leak=0.1).sentence(), found.sentence()]
+    told += [replace(found, masked_mass=0.0).sentence()]
+    told += [replace(found, masked_mass=0.0, unnormalised=0).sentence()]
+    assert told == [
+        "causal mask broken: query 7 puts 0.1 of its attention on later positions",
+        "mask broken: query 7 puts 0.12 of its attention on masked positions",
+        "3 rows of probabilities no longer sum to one",
+        None,
+    ]

@@ -101,6 +101,21 @@ def test_wild_elements_are_no_bias() -> None:
     assert not bias(actual, golden).systematic
 
 
+@given(st.integers(0, 10**6))
+def test_wild_elements_among_rounded_ones_are_no_bias(seed: int) -> None:
+    exact = normal((64, 64), seed)
+    halves = rounded(exact * 0.3) + rounded(exact * 0.7)
+    wild = np.random.default_rng(seed).random(exact.shape) < 0.03
+    assert not bias(np.where(wild, halves * 1.2, halves), exact).systematic
+
+
+def test_a_rounded_statistic_per_example_is_not_systematic() -> None:
+    """Six of eight were rounded upwards: as rows, of which each has many, they would be proof."""
+    golden = normal((8, 64, 64))
+    up = np.arange(8)[:, None, None] % 4 > 0
+    assert not bias(golden * (1 + np.where(up, 0.5, -0.5) * LOW), golden).systematic
+
+
 @given(st.integers(0, 10**6), st.floats(-2, 2))
 def test_swapping_the_sides_turns_the_sign(seed: int, size: float) -> None:
     golden = normal((16, 16), seed)

@@ -46,6 +46,55 @@ def test_other_weights_are_told_of_the_layer_that_has_them_alone() -> None:
     assert found(run, "dec") == ("weights", "weights differ, first at dec/kernel")
 
 
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ("", ["enc/kernel", "dec/kernel", "decoder/kernel"]),
+        ("dec", ["dec/kernel"]),
+        ("dec/", ["dec/kernel"]),
+    ],
+)
+def test_weights_count_that_lie_below_the_path_of_what_was_called(
+    path: str, below: list[str]
+) -> None:
+    called = OutermostCall("call", path)
+    weights = dict.fromkeys(("enc/kernel", "dec/kernel", "decoder/kernel"), "1")
+    golden = Side(weights, {}, (called,))
+    for name in weights:
+        told = found(replace(golden, weights=weights | {name: "0"}), "call", golden)
+        said = ("weights", f"weights differ, first at {name}")
+        assert told == (said if name in below else None)
+
+
+def test_a_call_is_compared_with_the_one_of_its_name_wherever_it_comes() -> None:
+    first = OutermostCall("new")
+    run = replace(GOLDEN, outermost=(first, DECODER, ENCODER))
+    assert found(run, "enc") is found(run, "dec") is None
+    drawing = replace(ENCODER, draws={"seed": "1"})
+    told = found(replace(run, outermost=(first, DECODER, drawing)), "enc")
+    assert told == ("random", "random numbers differ: enc draws from seed, which it did not before")
+
+
+def test_weights_that_change_between_calls_are_counted_where_both_sides_have_them() -> None:
+    weights = {f"dec/{name}": "0" for name in "abc"}
+
+    def trained(**updates: str) -> Side:
+        again = OutermostCall("again", "dec", updates={f"dec/{k}": v for k, v in updates.items()})
+        return Side(weights, {}, (DECODER, again))
+
+    golden = trained(a="1", b="1", c="1", made="1")
+    assert found(trained(a="1", b="1", c="1"), "again", golden) is None
+    for run, more in (
+        (trained(a="1", b="1", c="2"), "dec/c"),
+        (trained(a="1", b="2", c="2"), "dec/b and 1 more"),
+        (trained(a="2", b="2", c="2"), "dec/a and 2 more"),
+    ):
+        assert found(run, "again", golden) == (
+            "weights",
+            f"weights differ between calls: {more}, before again",
+        )
+
+
 def test_weights_that_change_between_calls_are_told_from_there_on() -> None:
     again = replace(DECODER, name="dec@1", updates={"dec/kernel": "trained"})
     golden = replace(GOLDEN, outermost=(ENCODER, DECODER, again))
@@ -99,15 +148,45 @@ class TestInputs:
     def test_may_descend_from_what_moved_before(self) -> None:
         moved = replace(ENCODER, outputs={"": "z moved"})
         run = Side(GOLDEN.weights, GOLDEN.inputs | {"dec[0]": "other"}, (moved, DECODER))
-        told = found(run, "dec")
+        said = "inputs of dec moved, as what was returned before it did"
+        assert found(run, "dec") == ("descended", said)
+
+    def test_do_not_descend_from_a_call_that_the_golden_lacks(self) -> None:
+        extra = OutermostCall("extra", outputs={"": "e"})
+        inputs = GOLDEN.inputs | {"dec[0]": "other"}
+        told = found(Side(GOLDEN.weights, inputs, (ENCODER, extra, DECODER)), "dec")
         assert told is not None
-        assert told[0] == "descended"
+        assert told[0] == "inputs"
 
     def test_that_are_what_an_earlier_call_returned_are_no_difference(self) -> None:
         golden = replace(GOLDEN, inputs={"enc[0]": "x", "dec[0]": "z"})
         moved = replace(ENCODER, outputs={"": "z moved"})
         run = Side(GOLDEN.weights, {"enc[0]": "x", "dec[0]": "z moved"}, (moved, DECODER))
         assert found(run, "dec", golden) is None
+
+    def test_that_were_what_an_earlier_call_returned_differ_where_they_no_longer_are(self) -> None:
+        golden = replace(GOLDEN, inputs={"enc[0]": "x", "dec[0]": "z"})
+        for golden_side, run_side in ((golden, GOLDEN), (GOLDEN, golden)):
+            told = found(run_side, "dec", golden_side)
+            assert told is not None
+            assert told[0] == "inputs"
+
+    def test_do_not_come_from_what_is_called_later(self) -> None:
+        golden = replace(GOLDEN, inputs={"enc[0]": "y"})
+        moved = replace(DECODER, outputs={"": "y moved"})
+        run = replace(GOLDEN, inputs={"enc[0]": "y moved"}, outermost=(moved, ENCODER))
+        for golden_side, run_side in ((golden, run), (run, golden)):
+            told = found(run_side, "enc", golden_side)
+            assert told is not None
+            assert told[0] == "inputs"
+
+    def test_are_looked_at_behind_one_that_was_returned_before(self) -> None:
+        golden = replace(GOLDEN, inputs={"dec[0]": "z", "dec[1]": "c"})
+        moved = replace(ENCODER, outputs={"": "z moved"})
+        inputs = {"dec[0]": "z moved", "dec[1]": "other"}
+        told = found(replace(GOLDEN, inputs=inputs, outermost=(moved, DECODER)), "dec", golden)
+        assert told is not None
+        assert told[0] == "descended"
 
     @pytest.mark.parametrize("inputs", [{"enc[0]": "x"}, {**GOLDEN.inputs, "dec[mask]": "m"}])
     def test_new_and_missing_ones_are_told(self, inputs: dict[str, str]) -> None:

@@ -109,3 +109,42 @@ def test_nonfinite_values_do_not_spread() -> None:
     assert found is not None
     assert np.isfinite(found).all()
     assert figures.ulp_histogram(run, golden) is not None
+
+
+def test_ulps_are_counted_in_all_blocks_where_both_sides_are_finite() -> None:
+    golden = np.ones(2 * figures.BLOCK + 7, np.float32)
+    run = golden + np.float32(3 * 2**-23)
+    run[0], run[1], golden[2], golden[-1] = np.nan, -1e30, np.inf, 1 + np.float32(3 * 2**-23)
+    counts = figures.ulp_histogram(run, golden)
+    assert counts is not None
+    assert [counts[0], counts[3], counts[-1]] == [1, golden.size - 4, 1]
+    assert sum(counts) == golden.size - 2
+
+
+def test_one_head_alone_is_a_map_too() -> None:
+    golden = softmax(np.random.default_rng(0).standard_normal((5, 7)))
+    run = golden * 2
+    found = figures.attention_map(run, golden)
+    assert found is not None
+    assert (found.head, found.index) == (0, (0,))
+    for told, wanted in (
+        *((found.golden, golden), (found.run, run)),
+        (found.difference, run.astype(np.float64) - golden),
+    ):
+        assert np.array_equal(told, wanted)
+    assert figures.attention_map(golden[0], golden[0]) is None
+
+
+def test_the_smallest_vocabulary_has_two_tokens() -> None:
+    golden, run = np.float32([1, 2]), np.float32([np.nan, 3])
+    (found,) = figures.top_tokens(run, golden, rows=(1, -1))
+    assert (found.row, found.golden) == (0, ((1, 2.0), (0, 1.0)))
+    assert [token for token, _ in found.run] == [1, 0]
+    for shape in ((), (3, 1), (0, 5)):
+        assert figures.top_tokens(np.zeros(shape), np.zeros(shape)) == []
+
+
+def test_equal_logits_are_listed_in_the_order_of_their_tokens() -> None:
+    golden = np.zeros((1, 40), np.float32)
+    (found,) = figures.top_tokens(golden, golden)
+    assert [token for token, _ in found.golden] == [0, 1, 2, 3, 4]

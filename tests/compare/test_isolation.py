@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_keras_golden.compare.isolation import judge_local
+from pytest_keras_golden.compare.isolation import judge_local, worse
+from pytest_keras_golden.compare.metrics import measure
+from pytest_keras_golden.compare.tolerance import default
+from pytest_keras_golden.outcomes import LocalOutcome
 
 from .conftest import FLOATS, cast, normal
 
@@ -48,6 +52,49 @@ def test_the_worst_output_decides() -> None:
     found = judge_local("lstm", 0, [harmless, drifted, GOLDEN], [GOLDEN] * 3)
     assert found.verdict == "drift"
     assert judge_local("lstm", 0, [GOLDEN, harmless], [GOLDEN] * 2).verdict == "within"
+
+
+def test_what_is_told_of_an_output_is_what_was_measured() -> None:
+    actual = changed(1 + 0.1 * normal(GOLDEN.shape, 3))
+    metrics = measure(actual, GOLDEN, default("bfloat16"))
+    found = judge_local("norm", 7, [actual], [GOLDEN])
+    assert (found.k, found.rel_l2, found.precision) == (metrics.k, metrics.rel_l2, "bfloat16")
+    assert metrics.bias is not None
+    assert (found.bias, found.bias_t) == (metrics.bias.slope, metrics.bias.slope_t)
+    mask = np.array([True, False])
+    moved = judge_local("mask", 7, [~mask], [mask])
+    assert (moved.verdict, moved.bias, moved.bias_t) == ("drift", None, None)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "note"),
+    [
+        ([GOLDEN[:3]], "bfloat16[3, 16, 32], golden has bfloat16[4, 16, 32]"),
+        ([GOLDEN.astype(np.float32)], "float32[4, 16, 32], golden has bfloat16[4, 16, 32]"),
+        ([], "0 outputs, golden has 1"),
+    ],
+)
+def test_another_structure_is_told_and_has_no_size(outputs: list[Any], note: str) -> None:
+    found = judge_local("norm", 7, outputs, [GOLDEN])
+    assert (found.note, found.k, found.rel_l2) == (note, None, None)
+
+
+def test_of_two_outcomes_the_more_severe_counts_then_that_which_moved_further() -> None:
+    verdicts = ("identical", "within", "systematic", "drift", "nonfinite", "structure")
+    ordered = [LocalOutcome("x", 0, verdict, k=9.0 - at) for at, verdict in enumerate(verdicts)]
+    for mild, severe in pairwise(ordered):
+        assert worse(mild, severe) == worse(severe, mild) == severe
+    near, far = (LocalOutcome("x", 0, "drift", k=k) for k in (6.0, 7.0))
+    assert worse(near, far) == worse(far, near) == far
+    assert worse(LocalOutcome("x", 0, "drift"), near) == near
+
+
+def test_the_same_bits_are_no_shift_of_either_measure() -> None:
+    found = judge_local("norm", 7, [GOLDEN], [GOLDEN])
+    assert (found.k, found.rel_l2, found.bias, found.bias_t) == (0.0, 0.0, 0.0, 0.0)
+    assert found.precision == "bfloat16"
+    nothing = judge_local("drop", 1, [], [], "float32")
+    assert nothing == LocalOutcome("drop", 1, "identical", "float32", k=0.0, rel_l2=0.0)
 
 
 def test_precision_is_that_of_the_arithmetic() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.logits import LogitsMetrics, logits_metrics, unchanged
+from pytest_keras_golden.compare.logits import Flip, LogitsMetrics, logits_metrics, unchanged
 
 from .conftest import FLOATS, cast, normal
 
@@ -133,6 +133,22 @@ def test_listed_flips_are_few_and_real_ones_come_first() -> None:
     assert len(extra["flips"]) == 20
     assert extra["flips"][0]["position"] == 59
     assert (extra["flips_real"], extra["flips_tie"]) == (1, 59)
+
+
+def test_the_figures_go_by_their_names_and_ties_by_their_margin() -> None:
+    flips = [Flip(at, 2, 5, margin, 0.0, 0.5) for at, margin in enumerate((0.25, 1.0, 0.5))]
+    extra = LogitsMetrics(7, 0.1, 0.2, 0.3, 0.4, tuple(flips)).to_extra()
+    assert [flip["position"] for flip in extra.pop("flips")] == [1, 2, 0]
+    counts = {"flips_real": 0, "flips_tie": 3}
+    assert extra == {"rows": 7, "kl": 0.1, "kl_max": 0.2, "top1": 0.3, "top5": 0.4, **counts}
+    assert flips[1].to_extra() == {
+        "position": 1,
+        "golden": 2,
+        "actual": 5,
+        "tie": True,
+        "margin_ulp": 1.0,
+        "reference_margin_ulp": 0.5,
+    }
 
 
 def test_a_reference_tells_what_the_goldens_own_rounding_decides() -> None:

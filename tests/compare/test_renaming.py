@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,33 @@ def test_a_renamed_layer_with_other_weights_is_known_by_its_form_and_place() -> 
     assert found.renamed[0].by == "place"
 
 
+def test_layers_of_one_content_keep_their_names_before_others_get_one() -> None:
+    old = side([("a", "zeros"), ("b", "zeros")])
+    assert names(old, side([("b", "zeros"), ("a", "zeros")])) is None
+    assert pairs(matched(old, side([("c", "zeros"), ("a", "zeros")]))) == {"c": "b"}
+
+
+def test_a_name_that_another_layer_has_left_is_free() -> None:
+    found = matched(side([("a", "1"), ("b", "2")]), side([("b", "drawn"), ("c", "2")]))
+    assert pairs(found) == {"c": "b", "b": "a"}
+    assert (found.gone, found.new) == ((), ())
+
+
+def test_a_layer_that_is_only_gone_or_only_new_is_said() -> None:
+    one, two = side([("a", "1")]), side([("a", "1"), ("b", "2")], width=5)
+    two[1][:1] = one[1]
+    assert matched(two, one) == Names(gone=("b",))
+    assert matched(one, two) == Names(new=("b",))
+
+
+def test_no_alias_catches_a_layer_that_kept_its_name() -> None:
+    def blocks(*names: str) -> Side:
+        return side([(name, name[-1]) for name in names])
+
+    found = matched(blocks("x_0", "x_1", "y_2"), blocks("y_0", "y_1", "y_2"))
+    assert found.aliases == (("y_0", "x_0"), ("y_1", "x_1"))
+
+
 def test_another_width_is_another_layer() -> None:
     found = matched(side([("a", "1")]), side([("c", "2")], width=5))
     assert (found.renamed, found.gone, found.new, found.aliases) == ((), ("a",), ("c",), ())
@@ -92,16 +120,18 @@ def test_what_changed_places_is_said_and_never_aliased() -> None:
     assert (found.renamed, found.aliases) == ((), ())
 
 
-def test_layers_without_weights_are_known_by_what_they_returned() -> None:
+@pytest.mark.parametrize(("old", "new"), [("core", "kern"), ("a", "b"), ("a/X", "b/X")])
+def test_layers_without_weights_are_known_by_what_they_returned(old: str, new: str) -> None:
     def layer(name: str) -> Side:
         queries = [(f"{name}:query", (2, 3), "q"), (f"{name}@1:query", (1,), "r")]
         return {}, [Seen(called, "float32", shape, key) for called, shape, key in queries]
 
-    assert pairs(matched(layer("core"), layer("kern"))) == {"kern": "core"}
+    assert pairs(matched(layer(old), layer(new))) == {new: old}
 
 
 def test_the_model_itself_has_no_other_name() -> None:
     assert names(({}, [Seen("<model>", "float32", (1,), "x")]), ({}, [])) is None
+    assert names(({"kernel": "1"}, []), ({}, [])) is None
 
 
 NAMES = st.lists(st.text("abcd_0#/", min_size=1, max_size=4), unique=True, min_size=1, max_size=6)

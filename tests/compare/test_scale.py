@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.scale import robust_scale, root_mean_square
+from pytest_keras_golden.compare.scale import SAMPLE, robust_scale, root_mean_square, sample_rows
 from pytest_keras_golden.compare.tolerance import default
 
 from .conftest import FLOATS, cast, normal
@@ -73,6 +75,16 @@ def test_nonfinite_values_and_zeros_have_no_scale() -> None:
     assert robust_scale(values).rms == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("shape", [(1 << 20,), (2, 1 << 19)])
+def test_so_long_a_row_is_sampled_in_pieces_from_end_to_end(shape: tuple[int, ...]) -> None:
+    golden = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
+    rows = sample_rows(golden)
+    assert rows.shape == (1, SAMPLE)
+    assert (rows.min(), rows.max()) == (0, golden.size - 1)
+    assert robust_scale(golden).rms == pytest.approx(root_mean_square(golden), rel=0.01)
+    assert np.count_nonzero(np.diff(rows) != 1) == SAMPLE // 4096 - 1
+
+
 def test_a_sample_of_zeros_is_not_taken_for_the_tensor() -> None:
     values = np.zeros((1 << 14, 64), np.float32)
     values[5000:5002] = 3.0
@@ -84,6 +96,15 @@ def test_root_mean_square_of_any_size(seed: int, size: float) -> None:
     values = normal((50,), seed)
     expected = float(np.sqrt(np.mean(values**2))) * size
     assert root_mean_square(values * size) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("order", [1, -1])
+def test_root_mean_square_of_extreme_values_in_many_blocks(size: float, order: int) -> None:
+    values = np.resize([1.0, 2.0], 1 << 15)
+    blocks = np.concatenate([values, 3 * values, [np.nan, np.inf], 7 * values])[::order]
+    expected = math.sqrt(2.5 * (1 + 9 + 49) / 3)
+    assert root_mean_square(size * blocks) == pytest.approx(size * expected)
 
 
 def test_root_mean_square_leaves_out_what_is_not_finite() -> None:

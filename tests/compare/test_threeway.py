@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.threeway import three_way
+from pytest_keras_golden.compare.threeway import BLOCK, ThreeWay, three_way
 
 from .conftest import FLOATS, cast, normal
 
@@ -63,6 +63,20 @@ def test_a_perfect_baseline_leaves_one_epsilon() -> None:
     assert not three_way(low(reference * (1 + 4 * LOW)), baseline, reference).passes
 
 
+def test_a_perfect_baseline_leaves_one_epsilon_to_the_norm_and_to_each_element() -> None:
+    # Of rms 1 throughout: the unit of an element is 2 ε, that of the norm ε.
+    reference = np.resize([1.0, -1.0], (16, 16))
+    one = np.zeros_like(reference)
+    one[3, 3] = 1.0
+    for unit, where in ((2.0, one), (1.0, np.ones_like(reference))):
+        near, far = (
+            three_way(reference + size * unit * LOW * where, reference, reference, "bfloat16")
+            for size in (1.9, 2.1)
+        )
+        assert near.passes
+        assert not far.passes
+
+
 @given(st.integers(0, 10**6), st.floats(0.1, 3), st.floats(1, 4))
 def test_more_error_is_never_more_accurate(seed: int, strength: float, more: float) -> None:
     reference, noise = normal((9, 9), seed), normal((9, 9), seed + 1)
@@ -74,6 +88,45 @@ def test_more_error_is_never_more_accurate(seed: int, strength: float, more: flo
     assert near.ratio <= far.ratio * (1 + 1e-9)
     assert near.worst_ratio <= far.worst_ratio * (1 + 1e-9)
     assert near.passes or not far.passes
+
+
+def test_errors_are_those_of_the_whole_tensor_however_many_blocks_it_has() -> None:
+    reference = np.resize([1.0, -1.0], 3 * BLOCK + 5)
+    baseline = reference * (1 + 3 * LOW)
+    run = reference.copy()
+    run[:9] *= 1 + 8 * LOW
+    found = three_way(run, baseline, reference, "bfloat16")
+    share = math.sqrt(9 / reference.size)
+    assert found == ThreeWay(
+        error=pytest.approx(8 * LOW * share),
+        baseline_error=pytest.approx(3 * LOW),
+        worst=pytest.approx(4.0),
+        baseline_worst=pytest.approx(1.5),
+        ratio=pytest.approx(8 * share / 3),
+        worst_ratio=pytest.approx(4 / 1.5),
+        passes=False,
+    )
+    assert found.accuracy == "better"
+    assert three_way(run, baseline, reference, "bfloat16", factor=2.7).passes
+
+
+def test_the_figures_go_by_their_names() -> None:
+    found = ThreeWay(0.1, 0.2, 3.0, 4.0, 0.5, 0.75, passes=True)
+    assert found.to_extra() == {
+        "reference": {
+            "accuracy": "better",
+            "ratio": 0.5,
+            "worst_ratio": 0.75,
+            "error": 0.1,
+            "baseline_error": 0.2,
+            "passes": True,
+        }
+    }
+
+
+def test_nothing_is_as_accurate_as_nothing() -> None:
+    for zero in (np.zeros((2, 2)), np.zeros((0, 2)), np.full((2, 2), np.nan)):
+        assert three_way(zero, zero, zero) == ThreeWay(0, 0, 0, 0, 1.0, 1.0, passes=True)
 
 
 def test_nonfinite_elements_are_left_out() -> None:

@@ -16,7 +16,7 @@ from pytest_keras_golden.compare.tolerance import (
     resolve,
 )
 from pytest_keras_golden.errors import ConfigError
-from pytest_keras_golden.records import Tolerance
+from pytest_keras_golden.records import Tolerance, ToleranceRule
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,31 @@ def test_nonsense_is_refused_with_examples(text: Any) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (5, "not a tolerance: 5"),
+        ("k=5 6", "not a tolerance: 'k=5 6'"),
+        ("ulp=3", "tolerance 'ulp=3': expected k, or rtol and atol"),
+        ("k=5 rtol=1", "tolerance 'k=5 rtol=1' mixes k with rtol/atol: choose one"),
+        ("atol=a=b", "tolerance atol='a=b': expected a non-negative finite number"),
+    ],
+)
+def test_what_was_written_is_said(text: Any, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert caught.value.problem == problem
+
+
 def test_rules_are_lines_with_comments() -> None:
     rules = parse_rules(["bfloat16: k=5", "# none", "", "blocks/0/*: rtol=0.1  # loose"])
     assert [rule.pattern for rule in rules] == ["bfloat16", "blocks/0/*"]
     assert rules[1].tolerance == Tolerance(rtol=0.1, atol=0.0)
-    with pytest.raises(ConfigError, match="dtype-or-glob"):
-        parse_rules(["k=5"])
+    (rule,) = parse_rules(["a:query: k=1 # one # two"])
+    assert rule == ToleranceRule("a:query", Tolerance(k=1.0))
+    for line in ("k=5", ": k=5"):
+        with pytest.raises(ConfigError, match=r"dtype-or-glob.*\nexamples:"):
+            parse_rules([line])
 
 
 def test_the_most_specific_wins() -> None:
@@ -78,11 +97,16 @@ def test_the_most_specific_wins() -> None:
     assert resolve("other", "bfloat16", ini=ini).k == 1
     assert resolve("x", "bfloat16", ini=parse_rules(["bfloat16: k=3"])).k == 3
     assert resolve("x", "bfloat16") == default("bfloat16") == Tolerance(k=5.0)
+    assert resolve("x", "float32") == default("float32") == Tolerance(k=64.0)
 
 
 def test_one_tolerance_for_all_of_a_marker() -> None:
     for value in ("k=2", {"k": 2}, Tolerance(k=2.0)):
         assert resolve("any", "float32", marker=parse_marker(value)).k == 2
+    (rule,) = parse_marker({"rtol": 0.1, "atol": 0.2})
+    assert rule == ToleranceRule("*", Tolerance(rtol=0.1, atol=0.2))
+    with pytest.raises(ConfigError, match="mixes k"):
+        parse_marker({"k": 1, "rtol": 0.1, "atol": 0.2})
     assert parse_marker(None) == ()
 
 

@@ -85,6 +85,17 @@ def test_a_new_and_a_missing_tensor_suggest_the_nearest_name() -> None:
     assert "nearest" not in str(missing(entry, candidates=["zzz"]).note)
 
 
+def test_a_missing_tensor_is_told_as_the_golden_has_it() -> None:
+    record = TensorRecord(
+        *("att:probabilities", GOLDEN, "attention", "float16", False, "reconstructed")
+    )
+    entry = describe(record, 2, Tolerance(k=7.0))
+    gone = missing(entry)
+    for name in ("name", "order", "kind", "dtype", "precision", "shape", "judged", "source"):
+        assert getattr(gone, name) == getattr(entry, name)
+    assert (gone.tolerance, gone.detects) == (entry.tolerance, entry.detects)
+
+
 def test_a_changed_nan_pattern_outranks_everything_numeric() -> None:
     actual = changed(2.0)
     actual[1, 2, 3] = np.nan

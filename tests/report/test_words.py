@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from outcomes_made import decoder, outcome, tensor
 
 from pytest_keras_golden.compare.logits import LogitsMetrics, logits_metrics
-from pytest_keras_golden.compare.speech import PREDICTIONS, TOKENS, common, place_of, speech
 from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, first_drift, log_json
@@ -103,17 +102,6 @@ def test_headline_and_row_tell_the_same_flip_in_the_words_of_the_model(
     page = failure_page(test)
     other = "token" if answers == "predictions" else "prediction"
     assert other not in page.lower()
-
-
-def test_words_follow_the_shape_and_the_kind_of_model() -> None:
-    assert speech("logits", (1, 6, 512)) == TOKENS
-    assert speech("a/step_012/logits", (4, 512)) == TOKENS
-    assert speech("logits", (4, 10)) == speech("logits", (10,)) == PREDICTIONS
-    assert speech("logits", (1, 32, 32, 4)) == PREDICTIONS
-    assert common([TOKENS, TOKENS]) == TOKENS
-    assert common([TOKENS, PREDICTIONS]) == common([]) == PREDICTIONS
-    assert place_of([(4, 10), (4,)]) == "row"
-    assert place_of([(4, 10), (1, 4, 8)]) == "position"
 
 
 def test_a_decoder_speaks_of_tokens_and_positions() -> None:

@@ -105,6 +105,11 @@ def test_other_slots_are_no_baseline(root, stored, other):
     assert candidates(root, FOLDER) == [other]
 
 
+def test_on_request_goldens_of_another_policy_count_too(root, stored):
+    stored(slot("3.5.0", policy="float16"), slot("3.5.1", "torch"), slot("3.5.2", device="gpu"))
+    assert found(find_baseline(root, FOLDER, slot("3.6.0"), any_policy=True)) == "3.5.0"
+
+
 def test_the_anchor_is_the_oldest(root, stored):
     stored("3.10.0", "3.5.0", "3.9.0", slot("3.0.5", "torch"))
     assert found(find_anchor(root, FOLDER, slot("3.15.1"))) == "3.5.0"

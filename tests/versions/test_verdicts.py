@@ -107,30 +107,58 @@ def reasons(first: InnerRun, again: InnerRun, new: InnerRun) -> dict[str, tuple[
     ("old", "again", "new", "expected"),
     [
         ("recorded", judged("t", "failed", "drift", reason="norm: drift"), SAME,
-         ("unstable", "norm: drift")),
-        ("recorded", judged("t", "skipped"), SAME, ("unstable", "skipped the second time")),
+         ("again", "unstable", "norm: drift")),
+        ("recorded", judged("t", "skipped"), SAME,
+         ("again", "unstable", "skipped the second time")),
         ("recorded", judged("t", "passed"), SAME,
-         ("unstable", "it calls no Keras model the second time")),
-        ("recorded", None, SAME, ("unstable", "it did not run a second time")),
-        ("recorded", SAME, None, ("broke", "it did not run under the new version")),
+         ("again", "unstable", "it calls no Keras model the second time")),
+        ("recorded", TRAINS, SAME,
+         ("again", "unstable",
+          "the second time it uses Keras only in ways not looked at: fit, evaluate")),
+        ("recorded", None, SAME, ("none", "unstable", "it did not run a second time")),
+        ("recorded", SAME, None, ("none", "broke", "it did not run under the new version")),
         ("recorded", SAME, judged("t", "passed"),
-         ("broke", "it calls no Keras model under the new version")),
-        ("recorded", SAME, RECORDED, ("broke", "it was recorded, not compared")),
-        ("recorded", SAME, judged("t", "error", reason="a fixture"), ("broke", "a fixture")),
-        ("recorded", SAME, judged("t", "xfailed", reason="known"), ("skipped", "known")),
-        ("failed", None, SAME, ("failing before", "as it was")),
-        ("error", None, SAME, ("failing before", "as it was")),
-        ("skipped", judged("t", "failed", "drift"), SAME, ("skipped", "as it was")),
-        ("xfailed", None, SAME, ("skipped", "as it was")),
-        ("passed", judged("t", "failed"), judged("t", "passed"), ("no tensors", None)),
+         ("new", "broke", "it calls no Keras model under the new version")),
+        ("recorded", SAME, RECORDED, ("new", "broke", "it was recorded, not compared")),
+        ("recorded", SAME, judged("t", "error", reason="a fixture"),
+         ("new", "broke", "a fixture")),
+        ("recorded", SAME, judged("t", "xfailed", reason="known"), ("new", "skipped", "known")),
+        ("failed", None, SAME, ("old", "failing before", "as it was")),
+        ("error", None, SAME, ("old", "failing before", "as it was")),
+        ("skipped", judged("t", "failed", "drift"), SAME, ("old", "skipped", "as it was")),
+        ("xfailed", None, SAME, ("old", "skipped", "as it was")),
+        ("passed", judged("t", "failed"), judged("t", "passed"), ("new", "no tensors", None)),
+        ("recorded", SAME, SAME, ("new", "holds", None)),
     ],
 )  # fmt: skip
-def test_every_row_says_why(
-    old: str, again: TestOutcome | None, new: TestOutcome | None, expected: tuple[str, str | None]
+def test_every_row_says_why_and_by_which_run(
+    old: str, again: TestOutcome | None, new: TestOutcome | None, expected: tuple[str, str, str]
 ) -> None:
-    first = run(judged("t", old, reason="as it was"))
-    found = reasons(first, run(*filter(None, [again])), run(*filter(None, [new])))
-    assert found == {"t": expected}
+    first = judged("t", old, reason="as it was")
+    sides = (run(*filter(None, [side])) for side in (first, again, new))
+    (row,) = rows(*sides)
+    by = {"old": first, "again": again, "new": new, "none": None}
+    decided, *said = expected
+    assert [row.nodeid, row.status, row.reason] == ["t", *said]
+    assert row.outcome == by[decided]
+
+
+def test_what_was_compared_before_is_compared_now_without_a_second_run_too() -> None:
+    def status(old: TestOutcome, new: TestOutcome) -> list[str]:
+        return [row.status for row in rows(run(old), None, run(new))]
+
+    assert status(RECORDED, SAME) == status(SAME, SAME) == ["holds"]
+    assert status(SAME, judged("t", "passed")) == ["broke"]
+
+
+def test_tests_are_new_unless_the_old_version_could_not_collect_their_module() -> None:
+    new = [judged(f"{module}.py::t", "passed", "identical") for module in ("a", "b")]
+    found = rows(run(broken=("a.py",)), None, run(*new))
+    assert [(row.nodeid, row.status) for row in found] == [
+        ("a.py", "failing before"),
+        ("b.py::t", "new"),
+    ]
+    assert found[1].outcome == new[1]
 
 
 @pytest.mark.parametrize(
