@@ -230,10 +230,16 @@ class Session:
                 self.empty_block,
                 "Call the model inside the block, and expect exceptions outside of it.",
             )
-        if not any(record.judged for record in self.records.values()):
+        judged = [record.value for record in self.records.values() if record.judged]
+        if not judged:
             raise CaptureError(
                 "the test uses golden_tensors and compared nothing",
                 "Call golden_tensors.check(name, tensor) or capture(model) in its body.",
+            )
+        if self.asked_for and not any(map(_says_something, judged)):
+            raise CaptureError(
+                "every tensor of the test is empty or all NaN: that compares nothing",
+                "Give the model inputs that it answers with numbers.",
             )
 
     def _writes(self, outcome: TestOutcome) -> bool:
@@ -435,3 +441,13 @@ def _stem(name: str) -> str:
 def _identical(outcome: TestOutcome) -> bool:
     verdicts = {tensor.verdict for tensor in outcome.tensors}
     return outcome.baseline is not None and verdicts <= {"identical"}
+
+
+def _says_something(value: Array) -> bool:
+    """Whether a tensor has an element, and one that is a number."""
+    import numpy as np
+
+    if value.size == 0 or value.dtype.kind in "biu":
+        return value.size > 0
+    wide = value if value.dtype.kind == "c" else value.astype(np.float64)
+    return bool((~np.isnan(wide)).any())

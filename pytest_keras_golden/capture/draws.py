@@ -194,6 +194,12 @@ class Draws:
         return id(variable) in self._exchanged and self.is_drawn(variable)
 
 
+ONE_DRAW = 0.999
+"""Correlation from which two draws are one and the same; of two drawn apart it is about 1/√n."""
+ROUNDED = 0.02
+"""Of a draw's spread: how far bfloat16 moves its elements."""
+
+
 def same_distribution(one: Array, other: Array) -> bool:
     """Whether two draws may be of one distribution, as far as their means and spreads tell.
 
@@ -204,6 +210,10 @@ def same_distribution(one: Array, other: Array) -> bool:
     if a.size < 2 or not all(spreads):
         # Constants: another one is another initializer.
         return bool(a.size == 1 or (spreads == (0.0, 0.0) and a[0] == b[0]))
+    alike = float(np.mean((a - a.mean()) * (b - b.mean()))) / (spreads[0] * spreads[1])
+    if a.size > 2 and alike > ONE_DRAW:
+        # The same draw, rounded otherwise at most: scaled or shifted, the initializer is another.
+        return bool(np.abs(a - b).max() <= ROUNDED * max(spreads))
     # Standard errors of a mean, s/√n, and of the logarithm of a spread, 1/√(2n), both of two draws.
     pooled = math.hypot(*spreads) / math.sqrt(2.0)
     same_mean = abs(float(a.mean() - b.mean())) <= SIGMAS * pooled * math.sqrt(2.0 / a.size)

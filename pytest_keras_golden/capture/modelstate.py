@@ -8,7 +8,7 @@ from typing import Any
 
 from ..store.digest import digest
 from .backends import to_numpy
-from .state import Snapshot
+from .state import Snapshot, recurrent_states
 
 
 class ModelState:
@@ -59,6 +59,7 @@ def _variables(model: Any) -> list[Any]:
     optimizer = getattr(model, "optimizer", None)
     held = [
         *model.variables,
+        *recurrent_states(model),
         *getattr(model, "metrics_variables", ()),
         *(optimizer.variables if optimizer is not None and optimizer.built else ()),
     ]

@@ -20,7 +20,7 @@ from .eager import EagerCapture, Ended, capture_calls, policy_name, recorded_aga
 from .examine import Against, Examined, Pooled, Returned, examine
 from .fingerprints import Begun, Fingerprints
 from .owned import OwnedCalls, RunFirst, owned_calls
-from .reference import references
+from .reference import is_of_keras_alone, references
 from .request import Request
 from .watch import Call, Watch
 
@@ -246,8 +246,10 @@ class Recorders:
         """Whether to look into a call: what is bit for bit the golden's needs no looking into, and
         a candidate golden has its layers from there."""
         against = self.against
-        if against is None or against.recording or against.golden is None:
+        if against is None or against.recording:
             return True
+        if against.golden is None:
+            return self.request.asked
         if against.moved(records):
             return True
         header = against.golden.header
@@ -322,7 +324,7 @@ class Recorders:
     ) -> None:
         """Recompute tensors in higher precision, for the three-way rule, while there is room."""
         made, limit = ended.made, self.request.isolation_bytes
-        if made is None:
+        if made is None or not (self.request.asked or is_of_keras_alone(made.target)):
             return
         seen = {name: record.name for name, record in zip(named, records, strict=True)}
         exact = references(made, records, seen, self.request)

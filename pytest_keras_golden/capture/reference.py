@@ -32,6 +32,21 @@ FLOAT64_FOR = ("float32",)
 HIGHER = {"bfloat16": "float32", "float32": "float64"}
 
 
+def is_of_keras_alone(root: Any) -> bool:
+    """Whether nothing but code of Keras runs in a call of this layer: code of others may count its
+    calls, print, or keep what it is given, and would be seen to run twice."""
+    return all(_is_own(node) for _, node in walk(root))
+
+
+_OWN = frozenset({"keras", "keras_hub", "keras_nlp"})
+
+
+def _is_own(node: Any) -> bool:
+    kind = type(node)
+    foreign = kind.__name__ == "Lambda" or "call" in vars(node)
+    return kind.__module__.partition(".")[0] in _OWN and not foreign
+
+
 def references(
     made: Outermost, records: Sequence[TensorRecord], named: Mapping[str, str], request: Request
 ) -> dict[str, Array]:

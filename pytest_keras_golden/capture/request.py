@@ -29,6 +29,12 @@ class Request:
     note: Note | None = None
 
     @property
+    def asked(self) -> bool:
+        """Whether the test asks to be captured. In others no call is made again without need: they
+        may count their calls, or what these print."""
+        return self.note is None
+
+    @property
     def prefix(self) -> str:
         """What every name of the block begins with."""
         return f"{self.name}/" if self.name else ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .backends import to_numpy
+from .backends.nest import leaves
 
 _QUANTISED = ("int4", "int8", "uint8", "float8")
 """Dtypes of quantised kernels: non-trainable, large, and never state."""
@@ -69,7 +70,19 @@ def unchanged(targets: Iterable[Any], generators: bool = True) -> Iterator[None]
 def stateful(target: Any) -> list[Any]:
     """Variables that a forward call may write: statistics, counters, seeds."""
     variables = getattr(target, "non_trainable_variables", ())
-    return [item for item in variables if not str(item.dtype).startswith(_QUANTISED)]
+    kept = [item for item in variables if not str(item.dtype).startswith(_QUANTISED)]
+    return [*kept, *recurrent_states(target)]
+
+
+def recurrent_states(target: Any) -> list[Any]:
+    """What stateful recurrent layers carry from call to call: variables that no list of a layer's
+    variables has."""
+    layers = getattr(target, "_flatten_layers", None)
+    found = layers(include_self=True, recursive=True) if callable(layers) else ()
+    states = (
+        getattr(layer, "states", None) for layer in found if getattr(layer, "stateful", False)
+    )
+    return [item for held in states for item in leaves(held) if hasattr(item, "assign")]
 
 
 def held(variable: Any) -> Any:

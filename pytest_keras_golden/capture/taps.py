@@ -125,11 +125,13 @@ class Taps:
         for name, leaf, coarse in heads:
             self.sink.relabel(name, "logits")
             self._take(Tap(name, "logits", (leaf,), coarse))
-        if heads and not any(head is leaf for _, head, _ in heads for _, leaf in leaves):
-            self._after_head(call, leaves, precision)
+        bare = any(head is leaf for _, head, _ in heads for _, leaf in leaves)
+        if heads and (len(leaves) > 1 or not bare):
+            self._returned(call, leaves, precision)
 
-    def _after_head(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
-        """What users read where logits are capped, scaled or normalised behind their head."""
+    def _returned(self, call: Call, leaves: list[Any], precision: list[str]) -> None:
+        """What users read where logits are capped, scaled or normalised behind their head, and
+        where each of several outputs has its place."""
         for (suffix, leaf), coarse in zip(leaves, precision, strict=True):
             self._give(Tap(call.name + suffix, "block", (leaf,), coarse))
 

@@ -120,7 +120,8 @@ def _inputs(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> Di
         sources = _sources(golden, old, before.get(place)) & _sources(run, new, now.get(place))
         if sources:
             continue
-        if _moved_before(golden, run, old, new):
+        given_before = _given_before(golden, old, before.get(place))
+        if _moved_before(golden, run, old, new) and not given_before:
             return Difference(
                 "descended", f"inputs of {new.name} moved, as what was returned before it did"
             )
@@ -141,6 +142,13 @@ def _sources(side: Ran, call: OutermostCall, key: str | None) -> set[str]:
         for place, output in earlier.outputs.items()
         if key is not None and output == key
     }
+
+
+def _given_before(side: Ran, call: OutermostCall, key: str | None) -> bool:
+    """Whether an earlier call had the same input: then it was there before anything returned."""
+    if key is None:
+        return False
+    return any(key in _given(side, earlier).values() for earlier in _before(side, call))
 
 
 def _moved_before(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> bool:

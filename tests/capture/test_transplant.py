@@ -290,6 +290,10 @@ def test_two_draws_of_one_distribution_are_told_from_another(
     one, other = scale * rng.normal(size=(2, size))
     assert same_distribution(one, other)
     assert not same_distribution(one, 4 * other)
+    # The same draw is another initializer's as soon as it is scaled or shifted.
+    assert same_distribution(one, one.astype("float16").astype("float64"))
+    assert not same_distribution(one, 1.1 * one)
+    assert not same_distribution(one, one + 0.1 * scale)
     assert not same_distribution(one, other + 3 * scale)
 
 

@@ -151,6 +151,14 @@ class TestInputs:
         said = "inputs of dec moved, as what was returned before it did"
         assert found(run, "dec") == ("descended", said)
 
+    def test_that_were_given_to_an_earlier_call_as_well_descend_from_nothing(self) -> None:
+        golden = replace(GOLDEN, inputs={"enc[0]": "x", "dec[0]": "x"})
+        moved = replace(ENCODER, outputs={"": "z moved"})
+        run = Side(GOLDEN.weights, {"enc[0]": "x", "dec[0]": "other"}, (moved, DECODER))
+        told = found(run, "dec", golden)
+        assert told is not None
+        assert told[0] == "inputs"
+
     def test_do_not_descend_from_a_call_that_the_golden_lacks(self) -> None:
         extra = OutermostCall("extra", outputs={"": "e"})
         inputs = GOLDEN.inputs | {"dec[0]": "other"}
