@@ -126,7 +126,7 @@ def test_every_head_of_several_outputs_is_logits():
     inputs = keras.Input((3,))
     heads = [keras.layers.Dense(2, name=name)(inputs) for name in ("left", "right")]
     block, _ = captured(keras.Model(inputs, heads), np.ones((2, 3), "float32"))
-    assert list(block.tensors) == ["left", "right"]
+    assert list(block.tensors) == ["left", "right", "<model>[0]", "<model>[1]"]
 
 
 def test_nested_outputs_go_by_key():
