@@ -60,6 +60,11 @@ class Automatic:
         if opened is not None:
             opened.__exit__(*(error or (None, None, None)))
 
+    def close(self) -> None:
+        """At the end of the session: Keras is as it was before."""
+        if self._unseen is not None:
+            self._unseen.close()
+
     @contextmanager
     def shared(self) -> Generator[None, None, None]:
         """While a fixture is set up that other tests use as well: its calls are not this test's."""

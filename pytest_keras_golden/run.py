@@ -22,6 +22,7 @@ from .items import (
     OUTCOME,
     SESSION,
     asks_for_fixture,
+    is_asked_for,
     is_golden,
     new_session,
     nodeid_of,
@@ -133,7 +134,7 @@ class GoldenRun:
 
     def _prepare(self, item: pytest.Item) -> None:
         """Skip outside the marker's versions, else seed and watch, before any fixture is set up."""
-        asked = asks_for_fixture(item) or parsed_marker(item) is not None
+        asked = is_asked_for(item)
         plain = not asked and not may_reach_keras(item)
         session = new_session(item)
         session.asked_for, session.plain = asked, plain
@@ -213,7 +214,7 @@ class GoldenRun:
         from .settling import failure_text
 
         try:
-            if not session.records and not (asks_for_fixture(item) or parsed_marker(item)):
+            if not (session.records or session.asked_for):
                 # Every test counts as golden under `golden_auto`; this one calls no model.
                 item.stash[OUTCOME] = session.without_calls()
                 return
@@ -259,7 +260,7 @@ class GoldenRun:
 
         known = item.stash.get(OUTCOME, None)
         outcome = settled(nodeid_of(item), known, report)
-        asked = asks_for_fixture(item) or parsed_marker(item) is not None
+        asked = is_asked_for(item)
         if report.failed and known is None and not asked and self.seeding.active:
             report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
         if outcome is not None:
@@ -308,6 +309,12 @@ class GoldenRun:
             self.collection_errors.append(report.nodeid)
 
     @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """What was put around Keras for the whole session goes: the process may run another one."""
+        self.automatic.close()
+        if self._draws is not None:
+            self._draws.close()
+
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if hasattr(self.config, "workerinput"):
             return

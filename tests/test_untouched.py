@@ -91,3 +91,16 @@ def test_what_was_recorded_is_found_again(suite: pytest.Pytester) -> None:
     suite.makepyfile(SUITE)
     suite.runpytest_inprocess("-p", "no:randomly", "--golden-auto", "--update-goldens")
     suite.runpytest_inprocess("-p", "no:randomly", "--golden-auto").assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(
+    "options", [("--update-goldens",), ("--update-goldens", "--golden-transplant=save:carried")]
+)
+def test_a_session_leaves_keras_as_it_was(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
+    import keras
+
+    kinds = (keras.layers.Layer, keras.layers.Dense, keras.losses.Loss, keras.Variable)
+    before = [dict(vars(kind)) for kind in (*kinds, keras.random)]
+    suite.makepyfile(SUITE)
+    suite.runpytest_inprocess("-p", "no:randomly", "--golden-auto", *options)
+    assert [dict(vars(kind)) for kind in (*kinds, keras.random)] == before
