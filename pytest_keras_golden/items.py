@@ -38,7 +38,12 @@ def is_golden(item: pytest.Item, settings: Settings) -> bool:
     """Whether a test asks for the fixture, is marked, or automatic capture is on."""
     if not isinstance(item, pytest.Function):
         return False
-    return asks_for_fixture(item) or settings.auto or parsed_marker(item) is not None
+    return settings.auto or is_asked_for(item)
+
+
+def is_asked_for(item: pytest.Item) -> bool:
+    """Whether the test itself says that it is golden: by the fixture or by the marker."""
+    return asks_for_fixture(item) or parsed_marker(item) is not None
 
 
 def asks_for_fixture(item: pytest.Item) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
+from .compare.calls import Ran
 from .compare.tolerance import resolve
 from .config import Settings
 from .decision import left_out
@@ -41,7 +42,7 @@ OPERATIONS = "keras.ops"
 """As `capture.unseen` calls the functions that a test calls outside of any layer."""
 
 
-class Block(Protocol):
+class Block(Ran, Protocol):
     """What a finished capture block hands over (see `capture.block.CaptureBlock`)."""
 
     @property
@@ -50,12 +51,6 @@ class Block(Protocol):
     def calls(self) -> Sequence[LayerCall]: ...
     @property
     def pool(self) -> Mapping[str, Array]: ...
-    @property
-    def weights(self) -> Mapping[str, str]: ...
-    @property
-    def inputs(self) -> Mapping[str, str]: ...
-    @property
-    def outermost(self) -> Sequence[OutermostCall]: ...
     @property
     def examined(self) -> Mapping[str, Examined]: ...
     @property

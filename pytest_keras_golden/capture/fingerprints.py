@@ -52,8 +52,7 @@ class _Digests:
 @dataclass
 class Fingerprints:
     """Of one block. weights: as they were before the first call of each model; inputs: call and
-    place → digest; outermost: in the
-    order in which calls ended."""
+    place → digest; outermost: in the order in which calls ended."""
 
     prefix: str = ""
     aliases: Sequence[tuple[str, str]] = ()

@@ -149,7 +149,8 @@ class Recorders:
         records, named = self._take(entry, ended.records)
         if ended.made is not None:
             with self._undamaged():
-                self._examine(ended, entry, records, named)
+                if self._is_wanted(entry, records):
+                    self._examine(ended, entry, records, named)
 
     def _begins(self, policy: str | None) -> None:
         self._policy = self._policy or policy
@@ -269,8 +270,6 @@ class Recorders:
         records: Sequence[TensorRecord],
         named: Mapping[str, str],
     ) -> None:
-        if not self._is_wanted(entry, records):
-            return
         whole = self._with_layers(ended, entry)
         if whole is None:
             return

@@ -46,9 +46,9 @@ def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
 
 def _renaming_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     pasted = alias_lines(outcome)
-    return [("compare renamed layers under the golden's names, in pytest.ini", pasted)] * bool(
-        pasted
-    )
+    if not pasted:
+        return []
+    return [("compare renamed layers under the golden's names, in pytest.ini", pasted)]
 
 
 def _settle_unstable(outcome: TestOutcome) -> list[tuple[str, str]]:
