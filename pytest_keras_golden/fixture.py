@@ -121,7 +121,6 @@ class GoldenTensors:
         started = capture_block(model, request, session.against)
         with started as block, self._session.whole_block():
             yield block.tensors
-        block.insists = isolate
         self._session.add_block(block)
 
     def decode(

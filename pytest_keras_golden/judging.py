@@ -80,7 +80,10 @@ def vacuous_tensors(session: Session) -> tuple[TensorOutcome, ...]:
 def _tensors(session: Session, golden: Golden) -> tuple[TensorOutcome, ...]:
     tensors = [_judged(session, golden, *item) for item in enumerate(session.records.values())]
     absent = (entry for entry in golden.header.tensors if entry.name not in session.records)
-    tensors += [missing(entry, candidates=tuple(session.records)) for entry in absent]
+    recorded = {entry.name for entry in golden.header.tensors}
+    # What became of the names of layers is told from numbers (see `_names`), not from spelling.
+    checked = [r.name for r in session.records.values() if not r.call and r.name not in recorded]
+    tensors += [missing(entry, candidates=checked) for entry in absent]
     calls = _Calls(session, golden)
     tensors = list(decision.incomparable(tensors, calls.reason))
     tensors = list(decision.explain_by_depth(tensors, calls.reach))
@@ -133,7 +136,7 @@ class _Calls:
 
     def _reason_of(self, call: str) -> str | None:
         found = self.difference(call)
-        if found is None:
+        if found is None or found.kind == "batch":
             return None
         if found.kind == "descended":
             return self._between(call) if self._inherited(call) is False else None
@@ -187,11 +190,15 @@ def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) 
         digest=session.digest(record),
         reference=lambda: golden.reference(record.name),
         noise=None if entry is None else entry.noise,
-        candidates=tuple(item.name for item in golden.header.tensors),
+        candidates=() if record.call else _gone(session, golden),
     )
     if entry is not None and record.judged and tolerance != entry.tolerance:
         outcome = _reconsidered(outcome, golden, entry, tolerance)
     return outcome
+
+
+def _gone(session: Session, golden: Golden) -> list[str]:
+    return [item.name for item in golden.header.tensors if item.name not in session.records]
 
 
 def _reconsidered(

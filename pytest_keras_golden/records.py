@@ -80,13 +80,28 @@ class TensorRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What a call was given beside the numbers of its tensors.
+
+    tensors, masks: places of its tensors by the names of its parameters, those that are boolean
+    apart. flags: place → text of what is no tensor. carried: digests of the Keras masks on tensors.
+    """
+
+    tensors: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    flags: Mapping[str, str] = field(default_factory=dict)
+    carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LayerCall:
     """One call of a leaf layer, an operation or an attention core, as isolation needs it.
 
     name: structural name of the call (`blocks/0/attention`, `dense@1` for the second call).
     inputs, outputs: the host arrays in flattening order, as keys into the recording's `pool`
     (digest → array), so that an output that is the next call's input is held once. call: the
-    outermost call that it was part of.
+    outermost call that it was part of. given: None where nobody looked; masks: digests of the Keras
+    masks that its outputs carry.
     """
 
     name: str
@@ -95,6 +110,8 @@ class LayerCall:
     outputs: tuple[str, ...]
     precision: str = ""
     call: str = ""
+    given: Given | None = None
+    masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +122,9 @@ class OutermostCall:
     layer called, with which the names of its weights begin. outputs: place → digest of what it
     returned. updates: weight or state → digest, where it is not what it was
     before the call before. draws: seed → digest, of the random generators that the call advanced.
-    Its inputs are in the golden's `inputs`, each name beginning with the call's.
+    flags: place → text of what the test passed that is no tensor, None where nobody looked. batch:
+    of a method that cuts its inputs into batches, how large these are. Its inputs are in the
+    golden's `inputs`, each name beginning with the call's.
     """
 
     name: str
@@ -113,6 +132,8 @@ class OutermostCall:
     outputs: Mapping[str, str] = field(default_factory=dict)
     updates: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

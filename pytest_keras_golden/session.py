@@ -66,8 +66,6 @@ class Block(Ran, Protocol):
     @property
     def isolation(self) -> str: ...
     @property
-    def insists(self) -> bool: ...
-    @property
     def damage(self) -> StoreError | None: ...
     @property
     def saw_calls(self) -> bool: ...
@@ -139,10 +137,6 @@ class Session:
         for record in block.records:
             self.add(record)
         self.damage = self.damage or block.damage
-        problems = (examined.problem for examined in block.examined.values())
-        problem = next((problem for problem in problems if problem is not None), None)
-        if problem is not None and block.insists:
-            raise problem
 
     def saw(self, calls: bool, unseen: Mapping[str, int]) -> None:
         """What an automatic block saw, however the body ended: calls, and what it did not look

@@ -62,6 +62,8 @@ def test_the_suggested_aliases_of_renamed_layers_let_the_test_pass(
     moved = run(new, fill=fill)
     assert moved["outcome"] == "failed"
     assert moved["names"]["aliases"] == [["block_*", "stage_*"]]
+    # No other name is guessed from its spelling.
+    assert not any("nearest" in (tensor["note"] or "") for tensor in moved["tensors"])
     aliased(suite, moved)
     assert run(new, fill=fill)["outcome"] == "passed"
 

@@ -24,14 +24,13 @@ class CaptureBlock:
 
     weights: structural name → digest, before the first call of each model; inputs: call and place
     → digest; outermost: in the order in which calls ended. isolates: the block was captured for an
-    isolating pass; isolation: `complete`, or why its recording cannot be isolated against; insists:
-    a pass that fails is the test's failure. examined: what was found out about calls that moved.
+    isolating pass; isolation: `complete`, or why its recording cannot be isolated against.
+    examined: what was found out about calls that moved.
     renamed: structural name → what an alias made of it.
     """
 
     isolates: bool = True
     isolation: str = "complete"
-    insists: bool = True
     mode: Mode = "eager"
     observer: Observer | None = None
     policy: str | None = None

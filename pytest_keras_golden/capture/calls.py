@@ -11,6 +11,7 @@ from ..store.digest import digest
 from .attention import signature
 from .backends import to_numpy, write_count
 from .gates import Run
+from .given import carried_by, given_to
 from .precision import arithmetic, tensors_of
 from .taps import is_cast, is_mask
 from .watch import Call
@@ -44,13 +45,24 @@ class CallRecorder:
         incoming = argument_tensors(args, kwargs)
         # Before the call: code on torch and numpy may write into what it was given.
         inputs = tuple(map(self._key, incoming))
+        given = given_to(call, args, kwargs)
         outputs = run(*args, **kwargs)
         outgoing = output_tensors(call, outputs)
         if is_mask(call, outgoing):
             return outputs
         keys = tuple(map(self._key, outgoing))
         precision = arithmetic(call.target, [*incoming, *outgoing])
-        self.calls.append(LayerCall(call.name, title(call), inputs, keys, precision))
+        self.calls.append(
+            LayerCall(
+                call.name,
+                title(call),
+                inputs,
+                keys,
+                precision,
+                given=given,
+                masks=carried_by(outgoing),
+            )
+        )
         return outputs
 
     def _key(self, tensor: Any) -> str:

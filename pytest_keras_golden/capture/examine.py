@@ -55,7 +55,7 @@ class Examined:
     isolation: `complete`, `not needed`, or why there is none. locals: each layer's own change.
     given, returned: how far those of its inputs and outputs that moved lie from the golden's, None
     for what cannot be measured. reach: tensor → how far the local changes reach when the model
-    carries them on. problem: what stopped the isolating pass.
+    carries them on.
     """
 
     call: str
@@ -64,7 +64,6 @@ class Examined:
     given: tuple[Shift | None, ...] = ()
     returned: tuple[Shift | None, ...] = ()
     reach: Mapping[str, Shift] = field(default_factory=dict)
-    problem: CaptureError | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
             found = replace(found, reach=carried(call, measured, request))
     except CaptureError as error:
         # Nothing was measured, which must not look like nothing found.
-        return Examined(call.entry.name, f"unavailable: {error.problem}", problem=error)
+        return Examined(call.entry.name, f"unavailable: {error.problem}")
     return found
 
 
@@ -184,10 +183,9 @@ def _judged(item: LocalMeasurement) -> LocalOutcome:
     if item.identical:
         return LocalOutcome(item.name, item.order, "identical", item.precision, 0.0, 0.0, 0.0, 0.0)
     local = judge_local(item.name, item.order, [item.actual], [item.golden], item.precision)
-    if item.part == "output":
-        return local
-    between = f"between the layers of {item.layer}: {item.at}"
-    return replace(local, note=f"{between}; {local.note}" if local.note else between)
+    between = f"between the layers of {item.layer}: {item.at}" if item.part == "between" else ""
+    said = "; ".join(text for text in (between, item.why, local.note) if text)
+    return replace(local, note=said or None)
 
 
 def _rounding_only(found: Examined) -> bool:

@@ -16,7 +16,9 @@ from ..records import OutermostCall
 from ..store.digest import digest
 from .backends import to_numpy, write_count
 from .backends.nest import flatten
+from .given import passed
 from .precision import is_numeric
+from .state import states_of
 from .structure import walk
 from .weights import input_fingerprints, named_weights
 
@@ -63,13 +65,23 @@ class Fingerprints:
     _digests: _Digests = field(default_factory=_Digests)
 
     def begun(
-        self, name: str, path: str, target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        name: str,
+        path: str,
+        target: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        batch: int | None = None,
     ) -> Begun:
-        """Look at a call before it runs; its weights by name, below the path of its layer."""
+        """Look at a call before it runs; its weights by name, below the path of its layer.
+
+        batch: how many of its inputs a method takes at once.
+        """
         updates = self._see(path, target)
         for place, key in input_fingerprints(args, kwargs).items():
             self.inputs[f"{self.prefix}{name}{place}"] = key
-        return Begun(name, path, target, updates, self._seeds(path, target))
+        flags = passed(args, kwargs)
+        return Begun(name, path, target, updates, self._seeds(path, target), flags, batch)
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
@@ -81,6 +93,8 @@ class Fingerprints:
             outputs=_outputs(outputs),
             updates=call.updates,
             draws={name: key for name, key in call.seeds.items() if after.get(name) != key},
+            flags=call.flags,
+            batch=call.batch,
         )
         self.outermost.append(made)
         return made
@@ -102,7 +116,14 @@ class Fingerprints:
             elif known != key:
                 updates[self.prefix + name] = key
             self._now[self.prefix + name] = key
-        return updates
+        return updates | self._states(path, target)
+
+    def _states(self, path: str, target: Any) -> dict[str, str]:
+        """What stateful recurrent layers go on from, which is told before every call."""
+        states = (
+            (name, self._digests.of(variable)) for name, variable in named_states(target, path)
+        )
+        return {self.prefix + name: key for name, key in states if key is not None}
 
     def _see_built(self, path: str, target: Any) -> None:
         """Weights that the call itself made: a forward call leaves them as it initialized them."""
@@ -129,6 +150,8 @@ class Begun:
     target: Any
     updates: Mapping[str, str]
     seeds: Mapping[str, str]
+    flags: Mapping[str, str]
+    batch: int | None = None
 
 
 def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -141,6 +164,13 @@ def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     generator = global_state.get_global_attribute("global_seed_generator")
     if generator is not None:
         yield GLOBAL_SEED, generator.state
+
+
+def named_states(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What recurrent layers carry from call to call, by structural name."""
+    for found, layer in walk(target, path):
+        for at, state in enumerate(states_of(layer)):
+            yield f"{found}/@state{at}", state
 
 
 def _outputs(returned: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ is given comes from the test, and is nobody's change.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from .backends import from_numpy, to_numpy
 from .backends.nest import exchanged
 from .calls import Arguments, argument_tensors, in_order, is_measured, output_tensors, title
 from .gates import Run
+from .given import called_otherwise, carried_by, given_to
 from .masks import with_mask_of
 from .outermost import Outermost
 from .precision import arithmetic, is_numeric, tensors_of
@@ -52,6 +53,7 @@ class LocalMeasurement:
     the outermost call. place, at: which tensor, for us and in words. actual and golden may differ
     in dtype and shape, which is then a change of structure; where `identical`, both are the run's
     array. precision: coarsest arithmetic of this call alone.
+    why: what else is known of the cause, "" for nothing.
     """
 
     name: str
@@ -64,6 +66,19 @@ class LocalMeasurement:
     identical: bool
     actual: Array
     golden: Array
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is blamed for a change, as `LocalMeasurement` has it."""
+
+    name: str
+    layer: str
+    part: Part
+    order: int
+    precision: str
+    why: str = ""
 
 
 ABSENT: Array = np.empty((0,), bool)
@@ -93,6 +108,9 @@ class Isolation:
         self._prefix = prefix
         self.missing = set(calls)
         self.new: list[str] = []
+        # Calls that are given something else than the golden's, and by whom.
+        self._otherwise: dict[str, Caller] = {}
+        self._masked: Caller | None = None
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -103,9 +121,41 @@ class Isolation:
             return run(*args, **kwargs)
         self.missing.discard(call.name)
         order, golden = self._calls[call.name]
-        args, kwargs = self._inputs(call, order, golden, in_order(call, args, kwargs))
+        args, kwargs = in_order(call, args, kwargs)
+        self._see_caller(call, golden, args, kwargs)
+        args, kwargs = self._inputs(call, order, golden, (args, kwargs))
         outputs = run(*args, **kwargs)
         return self._outputs(call, order, golden, outputs, [args, kwargs])
+
+    def _see_caller(
+        self, call: Call, golden: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Whether it is called as the golden's was, or inside of one that is not."""
+        above = call.parent
+        if above is not None and above.name in self._otherwise:
+            self._otherwise[call.name] = self._otherwise[above.name]
+            return
+        found = called_otherwise(golden.name, golden.given, given_to(call, args, kwargs))
+        if found is None:
+            return
+        # Whoever calls it otherwise: the code around it, or the layer whose mask came along.
+        caller = self._masked if found.by_mask else None
+        self._otherwise[call.name] = replace(
+            caller or self._around(call, self._calls[call.name][0]), why=found.why
+        )
+
+    def _around(self, call: Call, order: int) -> Caller:
+        """The code that hands a call what it is given."""
+        above = call.parent
+        blamed = call if above is None else above
+        known = self._calls.get(blamed.name)
+        return Caller(
+            known[1].name if known else self._prefix + blamed.name,
+            title(blamed),
+            "given" if above is None else "between",
+            order,
+            arithmetic(blamed.target, []),
+        )
 
     def _inputs(self, call: Call, order: int, golden: LayerCall, given: Arguments) -> Arguments:
         live = argument_tensors(*given)
@@ -122,17 +172,15 @@ class Isolation:
     def _arrived(
         self, call: Call, order: int, golden: LayerCall, index: int, array: Array
     ) -> LocalMeasurement:
-        above = call.parent
-        blamed = call if above is None else above
-        known = self._calls.get(blamed.name)
+        caller = self._around(call, order)
         return LocalMeasurement(
-            name=known[1].name if known else self._prefix + blamed.name,
-            order=order,
-            layer=title(blamed),
-            part="given" if above is None else "between",
+            name=caller.name,
+            order=caller.order,
+            layer=caller.layer,
+            part=caller.part,
             place=Place(call.name, "input", index),
             at=f"input {index} of {golden.name}",
-            precision=arithmetic(blamed.target, []),
+            precision=caller.precision,
             identical=False,
             actual=array,
             golden=self._pool[golden.inputs[index]],
@@ -146,23 +194,35 @@ class Isolation:
             array = ABSENT if tensor is None else to_numpy(tensor)
             identical = key is not None and digest(array) == key
             wanted = self._golden(key) if not identical else array
+            part: Part = "output" if call.leaf else "between"
+            own = Caller(golden.name, title(call), part, order, precision)
+            caller = own if identical else self._otherwise.get(call.name, own)
+            at = f"output {index}" if max(len(live), len(golden.outputs)) > 1 else "output"
             self._measure(
                 LocalMeasurement(
-                    name=golden.name,
-                    order=order,
-                    layer=title(call),
-                    part="output" if call.leaf else "between",
+                    name=caller.name,
+                    order=caller.order,
+                    layer=caller.layer,
+                    part=caller.part,
                     place=Place(call.name, "output", index),
-                    at=f"output {index}" if max(len(live), len(golden.outputs)) > 1 else "output",
+                    at=at if caller is own else f"{at} of {golden.name}",
                     precision=precision,
                     identical=identical,
                     actual=array,
                     golden=wanted,
+                    why=caller.why,
                 )
             )
             if not identical and tensor is not None:
                 forced[index] = self._forced(tensor, wanted)
+        self._see_masks(call, order, golden, live)
         return replaced(outputs, forced)
+
+    def _see_masks(self, call: Call, order: int, golden: LayerCall, live: list[Any]) -> None:
+        """The first layer whose outputs carry other masks: they reach the next ones unseen."""
+        if self._masked is None and golden.given is not None and golden.masks != carried_by(live):
+            precision = arithmetic(call.target, live)
+            self._masked = Caller(golden.name, title(call), "output", order, precision)
 
     def _golden(self, key: str | None) -> Array:
         return ABSENT if key is None else self._pool[key]

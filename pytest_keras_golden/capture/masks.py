@@ -1,4 +1,8 @@
-"""Keras masks on tensors. Attention takes them off its inputs, so a call run again finds none."""
+"""Keras masks on tensors. Attention takes them off its inputs, so a call run again finds none.
+
+Where an array takes no attribute, as numpy's, Keras keeps its mask in a table of its own from 3.7
+on, and carried none before.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,37 @@ Masks = list[tuple[Any, Any]]
 
 def masks_of(*nests: Any) -> Masks:
     """What every tensor of these arguments carries now."""
-    return [(tensor, getattr(tensor, "_keras_mask", None)) for tensor in tensors_of(list(nests))]
+    return [(tensor, mask_of(tensor)) for tensor in tensors_of(list(nests))]
 
 
 def put_masks(masks: Masks) -> None:
     """Attach the same again."""
     for tensor, mask in masks:
-        if getattr(tensor, "_keras_mask", None) is not mask:
-            tensor._keras_mask = mask
+        if mask_of(tensor) is not mask:
+            _put(tensor, mask)
 
 
 def with_mask_of(tensor: Any, new: Any) -> Any:
-    """`new`, carrying the Keras mask of `tensor`; numpy arrays cannot carry any."""
-    mask = getattr(tensor, "_keras_mask", None)
+    """`new`, carrying the Keras mask of `tensor`."""
+    mask = mask_of(tensor)
     if mask is not None:
-        new._keras_mask = mask
+        _put(new, mask)
     return new
+
+
+def mask_of(tensor: Any) -> Any | None:
+    """The Keras mask that a tensor carries."""
+    try:
+        from keras.src.backend.common.masking import get_keras_mask
+    except ImportError:
+        return getattr(tensor, "_keras_mask", None)
+    return get_keras_mask(tensor)
+
+
+def _put(tensor: Any, mask: Any | None) -> None:
+    try:
+        from keras.src.backend.common.masking import set_keras_mask
+    except ImportError:
+        tensor._keras_mask = mask
+        return
+    set_keras_mask(tensor, mask)

@@ -50,7 +50,7 @@ UNSEEN = ("fit", "evaluate")
 BATCH = ("x", "y", "sample_weight")
 """What a model's methods are given beside how to go about it, in order."""
 
-Begun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]"], None]
+Begun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
 RunFirst = Callable[[], "Ended | None"]
 """The first batch of a call as an eager call that can be made again; None where none was made."""
 
@@ -63,11 +63,11 @@ class OwnedCalls:
     """Watcher of the training and inference methods of `model`, or of all where it is None.
 
     watch: the one behind `capture`. others: watches that must see neither run. begun: told model,
-    the call's name, and the batch that it was given, before anything runs. finished: given the
-    records of a call, what it returned, digests of what it read from a data set, and how to run its
-    first batch. first: a context inside of which the first eager call is recorded. note: takes what
-    cannot be captured, which else raises. observer: `changed` as soon as one call was. unseen: how
-    often each method ran that is not looked into.
+    the call's name, what it was given, and how much of it is a batch, before anything runs.
+    finished: given the records of a call, what it returned, digests of what it read from a data
+    set, and how to run its first batch. first: a context inside of which the first eager call is
+    recorded. note: takes what cannot be captured, which else raises. observer: `changed` as
+    soon as one call was. unseen: how often each method ran that is not looked into.
     """
 
     model: Any | None
@@ -121,7 +121,8 @@ class OwnedCalls:
         try:
             if self.begun is not None:
                 given, named = asked.batch
-                self.begun(asked.model, asked.name, given, named)
+                batch = asked.batch_size if asked.cuts else None
+                self.begun(asked.model, asked.name, given, named, batch)
         except GoldenError as error:
             if self.note is None:
                 raise
@@ -284,7 +285,7 @@ class OwnedCalls:
         """The first batch of arrays, as the method for one batch takes it."""
         given, named = asked.batch
         every = {**dict(zip(BATCH, given, strict=False)), **named}
-        if asked.method != "predict":
+        if not asked.cuts:
             return every
         size = asked.batch_size
         return {"x": exchanged(every["x"], lambda leaf: leaf[:size] if _sliced(leaf) else leaf)}
@@ -344,6 +345,11 @@ class _Asked:
             return self.kwargs
         kept = {name: value for name, value in self.kwargs.items() if name != "callbacks"}
         return kept | {"verbose": 0}
+
+    @property
+    def cuts(self) -> bool:
+        """Whether Keras cuts what it was given into batches."""
+        return self.method == "predict" and self.repeatable
 
     @property
     def batch_size(self) -> int:

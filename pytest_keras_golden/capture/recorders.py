@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 TRACED = "traced calls"
 """Calls in functions that were compiled, of which no number came out."""
 
+TRAINING, UPDATES = "train_on_batch", "train_on_batch updates"
+"""Weights that a step of training left and no later call of the test ran with."""
+
+
+_REST = (
+    "unavailable: the first batch, run eagerly, is the golden's bit for bit; what moved lies in a "
+    "later one or in the compiled program"
+)
+
 
 @dataclass
 class Recorders:
@@ -61,6 +70,7 @@ class Recorders:
     _open: Begun | None = None
     _policy: str | None = None
     _taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _updated: set[str] = field(default_factory=set)
     _reference_bytes: int = 0
     _hidden: int = 0
 
@@ -135,12 +145,14 @@ class Recorders:
     def unseen(self) -> Mapping[str, int]:
         """What ran and was not looked into, with how often: methods of models by name, and calls
         in compiled functions of which nothing can be recorded."""
-        return {**self._owned.unseen, TRACED: self._program.traced_only + self._hidden}
+        traced = self._program.traced_only + self._hidden
+        return {**self._owned.unseen, TRACED: traced, UPDATES: len(self._updated)}
 
     # -- eager calls ------------------------------------------------------------------------
 
     def _begun(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._begins(policy_name(call.target))
+        self._updated.discard(call.path)
         self._open = self.prints.begun(call.name, call.path, call.target, args, kwargs)
 
     def _finished(self, ended: Ended) -> None:
@@ -159,9 +171,15 @@ class Recorders:
 
     # -- methods of a model -----------------------------------------------------------------
 
-    def _owned_begun(self, model: Any, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+    def _owned_begun(
+        self, model: Any, name: str, args: Any, kwargs: dict[str, Any], batch: int | None
+    ) -> None:
         self._begins(policy_name(model))
-        self._open = self.prints.begun(name, self._eager.watch.path_of(model), model, args, kwargs)
+        path = self._eager.watch.path_of(model)
+        self._updated.discard(path)
+        if name.startswith(TRAINING):
+            self._updated.add(path)
+        self._open = self.prints.begun(name, path, model, args, kwargs, batch)
 
     def _owned_finished(
         self,
@@ -178,6 +196,15 @@ class Recorders:
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self._examine(ended, entry, taken, named)
+                    self._see_rest(entry)
+
+    def _see_rest(self, entry: OutermostCall) -> None:
+        """Where the first batch is the golden's, isolating it says nothing of what moved."""
+        found = self.examined.get(entry.name)
+        if found is None or found.isolation != "complete" or found.returned:
+            return
+        if all(local.verdict == "identical" for local in found.locals):
+            self.examined[entry.name] = Examined(entry.name, _REST)
 
     @contextmanager
     def _undamaged(self) -> Iterator[None]:
@@ -292,7 +319,7 @@ class Recorders:
         try:
             return recorded_again(ended, self.request)
         except CaptureError as error:
-            self._give_up(entry, error.problem, error)
+            self._give_up(entry, error.problem)
             return None
 
     def _take_layers(self, ended: Ended, entry: OutermostCall) -> dict[str, LayerCall]:
@@ -307,12 +334,10 @@ class Recorders:
             self._unavailable(f"unavailable: {ended.unavailable}")
         return layers
 
-    def _give_up(
-        self, entry: OutermostCall, reason: str, problem: CaptureError | None = None
-    ) -> None:
+    def _give_up(self, entry: OutermostCall, reason: str) -> None:
         """Nothing can be said of this call's layers, now or against this recording."""
         self._unavailable(f"unavailable: {reason}")
-        self.examined[entry.name] = Examined(entry.name, self.isolation, problem=problem)
+        self.examined[entry.name] = Examined(entry.name, self.isolation)
 
     def _unavailable(self, why: str) -> None:
         self.isolation = why

@@ -79,10 +79,13 @@ def recurrent_states(target: Any) -> list[Any]:
     variables has."""
     layers = getattr(target, "_flatten_layers", None)
     found = layers(include_self=True, recursive=True) if callable(layers) else ()
-    states = (
-        getattr(layer, "states", None) for layer in found if getattr(layer, "stateful", False)
-    )
-    return [item for held in states for item in leaves(held) if hasattr(item, "assign")]
+    return [state for layer in found for state in states_of(layer)]
+
+
+def states_of(layer: Any) -> list[Any]:
+    """Those of one layer; none before it is built."""
+    held = getattr(layer, "states", None) if getattr(layer, "stateful", False) else None
+    return [item for item in leaves(held) if hasattr(item, "assign")]
 
 
 def held(variable: Any) -> Any:

@@ -26,7 +26,7 @@ class Ran(Protocol):
     def outermost(self) -> Sequence[OutermostCall]: ...
 
 
-Kind = Literal["weights", "random", "inputs", "descended"]
+Kind = Literal["weights", "random", "inputs", "flags", "descended", "batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Difference:
     """Why a call's numbers are not comparable with the golden's, in a sentence.
 
     kind: `descended` is no reason by itself: an input differs, and an earlier call returned
-    something else already, from which it may have been computed.
+    something else already, from which it may have been computed. Nor is `batch`: the numbers are
+    meant to be the same, and only those of layers are not comparable.
     """
 
     kind: Kind
@@ -48,7 +49,13 @@ def difference(golden: Ran, run: Ran, call: str) -> Difference | None:
     if None in places:
         return None
     old, new = golden.outermost[places[0]], run.outermost[places[1]]  # type: ignore[index]
-    return _weights(golden, run, old, new) or _draws(old, new) or _inputs(golden, run, old, new)
+    return (
+        _weights(golden, run, old, new)
+        or _draws(old, new)
+        or _flags(old, new)
+        or _inputs(golden, run, old, new)
+        or _batch(old, new)
+    )
 
 
 def _index(side: Ran, name: str) -> int | None:
@@ -127,6 +134,31 @@ def _inputs(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> Di
             )
         return Difference("inputs", _said(golden, old, place, before, now))
     return None
+
+
+def _flags(old: OutermostCall, new: OutermostCall) -> Difference | None:
+    """Older goldens do not tell."""
+    if old.flags is None or new.flags is None:
+        return None
+    said = flags_differ(new.name, old.flags, new.flags)
+    return None if said is None else Difference("flags", said)
+
+
+def flags_differ(name: str, golden: Mapping[str, str], running: Mapping[str, str]) -> str | None:
+    """The first flag of a call that differs, in a sentence. One that is not passed is none, as one
+    that is False: parameters come and go with releases."""
+    for place in {**golden, **running}:
+        old, new = golden.get(place, "None"), running.get(place, "None")
+        if old != new and {old, new} != {"None", "False"}:
+            return f"{name} is called with {place}={new}, in the golden with {place}={old}"
+    return None
+
+
+def _batch(old: OutermostCall, new: OutermostCall) -> Difference | None:
+    if old.batch is None or new.batch is None or old.batch == new.batch:
+        return None
+    said = f"{new.name} takes batches of {new.batch}, in the golden of {old.batch}"
+    return Difference("batch", said)
 
 
 def _given(side: Ran, call: OutermostCall) -> dict[str, str]:

@@ -10,7 +10,9 @@ from .escape import visible
 from .summary import compared, verdict_of
 from .wording import plural
 
-TRAINING = frozenset({"fit", "evaluate", "losses", "metrics", "optimizers"})
+TRAINING = frozenset(
+    {"fit", "evaluate", "losses", "metrics", "optimizers", "train_on_batch updates"}
+)
 """Kinds of calls that are the training or evaluating of a model, or a part of it."""
 
 NAMED = 3

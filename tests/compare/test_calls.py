@@ -217,3 +217,50 @@ def test_the_first_difference_is_named() -> None:
     new = differing("weights", golden, {**golden, "d": "4"})
     assert new is not None
     assert "d is new" in new
+
+
+class TestFlags:
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ({}, {"training": "True"}, "training=True, in the golden with training=None"),
+            ({"training": "True"}, {}, "training=None, in the golden with training=True"),
+            ({"axis": "1"}, {"axis": "2"}, "axis=2, in the golden with axis=1"),
+        ],
+    )
+    def test_that_the_test_passes_are_told(
+        self, old: dict[str, str], new: dict[str, str], said: str
+    ) -> None:
+        golden, run = (
+            replace(GOLDEN, outermost=(replace(ENCODER, flags=flags),)) for flags in (old, new)
+        )
+        assert found(run, "enc", golden) == ("flags", f"enc is called with {said}")
+
+    @pytest.mark.parametrize("flags", [None, {}, {"training": "False"}])
+    def test_that_nobody_looked_at_or_that_are_off_are_no_difference(
+        self, flags: dict[str, str] | None
+    ) -> None:
+        for old, new in ((flags, {}), ({}, flags)):
+            golden, run = (
+                replace(GOLDEN, outermost=(replace(ENCODER, flags=given),)) for given in (old, new)
+            )
+            assert found(run, "enc", golden) is None
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, 8), (8, None), (8, 8)])
+def test_batches_of_one_size_or_an_unknown_one_are_no_difference(
+    old: int | None, new: int | None
+) -> None:
+    golden, run = (
+        replace(GOLDEN, outermost=(replace(ENCODER, batch=batch),)) for batch in (old, new)
+    )
+    assert found(run, "enc", golden) is None
+
+
+def test_batches_of_another_size_come_last() -> None:
+    golden, run = (replace(GOLDEN, outermost=(replace(ENCODER, batch=batch),)) for batch in (8, 4))
+    assert found(run, "enc", golden) == ("batch", "enc takes batches of 4, in the golden of 8")
+    assert found(replace(run, inputs={"enc[0]": "other"}), "enc", golden) == (
+        "inputs",
+        "inputs differ, first at enc[0]",
+    )
