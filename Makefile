@@ -18,16 +18,16 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 PARALLEL := -n $(WORKERS) --dist worksteal
-NO_MODEL := commands compare docs report store versions test_adoption.py test_aliases.py \
-    test_architecture.py test_atomic.py test_cli.py test_config.py test_creep.py \
-    test_decision.py test_detection.py test_goldens.py test_lost.py test_marker.py test_names.py \
-    test_outputs.py test_rootdir.py test_typed.py test_whole_runs.py test_xdist.py
+NO_MODEL := commands compare docs io report store versions test_adoption.py test_aliases.py \
+    test_architecture.py test_cli.py test_config.py test_detection.py test_names.py \
+    $(addprefix case/test_,creep.py goldens.py marker.py outputs.py rules.py) \
+    $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)
 LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
-OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay import \
+OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2

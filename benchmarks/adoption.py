@@ -36,7 +36,7 @@ from xml.etree import ElementTree
 
 from pytest_keras_golden.outcomes import TestOutcome, test_from_json
 from pytest_keras_golden.store.codec import Golden
-from pytest_keras_golden.versions.overlay import ensure_overlay, overlay_environment
+from pytest_keras_golden.versions.overlay.folder import ensure_overlay, overlay_environment
 
 OVERHEAD = 1.15
 PLAIN = ("-p", "no:keras_golden")

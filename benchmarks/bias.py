@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from pytest_keras_golden.compare.bias import Bias
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.tolerance import default
+from pytest_keras_golden.tolerance import default
 
 Tensor = npt.NDArray[Any]
 Round = Callable[[Tensor], Tensor]

@@ -77,7 +77,7 @@ def measure(repeats: int) -> list[dict[str, Any]]:
     import keras
     import numpy as np
 
-    from pytest_keras_golden.capture.weights import fill_weights
+    from pytest_keras_golden.capture.state.weights import fill_weights
 
     model = decoder()
     fill_weights(model)
@@ -127,18 +127,18 @@ def compare(
 
 
 def capture(model: Any, select: tuple[str, ...]) -> Any:
-    from pytest_keras_golden.capture.eager import capture_calls
-    from pytest_keras_golden.capture.request import Request
+    from pytest_keras_golden.capture.record.eager import capture_calls
+    from pytest_keras_golden.capture.tap.request import Request
 
     return capture_calls(model, Request(select, isolate=False))
 
 
 def copying(model: Any, tokens: Any, select: tuple[str, ...]) -> Callable[[], None]:
     """What somebody would write who holds the tensors: copy each, rebuild what is not there."""
-    from pytest_keras_golden.capture.layers import HostSink
-    from pytest_keras_golden.capture.select import Selection
-    from pytest_keras_golden.capture.taps import Taps
-    from pytest_keras_golden.capture.watch import watching
+    from pytest_keras_golden.capture.record.host import HostSink
+    from pytest_keras_golden.capture.tap.select import Selection
+    from pytest_keras_golden.capture.tap.taps import Taps
+    from pytest_keras_golden.capture.watch.calls import watching
 
     held: list[Any] = []
 

@@ -28,12 +28,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import ml_dtypes
 import numpy as np
 
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.vacuity import describe
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.outcomes import TensorOutcome
 from pytest_keras_golden.records import TensorEntry, TensorRecord
 from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.tolerance import default
 
 Check = Callable[[], Any]
 

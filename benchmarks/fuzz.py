@@ -39,9 +39,7 @@ import numpy as np
 
 from pytest_keras_golden.commands.accept import candidate
 from pytest_keras_golden.commands.diff import compare
-from pytest_keras_golden.commands.logs import read_document, read_log
 from pytest_keras_golden.commands.prune import used_folders
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.errors import GoldenError
 from pytest_keras_golden.outcomes import LocalOutcome, TestOutcome, log_json
@@ -55,11 +53,13 @@ from pytest_keras_golden.records import (
 )
 from pytest_keras_golden.report import golden as page
 from pytest_keras_golden.report.files import rendered
+from pytest_keras_golden.report.logs import read_document, read_log
 from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.encoding import encode, encode_again, write
 from pytest_keras_golden.store.files import verify_file
 from pytest_keras_golden.store.header import text_of
+from pytest_keras_golden.tolerance import default
 
 NAME = "keras-3.5.0-jax-cpu-bfloat16.safetensors"
 STACK = {"keras": "3.5.0", "backend": "jax", "device": "cpu", "dtype_policy": "bfloat16"}

@@ -31,7 +31,7 @@ AREAS = {
     "store/baseline.py": ["tests/store/test_baseline.py"],
     "commands/accept.py": ["tests/commands/test_accept.py", REFERENCE],
     "compare": ["tests/compare"],
-    "decision.py": ["tests/test_decision.py"],
+    "case/rules.py": ["tests/case/test_rules.py"],
     "versions/verdicts.py": ["tests/versions/test_verdicts.py"],
 }
 # A child process would run the mutant without telling mutmut which tests reach it.

@@ -18,10 +18,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_keras_golden import cli, marker
-from pytest_keras_golden.compare.tolerance import EPSILON, default
+from pytest_keras_golden import cli
+from pytest_keras_golden.case import marker
+from pytest_keras_golden.tolerance import EPSILON, default
 from pytest_keras_golden.config import OPTIONS, Option
-from pytest_keras_golden.fixture import GoldenTensors
+from pytest_keras_golden.case.fixture import GoldenTensors
 from pytest_keras_golden.names import Slot
 from pytest_keras_golden.outcomes import FAILING, LocalOutcome, TensorOutcome, TestOutcome
 from pytest_keras_golden.records import GoldenHeader, LayerCall, OutermostCall, TensorEntry, Tolerance, Verdict

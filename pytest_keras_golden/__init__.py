@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["GoldenError", "GoldenTensors", "__version__"]
 
-_LAZY = {"GoldenTensors": "fixture", "GoldenError": "errors"}
+_LAZY = {"GoldenTensors": "case.fixture", "GoldenError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,12 +9,11 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .commands import accept, diff, prune, report, show, stats, verify
+from .commands import accept, diff, prune, report, show, stats, verify, versions
 from .commands import list as list_goldens
-from .commands.output import flush, note, prepare_streams
 from .errors import GoldenError
-from .strict import cut
-from .versions import commands as versions
+from .io.strict import cut
+from .report.output import flush, note, prepare_streams
 
 HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
 

@@ -243,7 +243,7 @@ def _tolerances(lines: Sequence[str] | None) -> tuple[ToleranceRule, ...]:
     if not lines:
         return ()
     # Not before there is a rule: runs without golden tests should pay for as little as can be.
-    from .compare.tolerance import parse_rules
+    from .tolerance import parse_rules
 
     return parse_rules(lines)
 

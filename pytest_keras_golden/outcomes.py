@@ -13,9 +13,9 @@ from types import NoneType
 from typing import Annotated, Any
 
 from .compare.renaming import Names
+from .io.strict import FieldError, parse_object, shown
+from .io.typed import reader
 from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
-from .strict import FieldError, parse_object, shown
-from .typed import reader
 
 FAILING: frozenset[str] = frozenset(
     {"drift", "structure", "nonfinite", "incomparable", "vacuous", "unstable"}

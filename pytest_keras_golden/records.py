@@ -36,7 +36,7 @@ Verdict = Literal[
 class Tolerance:
     """Either `k` (atol = k·ε·rms, rtol = k·ε) or absolute `rtol`/`atol`; never both.
 
-    All fields are non-negative finite numbers; `compare.tolerance.parse` is the only constructor
+    All fields are non-negative finite numbers; `tolerance.parse` is the only constructor
     users' text goes through.
     """
 

@@ -11,17 +11,13 @@ from pathlib import Path
 import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "records", "atomic", "strict", "typed", "usercache"}),
-    frozenset({"aliases", "outcomes", "names", "marker", "stack", "compare", "store"} | {"config"}),
-    frozenset({"capture", "report", "decision"}),
-    frozenset({"against", "judging", "session", "goldens"}),
-    frozenset({"automatic", "fixture"}),
-    frozenset(
-        {"body", "reach", "seeding", "settling", "items", "run", "plugin", "unused"}
-        | {"rootdir", "versions", "commands", "cli"}
-    ),
+    frozenset({"errors", "records", "io"}),
+    frozenset({"aliases", "outcomes", "names", "stack", "tolerance", "compare", "store", "config"}),
+    frozenset({"capture", "report"}),
+    frozenset({"case"}),
+    frozenset({"plugin", "versions", "commands", "cli"}),
 )
-PYTEST_MODULES = {"seeding", "settling", "plugin", "run", "items", "body", "reach", "unused"}
+PYTEST_MODULES = {"plugin"}
 KERAS_PACKAGES = {"capture", "stack"}
 HEAVY = ("numpy", "keras", "jax", "torch", "tensorflow", "safetensors", "rich", "ml_dtypes")
 BACKENDS = {"keras", "keras_hub", "jax", "torch", "tensorflow"}
@@ -104,17 +100,17 @@ WRITES = re.compile(
     r"\.(write_text|write_bytes|copyfile)\(|\bopen\([^)]*[\"'][wax]b?[\"']|mkstemp|gettempdir|os\.replace"
 )
 WRITERS = {
-    "atomic.py": "the one place",
+    "io/atomic.py": "the one place",
     "versions/commits.py": "a clone's files, into an overlay that nobody reads yet",
-    "versions/hearing.py": "for the process that it starts",
-    "versions/kept.py": "into the folder of an attempt, renamed when it is whole",
-    "versions/listener.py": "writes nothing: names the events of those that do",
-    "versions/ownership.py": "the mark of a folder of ours",
-    "versions/overlay.py": "into an overlay that nobody reads yet",
-    "versions/process.py": "the output of a process, while it runs",
-    "versions/workspace.py": "the mark of its own folder",
-    "versions/marked.py": "for the process that waits for it",
-    "versions/witness.py": "for the process that waits for it",
+    "versions/trace/hearing.py": "for the process that it starts",
+    "versions/inner/kept.py": "into the folder of an attempt, renamed when it is whole",
+    "versions/trace/listener.py": "writes nothing: names the events of those that do",
+    "io/ownership.py": "the mark of a folder of ours",
+    "versions/overlay/folder.py": "into an overlay that nobody reads yet",
+    "io/process.py": "the output of a process, while it runs",
+    "versions/inner/workspace.py": "the mark of its own folder",
+    "versions/inner/marked.py": "for the process that waits for it",
+    "versions/trace/witness.py": "for the process that waits for it",
 }
 
 

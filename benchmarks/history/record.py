@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from history.layers import CASES, Case
 from pytest_keras_golden.capture.backends import flatten, to_numpy
-from pytest_keras_golden.capture.weights import fill_weights
+from pytest_keras_golden.capture.state.weights import fill_weights
 
 POLICIES = ("float32", "bfloat16")
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pytest_keras_golden.capture.weights import fill_weights
+from pytest_keras_golden.capture.state.weights import fill_weights
 
 from . import numerics as n
 from .change import Change, Subject, harmful, harmless

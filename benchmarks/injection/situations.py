@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from pytest_keras_golden.capture.backends import to_numpy
+from pytest_keras_golden.case.collected import Session
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
 from pytest_keras_golden.records import TensorRecord
-from pytest_keras_golden.session import Session
 
 from .change import harmless
 from .trial import Bench, Tensor, Trial, numpy_fails, torch_fails

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_keras_golden.capture.block import CaptureBlock, capture_block
-from pytest_keras_golden.capture.eager import Ended, capture_calls
-from pytest_keras_golden.capture.isolate import LocalMeasurement, isolate
-from pytest_keras_golden.capture.request import Request
+from pytest_keras_golden.capture.record.eager import Ended, capture_calls
+from pytest_keras_golden.capture.replay.isolate import LocalMeasurement, isolate
+from pytest_keras_golden.capture.tap.request import Request
+from pytest_keras_golden.case.collected import Session
 from pytest_keras_golden.compare.floats import epsilon
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
 from pytest_keras_golden.records import ToleranceRule
-from pytest_keras_golden.session import Session
 
 from .change import Change, Subject
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from ..errors import CaptureError
 from .block import CaptureBlock, capture_block
 from .examine import Against
-from .forgiving import problem
-from .request import Request
+from .tap.request import Request
+from .watch.forgiving import problem
 
 ALWAYS = "outputs"
 """Beside what `golden_select` names: what each outermost call returns."""

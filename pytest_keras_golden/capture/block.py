@@ -12,7 +12,7 @@ from ..errors import CaptureError, StoreError
 from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .recorders import Recorders
-from .request import Request
+from .tap.request import Request
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -12,13 +12,13 @@ from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
 from ..outcomes import LOCAL_DRIFT, LocalOutcome
 from ..records import LayerCall, OutermostCall, TensorRecord
-from .carry import SAMPLES, Nudges, Nudging, nudges
-from .fingerprints import Fingerprints
-from .isolate import LocalMeasurement, isolate
-from .layers import LayerCapture
-from .limit import Limit
-from .outermost import Outermost
-from .request import Request
+from .record.host import LayerCapture
+from .replay.carry import SAMPLES, Nudges, Nudging, nudges
+from .replay.isolate import LocalMeasurement, isolate
+from .replay.outermost import Outermost
+from .state.fingerprints import Fingerprints
+from .tap.limit import Limit
+from .tap.request import Request
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError, GoldenError, StoreError
 from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
 from .backends import compiled_frames
-from .calls import CallRecorder
-from .compiled import ProgramCapture, capture_programs
-from .eager import EagerCapture, Ended, capture_calls, policy_name, recorded_again
 from .examine import Against, Examined, Pooled, Returned, examine
-from .fingerprints import Begun, Fingerprints
-from .owned import OwnedCalls, RunFirst, owned_calls
+from .record.compiled import ProgramCapture, capture_programs
+from .record.eager import EagerCapture, Ended, capture_calls, policy_name, recorded_again
+from .record.owned import OwnedCalls, RunFirst, owned_calls
 from .reference import is_of_keras_alone, references
-from .request import Request
-from .watch import Call, Watch
+from .replay.recorder import CallRecorder
+from .state.fingerprints import Begun, Fingerprints
+from .tap.request import Request
+from .watch.calls import Call, Watch
 
 if TYPE_CHECKING:
     from ..records import Array

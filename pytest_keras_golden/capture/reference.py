@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError
 from ..records import TensorRecord
 from .backends import active
-from .layers import LayerCapture
-from .limit import Limit
-from .outermost import Outermost
-from .precision import dtype_of
-from .request import Request
-from .structure import walk
+from .record.host import LayerCapture
+from .replay.outermost import Outermost
+from .tap.limit import Limit
+from .tap.precision import dtype_of
+from .tap.request import Request
+from .watch.structure import walk
 
 if TYPE_CHECKING:
     from ..records import Array

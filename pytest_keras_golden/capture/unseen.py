@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from . import gates
 from .backends import is_concrete, is_traced
-from .gates import Gate, Run
-from .precision import tensors_of
-from .watch import is_layer, is_symbolic, subclasses
+from .tap.precision import tensors_of
+from .watch import patches as gates
+from .watch.calls import is_layer, is_symbolic, subclasses
+from .watch.patches import Gate, Run
 
 Busy = Callable[[], bool]
 """Whether a call is under way that is looked into, with everything inside it."""

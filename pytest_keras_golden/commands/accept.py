@@ -14,9 +14,9 @@ from typing import Any
 from ..errors import ConfigError, CorruptGoldenError
 from ..names import Slot, golden_folder
 from ..outcomes import TestOutcome
+from ..report.logs import read_log
+from ..report.output import add_json, emit_plain, note, tracked
 from ..report.wording import plural
-from .logs import read_log
-from .output import add_json, emit_plain, note, tracked
 from .place import add_goldens_dir, goldens_dir
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift, to_json
 from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
+from ..report.output import add_json, emit_plain
 from .inifile import find_ini
-from .output import add_json, emit_plain
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
@@ -31,9 +31,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..compare.tolerance import parse
     from ..report.terminal import comparison_page
     from ..store.codec import Golden
+    from ..tolerance import parse
 
     asked = None if arguments.tolerance is None else parse(arguments.tolerance)
     with Golden.open(arguments.a) as a, Golden.open(arguments.b) as b:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def ini_rules() -> tuple[ToleranceRule, ...]:
     """`golden_tolerances` of the nearest pytest ini file. Raises ConfigError."""
-    from ..compare.tolerance import parse_rules
+    from ..tolerance import parse_rules
 
     ini = find_ini(Path.cwd())
     return () if ini is None else parse_rules(ini.lines("golden_tolerances"))
@@ -114,7 +114,7 @@ def _judged(
 
 
 def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Tolerance:
-    from ..compare.tolerance import default, resolve
+    from ..tolerance import default, resolve
 
     precision = entry.precision or entry.dtype
     found = resolve(entry.name, precision, ini=rules)

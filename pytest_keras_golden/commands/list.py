@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..report.output import add_json, emit_plain
 from ..report.wording import plural
-from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
 

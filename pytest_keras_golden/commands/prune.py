@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import parse_size
 from ..errors import ConfigError
+from ..io.strict import cut
 from ..names import golden_folder
 from ..outcomes import RunLog
+from ..report.logs import read_log
+from ..report.output import add_json, emit_plain
 from ..report.wording import plural
-from ..strict import cut
-from .logs import read_log
-from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, bytes_text, name_of, selected
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .logs import read_document
-from .output import cannot_write, note, say
+from ..report.logs import read_document
+from ..report.output import cannot_write, note, say
 
 
 def add_parser(subparsers: Any) -> None:

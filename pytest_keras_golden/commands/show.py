@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GoldenError
 from ..outcomes import to_json
 from ..report.escape import lines
-from .output import add_json, emit, say
+from ..report.output import add_json, emit, say
 
 if TYPE_CHECKING:
     from ..store.codec import Golden

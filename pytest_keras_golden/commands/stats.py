@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import parse_size
+from ..report.output import add_json, emit_plain
 from ..report.wording import plural
-from .output import add_json, emit_plain
 from .place import add_goldens_dir, goldens_dir
 from .selection import add_patterns, by_test, bytes_text, name_of, selected
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..io.strict import cut
+from ..report.output import add_json, emit_plain, tracked
 from ..report.wording import plural
-from ..strict import cut
-from .output import add_json, emit_plain, tracked
 from .place import add_goldens_dir, goldens_dir
 from .selection import matches
 

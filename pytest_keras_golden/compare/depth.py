@@ -1,8 +1,8 @@
 """Whether roundings that were measured layer by layer explain how far a whole model's tensor moved.
 
 The reach of a tensor is the most that the measured changes moved it by when they were carried
-through the model with random signs (`capture.carry`). A tensor is explained by depth while it moved
-by no more than `FACTOR` times that, as the largest k and as relative L2.
+through the model with random signs (`capture.replay.carry`). A tensor is explained by depth while
+it moved by no more than `FACTOR` times that, as the largest k and as relative L2.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..tolerance import default
 from .metrics import measure
-from .tolerance import default
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from .tolerance import EPSILON, EXACT_DTYPES
+from ..tolerance import EPSILON, EXACT_DTYPES
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import tolerance as tolerances
 from ..outcomes import LocalOutcome
-from . import tolerance as tolerances
 from .metrics import measure
 from .verdict import elementwise, form, note_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConfigError
-from .tolerance import EPSILON
+from ..tolerance import EPSILON
 
 if TYPE_CHECKING:
     from ..records import Array, TensorRecord

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..atomic import append_whole, write_whole
 from ..errors import ConfigError
+from ..io.atomic import append_whole, write_whole
 
 Log = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..compare.tolerance import default
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from ..records import Tolerance
+from ..tolerance import default
 from . import tokens
 from .asides import asides, unseen
 from .attribution import stack_lines

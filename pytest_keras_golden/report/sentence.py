@@ -8,14 +8,7 @@ from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .attribution import attribution, same_stack
 from .escape import named, one_line
-from .summary import (
-    blamed,
-    changed,
-    first_drift,
-    strain,
-    tensor_counts,
-    verdict_of,
-)
+from .summary import blamed, changed, first_drift, strain, tensor_counts, verdict_of
 from .wording import counted, family_list, listed, number, plural, tolerance
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CorruptGoldenError, StoreError
-from ..strict import cut, shown
+from ..io.strict import cut, shown
 from .contents import ISOLATION, REFERENCE, Contents
 from .digest import digest
 from .layout import MalformedError, Place, header_length

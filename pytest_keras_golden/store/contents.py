@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..strict import shown
+from ..io.strict import shown
 from . import header as metadata
 from .layout import MalformedError, parse
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..strict import shown
+from ..io.strict import shown
 from . import header as metadata
 from .contents import ISOLATION, REFERENCE, Contents
 from .digest import blocks, digest, start

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ..atomic import TEMPORARY, replacing, sync
 from ..errors import CorruptGoldenError, StoreError
+from ..io.atomic import TEMPORARY, replacing, sync
+from ..io.strict import cut
 from ..names import Slot
-from ..strict import cut
 from .codec import Golden, check_inside
 from .encoding import Encoded, encode, write
 from .header import says_the_same

@@ -10,10 +10,10 @@ from typing import Any
 
 import xxhash
 
+from ..io.strict import FieldError, shown
+from ..io.typed import reader
 from ..outcomes import to_json, unlike_a_stack
 from ..records import SCHEMA, GoldenHeader, TensorEntry
-from ..strict import FieldError, shown
-from ..typed import reader
 from .layout import MalformedError, checked_shape, strict_json
 
 KEY = "keras_golden"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..strict import FieldError, cut, parse_object, shown
+from ..io.strict import FieldError, cut, parse_object, shown
 from .dtypes import CODES, DTYPES, native
 
 MAX_HEADER = 32 << 20

@@ -11,9 +11,9 @@ from ..errors import StackError
 from ..report.escape import first_line
 from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
 from .gate import Side, Suite, check_job, record
-from .job import InnerRun, Pin
-from .jobs import Runner, run_all
-from .progress import Progress
+from .inner.job import InnerRun, Pin
+from .inner.jobs import Runner, run_all
+from .inner.progress import Progress
 from .search import Answer, Found, first_bad
 from .verdicts import GUILTY, Row, rows, taken
 

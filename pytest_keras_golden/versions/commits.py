@@ -19,8 +19,8 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from ..errors import StackError
-from .named import exact_version, package_name, revision
-from .overlay import cache_root, is_whole, locked, replacing, write_manifest
+from .overlay.folder import cache_root, is_whole, locked, replacing, write_manifest
+from .overlay.named import exact_version, package_name, revision
 from .search import Answer
 
 API = "api"

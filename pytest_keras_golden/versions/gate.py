@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from ..errors import StackError
 from ..report import asides
-from . import evidence
-from .inner import check_options, forget, record_options
-from .job import InnerRun, Job, Pin
-from .jobs import Runner, run_all, run_alone
-from .progress import Progress
+from .inner.job import InnerRun, Job, Pin
+from .inner.jobs import Runner, run_all, run_alone
+from .inner.progress import Progress
+from .inner.run import check_options, forget, record_options
+from .trace import evidence
 from .verdicts import GUILTY, Row, Status, collection_error, counts, rows, taken, unseen
 
 Verdict = Literal["holds", "drift", "nothing compared"]

@@ -18,9 +18,9 @@ from ..errors import GoldenError
 from ..outcomes import TestOutcome
 from ..report.summary import verdict_of
 from .gate import Side, Suite, Verdict, check_job, record
-from .job import InnerRun
-from .jobs import Runner, run_all
-from .progress import Progress
+from .inner.job import InnerRun
+from .inner.jobs import Runner, run_all
+from .inner.progress import Progress
 from .verdicts import GUILTY, Row, rows, taken
 
 NEVER_RAN = -1000

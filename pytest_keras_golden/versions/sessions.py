@@ -13,19 +13,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..atomic import write_whole
-from ..commands.output import cannot_write, flush, say
 from ..errors import ConfigError, StackError
+from ..io.atomic import write_whole
+from ..io.ownership import claim, remove
+from ..io.process import run_tree
 from ..report import escape
+from ..report.output import cannot_write, flush, say
 from ..report.summary import verdict_of
-from .inner import run_inner
-from .job import InnerRun, Job, Pin
-from .marked import MARKED
-from .neighbours import ensure_runnable
-from .ownership import claim, remove
-from .process import run_tree
-from .proof import EXPECT
-from .releases import resolve
+from .inner.job import InnerRun, Job, Pin
+from .inner.marked import MARKED
+from .inner.run import run_inner
+from .overlay.neighbours import ensure_runnable
+from .overlay.releases import resolve
+from .trace.proof import EXPECT
 
 HOLDS, FAILED, USAGE = 0, 1, 4
 """pytest's own codes."""
@@ -82,7 +82,7 @@ def _log_of(version: str, log: Path) -> Path:
 
 def _demand_a_log(target: Path) -> None:
     """Nobody named this very file: one that is there and no log of ours is not written over."""
-    from ..commands.logs import read_log
+    from ..report.logs import read_log
 
     if target.exists():
         try:
@@ -150,7 +150,7 @@ def _word(run: InnerRun, nodeid: str) -> str:
 def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list[str]:
     """The exact versions named by `keras_versions` markers of the tests `arguments` select."""
     found = place / "marked.json"
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_keras_golden.versions.marked"]
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_keras_golden.versions.inner.marked"]
     finished = run_tree(
         [*command, *arguments, "--collect-only", "-q"],
         environment={**os.environ, MARKED: str(found), EXPECT: "{}"},

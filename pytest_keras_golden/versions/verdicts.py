@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..outcomes import FAILING, TestOutcome
 from ..report import asides
-from .job import InnerRun
+from .inner.job import InnerRun
 
 Status = Literal[
     "holds",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pytest_keras_golden.capture.calls import CallRecorder
-from pytest_keras_golden.capture.eager import capture_calls
-from pytest_keras_golden.capture.isolate import isolate
-from pytest_keras_golden.capture.request import Request
+from pytest_keras_golden.capture.record.eager import capture_calls
+from pytest_keras_golden.capture.replay.isolate import isolate
+from pytest_keras_golden.capture.replay.recorder import CallRecorder
+from pytest_keras_golden.capture.tap.request import Request
 
 ALL = Request(("all",))
 

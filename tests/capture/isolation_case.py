@@ -11,7 +11,7 @@ import keras
 import zoo
 from isolating import Recorded, isolating, recording
 
-from pytest_keras_golden.capture.weights import fill_weights
+from pytest_keras_golden.capture.state.weights import fill_weights
 
 
 def decoder() -> keras.Model:

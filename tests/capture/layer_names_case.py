@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from benchmarks.history.layers import CASES
-from pytest_keras_golden.capture.eager import capture_calls
-from pytest_keras_golden.capture.request import Request
-from pytest_keras_golden.capture.weights import fingerprints
+from pytest_keras_golden.capture.record.eager import capture_calls
+from pytest_keras_golden.capture.state.weights import fingerprints
+from pytest_keras_golden.capture.tap.request import Request
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:

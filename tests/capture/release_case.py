@@ -15,7 +15,7 @@ from isolating import ALL, isolating
 
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.block import capture_block
-from pytest_keras_golden.capture.weights import fill_weights, fingerprints
+from pytest_keras_golden.capture.state.weights import fill_weights, fingerprints
 
 
 def case(style: str, policy: str) -> dict:

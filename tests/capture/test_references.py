@@ -13,7 +13,7 @@ from isolating import ALL, Recording
 
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.block import CaptureBlock, capture_block
-from pytest_keras_golden.capture.weights import fill_weights
+from pytest_keras_golden.capture.state.weights import fill_weights
 
 STYLES = ("functional", "sequential", "subclassed")
 

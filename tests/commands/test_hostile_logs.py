@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_keras_golden.cli import main
+from pytest_keras_golden.io.strict import FieldError
 from pytest_keras_golden.outcomes import (
     LocalOutcome,
     TensorOutcome,
@@ -21,7 +22,6 @@ from pytest_keras_golden.outcomes import (
     log_json,
 )
 from pytest_keras_golden.records import Tolerance
-from pytest_keras_golden.strict import FieldError
 
 TENSOR = TensorOutcome(
     *("logits", 0, "logits", "bfloat16", "bfloat16", (2, 3), True, "drift"),

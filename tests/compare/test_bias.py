@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.bias import Bias
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.tolerance import EPSILON, default
+from pytest_keras_golden.tolerance import EPSILON, default
 
 from .conftest import FLOATS, cast, normal
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.depth import FACTOR, Shift, furthest, shift
-from pytest_keras_golden.compare.tolerance import EPSILON
+from pytest_keras_golden.tolerance import EPSILON
 
 # Of rms 1 throughout: one ε of the norm is half a unit of k.
 GOLDEN = np.resize(np.float32([1, -1]), (4, 6))

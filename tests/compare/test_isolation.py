@@ -10,8 +10,8 @@ import pytest
 
 from pytest_keras_golden.compare.isolation import judge_local, worse
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.outcomes import LocalOutcome
+from pytest_keras_golden.tolerance import default
 
 from .conftest import FLOATS, cast, normal
 

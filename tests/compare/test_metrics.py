@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_keras_golden.compare.metrics import Metrics, measure
-from pytest_keras_golden.compare.tolerance import EPSILON, default
 from pytest_keras_golden.records import Tolerance
+from pytest_keras_golden.tolerance import EPSILON, default
 
 from .conftest import BFLOAT16, FLOATS, cast, normal
 

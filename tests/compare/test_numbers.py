@@ -16,9 +16,9 @@ from pytest_keras_golden.compare.numbers import (
     is_float32,
     known_precision,
 )
-from pytest_keras_golden.compare.tolerance import EPSILON
 from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.records import TensorRecord
+from pytest_keras_golden.tolerance import EPSILON
 
 from .conftest import normal
 

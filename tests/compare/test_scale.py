@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.scale import SAMPLE, robust_scale, root_mean_square, sample_rows
-from pytest_keras_golden.compare.tolerance import default
+from pytest_keras_golden.tolerance import default
 
 from .conftest import FLOATS, cast, normal
 

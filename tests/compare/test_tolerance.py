@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from pytest_keras_golden.compare.tolerance import (
+from pytest_keras_golden.errors import ConfigError
+from pytest_keras_golden.records import Tolerance, ToleranceRule
+from pytest_keras_golden.tolerance import (
     DTYPES,
     EXACT_DTYPES,
     default,
@@ -15,8 +17,6 @@ from pytest_keras_golden.compare.tolerance import (
     parse_rules,
     resolve,
 )
-from pytest_keras_golden.errors import ConfigError
-from pytest_keras_golden.records import Tolerance, ToleranceRule
 
 
 @pytest.mark.parametrize(

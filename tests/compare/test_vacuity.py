@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.vacuity import describe, detects, vacuous
 from pytest_keras_golden.records import TensorRecord, Tolerance
 from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.tolerance import default
 
 from .conftest import FLOATS, cast, normal
 

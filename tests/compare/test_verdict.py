@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.vacuity import describe
 from pytest_keras_golden.compare.verdict import judge, missing
 from pytest_keras_golden.outcomes import TensorOutcome, to_json
 from pytest_keras_golden.records import TensorRecord, Tolerance
 from pytest_keras_golden.store.digest import digest
+from pytest_keras_golden.tolerance import default
 
 from .conftest import FLOATS, cast, normal
 

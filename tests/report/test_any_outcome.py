@@ -7,12 +7,7 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_keras_golden.outcomes import (
-    LocalOutcome,
-    TensorOutcome,
-    TestOutcome,
-    log_json,
-)
+from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.records import Kind, Tolerance, Verdict
 from pytest_keras_golden.report import closing, html, junit, markdown, terminal
 from pytest_keras_golden.report.summary import Run, collapsed, compared, rows, verdict_of

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from outcomes_made import decoder, outcome, tensor
 
 from pytest_keras_golden.compare.logits import LogitsMetrics, logits_metrics
-from pytest_keras_golden.compare.tolerance import default
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, first_drift, log_json
 from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, TensorRecord
@@ -22,6 +21,7 @@ from pytest_keras_golden.report.sentence import headline
 from pytest_keras_golden.report.terminal import failure_page
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
+from pytest_keras_golden.tolerance import default
 
 VERDICTS = st.sampled_from(["identical", "within", "drift", "structure", "accumulated"])
 made = st.builds(

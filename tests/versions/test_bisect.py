@@ -9,7 +9,7 @@ from suites import NORM, as_json, keras_golden, suite
 
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.bisect import judged
-from pytest_keras_golden.versions.job import InnerRun
+from pytest_keras_golden.versions.inner.job import InnerRun
 
 
 def outcome(nodeid: str, word: str, verdict: str | None = None) -> TestOutcome:

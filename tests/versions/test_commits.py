@@ -12,7 +12,7 @@ import pytest
 
 from pytest_keras_golden.errors import StackError
 from pytest_keras_golden.versions.commits import Clone, first_bad_commit, overlay_of_commit
-from pytest_keras_golden.versions.overlay import is_whole, overlay_environment
+from pytest_keras_golden.versions.overlay.folder import is_whole, overlay_environment
 from pytest_keras_golden.versions.search import Answer
 
 

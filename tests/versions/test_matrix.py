@@ -13,9 +13,15 @@ import pytest
 from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
 
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
-from pytest_keras_golden.versions.job import InnerRun
+from pytest_keras_golden.versions.inner.job import InnerRun
 from pytest_keras_golden.versions.matrix import NEVER_RAN, MatrixResult, assemble
-from pytest_keras_golden.versions.tables import cell_text, markdown, page, summary_line, terminal
+from pytest_keras_golden.versions.matrix_page import (
+    cell_text,
+    markdown,
+    page,
+    summary_line,
+    terminal,
+)
 
 
 def run(*tests: TestOutcome, status: int = 0) -> InnerRun:

@@ -12,15 +12,18 @@ from hypothesis import example, given, settings
 from strangers import HOSTILE, Page, assert_dead, controls, markdown, texts, words
 from suites import keras_golden, suite
 
+from pytest_keras_golden.commands import bisect as bisect_command
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.report.escape import console, visible
-from pytest_keras_golden.versions import bisect_command, pages, sessions, tables
+from pytest_keras_golden.versions import gate_page as pages
+from pytest_keras_golden.versions import matrix_page as tables
+from pytest_keras_golden.versions import sessions
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.job import InnerRun, Pin
+from pytest_keras_golden.versions.inner.job import InnerRun, Pin
+from pytest_keras_golden.versions.inner.progress import Lines, Rows
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
-from pytest_keras_golden.versions.progress import Lines, Rows
 from pytest_keras_golden.versions.verdicts import ORDER, Row
 
 PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")

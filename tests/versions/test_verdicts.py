@@ -6,12 +6,12 @@ from typing import Any, get_args
 
 import pytest
 
+from pytest_keras_golden.commands.gate import EXIT_CODES
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.gate_command import EXIT_CODES
-from pytest_keras_golden.versions.job import InnerRun, Pin
+from pytest_keras_golden.versions.gate_page import markdown, page, terminal, verdict_line
+from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell
-from pytest_keras_golden.versions.pages import markdown, page, terminal, verdict_line
 from pytest_keras_golden.versions.verdicts import (
     Row,
     Status,

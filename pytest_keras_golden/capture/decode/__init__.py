@@ -1,0 +1,1 @@
+"""Token by token along a golden: causal language models and their prompts."""

@@ -1,0 +1,1 @@
+"""Tensors on their way to the host: from eager calls, programs and methods of models."""

@@ -1,0 +1,57 @@
+"""Batches that a model's step reads from a data set or a generator, which gives them only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from ...store.digest import digest
+from ..backends import is_tensor
+from ..backends.nest import exchanged, flatten
+from .reads import Reads
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+
+class Batches:
+    """What the steps of one call were given: a digest over all of it, and the first batch."""
+
+    def __init__(self, reads: Reads, name: str) -> None:
+        self._reads = reads
+        self._name = name
+        self._digests: dict[str, xxhash.xxh3_128] = {}
+        self._first: dict[str, Array] = {}
+        self._form: Any = None
+
+    def read(self, data: Any) -> None:
+        """Take in the data of a step, now or each time that its program runs."""
+        self._form = data if self._form is None else self._form
+        for place, leaf in flatten(data):
+            if is_tensor(leaf):
+                self._reads.read(leaf, self._receiver(place))
+
+    def _receiver(self, place: str) -> Any:
+        def receive(array: Array) -> None:
+            self._digests.setdefault(place, xxhash.xxh3_128()).update(digest(array).encode())
+            self._first.setdefault(place, array)
+
+        return receive
+
+    def digests(self) -> Mapping[str, str]:
+        """`predict[data]` and so on → digest over that part of every batch."""
+        start = f"{self._name}[data]"
+        return {f"{start}{place}": key.hexdigest() for place, key in self._digests.items()}
+
+    def first(self) -> Mapping[str, Any] | None:
+        """The first batch, as the method for one batch takes it; None where none was read."""
+        if not self._first:
+            return None
+        import keras
+
+        arrays = iter(self._first.values())
+        data = exchanged(self._form, lambda leaf: next(arrays) if is_tensor(leaf) else leaf)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        return {"x": x} | ({} if y is None else {"y": y, "sample_weight": weights})

@@ -1,0 +1,440 @@
+"""Methods of a model that the plugin looks into: `predict` and the methods for one batch.
+
+Watching a compiled program can change how it is fused. So what Keras compiles runs twice from the
+same state, where the data can be given twice: what the plain run returned is recorded and given to
+the caller, and the two are compared bit for bit. The second run is the plugin's own: nothing of the
+test hears of it, neither callbacks nor the terminal. What Keras runs eagerly, and what reads a data
+set or a generator, runs once and is watched at that.
+`fit` and `evaluate`, whose programs run any number of times, are not looked into.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import GoldenError
+from ...records import Observer, TensorRecord
+from ...store.digest import digest
+from ..backends import active, is_tensor, to_numpy
+from ..backends.nest import exchanged, flatten, leaves
+from ..state.models import ModelState, attribute, instance_attribute, kept
+from ..tap.limit import Limit
+from ..watch import patches as gates
+from ..watch.calls import Watch, counted
+from ..watch.forgiving import Note, problem
+from ..watch.patches import Run
+from .batches import Batches
+from .compiled import ProgramCapture, replaced_outputs
+from .eager import Ended
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+STEP_OF: Mapping[str, str] = {
+    "predict": "predict",
+    "predict_on_batch": "predict",
+    "test_on_batch": "test",
+    "train_on_batch": "train",
+}
+"""Method that is looked into → the step behind it, `<step>_step` and `<step>_function` in Keras."""
+
+UNSEEN = ("fit", "evaluate")
+
+BATCH = ("x", "y", "sample_weight")
+"""What a model's methods are given beside how to go about it, in order."""
+
+Begun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
+RunFirst = Callable[[], "Ended | None"]
+"""The first batch of a call as an eager call that can be made again; None where none was made."""
+
+Finished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
+First = Callable[[], "AbstractContextManager[list[Ended]]"]
+
+
+@dataclass
+class OwnedCalls:
+    """Watcher of the training and inference methods of `model`, or of all where it is None.
+
+    watch: the one behind `capture`. others: watches that must see neither run. begun: told model,
+    the call's name, what it was given, and how much of it is a batch, before anything runs.
+    finished: given the records of a call, what it returned, digests of what it read from a data
+    set, and how to run its first batch. first: a context inside of which the first eager call is
+    recorded. note: takes what cannot be captured, which else raises. observer: `changed` as
+    soon as one call was. unseen: how often each method ran that is not looked into.
+    """
+
+    model: Any | None
+    capture: ProgramCapture
+    watch: Watch
+    others: Sequence[Watch] = ()
+    begun: Begun | None = None
+    finished: Finished | None = None
+    first: First | None = None
+    note: Note | None = None
+    observer: Observer | None = None
+    seen: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
+    thread: int = field(default_factory=threading.get_ident)
+    _inside: bool = False
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether such a method is running."""
+        return self._inside
+
+    def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        # A method that calls another one is one call.
+        if self._inside or (self.model is not None and args[0] is not self.model):
+            return run(*args, **kwargs)
+        self._inside = True
+        try:
+            if method in UNSEEN:
+                self.unseen[method] = self.unseen.get(method, 0) + 1
+                with self._paused():
+                    return run(*args, **kwargs)
+            return self._call(_Asked(method, run, args, kwargs))
+        finally:
+            self._inside = False
+
+    def _call(self, asked: _Asked) -> Any:
+        __tracebackhide__ = True
+        self.seen += 1
+        if not self._begin(asked):
+            with self._paused():
+                return asked.run(*asked.args, **asked.kwargs)
+        if runs_eagerly(asked.model):
+            return self._eagerly(asked)
+        return self._twice(asked) if asked.repeatable else self._once(asked)
+
+    def _begin(self, asked: _Asked) -> bool:
+        """Whether the call can be captured, as far as its arguments tell."""
+        asked.name = counted(asked.method, self._counts)
+        try:
+            if self.begun is not None:
+                given, named = asked.batch
+                batch = asked.batch_size if asked.cuts else None
+                self.begun(asked.model, asked.name, given, named, batch)
+        except GoldenError as error:
+            if self.note is None:
+                raise
+            self.note(f"{asked.method}: {problem(error)}")
+            return False
+        return True
+
+    # -- once -------------------------------------------------------------------------------
+
+    def _eagerly(self, asked: _Asked) -> Any:
+        """Keras runs the steps without compiling them, so watching changes no number."""
+        __tracebackhide__ = True
+        before = ModelState(asked.model, step="train") if asked.step == "train" else None
+        found: list[Ended] = []
+        with self._first(found):
+            returned, records, batches = self._captured(asked, asked.kwargs)
+
+        def run_first() -> Ended | None:
+            if before is not None:
+                before.restore()
+            return found[0] if found else None
+
+        with kept(asked.model) if before is not None else nullcontext():
+            self._finish(asked, records, returned, batches, run_first)
+        return returned
+
+    def _once(self, asked: _Asked) -> Any:
+        """Data that can be read only once, in a compiled program: nobody knows what watching
+        changed."""
+        __tracebackhide__ = True
+        before = ModelState(asked.model, step=asked.step)
+        returned, records, batches = self._captured(asked, asked.kwargs)
+
+        def run_first() -> Ended | None:
+            with before.around():
+                return self._first_again(asked, batches.first())
+
+        with kept(asked.model):
+            self._finish(asked, records, returned, batches, run_first)
+        return returned
+
+    # -- twice ------------------------------------------------------------------------------
+
+    def _twice(self, asked: _Asked) -> Any:
+        __tracebackhide__ = True
+        model = asked.model
+        before = ModelState(model, step=asked.step)
+        with self._paused():
+            plain = asked.run(*asked.args, **asked.kwargs)
+        after = ModelState(model)
+        before.restore()
+        try:
+            captured, records, batches = self._captured(asked, asked.silent)
+            self._compare(host(plain), host(captured), after.equals(ModelState(model)))
+            records = replaced_outputs(records, self._kept(host(captured)), self._kept(host(plain)))
+
+            def run_first() -> Ended | None:
+                with before.around():
+                    return self._first_again(asked, self._batch_of(asked))
+
+            self._finish(asked, records, plain, batches, run_first)
+        except Exception as error:
+            if self.note is None:
+                raise
+            self.capture.sink.forget()
+            self.note(f"{asked.method}, run again to be captured: {problem(error)}")
+        finally:
+            after.restore()
+        return plain
+
+    def _kept(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As the records hold them: a larger one is refused there already."""
+        limit = Limit(rows=self.capture.sink.limit.rows)
+        return {name: limit.kept(name, array) for name, array in outputs.items()}
+
+    def _compare(
+        self, plain: Mapping[str, Array], captured: Mapping[str, Array], same_state: bool
+    ) -> None:
+        same = same_state and list(plain) == list(captured)
+        same = same and all(digest(plain[place]) == digest(captured[place]) for place in plain)
+        if self.observer != "changed":
+            self.observer = "identical" if same else "changed"
+
+    # -- the watched run --------------------------------------------------------------------
+
+    def _captured(
+        self, asked: _Asked, kwargs: Mapping[str, Any]
+    ) -> tuple[Any, list[TensorRecord], Batches]:
+        model = asked.model
+        batches = Batches(self.capture.sink.reads, asked.name)
+        # What was traced for the user, before or in the plain run, neither sees nor is replaced.
+        with ExitStack() as stack:
+            stack.enter_context(attribute(model, f"{asked.step}_function", None))
+            stack.enter_context(
+                _before_each(model, f"{asked.step}_step", self._step(asked, batches))
+            )
+            stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
+            for watch in self.others:
+                stack.enter_context(watch.paused())
+            if asked.method == "predict":
+                kwargs = self._settling(kwargs)
+            returned = asked.run(*asked.args, **kwargs)
+            return returned, self.capture.collect(join=True), batches
+
+    def _step(self, asked: _Asked, batches: Batches) -> Callable[..., None]:
+        def begin(*args: Any, **kwargs: Any) -> None:
+            # Traced anew for a smaller last batch, or run for each on backends that trace nothing.
+            self.watch.restart()
+            self.capture.sink.restart()
+            if not asked.repeatable:
+                batches.read([*args, *kwargs.values()][-1])
+
+        return begin
+
+    def _settling(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments with a callback that fetches what programs handed over, batch by batch."""
+        import keras
+
+        settle = self.capture.sink.reads.settle
+
+        class Settle(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+                settle()
+
+        given = kwargs.get("callbacks")
+        # A list of Keras' own may call from another thread: what is fetched at the end is the same.
+        own = isinstance(given, keras.callbacks.CallbackList)
+        return kwargs if own else {**kwargs, "callbacks": [*_as_list(given), Settle()]}
+
+    def _finish(
+        self,
+        asked: _Asked,
+        records: Sequence[TensorRecord],
+        returned: Any,
+        batches: Batches,
+        run_first: RunFirst,
+    ) -> None:
+        if self.finished is not None:
+            every = [*records, *asked.logs(returned)]
+            self.finished(every, returned, batches.digests(), run_first)
+
+    # -- the first batch, eagerly -----------------------------------------------------------
+
+    def _first(self, found: list[Ended]) -> AbstractContextManager[Any]:
+        return nullcontext() if self.first is None else _into(self.first(), found)
+
+    def _first_again(self, asked: _Asked, batch: Mapping[str, Any] | None) -> Ended | None:
+        if batch is None or self.first is None:
+            return None
+        model, method = asked.model, f"{asked.step}_on_batch"
+        with ExitStack() as stack:
+            stack.enter_context(attribute(model, f"{asked.step}_function", None))
+            stack.enter_context(attribute(model, "run_eagerly", True))
+            stack.enter_context(self._paused())
+            found = stack.enter_context(self.first())
+            getattr(model, method)(**batch)
+        return found[0] if found else None
+
+    def _batch_of(self, asked: _Asked) -> Mapping[str, Any]:
+        """The first batch of arrays, as the method for one batch takes it."""
+        given, named = asked.batch
+        every = {**dict(zip(BATCH, given, strict=False)), **named}
+        if not asked.cuts:
+            return every
+        size = asked.batch_size
+        return {"x": exchanged(every["x"], lambda leaf: leaf[:size] if _sliced(leaf) else leaf)}
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for watch in (self.watch, *self.others):
+                stack.enter_context(watch.paused())
+            yield
+
+
+@dataclass
+class _Asked:
+    """A method that was called: `run` with the model before the other arguments."""
+
+    method: str
+    run: Run
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Everything behind the batch by its name, so that it can be exchanged."""
+        method = getattr(type(self.model), self.method)
+        names = list(inspect.signature(method).parameters)
+        first = 1 + (1 if self.method.startswith("predict") else len(BATCH))
+        self.kwargs = dict(zip(names[first:], self.args[first:], strict=False)) | self.kwargs
+        self.args = self.args[:first]
+
+    @property
+    def model(self) -> Any:
+        return self.args[0]
+
+    @property
+    def step(self) -> str:
+        return STEP_OF[self.method]
+
+    @property
+    def batch(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """x, y and sample weights, as they were passed."""
+        count = 1 if self.method.startswith("predict") else len(BATCH)
+        named = {name: self.kwargs[name] for name in BATCH[:count] if name in self.kwargs}
+        return self.args[1:], named
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether everything it reads can be read again: arrays, and no data set or generator."""
+        given, named = self.batch
+        parts = leaves([given, named])
+        return all(is_tensor(part) or isinstance(part, (int, float)) for part in parts)
+
+    @property
+    def silent(self) -> dict[str, Any]:
+        """Its arguments without what the test, or who looks at the terminal, would notice."""
+        if self.method != "predict":
+            return self.kwargs
+        kept = {name: value for name, value in self.kwargs.items() if name != "callbacks"}
+        return kept | {"verbose": 0}
+
+    @property
+    def cuts(self) -> bool:
+        """Whether Keras cuts what it was given into batches."""
+        return self.method == "predict" and self.repeatable
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.kwargs.get("batch_size") or 32)
+
+    def logs(self, returned: Any) -> Iterator[TensorRecord]:
+        """What a train or test step says: losses and metrics, float32 behind Python floats."""
+        if self.step == "predict":
+            return
+        for place, value in host(returned).items():
+            single = value.astype(np.float32) if value.dtype == np.float64 else value
+            precision = str(getattr(self.model, "compute_dtype", "") or "")
+            yield TensorRecord(f"{self.method}{place}", single, precision=precision)
+
+
+@contextmanager
+def _into(first: AbstractContextManager[list[Ended]], found: list[Ended]) -> Iterator[None]:
+    with first as seen:
+        yield
+    found += seen
+
+
+@contextmanager
+def owned_calls(owned: OwnedCalls) -> Iterator[OwnedCalls]:
+    """Let `owned` stand around the methods of models, in this thread, inside the block."""
+    opened = gates.watch(list(_places()), owned)
+    try:
+        yield owned
+    finally:
+        gates.unwatch(opened, owned)
+
+
+@contextmanager
+def _before_each(model: Any, name: str, begin: Callable[..., None]) -> Iterator[None]:
+    original = getattr(model, name)
+
+    # A function of its own: jax finds what it compiled for an equal one.
+    def step(*args: Any, **kwargs: Any) -> Any:
+        begin(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    with instance_attribute(model, name, step):
+        yield
+
+
+def runs_eagerly(model: Any) -> bool:
+    """Whether Keras calls the model's steps without tracing them."""
+    if getattr(model, "run_eagerly", False):
+        return True
+    if active() == "tensorflow":
+        # Without XLA it is a graph all the same.
+        return False
+    return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
+
+
+def host(returned: Any) -> dict[str, Array]:
+    """Numbers of a nest by their place."""
+    return {
+        place: to_numpy(leaf)
+        for place, leaf in flatten(returned)
+        if is_tensor(leaf) or isinstance(leaf, (int, float))
+    }
+
+
+def _sliced(leaf: Any) -> bool:
+    return is_tensor(leaf) and len(leaf.shape) > 0
+
+
+def _places() -> Iterator[tuple[type, str]]:
+    names = (*STEP_OF, *UNSEEN)
+    for owner in _trainers():
+        yield from ((owner, name) for name in names if callable(vars(owner).get(name)))
+
+
+def _trainers() -> Iterable[type]:
+    """Models and what they inherit their methods from: the backend's trainer is no layer."""
+    import keras
+
+    from ..watch.calls import subclasses
+
+    models = subclasses(keras.Model)
+    return dict.fromkeys(base for model in models for base in model.__mro__ if base is not object)
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -1,0 +1,70 @@
+"""Reading tensors to the host: at once in eager execution, when the program runs in compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..backends import defer, is_concrete, to_numpy
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+Receive = Callable[["Array"], None]
+
+
+class Reads:
+    """The reads of one capture block.
+
+    traced: whether a value of a compiled program was asked for. unreadable: how many values could
+    be read neither at once nor later (vmap, loops on TensorFlow, abstract evaluation).
+    """
+
+    def __init__(self) -> None:
+        self.traced = False
+        self.unreadable = 0
+        self._waiting: dict[Callable[[], None], None] = {}
+        self._failure: BaseException | None = None
+        self._open = True
+
+    def read(self, value: Any, receive: Receive) -> None:
+        """Give an own host copy of `value` to `receive`: now, or each time its program runs.
+
+        `receive` may be called in another thread, but not after `close`.
+        """
+        if is_concrete(value):
+            receive(to_numpy(value))
+            return
+        ready = defer(value, self._guarded(receive))
+        if ready is None:
+            self.unreadable += 1
+            return
+        self.traced = True
+        self._waiting[ready] = None
+
+    def settle(self) -> None:
+        """Wait until all programs that have run handed over their values.
+
+        Raises the first error that a `receive` raised: inside the program it would come out as
+        the backend's own, or abort the process.
+        """
+        for ready in self._waiting:
+            ready()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """Let go: a compiled function outlives its block and goes on calling back."""
+        self._open = False
+        self._waiting.clear()
+
+    def _guarded(self, receive: Receive) -> Receive:
+        def guarded(array: Array) -> None:
+            try:
+                if self._open:
+                    receive(array)
+            except BaseException as error:
+                self._failure = self._failure or error
+
+        return guarded

@@ -1,0 +1,1 @@
+"""An outermost call recorded so that it can be made again, and each layer isolated."""

@@ -1,0 +1,1 @@
+"""What calls run with beside their inputs: weights, variables, generators, masks."""

@@ -1,0 +1,130 @@
+"""Random and model state around a replay: put back as it was, whatever the replay did."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..backends import to_numpy
+from ..backends.nest import leaves
+
+_QUANTISED = ("int4", "int8", "uint8", "float8")
+"""Dtypes of quantised kernels: non-trainable, large, and never state."""
+
+
+class Snapshot:
+    """State at one moment: random generators, and the variables of layers as they are added.
+
+    The state of a layer is that at its first `add`.
+    """
+
+    def __init__(self, targets: Iterable[Any] = (), generators: bool = True) -> None:
+        self._values: dict[int, tuple[Any, Any]] = {}
+        self._generators = list(_generators()) if generators else []
+        self._seeds = _seeds()
+        self._default_seed = _keras_global(_DEFAULT_SEED)
+        if self._seeds is not None:
+            self._hold(self._seeds.state)
+        for target in targets:
+            self.add(target)
+
+    def add(self, target: Any) -> None:
+        for variable in stateful(target):
+            self._hold(variable)
+
+    @property
+    def variables(self) -> list[Any]:
+        return [variable for variable, _ in self._values.values()]
+
+    def restore(self) -> None:
+        _put_keras_global(_SEEDS, self._seeds)
+        _put_keras_global(_DEFAULT_SEED, self._default_seed)
+        for variable, value in self._values.values():
+            variable.assign(value)
+        for put, state in self._generators:
+            put(state)
+
+    def _hold(self, variable: Any) -> None:
+        if id(variable) not in self._values:
+            self._values[id(variable)] = variable, held(variable)
+
+
+@contextmanager
+def unchanged(targets: Iterable[Any], generators: bool = True) -> Iterator[None]:
+    """Restore the state of these layers and of all random generators on leaving.
+
+    generators: False leaves those of Python, numpy and torch where the block left them.
+    """
+    snapshot = Snapshot(targets, generators)
+    try:
+        yield
+    finally:
+        snapshot.restore()
+
+
+def stateful(target: Any) -> list[Any]:
+    """Variables that a forward call may write: statistics, counters, seeds."""
+    variables = getattr(target, "non_trainable_variables", ())
+    kept = [item for item in variables if not str(item.dtype).startswith(_QUANTISED)]
+    return [*kept, *recurrent_states(target)]
+
+
+def recurrent_states(target: Any) -> list[Any]:
+    """What stateful recurrent layers carry from call to call: variables that no list of a layer's
+    variables has."""
+    layers = getattr(target, "_flatten_layers", None)
+    found = layers(include_self=True, recursive=True) if callable(layers) else ()
+    return [state for layer in found for state in states_of(layer)]
+
+
+def states_of(layer: Any) -> list[Any]:
+    """Those of one layer; none before it is built."""
+    held = getattr(layer, "states", None) if getattr(layer, "stateful", False) else None
+    return [item for item in leaves(held) if hasattr(item, "assign")]
+
+
+def held(variable: Any) -> Any:
+    value = variable.value
+    # A jax array never changes; others are written in place.
+    return value if type(value).__module__.startswith("jax") else to_numpy(value)
+
+
+_SEEDS = "global_seed_generator"
+_DEFAULT_SEED = "global_random_seed"
+"""Of generators to come, as `keras.utils.set_random_seed` left it."""
+
+
+def _seeds() -> Any | None:
+    """The generator behind unseeded `keras.random` calls; None until the first of them."""
+    return _keras_global(_SEEDS)
+
+
+def _keras_global(name: str) -> Any | None:
+    from keras.src.backend.common import global_state
+
+    return global_state.get_global_attribute(name)
+
+
+def _put_keras_global(name: str, value: Any | None) -> None:
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute(name, value)
+
+
+def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:
+    yield random.setstate, random.getstate()
+    yield np.random.set_state, np.random.get_state()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        yield torch.set_rng_state, torch.get_rng_state()
+        if torch.cuda.is_available():
+            yield torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()
+    if "tensorflow" in sys.modules:
+        from ..backends.tensorflow import generators
+
+        yield from generators()

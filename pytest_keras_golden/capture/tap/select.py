@@ -1,0 +1,52 @@
+"""Which tensors a block takes: groups and globs over structural names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from ...errors import CaptureError
+from ...records import Kind
+from ..watch.structure import nearest
+
+GROUPS: Mapping[str, frozenset[Kind]] = {
+    "attention": frozenset({"attention"}),
+    "logits": frozenset({"logits"}),
+    "blocks": frozenset({"block"}),
+    "all": frozenset({"attention", "logits", "block", "tensor"}),
+    "outputs": frozenset(),
+}
+"""Group → kinds. `outputs` takes what the outermost calls return, whatever its kind."""
+
+
+class Selection:
+    """`select` of a capture block, and which of its globs found nothing."""
+
+    def __init__(self, select: Sequence[str]) -> None:
+        self._kinds = frozenset().union(*(GROUPS.get(name, frozenset()) for name in select))
+        self._outputs = "outputs" in select
+        self._globs = {name: False for name in select if name not in GROUPS}
+        self._seen: set[str] = set()
+
+    def takes(self, kind: Kind) -> bool:
+        """Whether a group asks for this kind."""
+        return kind in self._kinds
+
+    def wants(self, name: str, kind: Kind, outermost: bool = False) -> bool:
+        if self._globs:
+            self._seen.add(name)
+        found = [glob for glob in self._globs if fnmatchcase(name, glob)]
+        self._globs.update(dict.fromkeys(found, True))
+        return bool(found) or kind in self._kinds or (outermost and self._outputs)
+
+    def check(self) -> None:
+        """Raises CaptureError for a glob that no tensor of the block matched."""
+        unmatched = [glob for glob, found in self._globs.items() if not found]
+        if not unmatched or not self._seen:
+            return
+        near = nearest(unmatched[0], self._seen) or sorted(self._seen)[:3]
+        raise CaptureError(
+            f"select {unmatched[0]!r} matches no tensor of the block; "
+            f"groups are {', '.join(GROUPS)}, nearest names: {', '.join(near)}",
+            "Correct the glob in `select`; select=('all',) records every name.",
+        )

@@ -1,0 +1,1 @@
+"""Calls of layers and operations, seen as they happen and named by structure."""

@@ -1,0 +1,1 @@
+"""One test's life, in one direction: collected, judged by rules, finished."""

@@ -1,0 +1,88 @@
+"""What capture blocks ask about the golden of their test while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..compare.calls import Ran, difference
+from ..compare.verdict import judge
+from ..records import OutermostCall, TensorRecord
+
+if TYPE_CHECKING:
+    from ..store.codec import Golden
+    from .collected import Session
+
+BEYOND = frozenset({"drift", "systematic"})
+"""Verdicts that depth may explain."""
+
+
+@dataclass(frozen=True)
+class SessionGolden:
+    """Implements `capture.examine.Against` for one session."""
+
+    session: Session
+
+    @property
+    def golden(self) -> Golden | None:
+        return self.session.goldens.baseline()
+
+    @property
+    def recording(self) -> bool:
+        return self.session.settings.update
+
+    def begins(self, policy: str | None) -> None:
+        self.session.goldens.note_policy(policy, own=False)
+
+    def moved(self, records: Sequence[TensorRecord]) -> bool:
+        golden = self.golden
+        if golden is None:
+            return False
+        entries = {entry.name: entry.digest for entry in golden.header.tensors}
+        judged = (record for record in records if record.judged)
+        return any(self.session.digest(record) != entries.get(record.name) for record in judged)
+
+    def beyond(self, records: Sequence[TensorRecord]) -> bool:
+        return any(self._verdict(record) in BEYOND for record in records if record.judged)
+
+    def _verdict(self, record: TensorRecord) -> str:
+        golden = self.golden
+        if golden is None:
+            return "identical"
+        return judge(
+            record,
+            0,
+            golden.header.entry(record.name),
+            lambda: golden.array(record.name),
+            self.session.tolerance(record),
+            systematic=self.session.settings.systematic,
+            digest=self.session.digest(record),
+        ).verdict
+
+    def refuses(self, call: OutermostCall, prints: Ran) -> str | None:
+        golden = self.golden
+        if golden is None:
+            return None
+        found = difference(golden.header, _Seen(self.session, prints), call.name)
+        return None if found is None or found.kind == "descended" else found.sentence
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a session has seen, with the block that is still open."""
+
+    session: Session
+    block: Ran
+
+    @property
+    def weights(self) -> Mapping[str, str]:
+        return {**self.session.weights, **self.block.weights}
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return {**self.session.inputs, **self.block.inputs}
+
+    @property
+    def outermost(self) -> Sequence[OutermostCall]:
+        return (*self.session.outermost, *self.block.outermost)

@@ -1,0 +1,221 @@
+"""`golden_tensors`: what a test touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..compare.numbers import PYTHON_FLOAT, Precisions, known_precision
+from ..config import DEFAULT_SELECT, RUNNING
+from ..errors import CaptureError
+from ..records import Kind, TensorRecord, Tolerance
+from ..tolerance import parse
+
+if TYPE_CHECKING:
+    from ..records import Array
+    from .collected import Session
+
+_UNSET: Any = object()
+
+
+class GoldenTensors:
+    """Records tensors of one test and has them compared with its golden when the body has ended.
+
+    Tensors may come from any Keras backend or numpy, in any nest of mappings and sequences.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def check(
+        self,
+        name: str | Mapping[str, Any],
+        tensor: Any = _UNSET,
+        *,
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+        reference: Any = None,
+        precision: str | None = None,
+    ) -> None:
+        """Compare one tensor, or a nest of them, under `name`; or each item of a mapping.
+
+        tolerance: `{"k": 5}` or `{"rtol": 1e-3, "atol": 1e-5}`, else marker, ini or default.
+        reference: the same tensor (or nest) in higher precision, for the three-way rule.
+        precision: dtype name of the coarsest arithmetic behind the tensor, where its own dtype does
+        not say so. Python floats have none: they count as the captured model's, else as float32,
+        and so do float64 arrays that hold float32 numbers.
+        Raises CaptureError for a used name, an unsupported dtype, an empty nest or a reference of
+        another form, ConfigError for a tolerance or precision that makes no sense. Comparing itself
+        happens after the test body.
+        """
+        if tensor is _UNSET:
+            if not isinstance(name, Mapping):
+                raise CaptureError(
+                    f"check({name!r}) has no tensor", "Write check(name, tensor) or check(mapping)."
+                )
+            self._check_each(name, tolerance, reference, precision)
+            return
+        if not isinstance(name, str):
+            raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
+        numbers = Precisions(known_precision(precision), self._session.goldens.policy)
+        for record in _records(name, tensor, tolerance, reference):
+            self._session.add(numbers.of(record))
+
+    def _check_each(
+        self, tensors: Mapping[str, Any], tolerance: Any, reference: Any, precision: str | None
+    ) -> None:
+        if not tensors:
+            raise CaptureError("check() got an empty mapping", "Pass at least one tensor.")
+        if reference is not None and (
+            not isinstance(reference, Mapping) or not set(reference) <= set(tensors)
+        ):
+            raise CaptureError(
+                "check(mapping) got a reference that is no mapping of the same names",
+                "Write check({'x': tensor}, reference={'x': more_precise}).",
+            )
+        for key, item in tensors.items():
+            exact = None if reference is None else reference.get(key)
+            self.check(str(key), item, tolerance=tolerance, reference=exact, precision=precision)
+
+    @contextmanager
+    def capture(
+        self,
+        model: Any,
+        *,
+        name: str | None = None,
+        select: str | Sequence[str] = DEFAULT_SELECT,
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+        isolate: bool = True,
+        aliases: Mapping[str, str] | None = None,
+        rows: int | None = None,
+    ) -> Iterator[Mapping[str, Array]]:
+        """Record what the calls of `model` inside the block compute, by structural layer name.
+
+        name: prefix of the tensor names, for several blocks in one test.
+        select: groups (`attention`, `logits`, `blocks`, `all`) and globs over structural names.
+        aliases: name in this run → name in the golden, globs over structural names; before those
+        of `golden_aliases`.
+        rows: keep this many of the first and of the last rows (axis -2: the positions of a
+        sequence) of every tensor, instead of `golden_rows`.
+        isolate: keep inputs and outputs of every leaf layer, to tell local from inherited drift.
+        Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
+        at the end of a block that saw nothing.
+        """
+        from ..capture.block import capture_block
+        from ..capture.record.eager import policy_name
+        from ..capture.tap.limit import Limit
+        from ..capture.tap.request import Request
+
+        session, settings = self._session, self._session.settings
+        session.goldens.note_policy(policy_name(model))
+        request = Request(
+            select=(select,) if isinstance(select, str) else tuple(select),
+            name=name,
+            tolerance=None if tolerance is None else parse(tolerance),
+            # The goldens of a gate are temporary: what a test leaves out for their size is wanted.
+            isolate=session.examines and (isolate or settings.transplant is not None),
+            limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
+            aliases=tuple(_first(aliases or {}, settings.aliases).items()),
+            isolation_bytes=settings.max_size,
+        )
+        started = capture_block(model, request, session.against)
+        with started as block, self._session.whole_block():
+            yield block.tensors
+        self._session.add_block(block)
+
+    def decode(
+        self,
+        causal_lm: Any,
+        prompt: Any,
+        steps: int = 16,
+        *,
+        name: str | None = None,
+        select: str | Sequence[str] = ("attention",),
+        tolerance: Tolerance | Mapping[str, float] | str | None = None,
+    ) -> None:
+        """Decode `steps` tokens through the KV cache, teacher-forced with the golden's tokens.
+
+        causal_lm: a keras-hub `CausalLM`, or any object with `prefill(prompt)` and
+        `step(token, state)`, both returning (logits, state). prompt: text where the model has a
+        preprocessor, else token ids (batch, length) or a mapping with padding mask. Records
+        `step_000/logits` (batch, vocabulary) and so on, `tokens` (batch, steps), and what
+        `select` names inside each step; () runs each step once only.
+        """
+        from ..capture.decode.decode import decode_block
+        from ..capture.record.eager import policy_name
+        from ..capture.tap.limit import Limit
+
+        settings = self._session.settings
+        self._session.goldens.note_policy(policy_name(causal_lm))
+        block = decode_block(
+            causal_lm,
+            prompt,
+            steps,
+            self._session.goldens.tokens(f"{name}/tokens" if name else "tokens", steps),
+            select=select,
+            name=name,
+            tolerance=None if tolerance is None else parse(tolerance),
+            limit=Limit(settings.max_bytes),
+            aliases=settings.aliases,
+        )
+        self._session.add_block(block)
+
+    @staticmethod
+    def fill_weights(model: Any, seed: int = 0) -> None:
+        """Fill every weight deterministically, bitwise alike on all releases and backends.
+
+        A layer that `golden_aliases` knows by another name is filled as under that one.
+        """
+        from ..capture.state.weights import fill_weights
+
+        aliases = RUNNING[-1].aliases if RUNNING else {}
+        fill_weights(model, seed, tuple(aliases.items()))
+
+
+def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator[TensorRecord]:
+    from ..capture.backends import to_numpy
+    from ..capture.backends.nest import flatten
+
+    wanted = None if tolerance is None else parse(tolerance)
+    leaves = flatten(tensor)
+    if not leaves:
+        raise CaptureError(f"check({name!r}) got an empty nest", "Pass at least one tensor.")
+    references = dict(flatten(reference)) if reference is not None else {}
+    _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
+    for suffix, leaf in leaves:
+        value = to_numpy(leaf)
+        own = PYTHON_FLOAT if type(leaf) is float else ""
+        exact = to_numpy(references[suffix]) if suffix in references else None
+        if exact is not None and exact.shape != value.shape:
+            _refuse_strangers(name, [f"{suffix} of shape {exact.shape} for {value.shape}"])
+        yield TensorRecord(
+            name + suffix,
+            value,
+            kind=_kind(name),
+            precision=own,
+            tolerance=wanted,
+            reference=exact,
+        )
+
+
+def _refuse_strangers(name: str, strangers: Sequence[str]) -> None:
+    if strangers:
+        raise CaptureError(
+            f"check({name!r}): the reference is of another form: {name}{strangers[0]}",
+            "Pass the same tensor, or nest of tensors, in higher precision.",
+        )
+
+
+def _kind(name: str) -> Kind:
+    return "logits" if "logits" in name.lower() else "tensor"
+
+
+def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]:
+    """Both, `own` before and instead of `general`: the first pattern that matches counts."""
+    return {**own, **{old: new for old, new in general.items() if old not in own}}
+
+
+def _valid_rows(rows: int | None) -> int | None:
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+        raise CaptureError(f"capture(rows={rows!r})", "Pass the number of rows to keep, from 1.")
+    return rows

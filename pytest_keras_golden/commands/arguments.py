@@ -1,0 +1,177 @@
+"""What the version commands share on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..versions.gate import Suite
+    from ..versions.inner.job import Pin
+
+COMMANDS = frozenset({"gate", "matrix", "bisect"})
+"""Those that take pytest's arguments behind `--`."""
+
+
+def split_pytest_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`gate A B -- tests -k x` as our part and pytest's; argparse would mix the two."""
+    if "--" not in argv[1:] or argv[0] not in COMMANDS:
+        return list(argv), []
+    at = list(argv).index("--")
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
+    """Options of every command that runs inner pytest sessions. jobs: the default."""
+    parser.add_argument(
+        "--package", default="keras", metavar="NAME", help="what is bumped (default: keras)"
+    )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="NAME==VERSION",
+        help="overlay other packages in every run",
+    )
+    parser.add_argument("--pre", action="store_true", help="pre-releases count in ranges")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="end an inner run")
+    parser.add_argument(
+        "--jobs", type=_at_least_one, default=jobs, metavar="N", help=f"default: {jobs}"
+    )
+    parser.add_argument(
+        "--executor", metavar="dask://HOST:PORT", help="run on a Dask cluster instead of here"
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep goldens, logs and candidates in this new or empty folder, and take finished "
+        "runs from it that nothing has changed for",
+    )
+
+
+def default_jobs(most: int) -> int:
+    return max(1, min(most, os.cpu_count() or 1))
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a positive number of seconds")
+    return number
+
+
+def demand_usable(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for what could not be carried out, before anything is made or run."""
+    from ..versions.overlay.named import package_name
+
+    package_name(arguments.package)
+    others_of(arguments)
+    written = [getattr(arguments, name, None) for name in ("json", "markdown", "html")]
+    demand_writable(*written)
+    if getattr(arguments, "html", None) is not None:
+        from ..report.template import demand_html
+
+        demand_html()
+    if arguments.executor is not None:
+        from ..versions.inner.cluster import check_address
+
+        check_address(arguments.executor)
+    if arguments.keep is not None:
+        from ..io.ownership import check_free
+
+        check_free(arguments.keep.resolve())
+
+
+def demand_writable(*files: Path | str | None) -> None:
+    """Raise ConfigError where a result could not be written: before the runs, not after them."""
+    for file in files:
+        if file is None or file == "-":
+            continue
+        path = Path(file)
+        target = path if path.exists() else path.resolve().parent
+        if path.is_dir() or not os.access(target, os.W_OK):
+            raise ConfigError(f"cannot write {path}", "Name a file in a folder that is there.")
+
+
+def suite_of(arguments: argparse.Namespace) -> Suite:
+    from ..versions.gate import Suite
+
+    if any(argument.startswith("--update-goldens") for argument in arguments.pytest_arguments):
+        raise ConfigError(
+            "--update-goldens behind `--` would write where numbers are to be compared.",
+            "Leave it out: these runs keep temporary goldens of their own.",
+        )
+    return Suite(
+        tuple(arguments.pytest_arguments), Path.cwd(), arguments.timeout, _written(arguments)
+    )
+
+
+def _written(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The files that the command writes when it is done."""
+    given = (getattr(arguments, name, None) for name in ("json", "markdown", "html"))
+    return tuple(Path(file).absolute() for file in given if file not in (None, "-"))
+
+
+def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
+    """The overlays of one side: the package in `version`, then what `--with` adds."""
+    from ..versions.inner.job import Pin
+    from ..versions.overlay.folder import ensure_overlay
+    from ..versions.overlay.neighbours import ensure_runnable
+
+    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
+    return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
+
+
+def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """Names and versions that `--with` pins. Raises ConfigError for what pins nothing."""
+    from ..versions.overlay.named import pinned
+
+    texts = (text for group in arguments.others for text in group)
+    try:
+        return [pinned(text) for text in texts]
+    except ConfigError as error:
+        raise ConfigError(f"--with {error.problem}", error.fix) from error
+
+
+def identity(arguments: argparse.Namespace, command: str) -> list[object]:
+    """What tells this command's runs from another's, for `workspace`."""
+    return [command, arguments.package, arguments.others, arguments.pytest_arguments]
+
+
+def shown(arguments: argparse.Namespace) -> str:
+    return shlex.join(arguments.pytest_arguments) or "the whole suite"
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """A plain `kill` (or a CI job's cancellation) ends us as Ctrl-C does: with children cleaned."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

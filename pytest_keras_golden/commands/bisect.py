@@ -1,0 +1,124 @@
+"""`keras-golden bisect GOOD BAD [-- pytest arguments]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..report.escape import first_line, shortened, visible
+from ..report.output import add_json, emit
+from .arguments import add_shared, demand_usable, ended_by_sigterm, identity, pins_of, suite_of
+from .gate import one_version
+
+if TYPE_CHECKING:
+    from ..versions.bisect import BisectResult, Probe
+
+HOLDS, USAGE = 0, 2
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "bisect",
+        help="since which release, and by which commit, does a test drift?",
+        description="Binary search over the releases from GOOD to BAD for the first under which "
+        "the tests drift against GOOD; with --repo over the commits of that release as well. "
+        "Releases under which the tests cannot run are skipped and named. "
+        "Exit code 0: found; 2: the ends are not good and bad, or a clone that cannot serve.",
+        epilog="example: keras-golden bisect 3.5.0 3.15.1 --repo ~/keras -- tests/test_model.py",
+    )
+    parser.add_argument("good", metavar="GOOD")
+    parser.add_argument("bad", metavar="BAD")
+    parser.add_argument("--repo", type=Path, metavar="CLONE", help="a git clone of the package")
+    add_shared(parser, jobs=1)
+    add_json(parser)
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..versions.bisect import bisect_commits, bisect_releases
+    from ..versions.commits import Clone
+    from ..versions.inner.jobs import runner
+    from ..versions.inner.progress import progress
+    from ..versions.inner.workspace import workspace
+
+    demand_usable(arguments)
+    suite = suite_of(arguments)
+    versions = releases_between(arguments)
+    make_pins = partial(pins_of, arguments)
+    make_pins(versions[0])
+    named = [*identity(arguments, "bisect"), versions[0]]
+    with (
+        ended_by_sigterm(),
+        workspace(named, Path.cwd(), kept=arguments.keep) as place,
+        progress(f"bisect {arguments.package}", os.environ) as told,
+        runner(arguments.jobs, arguments.executor) as where,
+    ):
+        result, prober = bisect_releases(
+            versions, make_pins, suite, place, where, told, arguments.package
+        )
+        if arguments.repo is not None:
+            clone = Clone(arguments.repo.resolve(), arguments.package)
+            result = bisect_commits(result, prober, clone, make_pins)
+    emit(arguments.json, result.to_json(), lambda: page(result))
+    return USAGE if result.no_commit else HOLDS
+
+
+def releases_between(arguments: argparse.Namespace) -> list[str]:
+    """All releases from GOOD to BAD, both ends included, ascending."""
+    from packaging.version import Version
+
+    from ..versions.overlay.releases import releases
+
+    good, bad = (one_version(arguments, text) for text in (arguments.good, arguments.bad))
+    low, high = Version(good), Version(bad)
+    if low >= high:
+        raise ConfigError(
+            f"GOOD ({good}) must be older than BAD ({bad}).",
+            f"For the way back ask: keras-golden gate {good} {bad}",
+        )
+    offered = releases(arguments.package, pre=arguments.pre)
+    inside = [str(version) for version in offered if low < version < high]
+    return [good, *inside, bad]
+
+
+def page(result: BisectResult) -> str:
+    """The probes in order, then what was found, in the last lines."""
+    lines = [*map(_probe_line, result.probes)]
+    if result.commit_probes:
+        lines += ["", f"commits from {result.last_good} to {result.first_bad}:"]
+        lines += map(_probe_line, result.commit_probes)
+    return "\n".join(map(visible, [*lines, "", *_conclusion(result)]))
+
+
+def _probe_line(probe: Probe) -> str:
+    return f"  {probe.answer:4}  {probe.name[:12]:12}  {shortened(first_line(probe.reason), 120)}"
+
+
+def _conclusion(result: BisectResult) -> list[str]:
+    lines = [
+        f"{result.package} {result.first_bad} is the first release that drifts from {result.good} "
+        f"({len(result.probes)} probes of {result.releases} releases)."
+    ]
+    lines += _unsure(result.between, "could not be tested and may be the first instead")
+    if result.commit is not None:
+        lines.append(
+            f"commit {result.commit} ({len(result.commit_probes)} probes of "
+            f"{result.commit_candidates} commits)"
+        )
+        untested = [sha[:10] for sha in result.commit_between]
+        lines += _unsure(untested, "could not be tested and may be the culprit instead")
+    if result.no_commit:
+        lines.append(f"No commit: {result.no_commit}")
+    lines += result.taken
+    lines.append(f"tests that moved: {', '.join(row.nodeid for row in result.guilty) or 'none'}")
+    lines.append(f"layers with local drift: {', '.join(result.local_drift) or 'not isolated'}")
+    return lines
+
+
+def _unsure(names: Sequence[str], what: str) -> list[str]:
+    return [f"{', '.join(names)} {what}."] if names else []

@@ -1,0 +1,106 @@
+"""`keras-golden gate A B [-- pytest arguments]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..io.atomic import append_whole, write_whole
+from ..report.output import add_json, cannot_write, emit, note
+from .arguments import (
+    add_shared,
+    default_jobs,
+    demand_usable,
+    ended_by_sigterm,
+    identity,
+    pins_of,
+    suite_of,
+)
+
+if TYPE_CHECKING:
+    from ..versions.gate import GateResult, Verdict
+
+EXIT_CODES: dict[Verdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "gate",
+        help="may this bump go in? compare a suite under two versions",
+        description="Run a test suite under version A twice and under B once, compare every tensor "
+        "its Keras models produce, and say which tests moved and which layers did it. The suite "
+        "needs no goldens, no marker and no edit. Weights and inputs of A are carried over to B. "
+        "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
+        epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
+    )
+    parser.add_argument("old", metavar="A", help="version now in use, or latest")
+    parser.add_argument("new", metavar="B", help="version to judge, or latest")
+    add_shared(parser, jobs=default_jobs(2))
+    add_json(parser)
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append a summary")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    parser.set_defaults(handler=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from packaging.version import Version
+
+    from ..versions.gate import Side, gate
+    from ..versions.inner.jobs import runner
+    from ..versions.inner.progress import progress
+    from ..versions.inner.workspace import workspace
+
+    demand_usable(arguments)
+    suite = suite_of(arguments)
+    old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
+    if Version(old) == Version(new):
+        note(f"both versions are {old}: this shows only whether the suite repeats itself")
+    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
+    named = [*identity(arguments, "gate"), old, new]
+    with (
+        ended_by_sigterm(),
+        workspace(named, Path.cwd(), kept=arguments.keep) as place,
+        progress(f"gate {arguments.package} {old} → {new}", os.environ) as told,
+        runner(arguments.jobs, arguments.executor) as where,
+    ):
+        result = gate(sides[0], sides[1], suite, place, where, told)
+    tell(arguments, result)
+    return EXIT_CODES[result.verdict]
+
+
+def one_version(arguments: argparse.Namespace, text: str) -> str:
+    from ..versions.overlay.releases import resolve
+
+    found = resolve([text], arguments.package, pre=arguments.pre)
+    if len(found) != 1:
+        raise ConfigError(f"{text!r} means {len(found)} versions; one is needed.", "Name one.")
+    return found[0]
+
+
+def tell(arguments: argparse.Namespace, result: GateResult) -> None:
+    from ..versions import gate_page as pages
+
+    emit(arguments.json, result.to_json(), lambda: pages.terminal(result))
+    if arguments.markdown is not None:
+        append(arguments.markdown, pages.markdown(result))
+    if arguments.html is not None:
+        write(arguments.html, pages.page(result))
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file: a CI's job summary may hold other steps' text already."""
+    try:
+        append_whole(path, text + "\n")
+    except OSError as error:
+        raise cannot_write(error, "--markdown FILE") from error
+
+
+def write(path: Path, text: str) -> None:
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise cannot_write(error, "--html FILE") from error
+    note(f"wrote {path}")

@@ -1,0 +1,1 @@
+"""Files written whole or not at all, processes, and JSON of strangers read strictly."""

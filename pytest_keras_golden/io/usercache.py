@@ -1,0 +1,29 @@
+"""The user's own cache folder: overlays, release lists, and locks where pytest has no cache.
+
+Never a folder that others can name in advance and plant links in, such as one below /tmp.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import StackError
+
+CACHE = "KERAS_GOLDEN_CACHE"
+"""Environment variable: another folder."""
+
+
+def user_cache() -> Path:
+    """$KERAS_GOLDEN_CACHE, else `pytest-keras-golden` in the user's cache folder.
+
+    Raises StackError where the user has no home.
+    """
+    if os.environ.get(CACHE):
+        return Path(os.environ[CACHE])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "pytest-keras-golden"
+    try:
+        return Path.home() / ".cache" / "pytest-keras-golden"
+    except RuntimeError as error:
+        raise StackError(f"there is no home folder: {error}", f"export {CACHE}=DIR") from None

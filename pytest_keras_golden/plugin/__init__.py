@@ -1,0 +1,167 @@
+"""The pytest plugin: options, marker, hooks, printing. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .. import config as settings_module
+from ..errors import ConfigError, GoldenError
+from .items import ASKED, MARKER, SESSION, SETTINGS, is_golden, parsed_marker, session_of
+from .rootdir import demand_own_root
+from .run import GoldenRun
+
+if TYPE_CHECKING:
+    from ..case.collected import Session
+    from ..case.fixture import GoldenTensors
+
+EXPECT = "KERAS_GOLDEN_EXPECT"
+"""As `versions.trace.proof.EXPECT`, which only inner runs need to import."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("golden", "golden tensors of Keras models")
+    for option in settings_module.OPTIONS:
+        if option.flag:
+            group.addoption(option.flag, **_option_arguments(option))
+        if option.ini:
+            parser.addini(option.ini, option.help, type=option.kind, default=_ini_default(option))
+
+
+def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
+    help_text = "==SUPPRESS==" if option.hidden else option.help
+    if option.is_switch:
+        return {"action": "store_true", "default": False, "help": help_text}
+    arguments = {"metavar": option.metavar, "choices": option.choices, "help": help_text}
+    # Where an ini key exists its default must not be hidden by the flag's.
+    arguments["default"] = None if option.ini else option.default
+    return {key: value for key, value in arguments.items() if value is not None or key == "default"}
+
+
+def _ini_default(option: settings_module.Option) -> Any:
+    return [] if option.kind == "linelist" and option.default is None else option.default
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """`--keras-versions`: run the session once per version instead of here."""
+    versions = config.getoption("keras_versions")
+    if not versions:
+        return None
+    from ..versions.sessions import is_inner, run_session_per_version
+
+    if is_inner():
+        return None
+    asked = config.invocation_params
+    arguments = [str(part) for part in asked.args]
+    try:
+        log = config.getoption("golden_log")
+        return run_session_per_version(versions, arguments, asked.dir, log)
+    except GoldenError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    _refuse_shadows()
+
+
+def _refuse_shadows() -> None:
+    """In an inner run of the version commands: the package must come from its overlay."""
+    if EXPECT not in os.environ:
+        return
+    from ..versions.trace.proof import check_expected
+
+    try:
+        check_expected()
+    except GoldenError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    _refuse_shadows()
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(*specs, baseline=None, tolerances=None): Keras versions (PEP 440) a golden "
+        "test holds for; its tensors are compared with versioned goldens.",
+    )
+    try:
+        _demand_own_root(config)
+        settings_module.check_ini_keys(_ini_keys(config))
+        settings = settings_module.read_settings(
+            config.getoption,
+            config.getini,
+            ini_folder=config.inipath.parent if config.inipath else None,
+            working_dir=config.invocation_params.dir,
+        )
+        if settings.report is not None:
+            from ..report.files import demand_format
+
+            demand_format(settings.report.suffix)
+    except GoldenError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SETTINGS] = settings
+    settings_module.RUNNING.append(settings)
+    run = GoldenRun(config, settings)
+    config.pluginmanager.register(run, "keras-golden-run")
+    config.pluginmanager.register(run.left_out, "keras-golden-left-out")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    settings = config.stash.get(SETTINGS, None)
+    if settings is not None:
+        settings_module.RUNNING.remove(settings)
+
+
+def _demand_own_root(config: pytest.Config) -> None:
+    options = config.option
+    if options.inifilename:
+        return
+    asked = config.invocation_params
+    demand_own_root(
+        [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, asked.args)],
+        [option.flag for option in settings_module.OPTIONS if option.flag],
+        [asked.dir / path.partition("::")[0] for path in options.file_or_dir],
+        config.inipath,
+        asked.dir,
+    )
+
+
+def _ini_keys(config: pytest.Config) -> list[str]:
+    overridden = [item.partition("=")[0] for item in config.getoption("override_ini") or ()]
+    # pytest 9 deprecates the public attribute and offers no other list of the keys it read.
+    read = config._inicfg if hasattr(config, "_inicfg") else config.inicfg
+    return [*read, *overridden]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse bad markers, and golden tests without a place for goldens, before anything runs."""
+    settings = config.stash[SETTINGS]
+    for item in items:
+        try:
+            parsed_marker(item)
+            if is_golden(item, settings):
+                settings.require_goldens_dir()
+        except ConfigError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+
+
+def _asked(item: pytest.Item) -> Session:
+    """The item's session; where `request.getfixturevalue` asks for it, only now seeded."""
+    item.stash[ASKED] = True
+    if SESSION not in item.stash:
+        run: GoldenRun = item.config.pluginmanager.getplugin("keras-golden-run")
+        run.seeding.begin()
+        run.seeding.before_fixture()
+    return session_of(item)
+
+
+@pytest.fixture
+def golden_tensors(request: pytest.FixtureRequest) -> GoldenTensors:
+    """Record tensors and compare them with this test's golden file; see `GoldenTensors`."""
+    from ..case.fixture import GoldenTensors
+
+    return GoldenTensors(_asked(request.node))

@@ -1,0 +1,75 @@
+"""Automatic capture of a test, from its first fixture to the end of its body."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..config import Settings
+
+if TYPE_CHECKING:
+    from ..capture.unseen import Unseen
+    from ..case.collected import Session
+
+
+class Automatic:
+    """Opens and closes the block of the test that runs; one per pytest session."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._unseen: Unseen | None = None
+        self._open: ExitStack | None = None
+
+    def begin(self, session: Session) -> None:
+        """Before the first fixture of a test that captures automatically."""
+        self._open = ExitStack()
+        self._open.enter_context(self.block(session))
+
+    @contextmanager
+    def block(self, session: Session) -> Generator[None, None, None]:
+        """Capture every call inside for the session; nothing where the block raises."""
+        from ..capture.auto import automatic_block
+        from ..capture.tap.limit import Limit
+        from ..capture.tap.request import Request
+        from ..capture.unseen import Unseen
+
+        if self._unseen is None:
+            self._unseen = Unseen()
+        self._unseen.watch()
+        request = Request(
+            select=self._settings.select,
+            limit=Limit(self._settings.max_bytes, self._settings.rows),
+            aliases=tuple(self._settings.aliases.items()),
+            isolate=session.examines,
+            isolation_bytes=self._settings.max_size,
+            note=None if session.asked_for else session.notes.append,
+        )
+        counts: Counter[str] = Counter()
+        started = automatic_block(session.add_block, request, session.against)
+        ended = ExitStack()
+        with ended, started as block, self._unseen.counting(counts, lambda: block.is_busy):
+            # What programs ran is known when the block has ended.
+            ended.callback(lambda: session.saw(block.saw_calls, {**block.unseen, **counts}))
+            yield
+
+    def end(self, *error: Any) -> None:
+        """When the body has ended, or will not run; `error` as for a context manager's exit."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.__exit__(*(error or (None, None, None)))
+
+    def close(self) -> None:
+        """At the end of the session: Keras is as it was before."""
+        if self._unseen is not None:
+            self._unseen.close()
+
+    @contextmanager
+    def shared(self) -> Generator[None, None, None]:
+        """While a fixture is set up that other tests use as well: its calls are not this test's."""
+        if self._open is None or self._unseen is None:
+            yield
+            return
+        with self._unseen.sharing():
+            yield

@@ -1,0 +1,77 @@
+"""What the plugin keeps on pytest items: settings, session, outcome, and what makes one golden."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..config import Settings
+
+if TYPE_CHECKING:
+    from ..case.collected import Session
+    from ..case.marker import VersionMarker
+    from ..outcomes import TestOutcome
+
+SETTINGS = pytest.StashKey[Settings]()
+SESSION = pytest.StashKey["Session"]()
+OUTCOME: pytest.StashKey[TestOutcome] = pytest.StashKey()
+ASKED = pytest.StashKey[bool]()
+"""Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows."""
+
+FIXTURE = "golden_tensors"
+MARKER = "keras_versions"
+
+
+def parsed_marker(item: pytest.Item) -> VersionMarker | None:
+    """The closest `keras_versions` marker. Raises ConfigError where it makes no sense."""
+    found = item.get_closest_marker(MARKER)
+    if found is None:
+        return None
+    # Not before a marker is seen: `packaging` alone is half of what an unrelated run would pay.
+    from ..case.marker import parse
+
+    return parse(found.args, found.kwargs)
+
+
+def is_golden(item: pytest.Item, settings: Settings) -> bool:
+    """Whether a test asks for the fixture, is marked, or automatic capture is on."""
+    if not isinstance(item, pytest.Function):
+        return False
+    return settings.auto or is_asked_for(item)
+
+
+def is_asked_for(item: pytest.Item) -> bool:
+    """Whether the test itself says that it is golden: by the fixture or by the marker."""
+    return asks_for_fixture(item) or parsed_marker(item) is not None
+
+
+def asks_for_fixture(item: pytest.Item) -> bool:
+    return FIXTURE in getattr(item, "fixturenames", ()) or item.stash.get(ASKED, False)
+
+
+def nodeid_of(item: pytest.Item) -> str:
+    """The node id, without the `@group` that pytest-xdist appends under `--dist loadgroup`."""
+    if item.parent is not None and any(item.iter_markers("xdist_group")):
+        # As pytest made it: a name may have an `@` of its own.
+        return f"{item.parent.nodeid}::{item.name}"
+    return item.nodeid
+
+
+def new_session(item: pytest.Item) -> Session:
+    """A fresh session for the item: a test that runs again (reruns) starts anew."""
+    from ..case.collected import Session
+    from ..case.marker import VersionMarker
+
+    marker = parsed_marker(item) or VersionMarker()
+    session = Session(nodeid_of(item), item.config.stash[SETTINGS], marker)
+    item.stash[SESSION] = session
+    if OUTCOME in item.stash:
+        del item.stash[OUTCOME]
+    return session
+
+
+def session_of(item: pytest.Item) -> Session:
+    """The item's session, made on first use."""
+    session = item.stash.get(SESSION, None)
+    return new_session(item) if session is None else session

@@ -1,0 +1,438 @@
+"""The hooks of a pytest run: seed, watch the body, judge, collect outcomes, write the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..config import Settings
+from ..errors import GoldenError
+from ..io.atomic import write_whole
+from .automatic import Automatic
+from .body import BodyWatch
+from .items import (
+    OUTCOME,
+    SESSION,
+    asks_for_fixture,
+    is_asked_for,
+    is_golden,
+    new_session,
+    nodeid_of,
+    parsed_marker,
+)
+from .reach import may_reach_keras
+from .seeding import Seeding
+from .unused import LeftOut
+
+if TYPE_CHECKING:
+    from ..capture.state.draws import Draws
+    from ..case.collected import Session
+    from ..outcomes import TestOutcome
+
+SEEDED = """\
+The random numbers of Python, numpy and Keras were seeded before this test, which never asked for
+it.
+To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
+
+REPORT_KEY = "keras_golden"
+"""Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
+
+BEGUN_KEY = "keras_golden_begun"
+"""Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
+
+
+class GoldenRun:
+    """One registered per pytest session; holds what the session learned."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.outcomes: dict[str, TestOutcome] = {}
+        self.collection_errors: list[str] = []
+        self.output_error: str | None = None
+        self.body: BodyWatch | None = None
+        self.seeding = Seeding(settings.seed, repeats=settings.update and settings.noise > 1)
+        self.automatic = Automatic(settings)
+        self.fixtures: set[str] = set()
+        self._draws: Draws | None = None
+        self.running: dict[str, str | None] = {}
+        self.left_out = LeftOut(config)
+
+    # -- one test ---------------------------------------------------------------------------
+
+    # No wrapper: other plugins' wrappers around set-up (pytest's logging) must have begun before
+    # this skips or fails, since they end at tear-down. Behind pytest's own skip marks.
+    @pytest.hookimpl(specname="pytest_runtest_setup")
+    def pytest_golden_prepare(self, item: pytest.Item) -> None:
+        if not is_golden(item, self.settings):
+            return
+        try:
+            self._prepare(item)
+        except GoldenError as error:
+            pytest.fail(_said(error), pytrace=False)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        yield
+        if is_golden(item, self.settings):
+            self.seeding.after_setup()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        if fixturedef.scope == "function":
+            self.seeding.before_fixture()
+            return (yield)
+        if fixturedef.argname not in self.fixtures:
+            return (yield)
+        case = getattr(request, "param_index", 0)
+        name = f"{fixturedef.baseid}::{fixturedef.argname}[{case}]"
+        with self.seeding.apart(name), self._drawing(name), self.automatic.shared():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        if not (self.settings.auto and isinstance(collector, pytest.Module)):
+            return (yield)
+        with self.seeding.importing(collector.nodeid), self._drawing(collector.nodeid):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if not is_golden(item, self.settings):
+            return (yield)
+        with self._drawing(nodeid_of(item)):
+            return (yield)
+
+    @contextmanager
+    def _drawing(self, name: str) -> Generator[None, None, None]:
+        """In a gate, what chance makes inside belongs to the test, fixture or module `name`."""
+        if self.settings.transplant is None:
+            yield
+            return
+        from ..capture.state.draws import Draws
+
+        if self._draws is None:
+            self._draws = Draws(*self.settings.transplant)
+        with self._draws.scope(name):
+            yield
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        golden = (item for item in session.items if is_golden(item, self.settings))
+        self.fixtures = {name for item in golden for name in getattr(item, "fixturenames", ())}
+
+    def _prepare(self, item: pytest.Item) -> None:
+        """Skip outside the marker's versions, else seed and watch, before any fixture is set up."""
+        asked = is_asked_for(item)
+        plain = not asked and not may_reach_keras(item)
+        session = new_session(item)
+        session.asked_for, session.plain = asked, plain
+        if plain and "keras" not in sys.modules:
+            self.seeding.leave_alone()
+            return
+        _demand_version(item)
+        if plain:
+            self.seeding.leave_alone()
+        else:
+            self.seeding.begin(None if asked else session.nodeid)
+        if self._draws is not None:
+            self._draws.watch()
+        if not asks_for_fixture(item):
+            self.automatic.begin(session)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        session = item.stash.get(SESSION, None)
+        if session is None:
+            result = yield
+            _refuse_late_request(item)
+            return result
+        self.body = body = BodyWatch(item)
+        try:
+            with body, self.seeding.continued(item), self._transplanting(session):
+                try:
+                    result = yield
+                except BaseException as error:
+                    self.automatic.end(type(error), error, error.__traceback__)
+                    raise
+                self._end_block(body)
+        finally:
+            self.body = None
+        if body.passed:
+            self._repeat(item, session)
+            self._finish(item, session)
+        return result
+
+    def _end_block(self, body: BodyWatch) -> None:
+        """Nothing is kept of a body that failed without raising, as unittest's do."""
+        if body.returned:
+            self.automatic.end()
+        else:
+            self.automatic.end(_Unfinished, _Unfinished(), None)
+
+    @contextmanager
+    def _transplanting(self, session: Session) -> Generator[None, None, None]:
+        """`--golden-transplant`: what chance made, saved for, or taken from, another run."""
+        if self.settings.transplant is None:
+            yield
+            return
+        from ..capture.state.transplant import transplanting
+        from ..names import golden_folder
+
+        assert self._draws is not None
+        mode, folder = self.settings.transplant
+        file = folder / golden_folder(session.nodeid) / "transplant.safetensors"
+        with transplanting(mode, file, self._draws) as transplant:
+            yield
+        session.carried = transplant.carried | self._draws.carried
+
+    def _repeat(self, item: pytest.Item, session: Session) -> None:
+        """`--golden-noise N`: run the body again, from the same random state."""
+        if not self.seeding.repeats or session.plain:
+            return
+        for _ in range(self.settings.noise - 1):
+            with session.repeating():
+                self.seeding.back_to_the_body()
+                with nullcontext() if asks_for_fixture(item) else self.automatic.block(session):
+                    item.runtest()
+
+    def _finish(self, item: pytest.Item, session: Session) -> None:
+        __tracebackhide__ = True
+        from ..outcomes import TestOutcome
+        from ..report.junit import properties
+        from .phases import failure_text
+
+        try:
+            if not (session.records or session.asked_for):
+                # Every test counts as golden under `golden_auto`; this one calls no model.
+                item.stash[OUTCOME] = session.without_calls()
+                return
+            outcome = session.finish(self._cache())
+            page = failure_text(outcome, session)
+        except GoldenError as error:
+            outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
+            page = _said(error)
+        item.stash[OUTCOME] = outcome
+        item.user_properties += properties(outcome)
+        if outcome.outcome == "failed":
+            pytest.fail(page, pytrace=False)
+
+    def _cache(self) -> Path:
+        cache = getattr(self.config, "cache", None)  # no attribute under `-p no:cacheprovider`
+        if cache is None:
+            return _without_cache(self.config.rootpath)
+        try:
+            return Path(cache.mkdir("keras-golden"))
+        except OSError:
+            # A read-only checkout: what needs the folder says so, most tests do not.
+            return self.config.rootpath / str(self.config.getini("cache_dir")) / "keras-golden"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if is_golden(item, self.settings):
+            self._settle(item, report)
+            if call.when == "setup":
+                setattr(report, BEGUN_KEY, nodeid_of(item))
+        if call.when == "setup" and not report.passed:
+            self.automatic.end(_Unfinished, _Unfinished(), None)
+        if call.when == "teardown" and SESSION in item.stash:
+            # pytest keeps every item to the end, and a session holds its models and tensors.
+            del item.stash[SESSION]
+        return report
+
+    def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        from ..outcomes import to_json
+        from .phases import settled
+
+        known = item.stash.get(OUTCOME, None)
+        outcome = settled(nodeid_of(item), known, report)
+        asked = is_asked_for(item)
+        if report.failed and known is None and not asked and self.seeding.active:
+            report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
+        if outcome is not None:
+            session = item.stash.get(SESSION, None)
+            unseen = session.kinds_unseen if session is not None else ()
+            outcome = replace(outcome, asked=asked, unseen=unseen)
+            item.stash[OUTCOME] = outcome
+            setattr(report, REPORT_KEY, to_json(outcome))
+
+    # -- the session ------------------------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        body = self.body
+        if body is not None and report.failed and report.nodeid == body.item.nodeid:
+            # A failing subtest is reported while its test still runs, and never raised.
+            body.failed = True
+        carried = getattr(report, REPORT_KEY, None)
+        if carried is not None:
+            from ..outcomes import test_from_json
+
+            outcome = test_from_json(carried)
+            self.outcomes[outcome.nodeid] = outcome
+        self._follow(report)
+
+    def _follow(self, report: pytest.TestReport) -> None:
+        """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
+        if report.when == "setup":
+            self.running[report.nodeid] = getattr(report, BEGUN_KEY, None)
+        elif report.when == "teardown":
+            self.running.pop(report.nodeid, None)
+        elif str(report.when) != "call" and report.failed:
+            self._lose(report)
+
+    def _lose(self, report: pytest.TestReport) -> None:
+        """pytest-xdist reports the test of a dead worker, and no phase of it."""
+        from .phases import lost
+
+        # One that died in its set-up has told nobody whether it is golden.
+        asked = self.settings.auto or self.settings.log or self.settings.report
+        nodeid = self.running.pop(report.nodeid, report.nodeid if asked else None)
+        if nodeid is not None:
+            self.outcomes[nodeid] = lost(nodeid, self.outcomes.get(nodeid), report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.collection_errors.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """What was put around Keras for the whole session goes: the process may run another one."""
+        self.automatic.close()
+        if self._draws is not None:
+            self._draws.close()
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if hasattr(self.config, "workerinput"):
+            return
+        try:
+            self._write_outputs(int(exitstatus))
+        except OSError as error:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            self.output_error = (
+                f"cannot write {error.filename or 'the log'}: {error.strerror or error}"
+            )
+
+    def _write_outputs(self, exitstatus: int) -> None:
+        asked = self.settings.log is not None or self.settings.report is not None
+        if not (asked or self.outcomes or self.collection_errors):
+            return
+        from ..report.files import append_step_summary, write_report
+
+        document = self.log(exitstatus)
+        if self.settings.log is not None:
+            text = json.dumps(document, indent=1, allow_nan=False)
+            write_whole(self.settings.log, text + "\n")
+        if self.settings.report is not None:
+            write_report(document, self.settings.report)
+        append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
+
+    def log(self, exitstatus: int) -> dict[str, Any]:
+        """The `--golden-log` document, schema 1."""
+        from ..outcomes import log_json
+
+        return log_json(
+            exitstatus,
+            self._stack(),
+            self.outcomes.values(),
+            self.collection_errors,
+            self.left_out.reasons(exitstatus, self.outcomes, self.settings.goldens_dir),
+        )
+
+    def _stack(self) -> dict[str, Any]:
+        from ..stack import running_stack
+
+        stacks = (dict(outcome.stack) for outcome in self.outcomes.values() if outcome.stack)
+        found = next(stacks, None)
+        if found is None and "keras" in sys.modules:
+            return running_stack()
+        return found or {}
+
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        if self.output_error:
+            from ..report.escape import visible
+
+            terminalreporter.section("golden tensors: output lost", red=True)
+            terminalreporter.write_line(visible(self.output_error))
+            terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
+        if not self.outcomes and not self.collection_errors:
+            return
+        from ..report.closing import terminal_summary, update_pages
+        from ..report.summary import compared
+        from ..report.terminal import summary_line
+
+        outcomes = tuple(self.outcomes.values())
+        lines = []
+        if terminalreporter.verbosity > 0:
+            lines += [summary_line(outcome) for outcome in compared(outcomes)]
+        lines += update_pages(outcomes)
+        file = self.settings.report or self.settings.log
+        unused = self._unused(exitstatus)
+        lines.append(terminal_summary(outcomes, unused=unused, file=file))
+        terminalreporter.section("golden tensors")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+    def _unused(self, exitstatus: int) -> list[str]:
+        """Goldens of no test, where this run can tell."""
+        try:
+            root = self.settings.goldens_dir
+            return self.left_out.unused(exitstatus, self.outcomes, root) if self.outcomes else []
+        except GoldenError:
+            # Tests that need the folder have failed on it; the summary must not fall over it.
+            return []
+
+
+class _Unfinished(Exception):  # noqa: N818 (nobody catches it)
+    """Ends the block of a body that did not finish."""
+
+
+def _demand_version(item: pytest.Item) -> None:
+    """Skips a test outside its marker's versions. Raises StackError where Keras is not there."""
+    from ..stack import import_keras
+
+    marker = parsed_marker(item)
+    version = str(import_keras().__version__)
+    if marker is not None and not marker.admits(version):
+        wanted = " or ".join(marker.specs)
+        pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+
+
+def _said(error: GoldenError) -> str:
+    """Its message; names in it may come from a golden of strangers."""
+    from ..report.escape import lines
+
+    return lines(str(error))
+
+
+def _refuse_late_request(item: pytest.Item) -> None:
+    """`request.getfixturevalue` inside a body: too late to watch it, so nothing was compared."""
+    if SESSION in item.stash:
+        pytest.fail(
+            "golden_tensors was asked for inside the test body, too late to seed and judge it\n"
+            "Ask for it as an argument, or from a fixture.",
+            pytrace=False,
+        )
+
+
+def _without_cache(rootpath: Path) -> Path:
+    """A folder of the user, one per project, under `-p no:cacheprovider`: all runs share it."""
+    from hashlib import sha256
+
+    from ..io.usercache import user_cache
+
+    project = sha256(os.fsencode(rootpath)).hexdigest()[:12]
+    return user_cache() / "projects" / project

@@ -1,0 +1,157 @@
+"""Where a command's result goes: text for people, JSON for machines, progress for the patient."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from ..errors import GoldenError
+from ..io.atomic import write_whole
+from ..outcomes import to_json
+
+Item = TypeVar("Item")
+
+_PATIENCE_S = 1.0
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write JSON; - is standard output")
+
+
+def emit_plain(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
+    """As `emit`, for a text that has names as they are: they are shown, not obeyed."""
+    from .escape import lines
+
+    emit(json_file, document, lambda: lines(text()))
+
+
+def emit(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
+    """Writes the document where `--json` says, the text to standard output where that is free."""
+    if json_file is not None:
+        # ASCII alone: valid wherever it is written, whatever names it holds.
+        _write_json(json_file, json.dumps(to_json(document), indent=1, allow_nan=False))
+    if json_file != "-":
+        say(text())
+
+
+def _write_json(json_file: str, text: str) -> None:
+    if json_file == "-":
+        say(text)
+        return
+    try:
+        write_whole(Path(json_file), text + "\n")
+    except OSError as error:
+        raise cannot_write(error, "--json FILE") from error
+
+
+def cannot_write(error: OSError, option: str) -> GoldenError:
+    """The error of an output file: which one, why, and what to name instead."""
+    return GoldenError(
+        f"cannot write {error.filename}: {error.strerror}",
+        f"Name a file that can be written: {option}. What was there is as it was.",
+    )
+
+
+def prepare_streams() -> None:
+    """A stream that was closed (`>&-`) or knows ASCII only must not end a command."""
+    number = -1
+    while number <= 2:
+        # Else the next file that is opened would be standard output to every child.
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Text to standard output; a reader who has seen enough (head, less) ends nothing.
+
+    Raises GoldenError where it cannot be written otherwise.
+    """
+    with _written():
+        _put(sys.stdout, text + "\n")
+
+
+def note(text: str) -> None:
+    """A line on standard error, so that it never mixes with a result; names in it are shown, not
+    obeyed."""
+    from .escape import lines
+
+    with suppress(OSError):
+        _put(sys.stderr, lines(text) + "\n")
+
+
+def flush() -> None:
+    """Raises as `say`."""
+    with _written():
+        sys.stdout.flush()
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        coding = stream.encoding or "ascii"
+        stream.write(text.encode(coding, "backslashreplace").decode(coding))
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _mute()
+    except OSError as error:
+        _mute()
+        raise GoldenError(
+            f"cannot write to standard output: {error.strerror}",
+            "Make room where it goes, or name a file that can be written.",
+        ) from error
+
+
+def _mute() -> None:
+    """What is still in the buffer has no reader: the interpreter must not try again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tracked(items: Iterable[Item], what: str) -> Iterator[Item]:
+    """The items, with a progress bar on a terminal once they have taken over a second."""
+    every = list(items)
+    if not sys.stderr.isatty():
+        yield from every
+        return
+    started = time.monotonic()
+    bar: Any = None
+    try:
+        for place, item in enumerate(every):
+            if bar is None and time.monotonic() - started > _PATIENCE_S:
+                bar = _bar(what, len(every))
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=place)
+            yield item
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar(what: str, total: int) -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.add_task(what, total=total)
+    bar.start()
+    return bar

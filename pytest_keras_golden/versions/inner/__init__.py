@@ -1,0 +1,1 @@
+"""Suites run as processes of their own, several at once, and stopped."""

@@ -1,0 +1,118 @@
+"""What an inner run is asked, and what it came to.
+
+Values that travel to other processes and machines (executors): they pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...outcomes import TestOutcome, test_from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package in one version, and its overlay folder."""
+
+    package: str
+    version: str
+    overlay: Path
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The names it is imported under: as it is called, else what its overlay holds.
+
+        scikit-learn is `sklearn`, pyyaml is `yaml`.
+        """
+        called = self.package.replace("-", "_")
+        names = sorted(filter(None, map(_importable, self.overlay.iterdir())))
+        public = [n for n in names if n not in _INCIDENTAL and not n.startswith("_")]
+        return (called,) if called in names or not public else tuple(public)
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+def _importable(entry: Path) -> str | None:
+    if (entry / "__init__.py").is_file():
+        return entry.name
+    return entry.stem if entry.suffix == ".py" else None
+
+
+_INCIDENTAL = frozenset({"test", "tests", "docs", "examples"})
+"""What careless wheels bring along, and the user's own folders may well be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run. arguments: the user's own; options: ours; timeout in seconds.
+
+    place: where log and output of this run lie. makes: folders that hold its result, emptied before
+    it runs; given: folders of earlier runs that it reads. left_out: files that the outer command
+    writes, which are no input of the suite. own_cache: pytest's cache folder is this run's own, not
+    the suite's. resumes: a finished run is taken again where nothing has changed.
+    """
+
+    pins: tuple[Pin, ...]
+    arguments: tuple[str, ...]
+    options: tuple[str, ...]
+    folder: Path
+    place: Path
+    timeout: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    own_cache: bool = True
+    makes: tuple[Path, ...] = ()
+    given: tuple[Path, ...] = ()
+    left_out: tuple[Path, ...] = ()
+    resumes: bool = False
+
+    @property
+    def label(self) -> str:
+        return str(self.pins[0]) if self.pins else "this environment"
+
+
+@dataclass(frozen=True, slots=True)
+class InnerRun:
+    """What an inner run came to. log: the `--golden-log` document, None where it wrote none.
+
+    output: the end of what it printed. lost: the process died of a signal before its end. reused:
+    when it ran, where an earlier command did it and nothing has changed since.
+    """
+
+    label: str
+    exitstatus: int
+    seconds: float
+    place: Path
+    log: Mapping[str, Any] | None = None
+    output: str = ""
+    timed_out: bool = False
+    reused: str | None = None
+
+    @property
+    def lost(self) -> bool:
+        return self.exitstatus < 0 and not self.timed_out
+
+    @property
+    def tests(self) -> dict[str, TestOutcome]:
+        entries = (self.log or {}).get("tests", ())
+        return {test.nodeid: test for test in map(test_from_json, entries)}
+
+    @property
+    def broken_collections(self) -> tuple[str, ...]:
+        return tuple((self.log or {}).get("collection_errors", ()))
+
+    @property
+    def last_line(self) -> str:
+        return self.output.strip().rpartition("\n")[2].strip("= ")
+
+    def why(self) -> str:
+        """Why there is no log, in a line or two, with the end of the output."""
+        if self.timed_out:
+            return f"did not end within its time-out and was ended after {self.seconds:.0f} s"
+        if self.lost:
+            return f"died of signal {-self.exitstatus}"
+        said = [line for line in self.output.strip().splitlines() if line.strip()]
+        return f"ended with pytest's code {self.exitstatus}: " + "\n".join(said[-12:])

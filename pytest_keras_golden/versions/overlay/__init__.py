@@ -1,0 +1,1 @@
+"""Releases, and folders in which one of them stands before what is installed."""

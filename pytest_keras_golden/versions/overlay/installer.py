@@ -1,0 +1,100 @@
+"""Put one package, and nothing else, into a folder: with uv, or with pip where uv is absent.
+
+Both clients read the user's own index configuration; none is named here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...errors import StackError
+from .named import requirement
+
+TIMEOUT = 900.0
+"""Seconds after which an installation counts as hung."""
+
+
+def find_uv() -> list[str] | None:
+    """The command that runs uv: beside this Python, on PATH, or as a module; None where absent.
+
+    `KERAS_GOLDEN_INSTALLER=pip` leaves uv aside.
+    """
+    if os.environ.get("KERAS_GOLDEN_INSTALLER", "uv") == "pip":
+        return None
+    beside = Path(sys.executable).parent / "uv"
+    if beside.is_file():
+        return [str(beside)]
+    on_path = shutil.which("uv")
+    if on_path:
+        return [on_path]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
+
+
+def install(requirements: Sequence[str], target: Path) -> None:
+    """Install `requirements` without their dependencies into the folder `target`, for this Python.
+
+    Raises ConfigError for what is no name with versions, StackError with the installer's own words
+    where installing fails.
+    """
+    named = [requirement(text) for text in requirements]
+    command = [*_client(), *_SHARED, str(target), "--", *named]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env=_quiet(os.environ),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StackError(
+            f"Installing {' '.join(requirements)} took more than {TIMEOUT:.0f} s and was ended.",
+            "Check the connection to the package index, then run again.",
+        ) from error
+    if done.returncode:
+        raise _failure(requirements, done.stderr.strip() or done.stdout.strip())
+
+
+_SHARED = ("--quiet", "--no-deps", "--target")
+
+
+def _client() -> list[str]:
+    uv = find_uv()
+    if uv:
+        # Copies, since a hard link into uv's cache lets damage to an overlay spread to the cache.
+        return [*uv, "pip", "install", "--link-mode", "copy", "--python", sys.executable]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    raise StackError(
+        f"Overlays need uv, or pip in the environment of {sys.executable}; neither is there.",
+        "Install one: pip install 'pytest-keras-golden[versions]'",
+    )
+
+
+def _quiet(environ: Mapping[str, str]) -> dict[str, str]:
+    # A --target install asks nothing of these, and pip warns about their packages.
+    return {key: value for key, value in environ.items() if key not in {"PYTHONPATH", "PIP_USER"}}
+
+
+_UNKNOWN = ("no version of", "No matching distribution", "not found in the package registry")
+
+
+def _failure(requirements: Sequence[str], said: str) -> StackError:
+    wanted = " ".join(requirements)
+    if any(phrase in said for phrase in _UNKNOWN):
+        name = requirements[0].split("==")[0]
+        return StackError(
+            f"The package index offers no {wanted} for Python {sys.version.split()[0]}:\n{said}",
+            f"See what there is: keras-golden overlays releases '>=0' --package {name}",
+        )
+    return StackError(
+        f"{wanted} could not be installed:\n{said}",
+        "Check the connection to the package index, and pip's or uv's index settings.",
+    )

@@ -1,0 +1,1 @@
+"""What an inner run read and met, as evidence that its answer may be used again."""

@@ -1,0 +1,97 @@
+"""The pytest plugin of an inner run: it proves what ran, and dies with the outer process.
+
+Loaded with `-p` by `inner` only. Writes one JSON file per process (xdist workers too) into the
+folder that the environment names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from pluggy import HookimplMarker
+
+from ...io.process import LIFELINE
+from . import evidence
+from .hearing import WITNESS, Wanted, listener, wanted
+from .listener import Listener
+from .proof import sightings
+
+hook = HookimplMarker("pytest")
+
+
+@hook(tryfirst=True)
+def pytest_configure(config: Any) -> None:
+    # Loaded behind the plugin, so asked before it: what it refuses has been written down by then.
+    if not hasattr(config, "workerinput"):
+        _hold_lifeline()
+    folder = os.environ.get(WITNESS)
+    if folder:
+        config.pluginmanager.register(Witness(Path(folder), config), "keras-golden-witness")
+
+
+class Witness:
+    """Writes down what this process imports and, where that is wanted, what it read."""
+
+    def __init__(self, folder: Path, config: Any) -> None:
+        self.folder = folder
+        self._write("-configure.json", json.dumps(sightings()))
+        asked = wanted(folder)
+        self.evidence = None
+        if asked is not None and listener is not None:
+            controls = not hasattr(config, "workerinput")
+            # Workers run in the same folders: one walk is enough.
+            roots = (config.rootpath, config.invocation_params.dir) if controls else ()
+            self.evidence = Evidence(listener, asked, roots)
+
+    @hook(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        # The plugin may refuse a package now, and end the run; what others read comes afterwards.
+        self._write("-finish.json", json.dumps(sightings()))
+        result = yield
+        if self.evidence is not None:
+            self._write(evidence.SUFFIX, self.evidence.told())
+        return result
+
+    def _write(self, ending: str, text: str) -> None:
+        (self.folder / f"{os.getpid()}{ending}").write_text(text, encoding="utf-8")
+
+
+class Evidence:
+    """What the listener hears, and the suite's files before and after."""
+
+    def __init__(self, listener: Listener, asked: Wanted, roots: tuple[Path, ...]) -> None:
+        self.listener, self.asked, self.roots = listener, asked, roots
+        self.before = self._trees()
+
+    def told(self) -> str:
+        after = self._trees()
+        return evidence.testimony(self.listener.finish(), self.before, after)
+
+    def _trees(self) -> evidence.Trees:
+        try:
+            return evidence.trees(self.roots, self.asked.left_out)
+        except ValueError as error:
+            self.listener.heard.unproven = str(error)
+            return {}
+
+
+def _hold_lifeline() -> None:
+    descriptor = os.environ.get(LIFELINE)
+    if descriptor:
+        threading.Thread(target=_wait_for_death, args=(int(descriptor),), daemon=True).start()
+
+
+def _wait_for_death(descriptor: int) -> None:
+    try:
+        os.read(descriptor, 1)
+    except OSError:
+        return
+    # Only an inner run leads its own group; never end a group that others belong to.
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)

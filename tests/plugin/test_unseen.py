@@ -1,0 +1,168 @@
+"""What of Keras ran in a test and was not looked into is named, so that a pass is not misread."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SUITE = """
+    import threading
+    import keras
+    import numpy as np
+    import pytest
+
+    X, Y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
+
+    def model():
+        made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        made.compile("sgd", "mse", metrics=["mae"])
+        return made
+
+    trains = pytest.mark.skipif(keras.backend.backend() == "numpy", reason="numpy cannot train")
+
+    @trains
+    def test_fit():
+        model().fit(X, Y, verbose=0)
+
+    @trains
+    def test_evaluate():
+        model().evaluate(X, Y, verbose=0)
+
+    def test_losses():
+        keras.losses.MeanSquaredError()(Y, 2 * Y)
+
+    def test_metrics():
+        metric = keras.metrics.MeanAbsoluteError()
+        metric.update_state(Y, 2 * Y)
+        metric.result()
+
+    @trains
+    def test_optimizers():
+        variable = keras.Variable(np.ones(3, "float32"))
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build([variable])
+        optimizer.apply([variable + 1], [variable])
+
+    def test_operations():
+        keras.ops.softmax(keras.ops.convert_to_tensor(X))
+
+    def test_threads():
+        made = model()
+        thread = threading.Thread(target=lambda: made(X))
+        thread.start()
+        thread.join()
+
+    @pytest.fixture(scope="module")
+    def shared():
+        return model()(X)
+
+    def test_shared(shared):
+        assert shared.shape == (4, 2)
+
+    def test_looked_into():
+        made = model()
+        if keras.backend.backend() != "numpy":
+            made.train_on_batch(X, Y)
+        made(keras.ops.convert_to_tensor(X))
+
+    @pytest.mark.skipif(keras.backend.backend() != "jax", reason="jax compiles it")
+    def test_traced():
+        import jax
+
+        jax.jit(model()).lower(X)
+
+    def test_nothing():
+        assert X.shape == (4, 3)
+"""
+
+EXPECTED = {
+    "test_fit": ["fit"],
+    "test_evaluate": ["evaluate"],
+    "test_losses": ["losses"],
+    "test_metrics": ["metrics"],
+    "test_optimizers": ["optimizers"],
+    "test_operations": ["keras.ops"],
+    "test_threads": ["other threads"],
+    "test_shared": ["shared fixtures"],
+    "test_looked_into": [],
+    "test_traced": ["traced calls"],
+    "test_nothing": [],
+}
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "jax",
+        "numpy",
+        pytest.param("torch", marks=pytest.mark.torch),
+        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
+    ],
+)
+def test_every_kind_is_named(
+    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    suite.makepyfile(SUITE)
+    result = suite.runpytest_subprocess(
+        "--golden-auto", "--update-goldens", "--golden-log=log.json", "-p", "no:cacheprovider"
+    )
+    assert result.ret == 0
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    found = {test["nodeid"].rpartition("::")[2]: test for test in tests}
+    ran = {name: test["unseen"] for name, test in found.items() if test["outcome"] != "skipped"}
+    assert len(ran) == {"numpy": 7, "jax": 11}.get(backend, 10)
+    assert ran == {name: EXPECTED[name] for name in ran}
+    assert found["test_looked_into"]["outcome"] == "recorded"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_layers_in_a_data_pipeline_are_named(
+    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    suite.makepyfile(
+        """
+        import keras
+        import tensorflow as tf
+
+        def test_pipeline():
+            layer = keras.layers.Rescaling(2.0)
+            assert len(list(tf.data.Dataset.range(3).map(layer))) == 3
+        """
+    )
+    suite.runpytest_subprocess("--golden-auto", "--update-goldens", "--golden-log=log.json")
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert (test["outcome"], test["unseen"]) == ("passed", ["data pipelines"])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "made.evaluate(x, x, verbose=0)",
+            "only `evaluate` ran inside it, which is not looked into",
+        ),
+        ("made.get_config()", "nothing was called inside it"),
+        ("made(x)", "what was called inside it has none"),
+    ],
+)
+def test_an_empty_capture_block_says_why(suite: pytest.Pytester, body: str, said: str) -> None:
+    suite.makepyfile(
+        f"""
+        import keras
+        import numpy as np
+
+        def test_empty(golden_tensors):
+            x = np.ones((4, 3), "float32")
+            made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), keras.layers.ReLU()])
+            made.compile("sgd", "mse")
+            with golden_tensors.capture(made, select="attention"):
+                {body}
+        """
+    )
+    result = suite.runpytest_inprocess("--update-goldens")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*saw no tensor of the selection: {said}*"])
