@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import ml_dtypes
 import numpy as np
 
-from pytest_keras_golden.compare.vacuity import describe
+from pytest_keras_golden.case.recording import describe
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.outcomes import TensorOutcome
 from pytest_keras_golden.records import TensorEntry, TensorRecord

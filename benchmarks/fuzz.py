@@ -37,8 +37,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from pytest_keras_golden.case.pair import compare
 from pytest_keras_golden.commands.accept import candidate
-from pytest_keras_golden.commands.diff import compare
 from pytest_keras_golden.commands.prune import used_folders
 from pytest_keras_golden.compare.verdict import judge
 from pytest_keras_golden.errors import GoldenError

@@ -9,13 +9,32 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .commands import accept, diff, prune, report, show, stats, verify, versions
+from .commands import (
+    accept,
+    bisect,
+    diff,
+    gate,
+    matrix,
+    overlays,
+    prune,
+    report,
+    show,
+    stats,
+    verify,
+)
 from .commands import list as list_goldens
+from .commands.arguments import split_pytest_arguments
 from .errors import GoldenError
 from .io.strict import cut
 from .report.output import flush, note, prepare_streams
 
 HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS = (
+    *(show, diff, list_goldens, stats, prune, verify, accept, report),
+    *(gate, matrix, bisect, overlays),
+)
+"""In the order of `--help`."""
 
 TRACEBACK = "KERAS_GOLDEN_TRACEBACK"
 """Environment variable: set, the traceback of an unexpected error is printed."""
@@ -46,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        own, for_pytest = versions.split_pytest_arguments(argv)
+        own, for_pytest = split_pytest_arguments(argv)
         arguments = _parser().parse_args(own)
         arguments.pytest_arguments = for_pytest
         return int(arguments.handler(arguments))
@@ -70,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print it and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (show, diff, list_goldens, stats, prune, verify, accept, report, versions):
+    for command in COMMANDS:
         command.add_parser(subparsers)
     return parser
 

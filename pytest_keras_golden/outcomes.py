@@ -10,12 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from .compare.renaming import Names
 from .io.strict import FieldError, parse_object, shown
 from .io.typed import reader
-from .records import SCHEMA, Kind, Mode, Observer, Source, Tolerance, Verdict
+from .records import SCHEMA, Kind, Mode, ObserverEffect, Source, Tolerance, Verdict
 
 FAILING: frozenset[str] = frozenset(
     {"drift", "structure", "nonfinite", "incomparable", "vacuous", "unstable"}
@@ -139,6 +138,33 @@ class LocalOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """run, golden: the layer's path in each. by: `digest` where its weights, or the tensors of one
+    without weights, are the same bit for bit; `place` where only shapes and order say so."""
+
+    run: str
+    golden: str
+    by: Literal["digest", "place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What became of the names of layers.
+
+    renamed: under a name that the golden lacks, or that took part in such a chain (one layer more,
+    and each counted name stands for the one before). moved: names of both sides that only changed
+    places: a reordering, or weights loaded the other way round. aliases: (name in this run, name in
+    the golden), as `golden_aliases` takes them; none for what moved, which may be the fault itself.
+    """
+
+    renamed: tuple[Renamed, ...] = ()
+    moved: tuple[Renamed, ...] = ()
+    gone: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TestOutcome:
     """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed.
 
@@ -159,7 +185,7 @@ class TestOutcome:
     stack: Annotated[Mapping[str, Any], unlike_a_stack] = field(default_factory=dict)
     stack_changes: Annotated[Mapping[str, tuple[Any, Any]], _novel] = field(default_factory=dict)
     mode: Mode | None = None
-    observer: Observer | None = None
+    observer: ObserverEffect | None = None
     isolation: str | None = None
     weights: str = "unknown"
     carried: tuple[str, ...] = ()

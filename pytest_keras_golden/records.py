@@ -17,7 +17,7 @@ SCHEMA = 1
 Kind = Literal["attention", "logits", "block", "tensor"]
 Source = Literal["materialised", "reconstructed"]
 Mode = Literal["eager", "compiled"]
-Observer = Literal["identical", "changed"]
+ObserverEffect = Literal["identical", "changed"]
 Verdict = Literal[
     "identical",
     "within",
@@ -178,7 +178,7 @@ class GoldenHeader:
     calls: tuple[LayerCall, ...] = ()
     isolation: str = "complete"
     reason: str | None = None
-    observer: Observer | None = None
+    observer: ObserverEffect | None = None
     schema: int = SCHEMA
 
     def entry(self, name: str) -> TensorEntry | None:

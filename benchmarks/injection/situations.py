@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from pytest_keras_golden.capture.backends import to_numpy
-from pytest_keras_golden.case.collected import Session
+from pytest_keras_golden.case.collected import Case
+from pytest_keras_golden.case.finish import finish
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
 from pytest_keras_golden.records import TensorRecord
@@ -56,9 +57,9 @@ def _trial(bench: Bench, policy: str, name: str, golden: Tensor, actual: Tensor)
 
 
 def _checked(folder: Path, test: str, value: Any, policy: str, update: bool) -> TestOutcome:
-    session = Session(f"tests/test_logits.py::test_{test}", Settings(folder / "goldens", update))
+    session = Case(f"tests/test_logits.py::test_{test}", Settings(folder / "goldens", update))
     session.add(TensorRecord("logits", value, kind="logits", precision=policy))
-    return session.finish(folder / "cache")
+    return finish(session, folder / "cache")
 
 
 def _in_larger_batch(bench: Bench, policy: str) -> Tensor:

@@ -17,7 +17,9 @@ from pytest_keras_golden.capture.block import CaptureBlock, capture_block
 from pytest_keras_golden.capture.record.eager import Ended, capture_calls
 from pytest_keras_golden.capture.replay.isolate import LocalMeasurement, isolate
 from pytest_keras_golden.capture.tap.request import Request
-from pytest_keras_golden.case.collected import Session
+from pytest_keras_golden.case.against import CaseGolden
+from pytest_keras_golden.case.collected import Case
+from pytest_keras_golden.case.finish import finish
 from pytest_keras_golden.compare.floats import epsilon
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
@@ -102,7 +104,7 @@ class Bench:
         self, policy: str, applied: AbstractContextManager[None], update: bool
     ) -> tuple[TestOutcome, CaptureBlock]:
         model, arguments = self._models[policy]
-        session = Session(
+        session = Case(
             f"tests/test_{self.subject.name}.py::test_{policy}",
             Settings(
                 self.folder / "goldens",
@@ -113,10 +115,10 @@ class Bench:
         )
         with applied:
             request = Request(isolation_bytes=session.settings.max_size)
-            with capture_block(model, request, session.against) as block:
+            with capture_block(model, request, CaseGolden(session)) as block:
                 model(*arguments)
             session.add_block(block)
-        return session.finish(self.folder / "cache"), block
+        return finish(session, self.folder / "cache"), block
 
     def try_out(self, change: Change) -> Iterator[Trial]:
         """float32 first: there the change's size is seen free of bfloat16's rounding."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, StoreError
-from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
+from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .recorders import Recorders
 from .tap.request import Request
@@ -32,7 +32,7 @@ class CaptureBlock:
     isolates: bool = True
     isolation: str = "complete"
     mode: Mode = "eager"
-    observer: Observer | None = None
+    observer: ObserverEffect | None = None
     policy: str | None = None
     records: Sequence[TensorRecord] = ()
     calls: Sequence[LayerCall] = ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
-from ..records import LayerCall, Mode, Observer, OutermostCall, TensorRecord
+from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .examine import Against, Examined, Pooled, Returned, examine
 from .record.compiled import ProgramCapture, capture_programs
@@ -129,7 +129,7 @@ class Recorders:
         return self._program.mode
 
     @property
-    def observer(self) -> Observer | None:
+    def observer(self) -> ObserverEffect | None:
         return self._owned.observer
 
     @property

@@ -16,9 +16,9 @@ from typing import Any
 
 from .backends import is_concrete, is_traced
 from .tap.precision import tensors_of
-from .watch import patches as gates
+from .watch import patches
 from .watch.calls import is_layer, is_symbolic, subclasses
-from .watch.patches import Gate, Run
+from .watch.patches import Patch, Run
 
 Busy = Callable[[], bool]
 """Whether a call is under way that is looked into, with everything inside it."""
@@ -46,17 +46,17 @@ class Unseen:
         self._counts: Counter[str] | None = None
         self._busy: Busy = lambda: False
         self._inside = self._shares = False
-        self._opened: list[Gate] = []
+        self._opened: list[Patch] = []
 
     def watch(self) -> None:
         """From now on, as soon as Keras is there."""
         if self._opened or "keras" not in sys.modules:
             return
         self.thread = threading.get_ident()
-        self._opened = gates.watch(list(_places()), self)
+        self._opened = patches.watch(list(_places()), self)
 
     def close(self) -> None:
-        gates.unwatch(self._opened, self)
+        patches.unwatch(self._opened, self)
         self._opened = []
 
     @contextmanager
@@ -92,7 +92,7 @@ class Unseen:
         """Layers that are called inside belong to no one test: no other watcher is told."""
         before, self._shares = self._shares, True
         try:
-            with gates.alone(self):
+            with patches.alone(self):
                 yield
         finally:
             self._shares = before

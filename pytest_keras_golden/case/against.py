@@ -12,28 +12,28 @@ from ..records import OutermostCall, TensorRecord
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
-    from .collected import Session
+    from .collected import Case
 
 BEYOND = frozenset({"drift", "systematic"})
 """Verdicts that depth may explain."""
 
 
 @dataclass(frozen=True)
-class SessionGolden:
-    """Implements `capture.examine.Against` for one session."""
+class CaseGolden:
+    """Implements `capture.examine.Against` for one case."""
 
-    session: Session
+    case: Case
 
     @property
     def golden(self) -> Golden | None:
-        return self.session.goldens.baseline()
+        return self.case.goldens.baseline()
 
     @property
     def recording(self) -> bool:
-        return self.session.settings.update
+        return self.case.settings.update
 
     def begins(self, policy: str | None) -> None:
-        self.session.goldens.note_policy(policy, own=False)
+        self.case.goldens.note_policy(policy, own=False)
 
     def moved(self, records: Sequence[TensorRecord]) -> bool:
         golden = self.golden
@@ -41,7 +41,7 @@ class SessionGolden:
             return False
         entries = {entry.name: entry.digest for entry in golden.header.tensors}
         judged = (record for record in records if record.judged)
-        return any(self.session.digest(record) != entries.get(record.name) for record in judged)
+        return any(self.case.digest(record) != entries.get(record.name) for record in judged)
 
     def beyond(self, records: Sequence[TensorRecord]) -> bool:
         return any(self._verdict(record) in BEYOND for record in records if record.judged)
@@ -55,34 +55,34 @@ class SessionGolden:
             0,
             golden.header.entry(record.name),
             lambda: golden.array(record.name),
-            self.session.tolerance(record),
-            systematic=self.session.settings.systematic,
-            digest=self.session.digest(record),
+            self.case.tolerance(record),
+            systematic=self.case.settings.systematic,
+            digest=self.case.digest(record),
         ).verdict
 
     def refuses(self, call: OutermostCall, prints: Ran) -> str | None:
         golden = self.golden
         if golden is None:
             return None
-        found = difference(golden.header, _Seen(self.session, prints), call.name)
+        found = difference(golden.header, _Seen(self.case, prints), call.name)
         return None if found is None or found.kind == "descended" else found.sentence
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a session has seen, with the block that is still open."""
+    """What a case has seen, with the block that is still open."""
 
-    session: Session
+    case: Case
     block: Ran
 
     @property
     def weights(self) -> Mapping[str, str]:
-        return {**self.session.weights, **self.block.weights}
+        return {**self.case.weights, **self.block.weights}
 
     @property
     def inputs(self) -> Mapping[str, str]:
-        return {**self.session.inputs, **self.block.inputs}
+        return {**self.case.inputs, **self.block.inputs}
 
     @property
     def outermost(self) -> Sequence[OutermostCall]:
-        return (*self.session.outermost, *self.block.outermost)
+        return (*self.case.outermost, *self.block.outermost)

@@ -11,10 +11,11 @@ from ..config import DEFAULT_SELECT, RUNNING
 from ..errors import CaptureError
 from ..records import Kind, TensorRecord, Tolerance
 from ..tolerance import parse
+from .against import CaseGolden
 
 if TYPE_CHECKING:
     from ..records import Array
-    from .collected import Session
+    from .collected import Case
 
 _UNSET: Any = object()
 
@@ -25,8 +26,8 @@ class GoldenTensors:
     Tensors may come from any Keras backend or numpy, in any nest of mappings and sequences.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, case: Case) -> None:
+        self._case = case
 
     def check(
         self,
@@ -57,9 +58,9 @@ class GoldenTensors:
             return
         if not isinstance(name, str):
             raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
-        numbers = Precisions(known_precision(precision), self._session.goldens.policy)
+        numbers = Precisions(known_precision(precision), self._case.goldens.policy)
         for record in _records(name, tensor, tolerance, reference):
-            self._session.add(numbers.of(record))
+            self._case.add(numbers.of(record))
 
     def _check_each(
         self, tensors: Mapping[str, Any], tolerance: Any, reference: Any, precision: str | None
@@ -106,22 +107,22 @@ class GoldenTensors:
         from ..capture.tap.limit import Limit
         from ..capture.tap.request import Request
 
-        session, settings = self._session, self._session.settings
-        session.goldens.note_policy(policy_name(model))
+        case, settings = self._case, self._case.settings
+        case.goldens.note_policy(policy_name(model))
         request = Request(
             select=(select,) if isinstance(select, str) else tuple(select),
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),
             # The goldens of a gate are temporary: what a test leaves out for their size is wanted.
-            isolate=session.examines and (isolate or settings.transplant is not None),
+            isolate=case.examines and (isolate or settings.transplant is not None),
             limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
             aliases=tuple(_first(aliases or {}, settings.aliases).items()),
             isolation_bytes=settings.max_size,
         )
-        started = capture_block(model, request, session.against)
-        with started as block, self._session.whole_block():
+        started = capture_block(model, request, CaseGolden(case))
+        with started as block, self._case.whole_block():
             yield block.tensors
-        self._session.add_block(block)
+        self._case.add_block(block)
 
     def decode(
         self,
@@ -145,20 +146,20 @@ class GoldenTensors:
         from ..capture.record.eager import policy_name
         from ..capture.tap.limit import Limit
 
-        settings = self._session.settings
-        self._session.goldens.note_policy(policy_name(causal_lm))
+        settings = self._case.settings
+        self._case.goldens.note_policy(policy_name(causal_lm))
         block = decode_block(
             causal_lm,
             prompt,
             steps,
-            self._session.goldens.tokens(f"{name}/tokens" if name else "tokens", steps),
+            self._case.goldens.tokens(f"{name}/tokens" if name else "tokens", steps),
             select=select,
             name=name,
             tolerance=None if tolerance is None else parse(tolerance),
             limit=Limit(settings.max_bytes),
             aliases=settings.aliases,
         )
-        self._session.add_block(block)
+        self._case.add_block(block)
 
     @staticmethod
     def fill_weights(model: Any, seed: int = 0) -> None:

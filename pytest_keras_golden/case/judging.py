@@ -1,4 +1,4 @@
-"""A finished session against its baseline and anchor: one `TestOutcome`, nothing written."""
+"""A finished case against its baseline and anchor: one `TestOutcome`, nothing written."""
 
 from __future__ import annotations
 
@@ -8,98 +8,101 @@ from typing import TYPE_CHECKING
 
 from ..compare.calls import Difference, difference, differing
 from ..compare.depth import Shift, furthest
-from ..compare.renaming import Names, Seen, names
-from ..compare.vacuity import describe, vacuous
+from ..compare.renaming import Seen, names
+from ..compare.vacuity import vacuous
 from ..compare.verdict import judge, missing
-from ..outcomes import TensorOutcome, TestOutcome, first_drift
+from ..outcomes import Names, TensorOutcome, TestOutcome, first_drift
 from ..records import TensorEntry, TensorRecord, Tolerance, Verdict
 from ..stack import stack_changes
-from . import rules as decision
+from . import rules
+from .against import CaseGolden
+from .recording import describe, noise
+from .recording import entry as entry_of
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
-    from .collected import Session
+    from .collected import Case
 
 
-def judge_test(session: Session) -> TestOutcome:
+def judge_test(case: Case) -> TestOutcome:
     """Verdicts of every tensor and the test's own outcome: passed or failed."""
-    golden = session.goldens.baseline()
-    stack = session.goldens.stack()
+    golden = case.goldens.baseline()
+    stack = case.goldens.stack()
     if golden is None:
         return TestOutcome(
-            nodeid=session.nodeid,
+            nodeid=case.nodeid,
             outcome="failed",
             reason="no golden to compare with",
             stack=stack,
-            mode=session.mode,
-            observer=session.observer,
-            warnings=decision.left_out(session.notes),
+            mode=case.mode,
+            observer=case.observer,
+            warnings=rules.left_out(case.notes),
         )
-    found = tuple(session.locals)
+    found = tuple(case.locals)
     changes = stack_changes(golden.header.stack, stack)
-    tensors = _tensors(session, golden)
-    reasons = decision.failures(tensors, found, session.settings)
+    tensors = _tensors(case, golden)
+    reasons = rules.failures(tensors, found, case.settings)
     return TestOutcome(
-        nodeid=session.nodeid,
+        nodeid=case.nodeid,
         outcome="failed" if reasons else "passed",
         reason=reasons[0] if reasons else None,
         baseline=str(golden.header.stack.get("keras")),
         golden=str(golden.path),
         stack=stack,
         stack_changes=changes,
-        mode=session.mode,
-        observer=session.observer,
-        isolation=_isolation(session),
-        weights=_weights(session, golden),
-        carried=tuple(sorted(session.carried)),
-        names=_names(session, golden, tensors),
-        unseen=session.kinds_unseen,
+        mode=case.mode,
+        observer=case.observer,
+        isolation=_isolation(case),
+        weights=_weights(case, golden),
+        carried=tuple(sorted(case.carried)),
+        names=_names(case, golden, tensors),
+        unseen=case.kinds_unseen,
         first_drift=first_drift(tensors),
-        local_drift=decision.local_drift(found, session.settings.systematic),
+        local_drift=rules.local_drift(found, case.settings.systematic),
         tensors=tensors,
         locals=found,
         warnings=(
-            *decision.warnings(tensors, found, session.settings, changes),
-            *decision.renames(session.renamed),
-            *decision.left_out(session.notes),
+            *rules.warnings(tensors, found, case.settings, changes),
+            *rules.renames(case.renamed),
+            *rules.left_out(case.notes),
         ),
     )
 
 
-def vacuous_tensors(session: Session) -> tuple[TensorOutcome, ...]:
+def vacuous_tensors(case: Case) -> tuple[TensorOutcome, ...]:
     """Of what would be recorded: the tensors whose tolerance would pass nonsense."""
     found = []
-    for order, record in enumerate(session.records.values()):
-        reason = _vacuity(session, record)
+    for order, record in enumerate(case.records.values()):
+        reason = _vacuity(case, record)
         if reason:
-            entry = session.entry(record, order)
+            entry = entry_of(case, record, order)
             found.append(_outcome(entry, "vacuous", reason))
     return tuple(found)
 
 
-def _tensors(session: Session, golden: Golden) -> tuple[TensorOutcome, ...]:
-    tensors = [_judged(session, golden, *item) for item in enumerate(session.records.values())]
-    absent = (entry for entry in golden.header.tensors if entry.name not in session.records)
+def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
+    tensors = [_judged(case, golden, *item) for item in enumerate(case.records.values())]
+    absent = (entry for entry in golden.header.tensors if entry.name not in case.records)
     recorded = {entry.name for entry in golden.header.tensors}
     # What became of the names of layers is told from numbers (see `_names`), not from spelling.
-    checked = [r.name for r in session.records.values() if not r.call and r.name not in recorded]
+    checked = [r.name for r in case.records.values() if not r.call and r.name not in recorded]
     tensors += [missing(entry, candidates=checked) for entry in absent]
-    calls = _Calls(session, golden)
-    tensors = list(decision.incomparable(tensors, calls.reason))
-    tensors = list(decision.explain_by_depth(tensors, calls.reach))
-    anchor = session.goldens.anchor()
+    calls = _Calls(case, golden)
+    tensors = list(rules.incomparable(tensors, calls.reason))
+    tensors = list(rules.explain_by_depth(tensors, calls.reach))
+    anchor = case.goldens.anchor()
     if anchor is None:
         return tuple(tensors)
-    return tuple(_creeping(session, golden, anchor, tensor) for tensor in tensors)
+    return tuple(_creeping(case, golden, anchor, tensor) for tensor in tensors)
 
 
-def _isolation(session: Session) -> str:
+def _isolation(case: Case) -> str:
     """In one word for the test: complete only where every call that moved was isolated."""
-    found = [examined.isolation for examined in session.examined.values()]
+    found = [examined.isolation for examined in case.examined.values()]
     found += [
         "unavailable: not asked for"
-        for block in session.blocks
-        if not block.isolates and session.against.moved(block.records)
+        for block in case.blocks
+        if not block.isolates and CaseGolden(case).moved(block.records)
     ]
     wanted = [isolation for isolation in found if isolation != "not needed"]
     if not wanted:
@@ -110,17 +113,17 @@ def _isolation(session: Session) -> str:
 class _Calls:
     """The outermost calls of a test beside the golden's: what differs, and what depth can do."""
 
-    def __init__(self, session: Session, golden: Golden) -> None:
-        self._session = session
+    def __init__(self, case: Case, golden: Golden) -> None:
+        self._case = case
         self._golden = golden.header
-        self._made = {record.name: record.call for record in session.records.values()}
-        self._order = [call.name for call in session.outermost]
+        self._made = {record.name: record.call for record in case.records.values()}
+        self._order = [call.name for call in case.outermost]
         self._recorded = {call.name for call in golden.header.outermost}
         self._known: dict[str, Difference | None] = {}
 
     def difference(self, call: str) -> Difference | None:
         if call not in self._known:
-            self._known[call] = difference(self._golden, self._session, call)
+            self._known[call] = difference(self._golden, self._case, call)
         return self._known[call]
 
     def reason(self, tensor: TensorOutcome) -> str | None:
@@ -128,8 +131,8 @@ class _Calls:
         call = self._made.get(tensor.name, "")
         if call in self._recorded and call in self._order:
             return self._reason_of(call)
-        whole = differing("weights", self._golden.weights, self._session.weights) or differing(
-            "inputs", self._golden.inputs, self._session.inputs
+        whole = differing("weights", self._golden.weights, self._case.weights) or differing(
+            "inputs", self._golden.inputs, self._case.inputs
         )
         reasons = (self._reason_of(name) for name in self._order)
         return next((why for why in reasons if why is not None), whole if call else None)
@@ -151,7 +154,7 @@ class _Calls:
     def _inherited(self, call: str) -> bool | None:
         """Whether a call's inputs moved no further than what earlier calls returned; None where
         nobody measured."""
-        examined = self._session.examined
+        examined = self._case.examined
         if call not in examined:
             return None
         before = self._order[: self._order.index(call)]
@@ -164,10 +167,10 @@ class _Calls:
     def reach(self, tensor: TensorOutcome) -> Shift | None:
         """How far depth alone may move a tensor; None where isolation does not speak for it."""
         call = self._made.get(tensor.name, "")
-        examined = self._session.examined.get(call)
+        examined = self._case.examined.get(call)
         if examined is None or examined.isolation != "complete" or call not in self._recorded:
             return None
-        if decision.local_drift(self._session.locals):
+        if rules.local_drift(self._case.locals):
             return None
         found = self.difference(call)
         if found is not None and found.kind != "descended":
@@ -177,28 +180,28 @@ class _Calls:
         return examined.reach.get(tensor.name, Shift())
 
 
-def _judged(session: Session, golden: Golden, order: int, record: TensorRecord) -> TensorOutcome:
+def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> TensorOutcome:
     entry = golden.header.entry(record.name)
-    tolerance = session.tolerance(record)
+    tolerance = case.tolerance(record)
     outcome = judge(
         record,
         order,
         entry,
         lambda: golden.array(record.name),
         tolerance,
-        systematic=session.settings.systematic,
-        digest=session.digest(record),
+        systematic=case.settings.systematic,
+        digest=case.digest(record),
         reference=lambda: golden.reference(record.name),
         noise=None if entry is None else entry.noise,
-        candidates=() if record.call else _gone(session, golden),
+        candidates=() if record.call else _gone(case, golden),
     )
     if entry is not None and record.judged and tolerance != entry.tolerance:
         outcome = _reconsidered(outcome, golden, entry, tolerance)
     return outcome
 
 
-def _gone(session: Session, golden: Golden) -> list[str]:
-    return [item.name for item in golden.header.tensors if item.name not in session.records]
+def _gone(case: Case, golden: Golden) -> list[str]:
+    return [item.name for item in golden.header.tensors if item.name not in case.records]
 
 
 def _reconsidered(
@@ -212,9 +215,7 @@ def _reconsidered(
     return replace(outcome, detects=describe(record, entry.order, tolerance, entry.noise).detects)
 
 
-def _creeping(
-    session: Session, golden: Golden, anchor: Golden, tensor: TensorOutcome
-) -> TensorOutcome:
+def _creeping(case: Case, golden: Golden, anchor: Golden, tensor: TensorOutcome) -> TensorOutcome:
     """Many small accepted steps that add up: compare with the oldest golden as well.
 
     Only the step that crosses the limit fails. Where the baseline lies beyond it already, that
@@ -223,13 +224,13 @@ def _creeping(
     entry = anchor.header.entry(tensor.name)
     if entry is None or not tensor.judged:
         return tensor
-    record = session.records.get(tensor.name)
-    if record is None or entry.digest == session.digest(record):
+    record = case.records.get(tensor.name)
+    if record is None or entry.digest == case.digest(record):
         return tensor
     if (entry.dtype, entry.shape) != (tensor.dtype, tensor.shape):
         return tensor
-    tolerance = session.tolerance(record)
-    limit = _scaled(tolerance, session.settings.anchor_factor)
+    tolerance = case.tolerance(record)
+    limit = _scaled(tolerance, case.settings.anchor_factor)
     far = judge(record, tensor.order, entry, lambda: anchor.array(tensor.name), limit)
     extra = {"version": anchor.header.stack.get("keras"), "k": far.k, "rel_l2": far.rel_l2}
     beyond = (
@@ -243,7 +244,7 @@ def _creeping(
     return replace(
         tensor,
         verdict="drift",
-        note=f"creep: more than {session.settings.anchor_factor:g} tolerances away from the "
+        note=f"creep: more than {case.settings.anchor_factor:g} tolerances away from the "
         f"anchor {extra['version']}, in steps that each passed",
     )
 
@@ -261,38 +262,38 @@ def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
     return Tolerance(**{name: value * factor for name, value in tolerance.to_json().items()})
 
 
-def _weights(session: Session, golden: Golden) -> str:
-    running = session.weights
+def _weights(case: Case, golden: Golden) -> str:
+    running = case.weights
     if not running or not golden.header.weights:
         return "unknown"
     if running != dict(golden.header.weights):
         return "differ"
-    return "transplanted" if session.carried else "equal"
+    return "transplanted" if case.carried else "equal"
 
 
-def _names(session: Session, golden: Golden, tensors: Iterable[TensorOutcome]) -> Names | None:
+def _names(case: Case, golden: Golden, tensors: Iterable[TensorOutcome]) -> Names | None:
     """Looked into where a name may be the reason that there is nothing to compare."""
     if not any(tensor.verdict in ("structure", "incomparable") for tensor in tensors):
         return None
-    checked = {record.name for record in session.records.values() if not record.call}
+    checked = {record.name for record in case.records.values() if not record.call}
     before = [
         Seen(entry.name, entry.dtype, entry.shape, entry.digest)
         for entry in golden.header.tensors
         if entry.name not in checked
     ]
     now = [
-        Seen(record.name, str(record.value.dtype), record.value.shape, session.digest(record))
-        for record in session.records.values()
+        Seen(record.name, str(record.value.dtype), record.value.shape, case.digest(record))
+        for record in case.records.values()
         if record.call
     ]
-    return names((golden.header.weights, before), (session.weights, now))
+    return names((golden.header.weights, before), (case.weights, now))
 
 
-def _vacuity(session: Session, record: TensorRecord) -> str | None:
+def _vacuity(case: Case, record: TensorRecord) -> str | None:
     if not record.judged:
         return None
     precision = record.precision or str(record.value.dtype)
-    return vacuous(record.value, session.tolerance(record), precision, session.noise(record))
+    return vacuous(record.value, case.tolerance(record), precision, noise(case, record))
 
 
 def _outcome(entry: TensorEntry, verdict: Verdict, note: str | None = None) -> TensorOutcome:

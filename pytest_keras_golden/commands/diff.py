@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift, to_json
-from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
+from ..outcomes import to_json
+from ..records import ToleranceRule
 from ..report.output import add_json, emit_plain
 from .inifile import find_ini
 
 if TYPE_CHECKING:
-    from ..store.codec import Golden
+    pass
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..case.pair import compare
     from ..report.terminal import comparison_page
     from ..store.codec import Golden
     from ..tolerance import parse
@@ -54,75 +55,3 @@ def ini_rules() -> tuple[ToleranceRule, ...]:
 
     ini = find_ini(Path.cwd())
     return () if ini is None else parse_rules(ini.lines("golden_tolerances"))
-
-
-def compare(
-    a: Golden, b: Golden, asked: Tolerance | None, rules: tuple[ToleranceRule, ...]
-) -> TestOutcome:
-    """B against A; `failed` where a judged tensor is beyond what a test would let pass."""
-    from ..compare.verdict import missing
-    from ..stack import stack_changes
-
-    names = tuple(entry.name for entry in b.header.tensors)
-    tensors = [_judged(a, b, entry, asked, rules) for entry in b.header.tensors]
-    tensors += [missing(e, candidates=names) for e in a.header.tensors if e.name not in names]
-    failing = [t for t in tensors if t.judged and t.verdict in FAILING | {"systematic"}]
-    return TestOutcome(
-        nodeid=f"{a.path} → {b.path}",
-        outcome="failed" if failing else "passed",
-        baseline=str(a.header.stack.get("keras")),
-        golden=str(a.path),
-        candidate=str(b.path),
-        stack=b.header.stack,
-        stack_changes=stack_changes(a.header.stack, b.header.stack),
-        mode=b.header.mode,
-        weights=_weights(a, b),
-        first_drift=first_drift(tensors),
-        tensors=tuple(tensors),
-    )
-
-
-def _judged(
-    a: Golden,
-    b: Golden,
-    entry: TensorEntry,
-    asked: Tolerance | None,
-    rules: tuple[ToleranceRule, ...],
-) -> TensorOutcome:
-    from ..compare.verdict import judge
-
-    old = a.header.entry(entry.name)
-    record = TensorRecord(
-        entry.name,
-        b.array(entry.name),
-        kind=entry.kind,
-        precision=entry.precision,
-        judged=entry.judged,
-        source=entry.source,
-    )
-    return judge(
-        record,
-        entry.order,
-        old,
-        lambda: a.array(entry.name),
-        asked or _tolerance(old or entry, rules),
-        digest=entry.digest,
-        reference=lambda: a.reference(entry.name),
-        noise=None if old is None else old.noise,
-        candidates=tuple(item.name for item in a.header.tensors),
-    )
-
-
-def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Tolerance:
-    from ..tolerance import default, resolve
-
-    precision = entry.precision or entry.dtype
-    found = resolve(entry.name, precision, ini=rules)
-    usual = found == default(precision)
-    return entry.tolerance if usual and entry.tolerance is not None else found
-
-
-def _weights(a: Golden, b: Golden) -> str:
-    if not a.header.weights or not b.header.weights:
-        return "unknown"
-    return "equal" if dict(a.header.weights) == dict(b.header.weights) else "differ"

@@ -21,9 +21,9 @@ from .arguments import (
 )
 
 if TYPE_CHECKING:
-    from ..versions.gate import GateResult, Verdict
+    from ..versions.gate import GateResult, GateVerdict
 
-EXIT_CODES: dict[Verdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
+EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -81,13 +81,13 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
 
 
 def tell(arguments: argparse.Namespace, result: GateResult) -> None:
-    from ..versions import gate_page as pages
+    from ..versions import gate_page
 
-    emit(arguments.json, result.to_json(), lambda: pages.terminal(result))
+    emit(arguments.json, result.to_json(), lambda: gate_page.terminal(result))
     if arguments.markdown is not None:
-        append(arguments.markdown, pages.markdown(result))
+        append(arguments.markdown, gate_page.markdown(result))
     if arguments.html is not None:
-        write(arguments.html, pages.page(result))
+        write(arguments.html, gate_page.page(result))
 
 
 def append(path: Path, text: str) -> None:

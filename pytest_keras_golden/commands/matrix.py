@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..versions import matrix_page as tables
+    from ..versions import matrix_page
     from ..versions.inner.jobs import runner
     from ..versions.inner.progress import progress
     from ..versions.inner.workspace import workspace
@@ -66,11 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
         runner(arguments.jobs, arguments.executor) as where,
     ):
         result = matrix(sides, suite, place, where, told, missing)
-    emit(arguments.json, result.to_json(), lambda: tables.terminal(result))
+    emit(arguments.json, result.to_json(), lambda: matrix_page.terminal(result))
     if arguments.markdown is not None:
-        append(arguments.markdown, tables.markdown(result))
+        append(arguments.markdown, matrix_page.markdown(result))
     if arguments.html is not None:
-        write(arguments.html, tables.page(result))
+        write(arguments.html, matrix_page.page(result))
     return EXIT_CODES[result.verdict]
 
 

@@ -16,7 +16,7 @@ from .floats import epsilon
 if TYPE_CHECKING:
     from ..records import Array
 
-    Matrix = npt.NDArray[np.float64]
+    _Matrix = npt.NDArray[np.float64]
 
 BLOCK = 1 << 18
 SUM_EPSILONS = 4.0
@@ -102,7 +102,7 @@ class _Found:
         self.causal = offset >= 0
         self.future = self.any_normal = False
 
-    def see(self, a: Matrix, g: Matrix, head: int, first: int) -> bool:
+    def see(self, a: _Matrix, g: _Matrix, head: int, first: int) -> bool:
         """Take in some rows of one head; False where the golden's are no probabilities."""
         sums = g.sum(axis=1)
         normal = np.abs(sums - 1.0) <= self.slack
@@ -117,7 +117,7 @@ class _Found:
         self._see_masks(a, g, first)
         return True
 
-    def _see_masks(self, a: Matrix, g: Matrix, first: int) -> None:
+    def _see_masks(self, a: _Matrix, g: _Matrix, first: int) -> None:
         mass = np.where(g == 0.0, np.nan_to_num(np.abs(a)), 0.0)
         self.masked = max(self.masked, _largest(mass.sum(axis=1), first))
         position = np.arange(g.shape[1])[None, :]
@@ -142,6 +142,6 @@ class _Found:
         )
 
 
-def _largest(masses: Matrix, first: int) -> tuple[float, int]:
+def _largest(masses: _Matrix, first: int) -> tuple[float, int]:
     where = int(masses.argmax())
     return float(masses[where]), first + where

@@ -30,8 +30,8 @@ from .floats import epsilon as epsilon_of
 if TYPE_CHECKING:
     from ..records import Array
 
-    Vector = npt.NDArray[np.float64]
-    Groups = npt.NDArray[np.intp]
+    _Vector = npt.NDArray[np.float64]
+    _Groups = npt.NDArray[np.intp]
 
 SLOPE = 0.2
 """Units of ε. Rounding-level changes of real releases stay within 0.16."""
@@ -128,7 +128,7 @@ class _Rows:
 
     shape: tuple[int, int]
     batch: int
-    rows: Groups
+    rows: _Groups
     step: int
 
     @classmethod
@@ -141,13 +141,13 @@ class _Rows:
         batch = shape[0] if len(shape) > 2 else 1
         return cls((count, channels), batch, rows, step)
 
-    def take(self, array: Array) -> Vector:
+    def take(self, array: Array) -> _Vector:
         flat = array.reshape(self.shape)
         # A slice where it will do: fancy indexing reads a memory map element by element.
         chosen = flat if len(self.rows) == len(flat) else flat[self.rows]
         return chosen[:, :: self.step].astype(np.float64)
 
-    def groups(self) -> Iterator[Groups]:
+    def groups(self) -> Iterator[_Groups]:
         """By row, channel and first axis, where there are enough of them."""
         count, channels = len(self.rows), -(-self.shape[1] // self.step)
         if count >= MIN_GROUPS:
@@ -164,21 +164,21 @@ class _Rows:
         return SLOPE_FINE if epsilon < FINE else SLOPE
 
 
-def _by_value(golden: Vector) -> Groups:
+def _by_value(golden: _Vector) -> _Groups:
     # The low bits of a narrow format's float64 are zero: mix all of them into the bucket.
     mixed = golden.ravel().view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    buckets: Groups = (mixed >> np.uint64(52)).astype(np.intp)
+    buckets: _Groups = (mixed >> np.uint64(52)).astype(np.intp)
     return buckets
 
 
-def _clipped(y: Vector) -> Vector:
+def _clipped(y: _Vector) -> _Vector:
     """Outliers brought to four times the 90th percentile: few wild elements are no bias."""
     size = np.abs(y)
     limit = 4.0 * float(np.partition(size, int(0.9 * (size.size - 1)))[int(0.9 * (size.size - 1))])
     return np.clip(y, -limit, limit) if limit else y
 
 
-def _fit(x: Vector, y: Vector, groups: list[Groups]) -> tuple[float, float]:
+def _fit(x: _Vector, y: _Vector, groups: list[_Groups]) -> tuple[float, float]:
     """Least squares through the origin, and the smallest |t| over the groupings."""
     xx, xy = x * x, x * y
     total = float(xx.sum())
@@ -188,7 +188,7 @@ def _fit(x: Vector, y: Vector, groups: list[Groups]) -> tuple[float, float]:
     return slope, min((_t(slope, xx, xy, group) for group in groups), key=abs)
 
 
-def _t(slope: float, xx: Vector, xy: Vector, group: Groups) -> float:
+def _t(slope: float, xx: _Vector, xy: _Vector, group: _Groups) -> float:
     """t of the slope by the jackknife that leaves out a group at a time."""
     group_xx: npt.NDArray[Any] = np.bincount(group, xx)
     group_xy: npt.NDArray[Any] = np.bincount(group, xy)

@@ -26,7 +26,7 @@ class Ran(Protocol):
     def outermost(self) -> Sequence[OutermostCall]: ...
 
 
-Kind = Literal["weights", "random", "inputs", "flags", "descended", "batch"]
+DifferenceKind = Literal["weights", "random", "inputs", "flags", "descended", "batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Difference:
     meant to be the same, and only those of layers are not comparable.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     sentence: str
 
 

@@ -18,7 +18,7 @@ from .floats import epsilon
 if TYPE_CHECKING:
     from ..records import Array
 
-    Rows = npt.NDArray[np.float64]
+    _Rows = npt.NDArray[np.float64]
 
 BLOCK = 1 << 18
 TIE_ULPS = 2.0
@@ -72,7 +72,7 @@ class Flip:
 class LogitsMetrics:
     """kl: mean over rows of KL(golden‖run) in nats, kl_max the largest. top1: share of rows whose
     first token agrees; top5: mean share of the golden's five first tokens that are among the run's
-    five. Rows with non-finite logits beyond -inf masks are left out of all."""
+    five. _Rows with non-finite logits beyond -inf masks are left out of all."""
 
     rows: int
     kl: float
@@ -142,50 +142,50 @@ def logits_metrics(
     )
 
 
-def _blocks(actual: Array, golden: Array) -> Iterator[tuple[int, Rows, Rows]]:
+def _blocks(actual: Array, golden: Array) -> Iterator[tuple[int, _Rows, _Rows]]:
     count = max(1, BLOCK // golden.shape[1])
     for start in range(0, golden.shape[0], count):
         a, g = actual[start : start + count], golden[start : start + count]
         yield start, a.astype(np.float64), g.astype(np.float64)
 
 
-def _unusable(rows: Rows) -> npt.NDArray[np.bool_]:
+def _unusable(rows: _Rows) -> npt.NDArray[np.bool_]:
     # -inf forbids a token and is fine; NaN, inf or nothing but -inf is no distribution.
     wrong: npt.NDArray[np.bool_] = ~np.isfinite(rows.max(axis=1)) | np.isnan(rows).any(axis=1)
     return wrong
 
 
-def _divergence(actual: Rows, golden: Rows) -> Rows:
+def _divergence(actual: _Rows, golden: _Rows) -> _Rows:
     log_p, log_q = _log_softmax(golden), _log_softmax(actual)
     p = np.exp(log_p)
     terms = np.where(p > 0, p * (log_p - log_q), 0.0)
-    result: Rows = np.maximum(0.0, terms.sum(axis=1))
+    result: _Rows = np.maximum(0.0, terms.sum(axis=1))
     return result
 
 
-def _log_softmax(rows: Rows) -> Rows:
+def _log_softmax(rows: _Rows) -> _Rows:
     shifted = rows - rows.max(axis=1, keepdims=True)
-    result: Rows = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    result: _Rows = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 
 
-def _overlap(actual: Rows, golden: Rows) -> Rows:
+def _overlap(actual: _Rows, golden: _Rows) -> _Rows:
     """Share of the golden's first tokens that the run has too; equal logits are interchangeable,
     so a run's token counts when its golden logit reaches the golden's fifth."""
     count = min(TOP, golden.shape[1])
     chosen = np.argpartition(-actual, count - 1, axis=1)[:, :count]
     fifth = np.partition(golden, -count, axis=1)[:, -count]
     kept = np.take_along_axis(golden, chosen, axis=1) >= fifth[:, None]
-    result: Rows = kept.mean(axis=1)
+    result: _Rows = kept.mean(axis=1)
     return result
 
 
-def _flipped(actual: Rows, golden: Rows, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+def _flipped(actual: _Rows, golden: _Rows, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return np.flatnonzero((actual.argmax(axis=1) != golden.argmax(axis=1)) & kept)
 
 
 def _flip(
-    actual: Rows, golden: Rows, row: int, start: int, leading: tuple[int, ...], eps: float
+    actual: _Rows, golden: _Rows, row: int, start: int, leading: tuple[int, ...], eps: float
 ) -> Flip:
     before, after = int(golden[row].argmax()), int(actual[row].argmax())
     place = tuple(int(part) for part in np.unravel_index(start + row, leading or (1,)))
@@ -199,7 +199,7 @@ def _flip(
     )
 
 
-def _against(flip: Flip, golden: Rows, reference: Array, eps: float) -> Flip:
+def _against(flip: Flip, golden: _Rows, reference: Array, eps: float) -> Flip:
     """The flip beside what the reference says of its two tokens."""
     true = reference.astype(np.float64)
     ulp = _ulp(golden, flip.golden, flip.actual, eps)
@@ -213,7 +213,7 @@ def _against(flip: Flip, golden: Rows, reference: Array, eps: float) -> Flip:
     )
 
 
-def _margin(row: Rows, first: int, second: int, eps: float) -> float:
+def _margin(row: _Rows, first: int, second: int, eps: float) -> float:
     """By how many ULPs of the larger magnitude `first` leads `second`."""
     ulp = _ulp(row, first, second, eps)
     if not math.isfinite(ulp):
@@ -221,7 +221,7 @@ def _margin(row: Rows, first: int, second: int, eps: float) -> float:
     return float(row[first] - row[second]) / ulp if ulp else 0.0
 
 
-def _ulp(row: Rows, first: int, second: int, eps: float) -> float:
+def _ulp(row: _Rows, first: int, second: int, eps: float) -> float:
     largest = max(abs(float(row[first])), abs(float(row[second])))
     if not math.isfinite(largest) or largest == 0.0:
         return largest

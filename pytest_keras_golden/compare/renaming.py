@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ..aliases import suggested
+from ..outcomes import Names, Renamed
 
 ROOT = "<model>"
 
@@ -19,33 +20,6 @@ class Seen(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """run, golden: the layer's path in each. by: `digest` where its weights, or the tensors of one
-    without weights, are the same bit for bit; `place` where only shapes and order say so."""
-
-    run: str
-    golden: str
-    by: Literal["digest", "place"]
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What became of the names of layers.
-
-    renamed: under a name that the golden lacks, or that took part in such a chain (one layer more,
-    and each counted name stands for the one before). moved: names of both sides that only changed
-    places: a reordering, or weights loaded the other way round. aliases: (name in this run, name in
-    the golden), as `golden_aliases` takes them; none for what moved, which may be the fault itself.
-    """
-
-    renamed: tuple[Renamed, ...] = ()
-    moved: tuple[Renamed, ...] = ()
-    gone: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    aliases: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass

@@ -14,52 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..records import TensorEntry
 from . import floats
 from .limits import Limits
-from .scale import BlockScale, Scale, robust_scale, root_mean_square
+from .scale import BlockScale, Scale, robust_scale
 
 if TYPE_CHECKING:
-    from ..records import Array, TensorRecord, Tolerance
+    from ..records import Array, Tolerance
 
-    Vector = npt.NDArray[np.float64]
+    _Vector = npt.NDArray[np.float64]
 
 BLOCK = 1 << 16
 MOST_SENSITIVE = 64
 """Elements that `detects` is verified on: those with the tightest bounds relative to the value. In
 a large tensor another may be caught a little earlier by the luck of its rounding, by half an ULP
 at most."""
-
-
-def describe(
-    record: TensorRecord,
-    order: int,
-    tolerance: Tolerance,
-    noise: float | None = None,
-    *,
-    digest: str | None = None,
-) -> TensorEntry:
-    """What a golden's metadata says about one tensor. digest is computed where None."""
-    if digest is None:
-        from ..store.digest import digest as compute
-
-        digest = compute(record.value)
-    precision = record.precision or record.value.dtype.name
-    return TensorEntry(
-        name=record.name,
-        order=order,
-        kind=record.kind,
-        dtype=record.value.dtype.name,
-        shape=tuple(int(size) for size in record.value.shape),
-        precision=precision,
-        judged=record.judged,
-        source=record.source,
-        digest=digest,
-        rms=float(f"{root_mean_square(record.value):.6g}"),
-        detects=detects(record.value, tolerance, precision, noise) if record.judged else None,
-        noise=noise,
-        tolerance=tolerance if record.judged else None,
-    )
 
 
 def vacuous(
@@ -113,10 +81,10 @@ class _Bounds:
         )
         self.scale, self.one_scale = BlockScale(scale, BLOCK), scale.channels is None
 
-    def blocks(self) -> Iterator[tuple[Vector, Vector]]:
+    def blocks(self) -> Iterator[tuple[_Vector, _Vector]]:
         return (self.block(start) for start in range(0, self.value.size, BLOCK))
 
-    def block(self, start: int) -> tuple[Vector, Vector]:
+    def block(self, start: int) -> tuple[_Vector, _Vector]:
         """Finite values and what each may be off by."""
         values = self.value.reshape(-1)[start : start + BLOCK].astype(np.float64)
         limits = self.limits.bound(np.abs(values), self.scale.block(start, values.size))
@@ -154,7 +122,7 @@ class _Bounds:
         values, limits = next(self.blocks())
         return bool((np.abs(values[::-1] - values) > limits).any())
 
-    def most_sensitive(self) -> tuple[Vector, Vector]:
+    def most_sensitive(self) -> tuple[_Vector, _Vector]:
         """The elements whose bounds are tightest relative to the value, and their bounds."""
         values, limits, needed = np.empty(0), np.empty(0), 0.0
         for start in range(0, self.value.size, BLOCK):
@@ -180,7 +148,7 @@ class _Bounds:
         return top if np.isfinite(top) else np.inf
 
 
-def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> float | None:
+def _bisect(values: _Vector, limits: _Vector, dtype: np.dtype[np.generic]) -> float | None:
     def caught(drift: float) -> bool:
         moved = _rounded(values * (1.0 + drift), dtype)
         return bool((~(np.abs(moved - values) <= limits)).any())
@@ -198,7 +166,7 @@ def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> floa
     return high
 
 
-def _rounded(values: Vector, dtype: np.dtype[np.generic]) -> Vector:
+def _rounded(values: _Vector, dtype: np.dtype[np.generic]) -> _Vector:
     if floats.is_exact(dtype):
         return np.rint(values)
     return values.astype(dtype).astype(np.float64)

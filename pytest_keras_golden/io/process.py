@@ -28,7 +28,7 @@ class InterruptedRunError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ProcessResult:
     """How a command ended. exitstatus: negative for a signal, as in subprocess."""
 
     exitstatus: int
@@ -44,7 +44,7 @@ def run_tree(
     output: Path,
     timeout: float | None = None,
     stop: threading.Event | None = None,
-) -> Finished:
+) -> ProcessResult:
     """Run `command` in `folder` with stdout and stderr into the file `output`; wait for its end.
 
     timeout: seconds after which its whole process group is ended. stop: ends it when set, and
@@ -71,7 +71,7 @@ def run_tree(
     finally:
         os.close(reading)
         os.close(writing)
-    return Finished(process.returncode, time.monotonic() - started, timed_out)
+    return ProcessResult(process.returncode, time.monotonic() - started, timed_out)
 
 
 def _wait(

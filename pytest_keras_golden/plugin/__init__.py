@@ -10,12 +10,12 @@ import pytest
 
 from .. import config as settings_module
 from ..errors import ConfigError, GoldenError
-from .items import ASKED, MARKER, SESSION, SETTINGS, is_golden, parsed_marker, session_of
+from .items import ASKED, CASE, MARKER, SETTINGS, case_of, is_golden, parsed_marker
 from .rootdir import demand_own_root
 from .run import GoldenRun
 
 if TYPE_CHECKING:
-    from ..case.collected import Session
+    from ..case.collected import Case
     from ..case.fixture import GoldenTensors
 
 EXPECT = "KERAS_GOLDEN_EXPECT"
@@ -149,14 +149,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 
 
-def _asked(item: pytest.Item) -> Session:
-    """The item's session; where `request.getfixturevalue` asks for it, only now seeded."""
+def _asked(item: pytest.Item) -> Case:
+    """The item's case; where `request.getfixturevalue` asks for it, only now seeded."""
     item.stash[ASKED] = True
-    if SESSION not in item.stash:
+    if CASE not in item.stash:
         run: GoldenRun = item.config.pluginmanager.getplugin("keras-golden-run")
         run.seeding.begin()
         run.seeding.before_fixture()
-    return session_of(item)
+    return case_of(item)
 
 
 @pytest.fixture

@@ -11,29 +11,30 @@ from ..config import Settings
 
 if TYPE_CHECKING:
     from ..capture.unseen import Unseen
-    from ..case.collected import Session
+    from ..case.collected import Case
 
 
 class Automatic:
-    """Opens and closes the block of the test that runs; one per pytest session."""
+    """Opens and closes the block of the test that runs; one per pytest case."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._unseen: Unseen | None = None
         self._open: ExitStack | None = None
 
-    def begin(self, session: Session) -> None:
+    def begin(self, case: Case) -> None:
         """Before the first fixture of a test that captures automatically."""
         self._open = ExitStack()
-        self._open.enter_context(self.block(session))
+        self._open.enter_context(self.block(case))
 
     @contextmanager
-    def block(self, session: Session) -> Generator[None, None, None]:
-        """Capture every call inside for the session; nothing where the block raises."""
+    def block(self, case: Case) -> Generator[None, None, None]:
+        """Capture every call inside for the case; nothing where the block raises."""
         from ..capture.auto import automatic_block
         from ..capture.tap.limit import Limit
         from ..capture.tap.request import Request
         from ..capture.unseen import Unseen
+        from ..case.against import CaseGolden
 
         if self._unseen is None:
             self._unseen = Unseen()
@@ -42,16 +43,16 @@ class Automatic:
             select=self._settings.select,
             limit=Limit(self._settings.max_bytes, self._settings.rows),
             aliases=tuple(self._settings.aliases.items()),
-            isolate=session.examines,
+            isolate=case.examines,
             isolation_bytes=self._settings.max_size,
-            note=None if session.asked_for else session.notes.append,
+            note=None if case.asked_for else case.notes.append,
         )
         counts: Counter[str] = Counter()
-        started = automatic_block(session.add_block, request, session.against)
+        started = automatic_block(case.add_block, request, CaseGolden(case))
         ended = ExitStack()
         with ended, started as block, self._unseen.counting(counts, lambda: block.is_busy):
             # What programs ran is known when the block has ended.
-            ended.callback(lambda: session.saw(block.saw_calls, {**block.unseen, **counts}))
+            ended.callback(lambda: case.saw(block.saw_calls, {**block.unseen, **counts}))
             yield
 
     def end(self, *error: Any) -> None:

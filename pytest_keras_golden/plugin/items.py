@@ -1,4 +1,4 @@
-"""What the plugin keeps on pytest items: settings, session, outcome, and what makes one golden."""
+"""What the plugin keeps on pytest items: settings, case, outcome, and what makes one golden."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from ..config import Settings
 
 if TYPE_CHECKING:
-    from ..case.collected import Session
+    from ..case.collected import Case
     from ..case.marker import VersionMarker
     from ..outcomes import TestOutcome
 
 SETTINGS = pytest.StashKey[Settings]()
-SESSION = pytest.StashKey["Session"]()
+CASE = pytest.StashKey["Case"]()
 OUTCOME: pytest.StashKey[TestOutcome] = pytest.StashKey()
 ASKED = pytest.StashKey[bool]()
 """Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows."""
@@ -58,20 +58,20 @@ def nodeid_of(item: pytest.Item) -> str:
     return item.nodeid
 
 
-def new_session(item: pytest.Item) -> Session:
-    """A fresh session for the item: a test that runs again (reruns) starts anew."""
-    from ..case.collected import Session
+def new_case(item: pytest.Item) -> Case:
+    """A fresh case for the item: a test that runs again (reruns) starts anew."""
+    from ..case.collected import Case
     from ..case.marker import VersionMarker
 
     marker = parsed_marker(item) or VersionMarker()
-    session = Session(nodeid_of(item), item.config.stash[SETTINGS], marker)
-    item.stash[SESSION] = session
+    case = Case(nodeid_of(item), item.config.stash[SETTINGS], marker)
+    item.stash[CASE] = case
     if OUTCOME in item.stash:
         del item.stash[OUTCOME]
-    return session
+    return case
 
 
-def session_of(item: pytest.Item) -> Session:
-    """The item's session, made on first use."""
-    session = item.stash.get(SESSION, None)
-    return new_session(item) if session is None else session
+def case_of(item: pytest.Item) -> Case:
+    """The item's case, made on first use."""
+    case = item.stash.get(CASE, None)
+    return new_case(item) if case is None else case

@@ -11,15 +11,13 @@ from ..report.terminal import failure_page, missing_page
 if TYPE_CHECKING:
     import pytest
 
-    from ..case.collected import Session
+    from ..case.collected import Case
 
 
-def failure_text(outcome: TestOutcome, session: Session) -> str:
+def failure_text(outcome: TestOutcome, case: Case) -> str:
     """What a failing test prints; empty where it does not fail."""
     if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
-        return missing_page(
-            session.nodeid, session.goldens.slot().filename, session.goldens.candidates()
-        )
+        return missing_page(case.nodeid, case.goldens.slot().filename, case.goldens.candidates())
     return failure_page(outcome) if outcome.outcome == "failed" else ""
 
 

@@ -19,12 +19,12 @@ from ..io.atomic import write_whole
 from .automatic import Automatic
 from .body import BodyWatch
 from .items import (
+    CASE,
     OUTCOME,
-    SESSION,
     asks_for_fixture,
     is_asked_for,
     is_golden,
-    new_session,
+    new_case,
     nodeid_of,
     parsed_marker,
 )
@@ -34,7 +34,7 @@ from .unused import LeftOut
 
 if TYPE_CHECKING:
     from ..capture.state.draws import Draws
-    from ..case.collected import Session
+    from ..case.collected import Case
     from ..outcomes import TestOutcome
 
 SEEDED = """\
@@ -136,8 +136,8 @@ class GoldenRun:
         """Skip outside the marker's versions, else seed and watch, before any fixture is set up."""
         asked = is_asked_for(item)
         plain = not asked and not may_reach_keras(item)
-        session = new_session(item)
-        session.asked_for, session.plain = asked, plain
+        case = new_case(item)
+        case.asked_for, case.plain = asked, plain
         if plain and "keras" not in sys.modules:
             self.seeding.leave_alone()
             return
@@ -145,22 +145,22 @@ class GoldenRun:
         if plain:
             self.seeding.leave_alone()
         else:
-            self.seeding.begin(None if asked else session.nodeid)
+            self.seeding.begin(None if asked else case.nodeid)
         if self._draws is not None:
             self._draws.watch()
         if not asks_for_fixture(item):
-            self.automatic.begin(session)
+            self.automatic.begin(case)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        session = item.stash.get(SESSION, None)
-        if session is None:
+        case = item.stash.get(CASE, None)
+        if case is None:
             result = yield
             _refuse_late_request(item)
             return result
         self.body = body = BodyWatch(item)
         try:
-            with body, self.seeding.continued(item), self._transplanting(session):
+            with body, self.seeding.continued(item), self._transplanting(case):
                 try:
                     result = yield
                 except BaseException as error:
@@ -170,8 +170,8 @@ class GoldenRun:
         finally:
             self.body = None
         if body.passed:
-            self._repeat(item, session)
-            self._finish(item, session)
+            self._repeat(item, case)
+            self._finish(item, case)
         return result
 
     def _end_block(self, body: BodyWatch) -> None:
@@ -182,7 +182,7 @@ class GoldenRun:
             self.automatic.end(_Unfinished, _Unfinished(), None)
 
     @contextmanager
-    def _transplanting(self, session: Session) -> Generator[None, None, None]:
+    def _transplanting(self, case: Case) -> Generator[None, None, None]:
         """`--golden-transplant`: what chance made, saved for, or taken from, another run."""
         if self.settings.transplant is None:
             yield
@@ -192,36 +192,37 @@ class GoldenRun:
 
         assert self._draws is not None
         mode, folder = self.settings.transplant
-        file = folder / golden_folder(session.nodeid) / "transplant.safetensors"
+        file = folder / golden_folder(case.nodeid) / "transplant.safetensors"
         with transplanting(mode, file, self._draws) as transplant:
             yield
-        session.carried = transplant.carried | self._draws.carried
+        case.carried = transplant.carried | self._draws.carried
 
-    def _repeat(self, item: pytest.Item, session: Session) -> None:
+    def _repeat(self, item: pytest.Item, case: Case) -> None:
         """`--golden-noise N`: run the body again, from the same random state."""
-        if not self.seeding.repeats or session.plain:
+        if not self.seeding.repeats or case.plain:
             return
         for _ in range(self.settings.noise - 1):
-            with session.repeating():
+            with case.repeating():
                 self.seeding.back_to_the_body()
-                with nullcontext() if asks_for_fixture(item) else self.automatic.block(session):
+                with nullcontext() if asks_for_fixture(item) else self.automatic.block(case):
                     item.runtest()
 
-    def _finish(self, item: pytest.Item, session: Session) -> None:
+    def _finish(self, item: pytest.Item, case: Case) -> None:
         __tracebackhide__ = True
+        from ..case.finish import finish, without_calls
         from ..outcomes import TestOutcome
         from ..report.junit import properties
         from .phases import failure_text
 
         try:
-            if not (session.records or session.asked_for):
+            if not (case.records or case.asked_for):
                 # Every test counts as golden under `golden_auto`; this one calls no model.
-                item.stash[OUTCOME] = session.without_calls()
+                item.stash[OUTCOME] = without_calls(case)
                 return
-            outcome = session.finish(self._cache())
-            page = failure_text(outcome, session)
+            outcome = finish(case, self._cache())
+            page = failure_text(outcome, case)
         except GoldenError as error:
-            outcome = TestOutcome(session.nodeid, "failed", reason=str(error))
+            outcome = TestOutcome(case.nodeid, "failed", reason=str(error))
             page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
@@ -249,9 +250,9 @@ class GoldenRun:
                 setattr(report, BEGUN_KEY, nodeid_of(item))
         if call.when == "setup" and not report.passed:
             self.automatic.end(_Unfinished, _Unfinished(), None)
-        if call.when == "teardown" and SESSION in item.stash:
-            # pytest keeps every item to the end, and a session holds its models and tensors.
-            del item.stash[SESSION]
+        if call.when == "teardown" and CASE in item.stash:
+            # pytest keeps every item to the end, and a case holds its models and tensors.
+            del item.stash[CASE]
         return report
 
     def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -264,8 +265,8 @@ class GoldenRun:
         if report.failed and known is None and not asked and self.seeding.active:
             report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
         if outcome is not None:
-            session = item.stash.get(SESSION, None)
-            unseen = session.kinds_unseen if session is not None else ()
+            case = item.stash.get(CASE, None)
+            unseen = case.kinds_unseen if case is not None else ()
             outcome = replace(outcome, asked=asked, unseen=unseen)
             item.stash[OUTCOME] = outcome
             setattr(report, REPORT_KEY, to_json(outcome))
@@ -420,7 +421,7 @@ def _said(error: GoldenError) -> str:
 
 def _refuse_late_request(item: pytest.Item) -> None:
     """`request.getfixturevalue` inside a body: too late to watch it, so nothing was compared."""
-    if SESSION in item.stash:
+    if CASE in item.stash:
         pytest.fail(
             "golden_tensors was asked for inside the test body, too late to seed and judge it\n"
             "Ask for it as an argument, or from a fixture.",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..compare.renaming import Renamed
-from ..outcomes import TestOutcome
+from ..outcomes import Renamed, TestOutcome
 from .escape import named, one_line
 from .wording import listed, plural
 

@@ -16,7 +16,7 @@ from .sentence import headline
 from .steps import next_steps
 from .summary import (
     Row,
-    Run,
+    Stretch,
     blamed,
     collapsed,
     first_drift,
@@ -112,8 +112,8 @@ def _details(outcome: TestOutcome) -> str:
     return "\n".join(lines)
 
 
-def _layer(item: Row | Run) -> str:
-    if isinstance(item, Run):
+def _layer(item: Row | Stretch) -> str:
+    if isinstance(item, Stretch):
         return row(f"⋮ {prose(run_text(item))}", "", "", "")
     mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
     local = "" if item.local is None else number(item.local.k)

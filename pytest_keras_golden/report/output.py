@@ -17,7 +17,7 @@ from ..errors import GoldenError
 from ..io.atomic import write_whole
 from ..outcomes import to_json
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 _PATIENCE_S = 1.0
 
@@ -127,7 +127,7 @@ def _mute() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def tracked(items: Iterable[Item], what: str) -> Iterator[Item]:
+def tracked(items: Iterable[_Item], what: str) -> Iterator[_Item]:
     """The items, with a progress bar on a terminal once they have taken over a second."""
     every = list(items)
     if not sys.stderr.isatty():

@@ -27,7 +27,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Stretch:
     """Neighbouring rows told as one line. `tensors` counts verdicts; layers that are no tensor are
     counted apart, those with local drift in `blamed` and the others in `moved`."""
 
@@ -165,7 +165,7 @@ def _call_order(name: str, orders: Mapping[str, int]) -> tuple[int, int]:
     return orders.get(base, -1), 1
 
 
-def collapsed(every: Sequence[Row], limit: int = MAX_ROWS) -> tuple[Row | Run, ...]:
+def collapsed(every: Sequence[Row], limit: int = MAX_ROWS) -> tuple[Row | Stretch, ...]:
     """The rows that matter, with the runs between them told as one line each.
 
     First only harmless tensors are collapsed; where the rest is still longer than `limit`, so are
@@ -207,8 +207,8 @@ def _ends(every: Sequence[Row], chosen: Sequence[bool], limit: int) -> list[bool
     return [place in kept for place in range(len(every))]
 
 
-def _collapse(every: Sequence[Row], chosen: Sequence[bool]) -> tuple[Row | Run, ...]:
-    shown: list[Row | Run] = []
+def _collapse(every: Sequence[Row], chosen: Sequence[bool]) -> tuple[Row | Stretch, ...]:
+    shown: list[Row | Stretch] = []
     pending: list[Row] = []
     for row, keep in zip(every, chosen, strict=True):
         if not keep:
@@ -220,13 +220,13 @@ def _collapse(every: Sequence[Row], chosen: Sequence[bool]) -> tuple[Row | Run, 
     return (*shown, *_told(pending))
 
 
-def _told(pending: Sequence[Row]) -> list[Row | Run]:
+def _told(pending: Sequence[Row]) -> list[Row | Stretch]:
     if len(pending) < 2:
         return list(pending)
     counts = Counter(row.verdict for row in pending if row.tensor is not None)
     layers = [row for row in pending if row.tensor is None]
     guilty = sum(row.blamed for row in layers)
-    return [Run(counts, guilty, len(layers) - guilty, pending[0].name, pending[-1].name)]
+    return [Stretch(counts, guilty, len(layers) - guilty, pending[0].name, pending[-1].name)]
 
 
 def worst_first(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:

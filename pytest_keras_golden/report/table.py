@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..outcomes import TensorOutcome
 from .escape import console, text
-from .summary import Row, Run
+from .summary import Row, Stretch
 from .wording import counted, number, plural, style, tolerance
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def layers(shown: Sequence[Row | Run], isolated: bool) -> Table:
+def layers(shown: Sequence[Row | Stretch], isolated: bool) -> Table:
     """The rows in execution order. `isolated` adds the column of each layer's own change.
 
     Changes are k, the largest error in units of ε and the tensor's scale, beside what is allowed.
@@ -37,8 +37,8 @@ def layers(shown: Sequence[Row | Run], isolated: bool) -> Table:
     return table
 
 
-def _cells(item: Row | Run, isolated: bool) -> list[Text]:
-    if isinstance(item, Run):
+def _cells(item: Row | Stretch, isolated: bool) -> list[Text]:
+    if isinstance(item, Stretch):
         empty = [text("")] * (5 if isolated else 4)
         return [text("⋮"), text(run_text(item), "dim"), *empty]
     mark = ("→" if item.first else "") + ("*" if item.blamed else "")
@@ -54,7 +54,7 @@ def _cells(item: Row | Run, isolated: bool) -> list[Text]:
     ]
 
 
-def run_text(run: Run) -> str:
+def run_text(run: Stretch) -> str:
     """`37 within, 4 layers with local drift, 3 layers moved by rounding`."""
     parts = [counted(run.tensors)] if run.tensors else []
     parts += [f"{plural(run.blamed, 'layer')} with local drift"] if run.blamed else []

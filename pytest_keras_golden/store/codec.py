@@ -16,7 +16,7 @@ from ..errors import CorruptGoldenError, StoreError
 from ..io.strict import cut, shown
 from .contents import ISOLATION, REFERENCE, Contents
 from .digest import digest
-from .layout import MalformedError, Place, header_length
+from .layout import MalformedError, Span, header_length
 
 if TYPE_CHECKING:
     from ..records import Array, GoldenHeader
@@ -129,7 +129,7 @@ class Golden:
         )
 
 
-def _view(body: memoryview, place: Place) -> Array:
+def _view(body: memoryview, place: Span) -> Array:
     flat = np.frombuffer(body[place.start : place.stop], np.uint8)
     return flat.view(place.dtype).reshape(place.shape)
 

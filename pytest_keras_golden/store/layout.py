@@ -33,7 +33,7 @@ class MalformedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Span:
     """Where a tensor lies: `start` and `stop` count bytes from the end of the header."""
 
     dtype: np.dtype[Any]
@@ -42,18 +42,18 @@ class Place:
     stop: int
 
 
-def arrange(tensors: Mapping[str, Any]) -> dict[str, Place]:
+def arrange(tensors: Mapping[str, Any]) -> dict[str, Span]:
     """Places without gaps, every tensor aligned to its item size; the same names, dtypes and
     shapes always give the same order (by item size, then name)."""
     places, stop = {}, 0
     for name in sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)):
         array, start = tensors[name], stop
         stop = start + array.nbytes
-        places[name] = Place(native(array.dtype, name), array.shape, start, stop)
+        places[name] = Span(native(array.dtype, name), array.shape, start, stop)
     return places
 
 
-def header_bytes(metadata: Mapping[str, str], places: Mapping[str, Place]) -> bytes:
+def header_bytes(metadata: Mapping[str, str], places: Mapping[str, Span]) -> bytes:
     """Length and header, ready to be followed by the tensors in the order of `places`."""
     listed = {
         name: {
@@ -87,7 +87,7 @@ def header_length(prefix: bytes, size: int) -> int:
     return length
 
 
-def parse(header: bytes, body: int) -> tuple[dict[str, str], dict[str, Place]]:
+def parse(header: bytes, body: int) -> tuple[dict[str, str], dict[str, Span]]:
     """Metadata and places from a header's JSON; `body` is the number of bytes after it.
 
     Every dtype, shape and offset is checked: no gap, no overlap, nothing outside the file.
@@ -111,7 +111,7 @@ def strict_json(text: str | bytes, what: str) -> dict[str, Any]:
         raise MalformedError(f"{what} {error}") from None
 
 
-def _place(name: str, entry: Any) -> Place:
+def _place(name: str, entry: Any) -> Span:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise MalformedError(f"{shown(name)}: expected dtype, shape and data_offsets")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
@@ -124,7 +124,7 @@ def _place(name: str, entry: Any) -> Place:
         raise MalformedError(
             f"{shown(name)}: offsets {shown(offsets)} do not fit {dtype.name} {shown(shape)}"
         )
-    return Place(dtype, shape, offsets[0], offsets[1])
+    return Span(dtype, shape, offsets[0], offsets[1])
 
 
 def checked_shape(value: Any, what: str) -> tuple[int, ...]:
@@ -142,7 +142,7 @@ def _sizes(value: Any, what: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _check_cover(places: Mapping[str, Place], body: int) -> None:
+def _check_cover(places: Mapping[str, Span], body: int) -> None:
     stop = 0
     for name, place in _by_place(places):
         if place.start != stop:
@@ -154,5 +154,5 @@ def _check_cover(places: Mapping[str, Place], body: int) -> None:
         raise MalformedError(f"its tensors end at {stop} of {body} bytes: {what}")
 
 
-def _by_place(places: Mapping[str, Place]) -> Iterable[tuple[str, Place]]:
+def _by_place(places: Mapping[str, Span]) -> Iterable[tuple[str, Span]]:
     return sorted(places.items(), key=lambda item: (item[1].start, item[1].stop))

@@ -15,7 +15,7 @@ from .inner.job import InnerRun, Pin
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
 from .search import Answer, Found, first_bad
-from .verdicts import GUILTY, Row, rows, taken
+from .verdicts import GUILTY, VerdictRow, rows, taken
 
 MakePins = Callable[[str], tuple[Pin, ...]]
 """Version → overlays; raises StackError where the version cannot be had."""
@@ -28,10 +28,10 @@ class Probe:
     name: str
     answer: Answer
     reason: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[VerdictRow, ...] = ()
 
     @property
-    def moved(self) -> tuple[Row, ...]:
+    def moved(self) -> tuple[VerdictRow, ...]:
         return tuple(row for row in self.rows if row.status == "moved")
 
 
@@ -69,7 +69,7 @@ class BisectResult:
         return tuple(p for p in (*self.probes, *self.commit_probes) if p.answer == "skip")
 
     @property
-    def guilty(self) -> tuple[Row, ...]:
+    def guilty(self) -> tuple[VerdictRow, ...]:
         """The tests that moved at the culprit."""
         name = self.commit.sha if self.commit is not None else self.first_bad
         found = [p for p in (*self.commit_probes, *self.probes) if p.name == name]
@@ -167,7 +167,7 @@ def judged(
     return Probe(name, "good", f"{len(held)} hold", found)
 
 
-def _why_untested(candidates: Sequence[Row]) -> str:
+def _why_untested(candidates: Sequence[VerdictRow]) -> str:
     row = next((row for row in candidates if row.status != "holds"), None)
     return (
         "no test could be compared" if row is None else f"{row.nodeid}: {row.reason or row.status}"

@@ -14,9 +14,9 @@ from .inner.jobs import Runner, run_all, run_alone
 from .inner.progress import Progress
 from .inner.run import check_options, forget, record_options
 from .trace import evidence
-from .verdicts import GUILTY, Row, Status, collection_error, counts, rows, taken, unseen
+from .verdicts import GUILTY, Status, VerdictRow, collection_error, counts, rows, taken, unseen
 
-Verdict = Literal["holds", "drift", "nothing compared"]
+GateVerdict = Literal["holds", "drift", "nothing compared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class GateResult:
 
     old: Side
     new: Side
-    rows: tuple[Row, ...]
+    rows: tuple[VerdictRow, ...]
     runs: tuple[InnerRun, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateVerdict:
         statuses = {row.status for row in self.rows}
         if statuses & GUILTY:
             return "drift"
@@ -83,7 +83,7 @@ class GateResult:
         return zip(("old", "old again", "new"), self.runs, strict=True)
 
 
-def row_json(row: Row) -> dict[str, Any]:
+def row_json(row: VerdictRow) -> dict[str, Any]:
     outcome = row.outcome
     return {
         "nodeid": row.nodeid,
@@ -124,7 +124,9 @@ def gate(
     return GateResult(old, new, found, (first, again, compared))
 
 
-def _rows(old: Side, first: InnerRun, again: InnerRun, compared: InnerRun) -> tuple[Row, ...]:
+def _rows(
+    old: Side, first: InnerRun, again: InnerRun, compared: InnerRun
+) -> tuple[VerdictRow, ...]:
     if again.log is None:
         forget(again)
         raise StackError(f"{old.label}, run a second time: {again.why()}")
@@ -135,7 +137,7 @@ _OF_COLLISIONS: frozenset[Status] = frozenset({"broke", "unstable", "incomparabl
 """What tests come to whose files another run wrote over."""
 
 
-def _may_have_met(found: Sequence[Row], runs: Sequence[InnerRun]) -> bool:
+def _may_have_met(found: Sequence[VerdictRow], runs: Sequence[InnerRun]) -> bool:
     """Where processes of their own did what nobody heard, only another run tells."""
     if not _OF_COLLISIONS.intersection(row.status for row in found):
         return False

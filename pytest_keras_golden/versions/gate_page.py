@@ -14,7 +14,7 @@ from ..report.sentence import headline
 from ..report.template import filled
 from ..report.wording import plural
 from .gate import GateResult
-from .verdicts import ORDER, Row, Status, counts, unseen
+from .verdicts import ORDER, Status, VerdictRow, counts, unseen
 
 _TITLES: dict[Status, str] = {
     "broke": "Broke under {new}, not by numbers",
@@ -58,21 +58,21 @@ def _aside(found: Counter[Status], not_looked_at: int) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _carried(rows: Iterable[Row]) -> str:
+def _carried(rows: Iterable[VerdictRow]) -> str:
     """What of the old side the new one ran with, and in how many tests."""
     found = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
     told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(found.items()))
     return f"Carried over: {', '.join(told)}" if found else ""
 
 
-def _by_depth(rows: Iterable[Row]) -> list[str]:
+def _by_depth(rows: Iterable[VerdictRow]) -> list[str]:
     """What is beyond the tolerance though no layer changed by more than rounding: a warning."""
     outcomes = [row.outcome for row in rows if row.outcome is not None and row.status == "holds"]
     count = sum(any(t.verdict == "accumulated" for t in o.tensors) for o in outcomes)
     return [f"In {plural(count, 'test')} rounding accumulated by depth alone."] if count else []
 
 
-def guilty_layers(rows: Iterable[Row], most: int = 4) -> list[str]:
+def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:
     """The layers with local drift, most tests first: `block_0/norm (4 tests)`."""
     named = Counter(
         name
@@ -85,7 +85,7 @@ def guilty_layers(rows: Iterable[Row], most: int = 4) -> list[str]:
     return [*told, f"{rest} more"] if rest > 0 else told
 
 
-def row_detail(row: Row) -> str:
+def row_detail(row: VerdictRow) -> str:
     """What to say of one test beside its name, in one line."""
     if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
         return " ".join(headline(row.outcome).split())
@@ -94,7 +94,7 @@ def row_detail(row: Row) -> str:
     return " ".join((row.reason or "").split())
 
 
-def row_layers(row: Row) -> str:
+def row_layers(row: VerdictRow) -> str:
     if row.outcome is None or row.status != "moved":
         return ""
     if row.outcome.local_drift:
@@ -103,7 +103,7 @@ def row_layers(row: Row) -> str:
     return f"first {row.outcome.first_drift}; isolation {why}" if row.outcome.first_drift else ""
 
 
-def _sections(rows: Sequence[Row]) -> Iterable[tuple[Status, list[Row]]]:
+def _sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Status, list[VerdictRow]]]:
     for status in ORDER:
         found = [row for row in rows if row.status == status]
         if status == "no tensors":
@@ -136,7 +136,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     return captured.get() + "\n".join(map(escape.visible, [*result.taken, verdict_line(result)]))
 
 
-def _left_out(say: Callable[[str], object], found: Sequence[Row]) -> None:
+def _left_out(say: Callable[[str], object], found: Sequence[VerdictRow]) -> None:
     if len(found) > _LISTED:
         say(f"… and {len(found) - _LISTED} more")
 
@@ -156,7 +156,7 @@ def markdown(result: GateResult) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> Iterator[str]:
+def _cells(row: VerdictRow) -> Iterator[str]:
     """A row's cells as Markdown."""
     yield escape.code(row.nodeid)
     if row.status == "moved":

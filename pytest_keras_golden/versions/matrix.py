@@ -17,11 +17,11 @@ from packaging.version import Version
 from ..errors import GoldenError
 from ..outcomes import TestOutcome
 from ..report.summary import verdict_of
-from .gate import Side, Suite, Verdict, check_job, record
+from .gate import GateVerdict, Side, Suite, check_job, record
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .verdicts import GUILTY, Row, rows, taken
+from .verdicts import GUILTY, VerdictRow, rows, taken
 
 NEVER_RAN = -1000
 """Stands for an exit status where a version could not even be installed."""
@@ -82,7 +82,7 @@ class MatrixResult:
         return tuple(v for v in self.versions if all(row[v].status not in compared for row in rows))
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateVerdict:
         if self.guilty:
             return "drift"
         return "nothing compared" if self.uncompared else "holds"
@@ -163,12 +163,12 @@ def _version(side: Side) -> str:
     return side.pins[0].version
 
 
-def _by_test(found: Sequence[Row]) -> dict[str, Row]:
+def _by_test(found: Sequence[VerdictRow]) -> dict[str, VerdictRow]:
     return {row.nodeid: row for row in found}
 
 
 def _row(
-    nodeid: str, columns: Mapping[str, tuple[InnerRun, Mapping[str, Row]]]
+    nodeid: str, columns: Mapping[str, tuple[InnerRun, Mapping[str, VerdictRow]]]
 ) -> Iterator[tuple[str, Cell]]:
     left: TestOutcome | None = None
     anchor: str | None = next(iter(columns))
@@ -190,7 +190,7 @@ def _without_row(nodeid: str, version: str, run: InnerRun) -> Cell:
     return Cell(nodeid, version, "skipped", reason="not there under this version")
 
 
-def _cell(row: Row, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
+def _cell(row: VerdictRow, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
     outcome = row.outcome
     if outcome is None or not outcome.tensors:
         unseen = outcome.unseen if outcome else ()
@@ -218,7 +218,7 @@ def against(left: TestOutcome, right: TestOutcome) -> str | None:
         return None
     if paths[0] == paths[1]:
         return "identical"
-    from ..commands.diff import compare
+    from ..case.pair import compare
     from ..store.codec import Golden
 
     try:

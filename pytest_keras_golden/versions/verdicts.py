@@ -37,7 +37,7 @@ ORDER: tuple[Status, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VerdictRow:
     """One test, or one module that could not be collected. outcome: of the run that decided."""
 
     nodeid: str
@@ -46,7 +46,7 @@ class Row:
     reason: str | None = None
 
 
-def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[Row]:
+def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[VerdictRow]:
     """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared."""
     return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
 
@@ -61,21 +61,21 @@ def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:
     return [f"taken from the run of {at}: {', '.join(by_time[at])}" for at in sorted(by_time)]
 
 
-def unseen(found: Iterable[Row]) -> list[TestOutcome]:
+def unseen(found: Iterable[VerdictRow]) -> list[TestOutcome]:
     """The tests without tensors that do use Keras, in ways that are not looked at."""
     outcomes = (row.outcome for row in found if row.status == "no tensors")
     return asides.unseen(outcome for outcome in outcomes if outcome is not None)
 
 
-def counts(found: Iterable[Row]) -> Counter[Status]:
+def counts(found: Iterable[VerdictRow]) -> Counter[Status]:
     return Counter(row.status for row in found)
 
 
-def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[Row]:
+def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[VerdictRow]:
     before, repeated, after = first.tests, again.tests if again else {}, new.tests
     yield from _uncollected(first, new)
     if new.log is None or _crashed(new) > _crashed(first):
-        yield Row("the whole run", "broke", reason=new.why())
+        yield VerdictRow("the whole run", "broke", reason=new.why())
     if new.log is None:
         return
     for nodeid, old in before.items():
@@ -86,7 +86,7 @@ def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[Ro
             yield _row(old, after.get(nodeid))
     for nodeid, outcome in after.items():
         if nodeid not in before and not _inside(nodeid, first.broken_collections):
-            yield Row(nodeid, "new", outcome)
+            yield VerdictRow(nodeid, "new", outcome)
 
 
 def _crashed(run: InnerRun) -> bool:
@@ -94,12 +94,12 @@ def _crashed(run: InnerRun) -> bool:
     return run.exitstatus not in (0, 1)
 
 
-def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[Row]:
+def _uncollected(first: InnerRun, new: InnerRun) -> Iterator[VerdictRow]:
     for nodeid in first.broken_collections:
-        yield Row(nodeid, "failing before", reason="it could not be collected")
+        yield VerdictRow(nodeid, "failing before", reason="it could not be collected")
     for nodeid in new.broken_collections:
         if nodeid not in first.broken_collections:
-            yield Row(nodeid, "broke", reason=collection_error(new, nodeid))
+            yield VerdictRow(nodeid, "broke", reason=collection_error(new, nodeid))
 
 
 def _inside(nodeid: str, modules: Iterable[str]) -> bool:
@@ -118,42 +118,42 @@ def collection_error(run: InnerRun, nodeid: str) -> str:
     return f"it could not be collected: {lines[0]}" if found and lines else "it was not collected"
 
 
-def _unstable(old: TestOutcome, again: TestOutcome | None) -> Row | None:
+def _unstable(old: TestOutcome, again: TestOutcome | None) -> VerdictRow | None:
     """The row of a recorded test that the old version's second run could not repeat."""
     if old.outcome != "recorded":
         return None
     if again is None:
-        return Row(old.nodeid, "unstable", reason="it did not run a second time")
+        return VerdictRow(old.nodeid, "unstable", reason="it did not run a second time")
     if again.outcome != "passed":
         why = again.reason or f"{again.outcome} the second time"
-        return Row(old.nodeid, "unstable", again, why)
+        return VerdictRow(old.nodeid, "unstable", again, why)
     if not again.tensors:
-        return Row(old.nodeid, "unstable", again, _uncalled(again, "the second time"))
+        return VerdictRow(old.nodeid, "unstable", again, _uncalled(again, "the second time"))
     return None
 
 
-def _row(old: TestOutcome, new: TestOutcome | None) -> Row:
+def _row(old: TestOutcome, new: TestOutcome | None) -> VerdictRow:
     if old.outcome in ("failed", "error"):
-        return Row(old.nodeid, "failing before", old, old.reason)
+        return VerdictRow(old.nodeid, "failing before", old, old.reason)
     if old.outcome in ("skipped", "xfailed"):
-        return Row(old.nodeid, "skipped", old, old.reason)
+        return VerdictRow(old.nodeid, "skipped", old, old.reason)
     if new is None:
-        return Row(old.nodeid, "broke", reason="it did not run under the new version")
+        return VerdictRow(old.nodeid, "broke", reason="it did not run under the new version")
     return _judged(new, recorded=bool(old.tensors) or old.outcome == "recorded")
 
 
-def _judged(new: TestOutcome, recorded: bool) -> Row:
+def _judged(new: TestOutcome, recorded: bool) -> VerdictRow:
     if new.outcome in ("skipped", "xfailed"):
-        return Row(new.nodeid, "skipped", new, new.reason)
+        return VerdictRow(new.nodeid, "skipped", new, new.reason)
     if new.outcome == "error":
-        return Row(new.nodeid, "broke", new, new.reason)
+        return VerdictRow(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":
-        return Row(new.nodeid, failure_status(new), new, new.reason)
+        return VerdictRow(new.nodeid, failure_status(new), new, new.reason)
     if new.outcome == "recorded":
-        return Row(new.nodeid, "broke", new, "it was recorded, not compared")
+        return VerdictRow(new.nodeid, "broke", new, "it was recorded, not compared")
     if recorded and not new.tensors:
-        return Row(new.nodeid, "broke", new, _uncalled(new, "under the new version"))
-    return Row(new.nodeid, "holds" if recorded else "no tensors", new)
+        return VerdictRow(new.nodeid, "broke", new, _uncalled(new, "under the new version"))
+    return VerdictRow(new.nodeid, "holds" if recorded else "no tensors", new)
 
 
 def _uncalled(outcome: TestOutcome, when: str) -> str:

@@ -18,7 +18,9 @@ from pytest_keras_golden.capture.block import capture_block
 from pytest_keras_golden.capture.record.host import HostSink
 from pytest_keras_golden.capture.state.weights import fill_weights
 from pytest_keras_golden.capture.tap.request import Request
-from pytest_keras_golden.case.collected import Session
+from pytest_keras_golden.case.against import CaseGolden
+from pytest_keras_golden.case.collected import Case
+from pytest_keras_golden.case.finish import finish
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import TestOutcome
 from pytest_keras_golden.records import TensorRecord
@@ -29,38 +31,38 @@ EPSILON = 2.0**-23
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Callable[..., Session]:
+def session(tmp_path: Path) -> Callable[..., Case]:
     """A session of one and the same test, with the settings given."""
 
-    def made(**settings: Any) -> Session:
-        return Session("tests/test_it.py::test_it", Settings(tmp_path / "goldens", **settings))
+    def made(**settings: Any) -> Case:
+        return Case("tests/test_it.py::test_it", Settings(tmp_path / "goldens", **settings))
 
     return made
 
 
 @pytest.fixture
-def judged(session: Callable[..., Session], tmp_path: Path) -> Callable[..., TestOutcome]:
+def judged(session: Callable[..., Case], tmp_path: Path) -> Callable[..., TestOutcome]:
     """The outcome of checking one tensor, `x` unless it is a record."""
 
     def finished(value: Any, **settings: Any) -> TestOutcome:
         one = session(**settings)
         one.add(value if isinstance(value, TensorRecord) else TensorRecord("x", value))
-        return one.finish(tmp_path / "cache")
+        return finish(one, tmp_path / "cache")
 
     return finished
 
 
 @pytest.fixture
-def run(session: Callable[..., Session], tmp_path: Path) -> Callable[..., TestOutcome]:
+def run(session: Callable[..., Case], tmp_path: Path) -> Callable[..., TestOutcome]:
     """The outcome of capturing a model."""
 
     def finished(model: Any, *inputs: Any, select: Any = ("all",), **settings: Any) -> TestOutcome:
         one = session(**settings)
         request = Request(select, isolation_bytes=one.settings.max_size)
-        with capture_block(model, request, one.against) as block:
+        with capture_block(model, request, CaseGolden(one)) as block:
             model(*inputs)
         one.add_block(block)
-        return one.finish(tmp_path / "cache")
+        return finish(one, tmp_path / "cache")
 
     return finished
 
@@ -168,7 +170,7 @@ class TestReference:
         assert judged(scaled).outcome == "failed"
 
     def test_references_of_low_precision_are_computed_when_recording(
-        self, run: Callable[..., TestOutcome], session: Callable[..., Session]
+        self, run: Callable[..., TestOutcome], session: Callable[..., Case]
     ) -> None:
         inputs = keras.Input((16,))
         model = keras.Model(inputs, layers.Dense(16, dtype="bfloat16", name="only")(inputs))
@@ -189,16 +191,16 @@ class TestReference:
 class TestNoise:
     """`--golden-noise`: repeats of the body under one stack."""
 
-    def recorded(self, session: Callable[..., Session], cache: Path, noise: float) -> None:
+    def recorded(self, session: Callable[..., Case], cache: Path, noise: float) -> None:
         one = session(update=True, noise=3)
         one.add(TensorRecord("x", VALUE))
         for seed in (5, 6):
             with one.repeating():
                 one.add(TensorRecord("x", moved(VALUE, noise, seed)))
-        assert one.finish(cache).outcome == "recorded"
+        assert finish(one, cache).outcome == "recorded"
 
     def test_nothing_is_called_drift_below_its_floor(
-        self, session: Callable[..., Session], judged: Callable[..., TestOutcome], tmp_path: Path
+        self, session: Callable[..., Case], judged: Callable[..., TestOutcome], tmp_path: Path
     ) -> None:
         tight = TensorRecord("x", moved(VALUE, 30.0), tolerance=parse("k=20"))
         self.recorded(session, tmp_path / "cache", noise=40.0)
@@ -210,7 +212,7 @@ class TestNoise:
         assert verdict(judged(tight)) == "drift"
 
     def test_a_tensor_noisier_than_its_tolerance_is_unstable(
-        self, session: Callable[..., Session], judged: Callable[..., TestOutcome], tmp_path: Path
+        self, session: Callable[..., Case], judged: Callable[..., TestOutcome], tmp_path: Path
     ) -> None:
         self.recorded(session, tmp_path / "cache", noise=100.0)
         found = judged(moved(VALUE, 90.0))

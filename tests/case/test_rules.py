@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from pytest_keras_golden.case import rules as decision
+from pytest_keras_golden.case import rules
 from pytest_keras_golden.compare.depth import FACTOR, Shift
 from pytest_keras_golden.config import Settings
 from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, TensorOutcome, first_drift
@@ -29,16 +29,16 @@ def local(verdict: Verdict, name: str = "norm") -> LocalOutcome:
 
 @pytest.mark.parametrize("verdict", get_args(Verdict))
 def test_which_verdicts_fail_by_default(verdict: Verdict) -> None:
-    reasons = decision.failures([tensor(verdict)], [], SETTINGS)
+    reasons = rules.failures([tensor(verdict)], [], SETTINGS)
     assert reasons == ([] if verdict in PASSING else [f"logits: {verdict}"])
-    assert decision.failures([tensor(verdict, judged=False)], [], SETTINGS) == []
+    assert rules.failures([tensor(verdict, judged=False)], [], SETTINGS) == []
 
 
 @pytest.mark.parametrize("verdict", ["drift", "systematic", "structure", "nonfinite"])
 def test_a_local_change_fails_where_the_outputs_do_not_show_it(verdict: Verdict) -> None:
     found = [local("within", "dense"), local(verdict)]
-    assert decision.failures([tensor("within")], found, SETTINGS) == [f"norm: local {verdict}"]
-    assert decision.local_drift(found) == ("norm",)
+    assert rules.failures([tensor("within")], found, SETTINGS) == [f"norm: local {verdict}"]
+    assert rules.local_drift(found) == ("norm",)
 
 
 def test_systematic_fails_warns_or_is_off() -> None:
@@ -46,26 +46,26 @@ def test_systematic_fails_warns_or_is_off() -> None:
     said = {}
     for choice in ("fail", "warn", "off"):
         settings = replace(SETTINGS, systematic=choice)
-        told = decision.warnings(*changed, settings, {})
-        said[choice] = len(decision.failures(*changed, settings)), len(told)
+        told = rules.warnings(*changed, settings, {})
+        said[choice] = len(rules.failures(*changed, settings)), len(told)
     assert said == {"fail": (2, 0), "warn": (0, 2), "off": (0, 0)}
-    assert decision.local_drift(changed[1], "warn") == ("norm",)
-    assert decision.local_drift(changed[1], "off") == ()
+    assert rules.local_drift(changed[1], "warn") == ("norm",)
+    assert rules.local_drift(changed[1], "off") == ()
 
 
 def test_systematic_settings_leave_drift_alone() -> None:
     for choice in ("fail", "warn", "off"):
         settings = replace(SETTINGS, systematic=choice)
-        assert decision.failures([tensor("drift")], [local("drift")], settings)
-        assert decision.local_drift([local("drift")], choice) == ("norm",)
+        assert rules.failures([tensor("drift")], [local("drift")], settings)
+        assert rules.local_drift([local("drift")], choice) == ("norm",)
 
 
 def test_accumulated_warns_or_fails() -> None:
     tensors = [tensor("accumulated"), tensor("accumulated", "other")]
-    (told,) = decision.warnings(tensors, [], SETTINGS, {})
+    (told,) = rules.warnings(tensors, [], SETTINGS, {})
     assert "logits and 1 more" in told
     settings = replace(SETTINGS, accumulated="fail")
-    assert len(decision.failures(tensors, [], settings)) == 2
+    assert len(rules.failures(tensors, [], settings)) == 2
 
 
 FAR = Shift(k=10.0, rel_l2=1e-3)
@@ -92,7 +92,7 @@ def test_depth_explains_what_rounding_reaches(
 ) -> None:
     for verdict in ("drift", "systematic"):
         moved = tensor(verdict, extra=extra, **size)
-        (judged,) = decision.explain_by_depth([moved], lambda _: reach)
+        (judged,) = rules.explain_by_depth([moved], lambda _: reach)
         assert judged.verdict == ("accumulated" if expected == "accumulated" else verdict)
         assert ("depth" in judged.extra) == (reach is not None)
 
@@ -102,7 +102,7 @@ def test_depth_explains_what_rounding_reaches(
 )
 def test_depth_excuses_no_other_verdict(verdict: Verdict) -> None:
     item = tensor(verdict, k=1.0, rel_l2=1e-4)
-    assert decision.explain_by_depth([item], lambda _: FAR) == (item,)
+    assert rules.explain_by_depth([item], lambda _: FAR) == (item,)
 
 
 @pytest.mark.parametrize(
@@ -115,24 +115,24 @@ def test_depth_excuses_no_other_verdict(verdict: Verdict) -> None:
 )
 def test_how_far_rounding_reaches_is_told(k: float, extra: dict[str, int], expected: str) -> None:
     moved = tensor("drift", k=k, rel_l2=1e-3, note="seen before", extra=extra)
-    (judged,) = decision.explain_by_depth([moved], lambda _: FAR)
+    (judged,) = rules.explain_by_depth([moved], lambda _: FAR)
     assert judged.note == expected
     assert judged.extra == extra | {"depth": {"k": 10.0, "rel_l2": 1e-3, "factor": FACTOR}}
-    (judged,) = decision.explain_by_depth([replace(moved, note=None)], lambda _: FAR)
+    (judged,) = rules.explain_by_depth([replace(moved, note=None)], lambda _: FAR)
     assert judged.note == (expected.removeprefix("seen before").removeprefix("; ") or None)
 
 
 def test_depth_speaks_tensor_by_tensor() -> None:
     items = [tensor("drift", name, k=1.0, rel_l2=1e-4) for name in ("checked", "captured")]
-    judged = decision.explain_by_depth(items, lambda t: {"captured": FAR}.get(t.name))
+    judged = rules.explain_by_depth(items, lambda t: {"captured": FAR}.get(t.name))
     assert [item.verdict for item in judged] == ["drift", "accumulated"]
 
 
 def test_other_weights_make_moved_numbers_incomparable() -> None:
     verdicts = get_args(Verdict)
     items = [tensor(verdict) for verdict in verdicts]
-    assert decision.incomparable(items, lambda _: None) == tuple(items)
-    judged = decision.incomparable(items, lambda _: "weights differ, first at dense/kernel")
+    assert rules.incomparable(items, lambda _: None) == tuple(items)
+    judged = rules.incomparable(items, lambda _: "weights differ, first at dense/kernel")
     changed = [old for old, new in zip(verdicts, judged, strict=True) if new.verdict != old]
     assert changed == ["within", "drift", "systematic", "nonfinite"]
     assert {item.note for item in judged} == {None, "weights differ, first at dense/kernel"}
@@ -140,7 +140,7 @@ def test_other_weights_make_moved_numbers_incomparable() -> None:
 
 def test_only_the_tensors_of_a_call_that_ran_with_others_are_incomparable() -> None:
     items = [tensor("drift", "first"), tensor("drift", "second")]
-    judged = decision.incomparable(items, lambda t: "inputs differ" if t.name == "second" else None)
+    judged = rules.incomparable(items, lambda t: "inputs differ" if t.name == "second" else None)
     assert [item.verdict for item in judged] == ["drift", "incomparable"]
 
 
@@ -152,16 +152,16 @@ def test_first_drift_is_first_in_execution_order() -> None:
 
 def test_other_hardware_is_told() -> None:
     changes = {"isa": ("x86-64-v4", "x86-64-v3"), "keras": 1}
-    (told,) = decision.warnings([], [], SETTINGS, changes)
+    (told,) = rules.warnings([], [], SETTINGS, changes)
     assert told == "hardware differs (isa): not attributable to Keras"
-    (told,) = decision.warnings([], [], SETTINGS, dict.fromkeys(HARDWARE_KEYS))
+    (told,) = rules.warnings([], [], SETTINGS, dict.fromkeys(HARDWARE_KEYS))
     assert told == f"hardware differs ({', '.join(HARDWARE_KEYS)}): not attributable to Keras"
 
 
 def test_one_warning_hides_no_other() -> None:
     settings = replace(SETTINGS, systematic="warn")
     tensors = [tensor("accumulated"), tensor("systematic", "other")]
-    told = decision.warnings(tensors, [local("systematic")], settings, {"isa": 1})
+    told = rules.warnings(tensors, [local("systematic")], settings, {"isa": 1})
     assert [said.partition(": ")[::2] for said in told] == [
         ("accumulated", "logits and 0 more, by depth alone"),
         ("systematic", "other"),
@@ -171,12 +171,12 @@ def test_one_warning_hides_no_other() -> None:
 
 
 def test_what_automatic_capture_left_out_is_told_once_each_in_order() -> None:
-    assert decision.left_out(["b", "a", "b"]) == (f"{LEFT_OUT}b", f"{LEFT_OUT}a")
+    assert rules.left_out(["b", "a", "b"]) == (f"{LEFT_OUT}b", f"{LEFT_OUT}a")
 
 
 def test_resolved_aliases_are_told_with_an_example_and_their_number() -> None:
     old = ["a", "b", "c"]
-    told = [decision.renames({name: f"new {name}" for name in old[:count]}) for count in range(4)]
+    told = [rules.renames({name: f"new {name}" for name in old[:count]}) for count in range(4)]
     assert told == [
         (),
         ("aliases: a is compared as new a",),

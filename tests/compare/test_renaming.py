@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_keras_golden.aliases import canonical
-from pytest_keras_golden.compare.renaming import Names, Seen, names
+from pytest_keras_golden.compare.renaming import Seen, names
+from pytest_keras_golden.outcomes import Names
 
 Side = tuple[Mapping[str, str], list[Seen]]
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pytest_keras_golden.case.recording import describe
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.vacuity import describe, detects, vacuous
+from pytest_keras_golden.compare.vacuity import detects, vacuous
 from pytest_keras_golden.records import TensorRecord, Tolerance
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.tolerance import default

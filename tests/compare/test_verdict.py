@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.vacuity import describe
+from pytest_keras_golden.case.recording import describe
 from pytest_keras_golden.compare.verdict import judge, missing
 from pytest_keras_golden.outcomes import TensorOutcome, to_json
 from pytest_keras_golden.records import TensorRecord, Tolerance

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 from outcomes_made import outcome, tensor
 
-from pytest_keras_golden.compare.renaming import Names, Renamed
-from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.outcomes import Names, Renamed, TestOutcome, log_json
 from pytest_keras_golden.report import files
 from pytest_keras_golden.report.layernames import SHOWN, alias_lines, name_lines
 from pytest_keras_golden.report.sentence import headline

@@ -12,19 +12,17 @@ from hypothesis import example, given, settings
 from strangers import HOSTILE, Page, assert_dead, controls, markdown, texts, words
 from suites import keras_golden, suite
 
-from pytest_keras_golden.commands import bisect as bisect_command
+from pytest_keras_golden.commands import bisect
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.report.escape import console, visible
-from pytest_keras_golden.versions import gate_page as pages
-from pytest_keras_golden.versions import matrix_page as tables
-from pytest_keras_golden.versions import sessions
+from pytest_keras_golden.versions import gate_page, matrix_page, sessions
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
-from pytest_keras_golden.versions.verdicts import ORDER, Row
+from pytest_keras_golden.versions.verdicts import ORDER, VerdictRow
 
 PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")
 FRAME = frozenset(f"{part}_{side}" for part in PARTS for side in ("open", "close"))
@@ -47,8 +45,8 @@ def moved(text: str) -> TestOutcome:
 def gate_of(text: str) -> GateResult:
     run = InnerRun(text, 0, 1.0, Path(), {"tests": []})
     side = Side((Pin("keras", "3.5.0", Path()),))
-    found = [Row(text, status, moved(text), text) for status in ORDER]
-    return GateResult(side, side, (*found, Row(text, "broke", None, text)), (run, run, run))
+    found = [VerdictRow(text, status, moved(text), text) for status in ORDER]
+    return GateResult(side, side, (*found, VerdictRow(text, "broke", None, text)), (run, run, run))
 
 
 def matrix_of(text: str) -> MatrixResult:
@@ -59,18 +57,18 @@ def matrix_of(text: str) -> MatrixResult:
 
 @examples
 def test_terminals_get_no_control(text: str) -> None:
-    probe = Probe(text, "skip", text or "-", (Row(text, "moved", moved(text), text),))
+    probe = Probe(text, "skip", text or "-", (VerdictRow(text, "moved", moved(text), text),))
     found = BisectResult(
         "keras", "3.5.0", "3.6.0", text, "3.5.0", (text,), (probe,), 2,
         commit=Commit(text, text, text), commit_between=(text,), commit_probes=(probe,),
         no_commit=text,
     )  # fmt: skip
     drawn = [
-        pages.terminal(gate_of(text), width=200),
-        tables.terminal(matrix_of(text), width=200),
+        gate_page.terminal(gate_of(text), width=200),
+        matrix_page.terminal(matrix_of(text), width=200),
         sessions.table({"3.5.0": InnerRun("a", 0, 1.0, Path(), log_json(0, {}, [moved(text)]))}),
         sessions.table({"3.5.0": InnerRun("a", 3, 1.0, Path(), None, output=text)}),
-        bisect_command.page(found),
+        bisect.page(found),
         live(text),
         plain(text),
     ]
@@ -96,17 +94,17 @@ def plain(text: str) -> str:
 
 @examples
 def test_markdown_is_dead(text: str) -> None:
-    for page in (pages.markdown(gate_of(text)), tables.markdown(matrix_of(text))):
+    for page in (gate_page.markdown(gate_of(text)), matrix_page.markdown(matrix_of(text))):
         tokens = markdown(page)
         assert_dead(tokens, also=FRAME)
-    rows = [token.type for token in markdown(pages.markdown(gate_of(text)))].count("tr_open")
+    rows = [token.type for token in markdown(gate_page.markdown(gate_of(text)))].count("tr_open")
     listed = [status for status in ORDER if status not in ("holds", "no tensors")]
     assert rows == 2 * len(listed) + 1
 
 
 @examples
 def test_html_is_text(text: str) -> None:
-    for made in (pages.page(gate_of(text)), tables.page(matrix_of(text))):
+    for made in (gate_page.page(gate_of(text)), matrix_page.page(matrix_of(text))):
         page = Page(made)
         assert set(page.tags) <= OURS
         assert visible(text) in page.text

@@ -13,8 +13,8 @@ from pytest_keras_golden.versions.gate_page import markdown, page, terminal, ver
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell
 from pytest_keras_golden.versions.verdicts import (
-    Row,
     Status,
+    VerdictRow,
     collection_error,
     failure_status,
     rows,
@@ -249,9 +249,9 @@ def test_runs_of_one_time_are_told_together() -> None:
 
 
 def test_a_row_is_a_value() -> None:
-    row = Row("t", "holds")
-    assert row == Row("t", "holds")
-    assert hash(row) == hash(Row("t", "holds"))
+    row = VerdictRow("t", "holds")
+    assert row == VerdictRow("t", "holds")
+    assert hash(row) == hash(VerdictRow("t", "holds"))
     with pytest.raises(AttributeError):
         row.status = "moved"  # type: ignore[misc]
 
@@ -316,7 +316,7 @@ VERDICT_OF = {
 def test_what_each_status_says_of_the_bump(status: Status) -> None:
     """Alone, and beside a test that holds: blame is never outvoted."""
     runs = (run(RECORDED), run(SAME), run(SAME))
-    row, held = Row("t", status), Row("u", "holds", SAME)
+    row, held = VerdictRow("t", status), VerdictRow("u", "holds", SAME)
     alone = GateResult(OLD, NEW, (row,), runs).verdict
     beside = GateResult(OLD, NEW, (row, held), runs).verdict
     assert alone == VERDICT_OF[status]

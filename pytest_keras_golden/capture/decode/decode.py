@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from ...errors import CaptureError
-from ...records import Mode, Observer, TensorRecord, Tolerance
+from ...records import Mode, ObserverEffect, TensorRecord, Tolerance
 from ...store.digest import digest
 from ..backends import active, is_tensor, to_numpy
 from ..block import CaptureBlock
@@ -72,7 +72,7 @@ class Decoded:
     records: list[TensorRecord]
     inputs: dict[str, str]
     mode: Mode
-    observer: Observer | None
+    observer: ObserverEffect | None
 
 
 def decode(
@@ -96,7 +96,7 @@ def decode(
     decoding = decoding_of(causal_lm, prompt, steps)
     tokens, logits = _plain(decoding, steps, forced_tokens)
     inside: list[list[TensorRecord]] = [[] for _ in logits]
-    observer: Observer | None = None
+    observer: ObserverEffect | None = None
     if select:
         model = decoding.model if is_layer(decoding.model) else None
         request = Request(tuple(select), limit=limit, aliases=tuple(aliases))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Slot:
+class Handover:
     """One tap of a program and what its runs handed over; `kept` makes of it what is recorded."""
 
     tap: Tap
@@ -75,7 +75,7 @@ class ProgramSink:
 
     def __init__(self, limit: Limit = NO_LIMIT) -> None:
         self.reads = Reads()
-        self.slots: dict[str, Slot] = {}
+        self.slots: dict[str, Handover] = {}
         self._taken: set[str] = set()
         self.limit = limit
 
@@ -88,7 +88,7 @@ class ProgramSink:
         if name in self._taken:
             return
         self._taken.add(name)
-        slot = self.slots.setdefault(name, Slot(tap, tap.kind, partial(self.limit.kept, name)))
+        slot = self.slots.setdefault(name, Handover(tap, tap.kind, partial(self.limit.kept, name)))
         slot.restart(tap)
         for position, tensor in enumerate(tap.tensors):
             self.reads.read(tensor, slot.receiver(position))

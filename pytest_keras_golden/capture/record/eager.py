@@ -15,11 +15,12 @@ from ..replay.recorder import CallRecorder
 from ..state.masks import masks_of
 from ..state.variables import Snapshot
 from ..tap.limit import Limit
+from ..tap.precision import is_eager
 from ..tap.request import Request
 from ..watch.calls import Call, Watch, watching
 from ..watch.forgiving import Forgiving
 from ..watch.patches import Run
-from .host import LayerCapture, is_eager
+from .host import LayerCapture
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -42,8 +43,8 @@ class Ended:
     unavailable: str = ""
 
 
-Begun = Callable[[Call, tuple[Any, ...], dict[str, Any]], None]
-Finished = Callable[[Ended], None]
+CallBegun = Callable[[Call, tuple[Any, ...], dict[str, Any]], None]
+CallFinished = Callable[[Ended], None]
 
 
 class EagerCapture:
@@ -59,8 +60,8 @@ class EagerCapture:
         model: Any | None,
         request: Request,
         recorder: CallRecorder | None,
-        begun: Begun | None = None,
-        finished: Finished | None = None,
+        begun: CallBegun | None = None,
+        finished: CallFinished | None = None,
     ) -> None:
         self.policy: str | None = None
         self.renamed: Mapping[str, str] = {}
@@ -209,8 +210,8 @@ def capture_calls(
     request: Request,
     *,
     recorder: CallRecorder | None = None,
-    begun: Begun | None = None,
-    finished: Finished | None = None,
+    begun: CallBegun | None = None,
+    finished: CallFinished | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 

@@ -11,7 +11,6 @@ import numpy as np
 from ...records import Kind, TensorRecord
 from ..backends import is_concrete, to_numpy
 from ..tap.limit import NO_LIMIT, Limit
-from ..tap.precision import tensors_of
 from ..tap.select import Selection
 from ..tap.taps import Tap, Taps, unchanged
 from ..watch.calls import Call
@@ -85,8 +84,3 @@ class LayerCapture:
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
         return self.taps.around(call, run, args, kwargs)
-
-
-def is_eager(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether every tensor among the arguments holds numbers now."""
-    return all(is_concrete(tensor) for tensor in tensors_of([args, kwargs]))

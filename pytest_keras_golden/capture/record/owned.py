@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GoldenError
-from ...records import Observer, TensorRecord
+from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
 from ..backends import active, is_tensor, to_numpy
 from ..backends.nest import exchanged, flatten, leaves
 from ..state.models import ModelState, attribute, instance_attribute, kept
 from ..tap.limit import Limit
-from ..watch import patches as gates
+from ..watch import patches
 from ..watch.calls import Watch, counted
 from ..watch.forgiving import Note, problem
 from ..watch.patches import Run
@@ -50,11 +50,11 @@ UNSEEN = ("fit", "evaluate")
 BATCH = ("x", "y", "sample_weight")
 """What a model's methods are given beside how to go about it, in order."""
 
-Begun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
+MethodBegun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
 RunFirst = Callable[[], "Ended | None"]
 """The first batch of a call as an eager call that can be made again; None where none was made."""
 
-Finished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
+MethodFinished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
 First = Callable[[], "AbstractContextManager[list[Ended]]"]
 
 
@@ -74,11 +74,11 @@ class OwnedCalls:
     capture: ProgramCapture
     watch: Watch
     others: Sequence[Watch] = ()
-    begun: Begun | None = None
-    finished: Finished | None = None
+    begun: MethodBegun | None = None
+    finished: MethodFinished | None = None
     first: First | None = None
     note: Note | None = None
-    observer: Observer | None = None
+    observer: ObserverEffect | None = None
     seen: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
     thread: int = field(default_factory=threading.get_ident)
@@ -375,11 +375,11 @@ def _into(first: AbstractContextManager[list[Ended]], found: list[Ended]) -> Ite
 @contextmanager
 def owned_calls(owned: OwnedCalls) -> Iterator[OwnedCalls]:
     """Let `owned` stand around the methods of models, in this thread, inside the block."""
-    opened = gates.watch(list(_places()), owned)
+    opened = patches.watch(list(_places()), owned)
     try:
         yield owned
     finally:
-        gates.unwatch(opened, owned)
+        patches.unwatch(opened, owned)
 
 
 @contextmanager

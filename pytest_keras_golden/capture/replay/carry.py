@@ -18,7 +18,7 @@ import numpy as np
 from ..backends import to_numpy
 from ..watch.calls import Call, Observer
 from ..watch.patches import Run
-from .isolate import LocalMeasurement, Place, in_place_of, replaced
+from .isolate import LocalMeasurement, TensorPlace, in_place_of, replaced
 from .recorder import argument_tensors, in_order, is_measured, output_tensors
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from ...records import Array
 
-    Floats = npt.NDArray[np.float64]
+    _Floats = npt.NDArray[np.float64]
 
 SAMPLES = 4
 """Forward passes with other signs. The largest of four lies below the middle of what such passes
 give once in sixteen times, which the factor of `compare.depth` leaves room for."""
 
-Nudges = Mapping[Place, "Floats"]
+Nudges = Mapping[TensorPlace, "_Floats"]
 """Tensor at a call → size of the error that was measured there, float64, of the tensor's shape."""
 
 
-def nudges(changes: Iterable[LocalMeasurement]) -> dict[Place, Floats]:
+def nudges(changes: Iterable[LocalMeasurement]) -> dict[TensorPlace, _Floats]:
     """The sizes of changes, where they are of finite floating-point numbers of one shape."""
-    found: dict[Place, Floats] = {}
+    found: dict[TensorPlace, _Floats] = {}
     for change in changes:
         if change.identical or change.actual.shape != change.golden.shape:
             continue
@@ -77,13 +77,13 @@ class Nudging:
     def _moved(self, call: Call, side: Any, tensors: Sequence[Any]) -> dict[int, Any]:
         moved = {}
         for index, tensor in enumerate(tensors):
-            place = Place(call.name, side, index)
+            place = TensorPlace(call.name, side, index)
             size = self._sizes.get(place)
             if size is not None and tuple(tensor.shape) == size.shape:
                 moved[index] = in_place_of(tensor, self._with_error(tensor, size, place))
         return moved
 
-    def _with_error(self, tensor: Any, size: Floats, place: Place) -> Array:
+    def _with_error(self, tensor: Any, size: _Floats, place: TensorPlace) -> Array:
         value = to_numpy(tensor)
         key = crc32(f"{place.call}:{place.side}:{place.index}".encode())
         signs = np.random.default_rng([key, self._sample]).choice((-1.0, 1.0), value.shape)

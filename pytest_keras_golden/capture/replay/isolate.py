@@ -35,7 +35,7 @@ Part = Literal["output", "between", "given"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TensorPlace:
     """A tensor at a call: the `index`-th of its inputs or outputs. call: as the watch names it."""
 
     call: str
@@ -60,7 +60,7 @@ class LocalMeasurement:
     order: int
     layer: str
     part: Part
-    place: Place
+    place: TensorPlace
     at: str
     precision: str
     identical: bool
@@ -178,7 +178,7 @@ class Isolation:
             order=caller.order,
             layer=caller.layer,
             part=caller.part,
-            place=Place(call.name, "input", index),
+            place=TensorPlace(call.name, "input", index),
             at=f"input {index} of {golden.name}",
             precision=caller.precision,
             identical=False,
@@ -204,7 +204,7 @@ class Isolation:
                     order=caller.order,
                     layer=caller.layer,
                     part=caller.part,
-                    place=Place(call.name, "output", index),
+                    place=TensorPlace(call.name, "output", index),
                     at=at if caller is own else f"{at} of {golden.name}",
                     precision=precision,
                     identical=identical,

@@ -14,10 +14,10 @@ from typing import Any
 from ...errors import CaptureError, StoreError
 from ..backends import primal
 from ..backends.nest import exchanged
-from ..record.host import is_eager
 from ..state.masks import Masks, put_masks, with_mask_of
 from ..state.variables import Snapshot, unchanged
-from ..watch import patches as gates
+from ..tap.precision import is_eager
+from ..watch import patches
 from ..watch.calls import Observer, Watch, opened
 
 
@@ -42,7 +42,7 @@ class Outermost:
         CaptureError where the call fails the second time.
         """
         watch = self.watch.again(observer, accept=is_eager)
-        with unchanged([self.target]), gates.alone(watch), opened(watch), _without_gradients():
+        with unchanged([self.target]), patches.alone(watch), opened(watch), _without_gradients():
             self.before.restore()
             put_masks(self.masks)
             try:

@@ -25,7 +25,7 @@ import numpy as np
 from ...names import golden_folder
 from ...store.digest import digest
 from ..backends import from_numpy, is_concrete, to_numpy
-from ..watch import patches as gates
+from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
 from .keepsakes import load_arrays, save_arrays
@@ -75,7 +75,7 @@ class Draws:
         self._born: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._exchanged: set[int] = set()
         self._busy = False
-        self._watches: list[gates.Gate] = []
+        self._watches: list[patches.Patch] = []
 
     # -- scopes -----------------------------------------------------------------------------
 
@@ -98,10 +98,10 @@ class Draws:
         if self._watches or "keras" not in sys.modules:
             return
         self.thread = threading.get_ident()
-        self._watches = gates.watch(list(_places()), self)
+        self._watches = patches.watch(list(_places()), self)
 
     def close(self) -> None:
-        gates.unwatch(self._watches, self)
+        patches.unwatch(self._watches, self)
         self._watches = []
 
     # -- what is drawn ----------------------------------------------------------------------

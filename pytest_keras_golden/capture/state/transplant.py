@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CaptureError
 from ..backends import is_concrete, to_numpy
-from ..record.host import is_eager
-from ..watch import patches as gates
+from ..tap.precision import is_eager
+from ..watch import patches
 from ..watch.calls import is_symbolic, subclasses
 from ..watch.patches import Run
 from ..watch.structure import snake_case
@@ -180,11 +180,11 @@ def _differs(value: Array | None, kept: Array | None) -> bool:
 def transplanting(mode: CarryMode, file: Path, draws: Draws) -> Iterator[Transplant]:
     """Save to `file`, or load from it, around the calls of models in this thread."""
     transplant = Transplant(mode, file, draws)
-    opened = gates.watch(list(_places()), transplant)
+    opened = patches.watch(list(_places()), transplant)
     try:
         yield transplant
     finally:
-        gates.unwatch(opened, transplant)
+        patches.unwatch(opened, transplant)
         transplant.close()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...records import Array
 
     Bools = npt.NDArray[np.bool_]
-    Floats = npt.NDArray[np.float32]
+    _Floats = npt.NDArray[np.float32]
 
 ROLES = ("query", "key", "value")
 
@@ -116,11 +116,11 @@ def probabilities(
 _BLOCK = 4 << 20
 """Bytes of logits held at a time."""
 
-Part = tuple[slice, slice]
+_Part = tuple[slice, slice]
 """Heads and rows."""
 
 
-def _parts(heads: int, rows: int, columns: int) -> Iterator[Part]:
+def _parts(heads: int, rows: int, columns: int) -> Iterator[_Part]:
     """Cut (heads, rows, columns) of float32 so that no part is much larger than `_BLOCK`."""
     high = max(1, _BLOCK // max(1, 4 * rows * columns))
     long = max(1, _BLOCK // max(1, 4 * columns * min(high, heads)))
@@ -129,18 +129,18 @@ def _parts(heads: int, rows: int, columns: int) -> Iterator[Part]:
             yield slice(head, head + high), slice(row, row + long)
 
 
-def _heads_first(tensor: Array, heads: int) -> Floats:
+def _heads_first(tensor: Array, heads: int) -> _Floats:
     """One sequence (T, K, H) as float32 (N, T, H), each of its K heads repeated N/K times."""
     moved = np.moveaxis(tensor.astype(np.float32), 1, 0)
     groups = heads // moved.shape[0]
     return moved if groups == 1 else np.repeat(moved, groups, 0)
 
 
-def _mask(logits: Floats, allowed: Bools) -> None:
+def _mask(logits: _Floats, allowed: Bools) -> None:
     np.copyto(logits, np.float32(-0.7) * np.finfo(np.float32).max, where=~allowed)
 
 
-def softmax(logits: Floats) -> Floats:
+def softmax(logits: _Floats) -> _Floats:
     """Over the last axis, in place."""
     logits -= logits.max(-1, keepdims=True)
     np.exp(logits, out=logits)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from ...tolerance import EPSILON
-from ..backends import is_tensor
+from ..backends import is_concrete, is_tensor
 from ..backends.nest import flatten
 
 
@@ -52,6 +52,11 @@ def tensors_of(nest: Any) -> list[Any]:
 def is_numeric(value: Any) -> bool:
     """A tensor of numbers: text and objects are none."""
     return is_tensor(value) and not _is_text(value.dtype)
+
+
+def is_eager(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether every tensor among the arguments holds numbers now."""
+    return all(is_concrete(tensor) for tensor in tensors_of([args, kwargs]))
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from ...errors import GoldenError
 from ..backends.nest import leaves
-from . import patches as gates
+from . import patches
 from .patches import Run
 from .structure import ROOT, Structure, joined, snake_case
 
@@ -307,11 +307,11 @@ def watching(
 @contextmanager
 def opened(watch: Watch) -> Iterator[None]:
     """Let a watch see the calls inside the block."""
-    gated = gates.watch(list(_places()), watch)
+    gated = patches.watch(list(_places()), watch)
     try:
         yield
     finally:
-        gates.unwatch(gated, watch)
+        patches.unwatch(gated, watch)
 
 
 def _places() -> Iterator[tuple[Any, str]]:

@@ -12,14 +12,14 @@ Run = Callable[..., Any]
 
 
 class Watcher(Protocol):
-    """Who stands behind a gate. `thread` is the identifier of the only thread that it sees."""
+    """Who stands behind a patch. `thread` is the identifier of the only thread that it sees."""
 
     thread: int
 
     def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any: ...
 
 
-class Gate:
+class Patch:
     """Replaces one callable attribute of a class or module while anybody watches it.
 
     Watchers are asked innermost first in order of arrival. Saving and restoring per watcher would
@@ -50,11 +50,11 @@ class Gate:
                 run = partial(watcher.intercept, method, run)
             return run(*args, **kwargs)
 
-        watched.__golden_gate__ = self  # type: ignore[attr-defined]
+        watched.__golden_patch__ = self  # type: ignore[attr-defined]
         return watched
 
     def close(self) -> None:
-        # Someone else's patch may lie on top; an idle gate below it only passes calls on.
+        # Someone else's patch may lie on top; an idle patch below it only passes calls on.
         if vars(self.owner).get(self.attribute) is self.function:
             setattr(self.owner, self.attribute, self.original)
 
@@ -97,30 +97,30 @@ def _is_outside(watcher: Watcher) -> bool:
 _LOCK = threading.RLock()
 
 
-def watch(places: Iterable[tuple[Any, str]], watcher: Watcher) -> list[Gate]:
-    """Put `watcher` behind a gate at each (owner, attribute); give the result to `unwatch`."""
+def watch(places: Iterable[tuple[Any, str]], watcher: Watcher) -> list[Patch]:
+    """Put `watcher` behind a patch at each (owner, attribute); give the result to `unwatch`."""
     with _LOCK:
-        gates = [_gate(owner, attribute) for owner, attribute in places]
-        for gate in gates:
-            gate.watchers.append(watcher)
-        return gates
+        patched = [_patch_at(owner, attribute) for owner, attribute in places]
+        for patch in patched:
+            patch.watchers.append(watcher)
+        return patched
 
 
-def unwatch(gates: Iterable[Gate], watcher: Watcher) -> None:
-    """Take `watcher` away; the last one to leave a gate restores the original attribute."""
+def unwatch(patched: Iterable[Patch], watcher: Watcher) -> None:
+    """Take `watcher` away; the last one to leave a patch restores the original attribute."""
     with _LOCK:
-        for gate in gates:
-            gate.watchers.remove(watcher)
-            if not gate.watchers:
-                gate.close()
+        for patch in patched:
+            patch.watchers.remove(watcher)
+            if not patch.watchers:
+                patch.close()
 
 
-def _gate(owner: Any, attribute: str) -> Gate:
+def _patch_at(owner: Any, attribute: str) -> Patch:
     current = vars(owner)[attribute]
-    gate = getattr(current, "__golden_gate__", None)
-    # `functools.wraps` around a gate copies the mark without being the gate.
-    if isinstance(gate, Gate) and gate.function is current:
-        return gate
-    gate = Gate(owner, attribute)
-    setattr(owner, attribute, gate.function)
-    return gate
+    patch = getattr(current, "__golden_patch__", None)
+    # `functools.wraps` around a patch copies the mark without being the patch.
+    if isinstance(patch, Patch) and patch.function is current:
+        return patch
+    patch = Patch(owner, attribute)
+    setattr(owner, attribute, patch.function)
+    return patch

@@ -38,7 +38,7 @@ def untouched() -> bool:
     layers = [keras.layers.Layer, keras.layers.Dense, keras.layers.MultiHeadAttention, keras.Model]
     places = [attribute for owner in layers for attribute in vars(owner).values()]
     places += [keras.Operation.__call__, backend.compute_output_spec]
-    return not any(hasattr(place, "__golden_gate__") for place in places)
+    return not any(hasattr(place, "__golden_patch__") for place in places)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,145 @@
+"""The end of a case: judged against its golden, or written as one, and a candidate kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from ..errors import CaptureError, StoreError
+from ..names import golden_folder
+from ..outcomes import REPLACED, TestOutcome
+from .rules import left_out
+
+if TYPE_CHECKING:
+    from ..records import Array
+    from .collected import Case
+
+
+def finish(case: Case, cache: Path) -> TestOutcome:
+    """Compare with the baseline, or write it. Raises GoldenError where nothing can be judged.
+
+    cache: folder for locks and, without `--golden-output`, for candidate goldens.
+    """
+    from .judging import judge_test
+
+    case.closed = True
+    with case.goldens:
+        _require_something(case)
+        if case.damage is not None:
+            raise case.damage
+        outcome = judge_test(case)
+        if _writes(case, outcome):
+            return _write(case, outcome, cache / "locks")
+        return _keep_candidate(case, outcome, cache)
+
+
+def without_calls(case: Case) -> TestOutcome:
+    """The outcome of an automatic test that called no Keras model: nothing was compared.
+
+    Raises CaptureError where a golden says that it once called one, on this backend.
+    """
+    known = [] if case.settings.update else case.goldens.of_this_backend()
+    if known:
+        why = f": {case.notes[0]}" if case.notes else ""
+        raise CaptureError(
+            f"a golden was recorded of this test, and it calls no Keras model any more{why}",
+            "Find out what stopped the call, or remove what was recorded: "
+            f"rm {' '.join(quote(str(path)) for path in known)}",
+        )
+    return TestOutcome(
+        case.nodeid, "passed", warnings=left_out(case.notes), unseen=case.kinds_unseen
+    )
+
+
+def _require_something(case: Case) -> None:
+    if case.empty_block:
+        raise CaptureError(
+            case.empty_block,
+            "Call the model inside the block, and expect exceptions outside of it.",
+        )
+    judged = [record.value for record in case.records.values() if record.judged]
+    if not judged:
+        raise CaptureError(
+            "the test uses golden_tensors and compared nothing",
+            "Call golden_tensors.check(name, tensor) or capture(model) in its body.",
+        )
+    if case.asked_for and not any(map(_says_something, judged)):
+        raise CaptureError(
+            "every tensor of the test is empty or all NaN: that compares nothing",
+            "Give the model inputs that it answers with numbers.",
+        )
+
+
+def _says_something(value: Array) -> bool:
+    """Whether a tensor has an element, and one that is a number."""
+    import numpy as np
+
+    if value.size == 0 or value.dtype.kind in "biu":
+        return value.size > 0
+    wide = value if value.dtype.kind == "c" else value.astype(np.float64)
+    return bool((~np.isnan(wide)).any())
+
+
+# -- writing --------------------------------------------------------------------------------
+
+
+def _writes(case: Case, outcome: TestOutcome) -> bool:
+    if not case.settings.update:
+        return False
+    if case.settings.update_mode == "missing":
+        # Not `baseline is None`: one that was asked for and is missing must not cost this one.
+        return not case.goldens.own.exists()
+    if outcome.baseline is None or case.settings.update_mode == "all":
+        return True
+    # What is to stay must be whole: no comparison has read its bytes.
+    return not _identical(outcome) or case.goldens.damaged()
+
+
+def _write(case: Case, outcome: TestOutcome, locks: Path) -> TestOutcome:
+    from ..store.files import save
+    from .judging import vacuous_tensors
+    from .recording import recording
+
+    vacuous = vacuous_tensors(case)
+    if vacuous and not case.asked_for:
+        # A suite that only switched `golden_auto` on chose neither its tensors nor tolerances.
+        said = f"vacuous: {vacuous[0].name} and {len(vacuous) - 1} more: {vacuous[0].note}"
+        outcome = replace(outcome, warnings=(*outcome.warnings, said))
+    elif vacuous:
+        return replace(outcome, outcome="failed", tensors=vacuous, reason="vacuous tolerance")
+    if case.goldens.damage:
+        said = f"{REPLACED}{case.goldens.damage}"
+        outcome = replace(outcome, warnings=(*outcome.warnings, said))
+    path = case.goldens.own
+    # The old golden may be the file about to be replaced: let go of its mapping first.
+    case.goldens.close()
+    written = save(path, recording(case), locks, case.settings.goldens_dir)
+    status = "recorded" if written else "passed"
+    return replace(outcome, outcome=status, reason=None, golden=str(path), written=written)
+
+
+def _keep_candidate(case: Case, outcome: TestOutcome, cache: Path) -> TestOutcome:
+    from ..store.files import save
+    from .recording import recording
+
+    if _identical(outcome):
+        return outcome
+    root = case.settings.output or cache / "candidates"
+    path = root / golden_folder(case.nodeid) / case.goldens.slot().filename
+    inside = case.settings.output or cache.parent
+    try:
+        save(path, recording(case), cache / "locks", inside)
+    except StoreError as error:
+        if case.settings.output is not None:
+            raise
+        # Nobody asked for it: a read-only checkout must not hide what was found.
+        said = f"no candidate kept: {error.problem}"
+        return replace(outcome, warnings=(*outcome.warnings, said))
+    return replace(outcome, candidate=str(path))
+
+
+def _identical(outcome: TestOutcome) -> bool:
+    verdicts = {tensor.verdict for tensor in outcome.tensors}
+    return outcome.baseline is not None and verdicts <= {"identical"}

@@ -1,0 +1,91 @@
+"""What a case produced, as a golden holds it: digests, scales and sensitivities worked out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..compare.metrics import measure
+from ..compare.scale import root_mean_square
+from ..compare.vacuity import detects
+from ..records import GoldenHeader, Recording, TensorEntry, TensorRecord, Tolerance
+from ..store.digest import digest as digest_of
+
+if TYPE_CHECKING:
+    from ..records import Array
+    from .collected import CapturedBlock, Case
+
+
+def recording(case: Case) -> Recording:
+    """Everything that the body produced."""
+    records = tuple(case.records.values())
+    pool, isolation = _pool(case)
+    header = GoldenHeader(
+        stack=case.goldens.stack(),
+        mode=case.mode,
+        tensors=tuple(entry(case, record, order) for order, record in enumerate(records)),
+        weights=case.weights,
+        inputs=case.inputs,
+        outermost=case.outermost,
+        calls=tuple(call for block in case.blocks for call in block.calls) if pool else (),
+        isolation=isolation,
+        reason=case.settings.reason,
+        observer=case.observer,
+    )
+    return Recording(header, records, pool)
+
+
+def entry(case: Case, record: TensorRecord, order: int) -> TensorEntry:
+    """The metadata of one of its tensors."""
+    return describe(record, order, case.tolerance(record), noise=noise(case, record))
+
+
+def noise(case: Case, record: TensorRecord) -> float | None:
+    """Largest k between repeats of the body (`--golden-noise`); None without repeats."""
+    repeats = [run[record.name] for run in case.repeats if record.name in run]
+    tolerance, precision = case.tolerance(record), record.precision or str(record.value.dtype)
+    ks = [measure(run, record.value, tolerance, precision).k for run in repeats]
+    return max(ks, default=None)
+
+
+def describe(
+    record: TensorRecord,
+    order: int,
+    tolerance: Tolerance,
+    noise: float | None = None,
+    *,
+    digest: str | None = None,
+) -> TensorEntry:
+    """What a golden's metadata says about one tensor. digest is computed where None."""
+    precision = record.precision or record.value.dtype.name
+    return TensorEntry(
+        name=record.name,
+        order=order,
+        kind=record.kind,
+        dtype=record.value.dtype.name,
+        shape=tuple(int(size) for size in record.value.shape),
+        precision=precision,
+        judged=record.judged,
+        source=record.source,
+        digest=digest_of(record.value) if digest is None else digest,
+        rms=float(f"{root_mean_square(record.value):.6g}"),
+        detects=detects(record.value, tolerance, precision, noise) if record.judged else None,
+        noise=noise,
+        tolerance=tolerance if record.judged else None,
+    )
+
+
+def _pool(case: Case) -> tuple[dict[str, Array], str]:
+    """The isolation tensors, and `complete` or why there are none."""
+    pool = {key: array for block in case.blocks for key, array in block.pool.items()}
+    unavailable = [_isolation(block) for block in case.blocks]
+    unavailable = [why for why in unavailable if why != "complete"]
+    if unavailable or not pool:
+        return {}, unavailable[0] if unavailable else "unavailable: nothing captured for it"
+    size = sum(array.nbytes for array in pool.values())
+    if size > case.settings.max_size:
+        return {}, "unavailable: size"
+    return pool, "complete"
+
+
+def _isolation(block: CapturedBlock) -> str:
+    return block.isolation if block.isolates else "unavailable: not asked for"
