@@ -168,7 +168,7 @@ bench: $(VENV)/wide.stamp ## every figure in benchmarks/, each a ratio from one 
 	@for script in $(FIGURES); do \
 	    echo "== $$script"; KERAS_BACKEND=jax $(BIN)/python $$script || exit 1; done
 
-mutants: $(VENV)/mutants.stamp ## changes that no test notices; AREAS="compare decision.py" for some
+mutants: $(VENV)/mutants.stamp ## changes that no test notices; AREAS="compare case/rules.py" for some
 	@$(BIN)/python benchmarks/mutants.py --show $(AREAS)
 
 clean: ## remove the environment and what the demo wrote

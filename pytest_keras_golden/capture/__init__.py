@@ -1,1 +1,1 @@
-"""Reading tensors out of Keras models: names, layers, attention, compiled calls, backends."""
+"""Reading tensors out of Keras models, block by block and call by call."""

@@ -1,1 +1,1 @@
-"""Judging one recording against another: tolerances, metrics, bias, logits, verdicts."""
+"""Judging one recording against another: metrics, bias, logits, verdicts."""

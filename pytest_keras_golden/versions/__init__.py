@@ -1,1 +1,1 @@
-"""Other releases of the package under test: index, overlays, gate, matrix, bisect."""
+"""Other releases of the package under test: gate, matrix, bisect, and their pages."""

@@ -26,7 +26,7 @@ MARKS = {
 FOLLOWED = ["README.md", *HOW_TO]
 ELSEWHERE = {
     "docs/tutorial.md": "`make tutorial`, a step of .ci/run, in an environment of its own",
-    "docs/explanation/fail-closed.md": "tests/test_bad_input.py, which runs without the plugin",
+    "docs/explanation/fail-closed.md": "tests/plugin/test_bad_input.py, which runs without the plugin",
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
     "docs/ci.md": "tests/versions/test_ci_docs.py pastes its workflows and runs their commands",
 }
