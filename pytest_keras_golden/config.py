@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import ConfigError
+from .release import normalised
 
 if TYPE_CHECKING:
     from .records import ToleranceRule
@@ -231,12 +232,10 @@ def _goldens_dir(
 def _version(value: str | None, key: str) -> str | None:
     if not value:
         return None
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return str(Version(value))
-    except InvalidVersion:
-        raise ConfigError(f"{key} = {value!r} is no version", "Write one like 3.5.0.") from None
+    version = normalised(value)
+    if version is None:
+        raise ConfigError(f"{key} = {value!r} is no version", "Write one like 3.5.0.")
+    return version
 
 
 def _tolerances(lines: Sequence[str] | None) -> tuple[ToleranceRule, ...]:

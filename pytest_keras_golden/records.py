@@ -1,4 +1,4 @@
-"""The frozen values that travel from capture to report. No behaviour beyond construction."""
+"""The frozen values that travel from capture to report."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ Verdict = Literal[
     "vacuous",
     "unstable",
 ]
+
+
+SEVERITY: tuple[Verdict, ...] = (
+    "identical",
+    "within",
+    "accumulated",
+    "systematic",
+    "drift",
+    "unstable",
+    "vacuous",
+    "nonfinite",
+    "structure",
+    "incomparable",
+)
+"""Verdicts from harmless to what makes all other numbers meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,11 @@ class TensorRecord:
     tolerance: Tolerance | None = None
     reference: Array | None = None
     call: str = ""
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision that it is judged in."""
+        return self.precision or str(self.value.dtype.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +178,11 @@ class TensorEntry:
     detects: float | None = None
     noise: float | None = None
     tolerance: Tolerance | None = None
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision that it was judged in."""
+        return self.precision or self.dtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ MOST = 12
 """Modules in a folder."""
 
 LARGER = {
-    "": "what every room speaks of, and the two doors: the package and `cli`",
     "compare": "one metric or rule a module, under one door: `verdict.judge`",
     "report": "one medium or part of a page a module; all read outcomes alone",
     "commands": "one subcommand a module",

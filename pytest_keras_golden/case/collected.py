@@ -221,7 +221,7 @@ class Case:
     def tolerance(self, record: TensorRecord) -> Tolerance:
         return resolve(
             record.name,
-            record.precision or str(record.value.dtype),
+            record.arithmetic,
             argument=record.tolerance,
             marker=self.marker.tolerances,
             ini=self.settings.tolerances,

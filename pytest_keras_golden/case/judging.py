@@ -292,8 +292,7 @@ def _names(case: Case, golden: Golden, tensors: Iterable[TensorOutcome]) -> Name
 def _vacuity(case: Case, record: TensorRecord) -> str | None:
     if not record.judged:
         return None
-    precision = record.precision or str(record.value.dtype)
-    return vacuous(record.value, case.tolerance(record), precision, noise(case, record))
+    return vacuous(record.value, case.tolerance(record), record.arithmetic, noise(case, record))
 
 
 def _outcome(entry: TensorEntry, verdict: Verdict, note: str | None = None) -> TensorOutcome:

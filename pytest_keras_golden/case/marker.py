@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ..errors import ConfigError
 from ..records import ToleranceRule
+from ..release import normalised
 from ..tolerance import parse_marker as parse_tolerances
 
 
@@ -41,14 +42,14 @@ def parse(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> VersionMarker:
     baseline = kwargs.get("baseline")
     return VersionMarker(
         specs=tuple(_specifier(spec) for spec in args),
-        exact=tuple(str(Version(spec)) for spec in args if _is_version(spec)),
+        exact=tuple(filter(None, map(normalised, args))),
         baseline=None if baseline is None else _version(baseline),
         tolerances=parse_tolerances(kwargs.get("tolerances")),
     )
 
 
 def _specifier(spec: Any) -> str:
-    if _is_version(spec):
+    if normalised(spec):
         # SpecifierSet("3.5.0") is invalid: a bare version is no specifier.
         return f"=={spec}"
     try:
@@ -60,15 +61,8 @@ def _specifier(spec: Any) -> str:
         ) from None
 
 
-def _is_version(spec: Any) -> bool:
-    try:
-        Version(spec)
-    except (InvalidVersion, TypeError):
-        return False
-    return True
-
-
 def _version(value: Any) -> str:
-    if not _is_version(value):
+    version = normalised(value)
+    if version is None:
         raise ConfigError(f"keras_versions: baseline={value!r} is no version", "Write '3.5.0'.")
-    return str(Version(value))
+    return version

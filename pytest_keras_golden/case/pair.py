@@ -71,9 +71,8 @@ def _judged(
 def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Tolerance:
     from ..tolerance import default, resolve
 
-    precision = entry.precision or entry.dtype
-    found = resolve(entry.name, precision, ini=rules)
-    usual = found == default(precision)
+    found = resolve(entry.name, entry.arithmetic, ini=rules)
+    usual = found == default(entry.arithmetic)
     return entry.tolerance if usual and entry.tolerance is not None else found
 
 

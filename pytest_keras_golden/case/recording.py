@@ -42,7 +42,7 @@ def entry(case: Case, record: TensorRecord, order: int) -> TensorEntry:
 def noise(case: Case, record: TensorRecord) -> float | None:
     """Largest k between repeats of the body (`--golden-noise`); None without repeats."""
     repeats = [run[record.name] for run in case.repeats if record.name in run]
-    tolerance, precision = case.tolerance(record), record.precision or str(record.value.dtype)
+    tolerance, precision = case.tolerance(record), record.arithmetic
     ks = [measure(run, record.value, tolerance, precision).k for run in repeats]
     return max(ks, default=None)
 
@@ -56,7 +56,7 @@ def describe(
     digest: str | None = None,
 ) -> TensorEntry:
     """What a golden's metadata says about one tensor. digest is computed where None."""
-    precision = record.precision or record.value.dtype.name
+    precision = record.arithmetic
     return TensorEntry(
         name=record.name,
         order=order,

@@ -36,13 +36,13 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 def by_test(goldens: Iterable[GoldenFile]) -> dict[str, list[GoldenFile]]:
     """Test folder → its goldens, oldest version first within a backend, device and policy."""
-    from ..store.baseline import by_version
+    from ..release import order
 
     grouped: dict[str, list[GoldenFile]] = {}
     for golden in goldens:
         grouped.setdefault(golden.folder.as_posix(), []).append(golden)
     for group in grouped.values():
-        group.sort(key=lambda golden: (golden.slot.family, by_version(golden.slot.keras)))
+        group.sort(key=lambda golden: (golden.slot.family, order(golden.slot.keras)))
     return grouped
 
 

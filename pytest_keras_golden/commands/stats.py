@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mapping[str, Any]:
     """Builtin values only: counts, bytes, and the paths of what is large or superseded."""
-    from ..store.baseline import by_version
+    from ..release import order
     from ..store.inventory import list_goldens, superseded
 
     goldens = selected(list_goldens(root), patterns)
@@ -56,7 +56,7 @@ def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mappi
         "goldens": len(goldens),
         "tests": len(by_test(goldens)),
         "bytes": sum(golden.size for golden in goldens),
-        "by_keras": {version: versions[version] for version in sorted(versions, key=by_version)},
+        "by_keras": {version: versions[version] for version in sorted(versions, key=order)},
         "by_backend": dict(Counter(golden.slot.backend for golden in goldens)),
         "by_dtype_policy": dict(Counter(golden.slot.policy for golden in goldens)),
         "largest": [{"path": name_of(g), "bytes": g.size} for g in largest[:LARGEST]],

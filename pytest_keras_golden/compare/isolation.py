@@ -10,20 +10,12 @@ import numpy as np
 
 from .. import tolerance as tolerances
 from ..outcomes import LocalOutcome
+from ..records import SEVERITY
 from .metrics import measure
 from .verdict import elementwise, form, note_of
 
 if TYPE_CHECKING:
-    from ..records import Array, Verdict
-
-_SEVERITY: tuple[Verdict, ...] = (
-    "identical",
-    "within",
-    "systematic",
-    "drift",
-    "nonfinite",
-    "structure",
-)
+    from ..records import Array
 
 
 def judge_local(
@@ -54,7 +46,7 @@ def worse(one: LocalOutcome, other: LocalOutcome) -> LocalOutcome:
 
 
 def _badness(outcome: LocalOutcome) -> tuple[int, float]:
-    return _SEVERITY.index(outcome.verdict), outcome.k or 0.0
+    return SEVERITY.index(outcome.verdict), outcome.k or 0.0
 
 
 def _judge(

@@ -176,7 +176,7 @@ def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOu
         order=order,
         kind=record.kind,
         dtype=record.value.dtype.name,
-        precision=record.precision or record.value.dtype.name,
+        precision=record.arithmetic,
         shape=tuple(int(size) for size in record.value.shape),
         judged=record.judged,
         verdict="within",
@@ -221,8 +221,7 @@ def _measured(base: TensorOutcome, metrics: Metrics) -> TensorOutcome:
 
 def _finer(precision: str, entry: TensorEntry) -> str:
     """Where the arithmetic itself changed, the finer ε judges: a fall to bfloat16 must show."""
-    recorded = entry.precision or entry.dtype
-    return min((precision, recorded), key=floats.epsilon)
+    return min((precision, entry.arithmetic), key=floats.epsilon)
 
 
 def _structure(record: TensorRecord, entry: TensorEntry) -> str | None:

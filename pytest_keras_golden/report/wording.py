@@ -7,22 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..records import Tolerance
+from ..records import SEVERITY, Tolerance
 from .escape import named
-
-SEVERITY: tuple[str, ...] = (
-    "identical",
-    "within",
-    "accumulated",
-    "systematic",
-    "drift",
-    "unstable",
-    "vacuous",
-    "nonfinite",
-    "structure",
-    "incomparable",
-)
-"""Verdicts from harmless to what makes all other numbers meaningless."""
 
 STYLE: Mapping[str, str] = {
     "identical": "green",
@@ -46,7 +32,8 @@ def worst(verdicts: Iterable[str]) -> str | None:
 
 
 def severity(verdict: str) -> int:
-    return SEVERITY.index(verdict) if verdict in SEVERITY else len(SEVERITY)
+    known: tuple[str, ...] = SEVERITY
+    return known.index(verdict) if verdict in known else len(known)
 
 
 def number(value: float | None) -> str:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from packaging.version import InvalidVersion, Version
-
 from ..errors import StoreError
 from ..names import Slot
-
-_Order = tuple[bool, Version, str]
+from ..release import order, parsed
 
 
 def candidates(root: Path, folder: PurePosixPath) -> list[Slot]:
@@ -24,7 +21,7 @@ def candidates(root: Path, folder: PurePosixPath) -> list[Slot]:
     except OSError as error:
         raise unreadable(error) from None
     slots = [slot for slot in map(Slot.parse, names) if slot is not None]
-    return sorted(slots, key=lambda slot: (by_version(slot.keras), slot.family))
+    return sorted(slots, key=lambda slot: (order(slot.keras), slot.family))
 
 
 def find_baseline(
@@ -69,27 +66,14 @@ def _family(root: Path, folder: PurePosixPath, slot: Slot, any_policy: bool = Fa
     ]
 
 
-def by_version(text: str) -> _Order:
-    """Sort key: PEP 440 order, behind what is no such version."""
-    version = _version(text)
-    return (version is not None, version or Version("0"), text)
-
-
 def _newer(text: str, than: str) -> bool:
     """Not known to be newer or older: a version outside PEP 440 is a baseline for itself only."""
-    version, limit = _version(text), _version(than)
+    version, limit = parsed(text), parsed(than)
     if version is None or limit is None:
         return text != than
     return version > limit
 
 
 def _same(text: str, other: str) -> bool:
-    version = _version(text)
-    return text == other or (version is not None and version == _version(other))
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
+    version = parsed(text)
+    return text == other or (version is not None and version == parsed(other))

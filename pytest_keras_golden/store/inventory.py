@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..names import Slot
-from .baseline import by_version, unreadable
+from ..release import order
+from .baseline import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def stats(root: Path) -> Stats:
         tests=len({golden.folder for golden in found}),
         goldens=len(found),
         bytes=sum(golden.size for golden in found),
-        versions={version: versions[version] for version in sorted(versions, key=by_version)},
+        versions={version: versions[version] for version in sorted(versions, key=order)},
         backends=dict(sorted(Counter(golden.slot.backend for golden in found).items())),
     )
 
@@ -73,9 +74,7 @@ def superseded(root: Path, keep: int = 2) -> list[GoldenFile]:
     return [
         golden
         for family in families.values()
-        for golden in sorted(family, key=lambda golden: by_version(golden.slot.keras))[
-            : -keep or None
-        ]
+        for golden in sorted(family, key=lambda golden: order(golden.slot.keras))[: -keep or None]
     ]
 
 

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
-
 from ..errors import StackError
+from ..release import parsed
 from .overlay.folder import cache_root, is_whole, locked, replacing, write_manifest
 from .overlay.named import exact_version, package_name, revision
 from .search import Answer
@@ -230,17 +229,9 @@ def _own_version(package: Path) -> str | None:
         source = package / file
         if source.is_file():
             match = re.search(r'^__version__ = "([^"]+)"', source.read_text("utf-8"), re.MULTILINE)
-            if match and _is_version(match[1]):
+            if match and parsed(match[1]):
                 return match[1]
     return None
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.records import Kind, Tolerance, Verdict
 from pytest_keras_golden.report import closing, html, junit, markdown, terminal
-from pytest_keras_golden.report.summary import Run, collapsed, compared, rows, verdict_of
+from pytest_keras_golden.report.summary import Stretch, collapsed, compared, rows, verdict_of
 
 names = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=90
@@ -116,7 +116,7 @@ def test_collapsing_loses_no_tensor(outcome: TestOutcome) -> None:
     for limit in (1, 3, 28):
         shown = collapsed(every, limit)
         told = sum(
-            sum(item.tensors.values()) if isinstance(item, Run) else item.tensor is not None
+            sum(item.tensors.values()) if isinstance(item, Stretch) else item.tensor is not None
             for item in shown
         )
         assert told == len(judged)

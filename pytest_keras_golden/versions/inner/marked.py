@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
+
+from ...release import normalised
 
 MARKED = "KERAS_GOLDEN_MARKED"
 """Environment variable: the file that takes the JSON list."""
@@ -27,7 +29,4 @@ def pytest_collection_finish(session: Any) -> None:
 
 def exact(spec: object) -> str | None:
     """`3.5.0` or `==3.5.0` as a version; None for a range."""
-    try:
-        return str(Version(str(spec).strip().removeprefix("==").strip()))
-    except InvalidVersion:
-        return None
+    return normalised(str(spec).strip().removeprefix("==").strip())

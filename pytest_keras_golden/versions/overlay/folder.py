@@ -21,11 +21,11 @@ from typing import Any
 
 from filelock import FileLock
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from ...errors import StackError
 from ...io.ownership import claim, is_ours, remove
 from ...io.usercache import user_cache
+from ...release import order
 from . import installer
 from .named import exact_version, package_name, requirement
 
@@ -176,7 +176,7 @@ def list_overlays(cache: Path | None = None) -> list[Overlay]:
     root = cache_root(cache)
     folders = sorted(root.iterdir()) if root.is_dir() else []
     found = [_describe(folder) for folder in folders if is_whole(folder)]
-    return sorted(found, key=lambda overlay: (overlay.package, _by_version(overlay.version)))
+    return sorted(found, key=lambda overlay: (overlay.package, order(overlay.version)))
 
 
 def _describe(folder: Path) -> Overlay:
@@ -190,13 +190,6 @@ def _describe(folder: Path) -> Overlay:
         size=sum(size for size, _ in manifest["files"].values()),
         used=used.stat().st_mtime if used.exists() else 0.0,
     )
-
-
-def _by_version(version: str) -> tuple[Version, str]:
-    try:
-        return Version(version), version
-    except InvalidVersion:
-        return Version("0"), version
 
 
 def prune_overlays(older_than: float, cache: Path | None = None) -> list[Path]:

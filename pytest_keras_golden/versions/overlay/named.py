@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
 
 from ...errors import ConfigError, StackError
+from ...release import normalised
 
 _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
 """PEP 508, names."""
@@ -25,10 +25,10 @@ def package_name(text: str) -> str:
 
 def exact_version(text: str) -> str:
     """A PEP 440 version, normalised. Raises ConfigError for anything else."""
-    try:
-        return str(Version(text))
-    except InvalidVersion as error:
-        raise ConfigError(f"{text!r} is no version.", "Write an exact one: 0.4.38") from error
+    version = normalised(text)
+    if version is None:
+        raise ConfigError(f"{text!r} is no version.", "Write an exact one: 0.4.38")
+    return version
 
 
 def pinned(text: str) -> tuple[str, str]:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ...errors import ConfigError, StackError
 from ...io.atomic import write_whole
+from ...release import parsed
 from . import installer
 from .folder import cache_root
 from .named import package_name
@@ -147,7 +148,7 @@ def resolve(
     if not texts:
         raise ConfigError("No version was given.", f"Forms: {_FORMS}")
     offered: list[Version] = []
-    if not all(_exact(text) for text in texts):
+    if not all(parsed(text) for text in texts):
         offered = releases(package, pre=pre, cache=cache, refresh=refresh)
     chosen = {version for text in texts for version in _meant(text, offered, package)}
     return [str(version) for version in sorted(chosen)]
@@ -165,15 +166,8 @@ def split_specs(text: str) -> list[str]:
     return specs
 
 
-def _exact(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
-
-
 def _meant(text: str, offered: Sequence[Version], package: str) -> list[Version]:
-    exact = _exact(text)
+    exact = parsed(text)
     if exact is not None:
         # As the index writes it, where it is known: 3.5 is 3.5.0.
         return [next((version for version in offered if version == exact), exact)]
@@ -210,7 +204,7 @@ def _up_to(version: Version, high: str, offered: Sequence[Version]) -> bool:
 def _end(text: str, offered: Sequence[Version]) -> Version:
     if text == "latest":
         return _newest(offered)
-    version = _exact(text)
+    version = parsed(text)
     if version is None:
         raise ConfigError(f"{text!r} is no end of a range of versions.", f"Forms: {_FORMS}")
     return version
