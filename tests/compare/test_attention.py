@@ -14,6 +14,9 @@ from pytest_keras_golden.compare.attention import AttentionMetrics, attention_me
 
 from .conftest import normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def softmax(scores: Any) -> Any:
     e = np.exp(scores - scores.max(-1, keepdims=True))

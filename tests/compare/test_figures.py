@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare import figures
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(axis=-1, keepdims=True))

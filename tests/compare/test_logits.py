@@ -14,6 +14,9 @@ from pytest_keras_golden.compare.logits import Flip, LogitsMetrics, logits_metri
 
 from .conftest import FLOATS, cast, normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def compare(actual: Any, golden: Any, precision: str = "float32") -> LogitsMetrics:
     dtype = FLOATS[precision]

@@ -22,6 +22,9 @@ from pytest_keras_golden.compare.tolerance import default
 
 from .conftest import FLOATS, cast, normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 @given(
     st.integers(0, 1000),

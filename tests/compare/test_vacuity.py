@@ -17,6 +17,9 @@ from pytest_keras_golden.store.digest import digest
 
 from .conftest import FLOATS, cast, normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 ZEROS = "zeros and the negated tensor would pass: the tolerance exceeds every value"
 SHUFFLED = "a shuffled tensor would pass: the tolerance exceeds the spread of the values"
 # Every element and the rms are 1, so that each may be off by 2kε.
