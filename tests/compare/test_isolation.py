@@ -111,6 +111,11 @@ def test_outputs_need_not_lie_in_a_row() -> None:
     assert judge_local("split", 0, [golden[::2]], [golden[1::2]]).verdict == "identical"
 
 
+def test_a_scalar_is_an_output() -> None:
+    scalar = np.asarray(np.float32(3))
+    assert judge_local("loss", 0, [scalar], [scalar.copy()]).verdict == "identical"
+
+
 def test_the_same_bits_are_no_shift_of_either_measure() -> None:
     found = judge_local("norm", 7, [GOLDEN], [GOLDEN])
     assert (found.k, found.rel_l2, found.bias, found.bias_t) == (0.0, 0.0, 0.0, 0.0)

@@ -127,6 +127,12 @@ def test_the_figures_go_by_their_names() -> None:
     }
 
 
+def test_twice_the_error_of_the_baseline_passes() -> None:
+    reference = np.resize([1.0, -1.0], (16, 16))
+    found = three_way(reference * (1 + 4 * LOW), reference * (1 + 2 * LOW), reference, "bfloat16")
+    assert (found.ratio, found.worst_ratio, found.passes) == (2.0, 2.0, True)
+
+
 def test_nothing_is_as_accurate_as_nothing() -> None:
     for zero in (np.zeros((2, 2)), np.zeros((0, 2)), np.full((2, 2), np.nan)):
         assert three_way(zero, zero, zero) == ThreeWay(0, 0, 0, 0, 1.0, 1.0, passes=True)
