@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.scale import (
+    MAX_CHANNELS,
     SAMPLE,
     BlockScale,
     Scale,
@@ -97,7 +98,7 @@ def test_channels_of_zeros_make_no_outliers_of_the_others() -> None:
     assert (found.rms, found.channels) == (pytest.approx(math.sqrt(7 / 16)), None)
 
 
-@pytest.mark.parametrize(("extreme", "outlier"), [(31, False), (32, True)])
+@pytest.mark.parametrize(("extreme", "outlier"), [(31, False), (32, True), (63, True)])
 def test_a_channel_that_is_extreme_in_half_its_rows_is_judged_by_itself(
     extreme: int, outlier: bool
 ) -> None:
@@ -163,6 +164,15 @@ def test_so_long_a_row_is_sampled_in_pieces_from_end_to_end(shape: tuple[int, ..
     assert (rows.min(), rows.max()) == (0, golden.size - 1)
     assert robust_scale(golden).rms == pytest.approx(root_mean_square(golden), rel=0.01)
     assert np.count_nonzero(np.diff(rows) != 1) == SAMPLE // 4096 - 1
+
+
+def test_the_longest_row_that_is_a_channel_axis() -> None:
+    values = np.ones((8, MAX_CHANNELS), np.float32)
+    values[:, 3] = 9.0
+    assert sample_rows(values).shape == values.shape
+    channels = robust_scale(values).channels
+    assert channels is not None
+    assert np.flatnonzero(channels == 9.0).tolist() == [3]
 
 
 def test_a_sample_of_zeros_is_not_taken_for_the_tensor() -> None:
