@@ -65,10 +65,12 @@ def test_a_real_flip_has_tokens_margin_and_position() -> None:
     assert found.to_extra()["flips_real"] == 1
 
 
-@pytest.mark.parametrize(("precision", "ulp"), [("", 2.0**-20), ("bfloat16", 2.0**-4)])
-def test_margins_count_in_the_precision_not_the_storage(precision: str, ulp: float) -> None:
+@pytest.mark.parametrize(("precision", "ulp"), [((), 2.0**-20), (("bfloat16",), 2.0**-4)])
+def test_margins_count_in_the_precision_not_the_storage(
+    precision: tuple[str, ...], ulp: float
+) -> None:
     golden, actual = np.float32([[8.0, 7.0]]), np.float32([[8.0, 9.0]])
-    found = logits_metrics(actual, golden, precision)
+    found = logits_metrics(actual, golden, *precision)
     assert found is not None
     assert found.flips == (Flip(0, 0, 1, 1 / ulp, 1 / ulp),)
 
