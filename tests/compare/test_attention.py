@@ -174,11 +174,18 @@ def test_a_query_that_may_attend_to_nothing_is_no_contradiction() -> None:
     assert compare(golden, golden).unnormalised == 0
 
 
+def test_a_row_of_infinities_no_longer_sums_to_one() -> None:
+    golden = causal((1, 2, 5, 5))
+    actual = golden.copy()
+    actual[0, 1, 3, :2] = np.inf, -np.inf
+    assert compare(actual, golden).unnormalised == 1
+
+
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     golden, actual = causal((2, 3, 9, 9)), causal((2, 3, 9, 9), seed=4, diagonal=3)
-    actual[:, :, 1] *= 1.5
+    actual[:, :, [1, -1]] *= 1.5
     whole = compare(actual, golden)
-    assert whole.unnormalised == 6
+    assert whole.unnormalised == 12
     monkeypatch.setattr("pytest_keras_golden.compare.attention.BLOCK", 20)
     assert compare(actual, golden) == whole
 
