@@ -86,3 +86,45 @@ def test_a_zero_that_changes_hides_no_larger_change(block: int) -> None:
     found = measure(actual, golden, Tolerance(rtol=0.0, atol=0.5), block=block)
     assert (found.max_rel, found.max_abs, found.index) == (np.inf, 1.0, (151,))
     assert found.mismatches == 1
+
+
+@BLOCKS
+def test_steps_from_zeros_are_counted_beside_ordinary_errors(block: int) -> None:
+    golden = np.resize(np.float32([0, 1]), 200)
+    actual = golden.copy()
+    for at, value in ((2, 2.0**-110), (150, 2.0**-100)):
+        actual[at], actual[at + 1] = value, 1.5
+    # The bits of 2⁻¹⁰⁰ as an integer.
+    assert measure(actual, golden, EXACT, block=block).max_ulp == 27 << 23
+
+
+@BLOCKS
+def test_a_zero_that_changes_is_infinitely_far_beside_any_ratio(block: int) -> None:
+    golden = np.resize(np.float32([0, 1e-25, 1, 1]), 200)
+    actual = golden.copy()
+    actual[100:103] = 1e-30, 1e-5, 2.0
+    assert measure(actual, golden, EXACT, block=block).max_rel == np.inf
+
+
+@BLOCKS
+def test_one_change_of_a_golden_of_zeros_is_infinitely_many_units(block: int) -> None:
+    golden = np.zeros(200, np.float32)
+    actual = golden.copy()
+    actual[150] = 1e-30
+    found = measure(actual, golden, Tolerance(k=64), block=block)
+    assert (found.k, found.mismatches, found.index) == (np.inf, 1, (150,))
+
+
+@pytest.mark.parametrize(
+    ("actual", "golden", "rel_l2"),
+    [
+        *(([1.0, 1.0], [1e-30, 1e-30], 1e30), ([1e30, 1e30], [1.0, 1.0], 1e30)),
+        *(([1.0, 2e-24], [1.0, 1e-24], 1e-24), ([1.0, np.nan], [1.0, np.nan], 0.0)),
+    ],
+)
+def test_float32_products_neither_vanish_nor_overflow(
+    actual: list[float], golden: list[float], rel_l2: float
+) -> None:
+    found = measure(np.float32(actual), np.float32(golden), EXACT)
+    assert found.rel_l2 == pytest.approx(rel_l2, rel=1e-6, abs=0.0)
+    assert (found.max_rel == 0.0) == (rel_l2 == 0.0)
