@@ -104,7 +104,7 @@ def attention_map(actual: Array, golden: Array) -> AttentionMap | None:
         return None
     queries, keys = golden.shape[-2:]
     a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
-    worst = int(np.argmax([_moved(run, old) for run, old in zip(a, g, strict=True)]))
+    worst = _most_moved(a, g)
     run, old = a[worst].astype(np.float64), g[worst].astype(np.float64)
     place = np.unravel_index(worst, golden.shape[:-2] or (1,))
     return AttentionMap(

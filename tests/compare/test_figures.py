@@ -183,6 +183,14 @@ def test_equal_logits_are_listed_in_the_order_of_their_tokens() -> None:
     assert [token for token, _ in found.golden] == [1, 3, 5, 7, 9]
 
 
+def test_tokens_that_stay_forbidden_have_not_moved() -> None:
+    golden = np.float32([[1, -np.inf, 3], [1, -np.inf, 3]])
+    run = golden.copy()
+    run[1, 0] = 1.5
+    (found,) = figures.top_tokens(run, golden)
+    assert (found.row, found.run[:2]) == (1, ((2, 3.0), (0, 1.5)))
+
+
 def test_a_row_that_became_infinite_is_not_the_one_that_moved_most() -> None:
     golden = np.zeros((3, 4), np.float32)
     run = golden.copy()
