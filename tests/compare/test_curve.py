@@ -47,6 +47,12 @@ def test_fewer_than_eight_clusters_prove_nothing(clusters: int, found: float) ->
     assert largest_mean(VALUES, errors(0.5, spread=0.0), groups, 8.0) == pytest.approx(found)
 
 
+def test_clusters_count_that_are_in_the_bin() -> None:
+    groups = [np.where(BIN == 3, TENS % 7, TENS)]
+    assert largest_mean(VALUES, errors(0.5, spread=0.0), groups, 8.0) == 0.0
+    assert largest_mean(VALUES, errors(0.5, at=4, spread=0.0), groups, 8.0) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_every_way_of_grouping_has_to_agree(order: int) -> None:
     # Eight stretches of a bin's values alternate, which no group of tenths sees.
