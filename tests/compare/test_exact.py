@@ -51,6 +51,19 @@ def test_unsigned_errors_have_a_sign() -> None:
     assert found == Exact(2, 2, 1, pytest.approx(2 / 3), Sums(1.0, 5.0, 4.0, 13.0))
 
 
+def test_the_widest_difference_of_uint64() -> None:
+    wide = np.array([2**64 - 1, 1], np.uint64)
+    found = measure_exact(wide, wide[::-1], EXACT, 9)
+    assert (found.largest, found.max_rel) == (2**64 - 2, pytest.approx(2.0**64))
+
+
+@pytest.mark.parametrize(("actual", "mismatches"), [(0, 0), (1, 1)])
+def test_a_distance_beyond_int64_is_not_rounded(actual: int, mismatches: int) -> None:
+    golden = np.array([np.iinfo(np.int64).min])
+    found = measure_exact(np.array([actual]), golden, Tolerance(rtol=0.0, atol=2.0**63), 9)
+    assert found.mismatches == mismatches
+
+
 def test_nothing_is_nowhere() -> None:
     same = np.array([3, 4])
     assert measure_exact(same, same, EXACT, 9) == Exact(sums=Sums(1.0, 0.0, 0.0, 25.0))
