@@ -36,7 +36,8 @@ from pytest_keras_golden.records import GoldenHeader, Recording, TensorEntry, Te
 from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.encoding import encode, write
-from pytest_keras_golden.store.files import leftovers, list_goldens, save
+from pytest_keras_golden.store.files import save
+from pytest_keras_golden.store.inventory import leftovers, list_goldens
 
 SIZES = (1 << 14, 1 << 16, 1 << 18, 1 << 20)
 """float32 elements in each of the four goldens."""

@@ -40,10 +40,6 @@ class Option:
     hidden: bool = False
 
     @property
-    def dest(self) -> str:
-        return (self.flag or "").lstrip("-").replace("-", "_")
-
-    @property
     def is_switch(self) -> bool:
         return self.flag is not None and self.metavar is None and self.choices is None
 

@@ -44,7 +44,3 @@ class CorruptGoldenError(StoreError):
 
 class StackError(GoldenError):
     """The surroundings cannot run what was asked: no backend, no index, unknown version."""
-
-
-class GoldenAssertionError(AssertionError):
-    """A golden test failed on numbers; `str()` is the whole rendered picture."""

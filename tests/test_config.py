@@ -11,7 +11,10 @@ from pytest_keras_golden.config import OPTIONS, check_ini_keys, parse_size, read
 from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.records import Tolerance
 
-DEFAULT_OPTIONS = {entry.dest: None if entry.ini else entry.default for entry in OPTIONS}
+DEFAULT_OPTIONS = {
+    (entry.flag or "").lstrip("-").replace("-", "_"): None if entry.ini else entry.default
+    for entry in OPTIONS
+}
 DEFAULT_INI = {entry.ini: entry.default for entry in OPTIONS if entry.ini}
 
 

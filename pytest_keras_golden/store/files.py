@@ -19,27 +19,10 @@ from ..names import Slot
 from .codec import Golden, check_inside
 from .encoding import Encoded, encode, write
 from .header import says_the_same
-from .inventory import GoldenFile, Stats, leftovers, list_goldens, oversized, stats, superseded
 from .layout import MalformedError
 
 if TYPE_CHECKING:
     from ..records import Recording
-
-__all__ = [
-    "GoldenFile",
-    "Stats",
-    "leftovers",
-    "list_goldens",
-    "misplaced",
-    "oversized",
-    "put",
-    "remove",
-    "remove_empty_folders",
-    "save",
-    "stats",
-    "superseded",
-    "verify_file",
-]
 
 _LOCK_SECONDS = 300
 _CACHE_FIX = (

@@ -2,6 +2,10 @@
 
 Format: eight bytes little-endian header length, a JSON header padded with spaces to a multiple of
 eight, then the tensors' bytes without gaps (https://github.com/huggingface/safetensors#format).
+
+Written here and not by the library, which copies every tensor that it reads and puts metadata in no
+fixed order: a golden is mapped and read in part, each part against its digest, and one run gives one
+sequence of bytes. What a gate carries over is read whole and once: there the library does.
 """
 
 from __future__ import annotations

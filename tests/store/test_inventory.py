@@ -5,7 +5,13 @@ import pytest
 from store_recordings import as_nobody
 
 from pytest_keras_golden.names import Slot
-from pytest_keras_golden.store.files import leftovers, list_goldens, oversized, stats, superseded
+from pytest_keras_golden.store.inventory import (
+    leftovers,
+    list_goldens,
+    oversized,
+    stats,
+    superseded,
+)
 
 
 @pytest.fixture
