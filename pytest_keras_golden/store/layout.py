@@ -4,7 +4,7 @@ Format: eight bytes little-endian header length, a JSON header padded with space
 eight, then the tensors' bytes without gaps (https://github.com/huggingface/safetensors#format).
 
 Written here and not by the library, which copies every tensor that it reads and puts metadata in no
-fixed order: a golden is mapped and read in part, each part against its digest, and one run gives one
+fixed order: a golden is mapped and read in part, each against its digest, and one run gives one
 sequence of bytes. What a gate carries over is read whole and once: there the library does.
 """
 
