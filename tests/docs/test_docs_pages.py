@@ -25,6 +25,7 @@ MARKS = {
 }
 FOLLOWED = ["README.md", *HOW_TO]
 ELSEWHERE = {
+    "docs/architecture.md": "a drawing; tests/docs/test_docs_architecture.py holds what it names",
     "docs/tutorial.md": "`make tutorial`, a step of .ci/run, in an environment of its own",
     "docs/explanation/fail-closed.md": "tests/plugin/test_bad_input.py, which runs without the plugin",
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
