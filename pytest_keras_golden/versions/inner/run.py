@@ -115,7 +115,7 @@ def command(job: Job, attempt: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", *first, *job.arguments, *ours, *job.options]
 
 
-_HERE = "pytest_keras_golden.versions"
+_HERE = "pytest_keras_golden.versions.trace"
 
 
 def _environment(job: Job, attempt: Path) -> dict[str, str]:
