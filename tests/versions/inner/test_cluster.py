@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import gone, wait_for
 from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
-from test_process import gone, wait_for
 
 from pytest_keras_golden.errors import StackError
 from pytest_keras_golden.versions.inner.jobs import runner

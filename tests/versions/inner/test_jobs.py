@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE, gone, time_is_up_once, wait_for
 from suites import suite
-from test_process import PATIENCE, gone, time_is_up_once, wait_for
 
 from pytest_keras_golden.errors import ConfigError, StackError
 from pytest_keras_golden.versions.inner.job import Job, Pin
