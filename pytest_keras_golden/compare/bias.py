@@ -92,7 +92,8 @@ class Bias:
 
 
 def _percent(size: float) -> str:
-    return f"{100.0 * abs(size):.2g} %"
+    percent = 100.0 * abs(size)
+    return f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"
 
 
 def sample_bias(actual: Array, golden: Array, rms: float, epsilon: float) -> Bias | None:

@@ -81,9 +81,8 @@ def ulp_histogram(actual: Array, golden: Array, precision: str = "") -> list[int
     if is_exact(golden.dtype):
         return None
     counts = np.zeros(HISTOGRAM_BINS, np.int64)
-    a = np.asarray(actual, order="C").reshape(-1)
-    g = np.asarray(golden, order="C").reshape(-1)
-    shift = ulp_shift(golden.dtype, precision or golden.dtype.name)
+    a, g = actual.reshape(-1), golden.reshape(-1)
+    shift = ulp_shift(golden.dtype, precision)
     for start in range(0, g.size, BLOCK):
         run, old = a[start : start + BLOCK], g[start : start + BLOCK]
         kept = np.isfinite(run.astype(np.float64)) & np.isfinite(old.astype(np.float64))
@@ -105,7 +104,7 @@ def attention_map(actual: Array, golden: Array) -> AttentionMap | None:
         return None
     queries, keys = golden.shape[-2:]
     a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
-    worst = int(np.argmax([_moved(run, old) for run, old in zip(a, g, strict=True)]))
+    worst = _most_moved(a, g)
     run, old = a[worst].astype(np.float64), g[worst].astype(np.float64)
     place = np.unravel_index(worst, golden.shape[:-2] or (1,))
     return AttentionMap(

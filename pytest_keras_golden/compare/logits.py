@@ -151,7 +151,7 @@ def _blocks(actual: Array, golden: Array) -> Iterator[tuple[int, Rows, Rows]]:
 
 def _unusable(rows: Rows) -> npt.NDArray[np.bool_]:
     # -inf forbids a token and is fine; NaN, inf or nothing but -inf is no distribution.
-    wrong: npt.NDArray[np.bool_] = ~np.isfinite(rows.max(axis=1)) | np.isnan(rows).any(axis=1)
+    wrong: npt.NDArray[np.bool_] = ~np.isfinite(rows.max(axis=1))
     return wrong
 
 

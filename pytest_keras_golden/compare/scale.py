@@ -128,7 +128,7 @@ def root_mean_square(array: Array) -> float:
     with np.errstate(all="ignore"):
         for start in range(0, flat.size, BLOCK):
             part = wide[: min(BLOCK, flat.size - start)]
-            np.copyto(part, flat[start : start + BLOCK], casting="unsafe")
+            np.copyto(part, flat[start : start + BLOCK])
             squares += dot(part, part)
     if math.isfinite(squares) and squares > 1e-250:
         return math.sqrt(squares / flat.size)

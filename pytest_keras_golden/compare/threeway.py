@@ -102,7 +102,7 @@ class _Error:
 
 def _errors(actual: Array, golden: Array, reference: Array, eps: float) -> tuple[_Error, _Error]:
     run, base, total = _Error(), _Error(), 0.0
-    flat = [np.asarray(array, order="C").reshape(-1) for array in (actual, golden, reference)]
+    flat = [array.reshape(-1) for array in (actual, golden, reference)]
     scale = robust_scale(reference).rms
     with np.errstate(all="ignore"):
         for start in range(0, reference.size, BLOCK):

@@ -70,7 +70,7 @@ def vacuous(
     Judged on the tolerance or the noise floor (in units of k), whichever is larger.
     """
     with np.errstate(all="ignore"):
-        bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+        bounds = _Bounds(value, tolerance, precision, noise)
         if bounds.empty:
             return None
         if bounds.zeros_pass():
@@ -86,7 +86,7 @@ def detects(
     """The smallest relative drift r (value·(1 + r) in the value's dtype) that breaks the
     tolerance, within 1 %; found by injecting it. None where no drift is relative (zeros)."""
     with np.errstate(all="ignore"):
-        bounds = _Bounds(np.asarray(value, order="C"), tolerance, precision, noise)
+        bounds = _Bounds(value, tolerance, precision, noise)
         if bounds.empty:
             return None
         values, limits = bounds.most_sensitive()
@@ -176,8 +176,8 @@ class _Bounds:
         if not self.one_scale or self.wide is None:
             return np.inf
         block = floats.widen(self.value.reshape(-1)[start : start + BLOCK], self.wide)
-        top = float(max(block.max(), -block.min()))
-        return top if np.isfinite(top) else np.inf
+        # NaN where there is one, and so below nothing: such a block is looked at.
+        return float(max(block.max(), -block.min()))
 
 
 def _bisect(values: Vector, limits: Vector, dtype: np.dtype[np.generic]) -> float | None:

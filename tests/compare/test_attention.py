@@ -14,6 +14,9 @@ from pytest_keras_golden.compare.attention import AttentionMetrics, attention_me
 
 from .conftest import normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def softmax(scores: Any) -> Any:
     e = np.exp(scores - scores.max(-1, keepdims=True))
@@ -47,6 +50,51 @@ def test_total_variation_is_half_the_distance_and_symmetric(seed: int) -> None:
     assert found.variation == pytest.approx(tuple(rows.max(axis=(0, 2))))
     assert compare(golden, actual, "bfloat16").variation == pytest.approx(found.variation)
     assert max(found.variation) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "heads"), [((4, 6), 1), ((3, 4, 6), 3), ((2, 3, 4, 6), 3), ((1, 1, 1, 6), 1)]
+)
+def test_each_head_has_its_variation_over_all_batches(shape: tuple[int, ...], heads: int) -> None:
+    golden, actual = (softmax(normal(shape, seed)).astype(np.float32) for seed in (0, 1))
+    found = attention_metrics(actual, golden)
+    assert found is not None
+    moved = np.abs(actual.astype(float) - golden).sum(-1).reshape(-1, heads, shape[-2]) / 2
+    assert found.variation == pytest.approx(tuple(moved.max(axis=(0, 2))))
+    assert found.epsilon == 2.0**-23
+
+
+CAUSAL = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.5, 0], [0, 0.5, 0.25, 0.25]])
+LEAKING, BARELY = [0.5, 0.375, 0.125, 0.0], [0.5, 0.5 - 2.0**-7, 2.0**-7, 0.0]
+OPEN = np.array([[0.5, 0.5, 0, 0], *CAUSAL[1:]])
+
+
+@pytest.mark.parametrize(
+    ("golden", "rows", "variation", "masked", "causal", "leak"),
+    [
+        (CAUSAL, {}, 0.0, (0.0, 0), True, 0.0),
+        (CAUSAL, {1: LEAKING}, 0.125, (0.125, 1), True, 0.125),
+        # Query 3 puts more on key 0, which is masked but no later position.
+        (CAUSAL, {3: [0.25] * 4}, 0.25, (0.25, 3), True, 0.0),
+        (CAUSAL, {1: LEAKING, 3: [0.25] * 4}, 0.25, (0.25, 1), True, 0.125),
+        (CAUSAL, {1: BARELY, 3: [0.25] * 4}, 0.25, (0.25, 3), True, 2.0**-7),
+        (OPEN, {1: LEAKING, 3: [0.25] * 4}, 0.25, (0.25, 3), False, 0.0),
+    ],
+)
+def test_the_worst_of_a_broken_mask_is_told(
+    golden: Any,
+    rows: dict[int, list[float]],
+    variation: float,
+    masked: tuple[float, int],
+    causal: bool,
+    leak: float,
+) -> None:
+    actual = golden.copy()
+    for row, values in rows.items():
+        actual[row] = values
+    mass, query = masked
+    found = compare(actual, golden, "bfloat16")
+    assert found == AttentionMetrics((variation,), 0, mass, query, causal, leak, 2.0**-7)
 
 
 def test_a_broken_causal_mask_is_called_that() -> None:
@@ -86,6 +134,13 @@ def test_rows_that_no_longer_sum_to_one_are_counted() -> None:
     assert compare(actual, golden, "bfloat16").unnormalised == 0
 
 
+@pytest.mark.parametrize(("off", "within"), [(2.0**-5, True), (2.0**-5 + 2.0**-12, False)])
+def test_rows_may_sum_to_one_but_for_four_epsilon(off: float, within: bool) -> None:
+    even, uneven = np.array([[0.5, 0.5]]), np.array([[0.5, 0.5 + off]])
+    assert (attention_metrics(uneven, uneven, "bfloat16") is not None) == within
+    assert compare(uneven, even, "bfloat16").unnormalised == (0 if within else 1)
+
+
 def test_rounding_is_neither() -> None:
     golden = causal((1, 2, 16, 16))
     actual = golden * (1 + 1e-7 * normal(golden.shape))
@@ -105,15 +160,32 @@ def test_what_is_no_probability_has_no_metrics(shape: tuple[int, ...]) -> None:
     assert attention_metrics(np.zeros(shape), np.zeros(shape)) is None
 
 
+@pytest.mark.parametrize("row", [[0.3] * 5, [1.5, -0.5, 0.0, 0.0, 0.0]])
+def test_one_head_that_holds_no_probabilities_is_enough(row: list[float]) -> None:
+    output = np.full((2, 4, 5), 0.2)
+    assert compare(output, output).variation == (0.0, 0.0)
+    output[1, 2] = row
+    assert attention_metrics(output, output) is None
+
+
 def test_a_query_that_may_attend_to_nothing_is_no_contradiction() -> None:
     golden = causal((1, 2, 5, 5))
     golden[0, 0, 2] = 0.0
     assert compare(golden, golden).unnormalised == 0
 
 
+def test_a_row_of_infinities_no_longer_sums_to_one() -> None:
+    golden = causal((1, 2, 5, 5))
+    actual = golden.copy()
+    actual[0, 1, 3, :2] = np.inf, -np.inf
+    assert compare(actual, golden).unnormalised == 1
+
+
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     golden, actual = causal((2, 3, 9, 9)), causal((2, 3, 9, 9), seed=4, diagonal=3)
+    actual[:, :, [1, -1]] *= 1.5
     whole = compare(actual, golden)
+    assert whole.unnormalised == 12
     monkeypatch.setattr("pytest_keras_golden.compare.attention.BLOCK", 20)
     assert compare(actual, golden) == whole
 

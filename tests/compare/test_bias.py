@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.bias import Bias
+from pytest_keras_golden.compare.bias import Bias, sample_bias
 from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.tolerance import EPSILON, default
 
@@ -45,6 +45,24 @@ def test_its_size_is_told_in_percent() -> None:
     assert said.endswith("% smaller")
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        # Of the midpoint, in units of 2⁻⁷: twice as large is 2/3 of what lies between.
+        (Bias(128 / 3, 9, 0, 0), "are 40 % larger"),
+        (Bias(256 / 3, -9, 0, 0), "are 100 % larger"),
+        (Bias(-256 / 3, 9, 0, 0), "are 50 % smaller"),
+        (Bias(256, 9, 0, 0), "are inf % larger"),
+        (Bias(320, 9, 0, 0), "are inf % larger"),
+        (Bias(0, 0, 0.5, 9), "lie 0.39 % of their rms above the golden's"),
+        (Bias(0, 0, -64, -9), "lie 50 % of their rms below the golden's"),
+        (Bias(0, 0, 0, 0, curve=1.5), "of one size are off by 1.2 % alike"),
+    ],
+)
+def test_each_kind_of_bias_has_its_sentence(found: Bias, said: str) -> None:
+    assert found.sentence("bfloat16") == f"systematic: outputs {said}"
+
+
 def test_another_function_is_systematic_where_no_line_fits_it() -> None:
     x = rounded(normal((8, 32, 64)))
     gelu = 0.5 * x * (1 + np.vectorize(math.erf)(x / 2**0.5))
@@ -54,6 +72,8 @@ def test_another_function_is_systematic_where_no_line_fits_it() -> None:
     assert 1.0 < found.curve < 2.0
     assert "outputs of one size are off by" in found.sentence("bfloat16")
     assert not bias(rounded(gelu), gelu).systematic
+    # Two good implementations of exp differ like that in float32.
+    assert bias(x / (1 + np.exp(-1.702 * x)), gelu, "float32").curve == 0.0
 
 
 def test_an_offset_below_one_ulp_is_systematic() -> None:
@@ -116,6 +136,61 @@ def test_a_rounded_statistic_per_example_is_not_systematic() -> None:
     assert not bias(golden * (1 + np.where(up, 0.5, -0.5) * LOW), golden).systematic
 
 
+def near_one(shape: tuple[int, ...]) -> Any:
+    """All of one weight, and no two of one value."""
+    return 1 + 1e-3 * normal(shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((8, 512), 0), ((512, 8), 1), ((2, 8), 1), ((8, 64, 64), 0)]
+)
+def test_what_shares_a_row_a_channel_or_an_example_is_one_observation(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    # Six are up and two down by 100 ε: their mean is 50, with a standard error of √(60000 / 56).
+    up = np.expand_dims(np.arange(8) % 4 > 0, [at for at in range(len(shape)) if at != axis])
+    golden, unit = near_one(shape), EPSILON["float32"]
+    found = bias(golden * (1 + np.where(up, 100, -100) * unit), golden, "float32")
+    assert found.slope == pytest.approx(50, rel=0.01)
+    assert found.slope_t == pytest.approx(50 / math.sqrt(60000 / 56), rel=0.01)
+
+
+def test_fewer_than_eight_channels_prove_nothing() -> None:
+    golden = near_one((512, 7))
+    assert bias(golden * (1 + 4 * LOW), golden).slope_t == 0.0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_wild_elements_count_as_four_of_the_usual_errors(sign: int) -> None:
+    golden = near_one((64, 64))
+    size = np.full((64, 64), 100.0)
+    size[::4, ::4] = 1e5
+    found = bias(golden * (1 + sign * size * EPSILON["float32"]), golden, "float32")
+    assert found.slope == pytest.approx(sign * (15 * 100 + 400) / 16, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shape", "place", "seen"),
+    [
+        *(((64, 64), (3, 1), True), ((3000, 64), (0, 1), True), ((3000, 64), (-1, 1), True)),
+        *(((3000, 64), (1, 1), False), ((64, 4096), (3, 1), False), ((64, 4096), (3, 2), True)),
+    ],
+)
+def test_rows_and_channels_are_looked_at_from_the_first_evenly(
+    shape: tuple[int, int], place: tuple[int, int], seen: bool
+) -> None:
+    golden = np.ones(shape)
+    actual = golden.copy()
+    actual[place] = 2.0
+    assert (bias(actual, golden, "float32").slope > 0) == seen
+
+
+def test_a_negated_tensor_has_no_slope() -> None:
+    golden = normal((64, 64))
+    found = bias(-golden, golden)
+    assert (found.slope, found.slope_t) == (0.0, 0.0)
+
+
 @given(st.integers(0, 10**6), st.floats(-2, 2))
 def test_swapping_the_sides_turns_the_sign(seed: int, size: float) -> None:
     golden = normal((16, 16), seed)
@@ -147,8 +222,29 @@ def test_a_wrong_normalisation_epsilon_is_found() -> None:
 def test_nothing_is_said_where_nothing_can_be() -> None:
     zero = np.zeros((8, 8), np.float32)
     assert measure(zero, zero, default("float32")).bias is None
-    same = normal((8, 8))
-    assert bias(same, same) == Bias(0.0, 0.0, 0.0, 0.0)
+    assert sample_bias(np.arange(9), np.arange(9) + 1, 1.0, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "threshold"),
+    [(8, "bfloat16", 0.2), (8, "float32", 0.6), (7, "bfloat16", 1.0), (7, "float32", 1.0)],
+)
+def test_equal_tensors_have_no_bias_and_the_threshold_of_their_kind(
+    rows: int, name: str, threshold: float
+) -> None:
+    same = normal((rows, 8))
+    assert bias(same, same, name) == Bias(0.0, 0.0, 0.0, 0.0, threshold)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_elements_that_are_not_finite_on_one_side_are_left_out(value: float) -> None:
+    golden = normal((64, 64))
+    odd = golden.copy()
+    odd[3, 5] = value
+    assert bias(golden, odd) == bias(odd, golden) == Bias(0.0, 0.0, 0.0, 0.0)
+    found = bias(odd * (1 - 0.5 * LOW), golden)
+    assert found.systematic
+    assert found.slope == pytest.approx(-0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1, 1), (2, 1), (7, 1)])

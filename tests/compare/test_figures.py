@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare import figures
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -31,13 +34,32 @@ def test_the_position_that_moved_is_the_hottest(shape: tuple[int, ...]) -> None:
     assert np.count_nonzero(found) == 1
 
 
-def test_positions_may_lie_on_another_axis() -> None:
-    golden = np.ones((2, 9, 4, 3), np.float32)
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        *(((2, 9, 4, 3), 1), ((9, 3, 4), 0), ((9, 3, 4), -3), ((3, 4, 9), 2)),
+        *(((9, 4), 0), ((4, 9), 1), ((9,), 0)),
+    ],
+)
+def test_positions_may_lie_on_another_axis(shape: tuple[int, ...], axis: int) -> None:
+    golden = np.ones(shape, np.float32)
     run = golden.copy()
-    run[1, 7, 2, 1] = 2
-    found = figures.by_position(run, golden, axis=1)
+    place = [size - 1 for size in shape]
+    place[axis] = 7
+    run[tuple(place)] = 2
+    found = figures.by_position(run, golden, axis=axis)
     assert found is not None
+    assert found.size == 9
     assert np.flatnonzero(found).tolist() == [7]
+
+
+def test_bins_reach_from_the_first_position_to_the_last() -> None:
+    golden = np.ones((130, 2), np.float32)
+    run = golden.copy()
+    run[[0, -1]] = 2
+    found = figures.by_position(run, golden)
+    assert found is not None
+    assert np.flatnonzero(found).tolist() == [0, figures.POSITIONS - 1]
 
 
 def test_k_by_position_has_the_outcomes_unit() -> None:
@@ -62,11 +84,12 @@ def test_ulp_histogram_bins_are_powers_of_two(steps: int, dtype: type) -> None:
     assert counts[0] == (10 if steps == 0 else 9)
 
 
-def test_ulps_count_in_the_precision_not_the_storage() -> None:
+@pytest.mark.parametrize(("ulps", "counted"), [(1, 1), (4, 3), (5, 4)])
+def test_ulps_count_in_the_precision_not_the_storage(ulps: int, counted: int) -> None:
     golden = np.ones(4, np.float32)
-    counts = figures.ulp_histogram(golden + np.float32(2**-7), golden, "bfloat16")
+    counts = figures.ulp_histogram(golden + np.float32(ulps * 2**-7), golden, "bfloat16")
     assert counts is not None
-    assert counts[1] == 4
+    assert counts[counted] == 4
 
 
 def test_the_guilty_head_is_found_and_its_largest_change_kept() -> None:
@@ -81,6 +104,15 @@ def test_the_guilty_head_is_found_and_its_largest_change_kept() -> None:
     row, column = np.unravel_index(found.difference.argmin(), found.difference.shape)
     assert int(row) in (35, 36)
     assert int(column) in (4, 5)
+
+
+def test_a_map_keeps_its_corners() -> None:
+    golden = np.zeros((100, 100), np.float32)
+    run = golden.copy()
+    run[0, 0], run[-1, -1] = 0.5, -0.25
+    found = figures.attention_map(run, golden)
+    assert found is not None
+    assert (found.difference[0, 0], found.difference[-1, -1]) == (0.5, -0.25)
 
 
 def test_top_tokens_before_and_after() -> None:
@@ -104,10 +136,11 @@ def test_what_cannot_be_drawn_is_left_out(array: np.ndarray) -> None:
 
 def test_nonfinite_values_do_not_spread() -> None:
     golden = np.array([[1.0, np.nan], [2.0, np.inf]], np.float32)
-    run = np.array([[1.5, np.nan], [2.0, 3.0]], np.float32)
+    run = np.array([[1.5, np.nan], [np.inf, 3.0]], np.float32)
     found = figures.by_position(run, golden)
     assert found is not None
     assert np.isfinite(found).all()
+    assert np.flatnonzero(found).tolist() == [0]
     assert figures.ulp_histogram(run, golden) is not None
 
 
@@ -136,7 +169,7 @@ def test_one_head_alone_is_a_map_too() -> None:
 
 
 def test_the_smallest_vocabulary_has_two_tokens() -> None:
-    golden, run = np.float32([1, 2]), np.float32([np.nan, 3])
+    golden, run = np.float32([1, 2]), np.float32([np.nan, -3])
     (found,) = figures.top_tokens(run, golden, rows=(1, -1))
     assert (found.row, found.golden) == (0, ((1, 2.0), (0, 1.0)))
     assert [token for token, _ in found.run] == [1, 0]
@@ -145,6 +178,22 @@ def test_the_smallest_vocabulary_has_two_tokens() -> None:
 
 
 def test_equal_logits_are_listed_in_the_order_of_their_tokens() -> None:
-    golden = np.zeros((1, 40), np.float32)
+    golden = np.resize(np.float32([0, 1]), (1, 1000))
     (found,) = figures.top_tokens(golden, golden)
-    assert [token for token, _ in found.golden] == [0, 1, 2, 3, 4]
+    assert [token for token, _ in found.golden] == [1, 3, 5, 7, 9]
+
+
+def test_tokens_that_stay_forbidden_have_not_moved() -> None:
+    golden = np.float32([[1, -np.inf, 3], [1, -np.inf, 3]])
+    run = golden.copy()
+    run[1, 0] = 1.5
+    (found,) = figures.top_tokens(run, golden)
+    assert (found.row, found.run[:2]) == (1, ((2, 3.0), (0, 1.5)))
+
+
+def test_a_row_that_became_infinite_is_not_the_one_that_moved_most() -> None:
+    golden = np.zeros((3, 4), np.float32)
+    run = golden.copy()
+    run[0, 0], run[1, 1] = np.inf, 0.5
+    (found,) = figures.top_tokens(run, golden)
+    assert found.row == 1

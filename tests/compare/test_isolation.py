@@ -84,9 +84,36 @@ def test_of_two_outcomes_the_more_severe_counts_then_that_which_moved_further() 
     ordered = [LocalOutcome("x", 0, verdict, k=9.0 - at) for at, verdict in enumerate(verdicts)]
     for mild, severe in pairwise(ordered):
         assert worse(mild, severe) == worse(severe, mild) == severe
-    near, far = (LocalOutcome("x", 0, "drift", k=k) for k in (6.0, 7.0))
+    near, far = (LocalOutcome("x", 0, "drift", k=k) for k in (0.6, 7.0))
     assert worse(near, far) == worse(far, near) == far
     assert worse(LocalOutcome("x", 0, "drift"), near) == near
+
+
+def test_a_note_tells_of_a_bias_in_the_precision_of_the_layer() -> None:
+    actual, golden = (array.astype(np.float32) for array in (changed(0.995), GOLDEN))
+    found = judge_local("norm", 7, [actual], [golden], "bfloat16")
+    metrics = measure(actual, golden, default("bfloat16"), "bfloat16")
+    assert metrics.bias is not None
+    assert (found.verdict, found.note) == ("systematic", metrics.bias.sentence("bfloat16"))
+
+
+def test_the_default_tolerance_is_that_of_the_precision() -> None:
+    golden = normal((4, 16, 32)).astype(np.float32)
+    actual = (golden * (1 + 20 * 2.0**-23 * normal(golden.shape, 3))).astype(np.float32)
+    found = judge_local("dense", 0, [actual], [golden])
+    assert found.k is not None
+    assert 5 < found.k < 64
+    assert found.verdict == "within"
+
+
+def test_outputs_need_not_lie_in_a_row() -> None:
+    golden = np.repeat(np.float32([1, 2, 3]), 2)
+    assert judge_local("split", 0, [golden[::2]], [golden[1::2]]).verdict == "identical"
+
+
+def test_a_scalar_is_an_output() -> None:
+    scalar = np.asarray(np.float32(3))
+    assert judge_local("loss", 0, [scalar], [scalar.copy()]).verdict == "identical"
 
 
 def test_the_same_bits_are_no_shift_of_either_measure() -> None:

@@ -14,6 +14,9 @@ from pytest_keras_golden.compare.logits import Flip, LogitsMetrics, logits_metri
 
 from .conftest import FLOATS, cast, normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def compare(actual: Any, golden: Any, precision: str = "float32") -> LogitsMetrics:
     dtype = FLOATS[precision]
@@ -22,9 +25,10 @@ def compare(actual: Any, golden: Any, precision: str = "float32") -> LogitsMetri
     return found
 
 
-def test_nothing_changes() -> None:
-    golden = normal((2, 5, 11))
-    assert compare(golden, golden) == unchanged((2, 5, 11))
+@pytest.mark.parametrize("shape", [(2, 5, 11), (3, 1, 7), (4, 2), (6,)])
+def test_nothing_changes(shape: tuple[int, ...]) -> None:
+    golden = normal(shape)
+    assert compare(golden, golden) == unchanged(shape)
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
@@ -40,8 +44,8 @@ def test_divergence_is_that_of_the_distributions(seed: int, strength: float) -> 
 
 @given(st.integers(0, 10**6))
 def test_shifted_logits_are_the_same_distribution(seed: int) -> None:
-    golden = normal((4, 9), seed)
-    found = logits_metrics(golden + 3.0, golden)
+    golden = np.rint(normal((4, 9), seed) * 2**20) / 2**20
+    found = logits_metrics(golden + 1024.0, golden)
     assert found is not None
     assert found.kl == pytest.approx(0.0, abs=1e-14)
     assert (found.top1, found.top5, found.flips) == (1.0, 1.0, ())
@@ -59,6 +63,23 @@ def test_a_real_flip_has_tokens_margin_and_position() -> None:
     assert flip.margin_ulp == 16.0
     assert found.top1 == 0.75
     assert found.to_extra()["flips_real"] == 1
+
+
+@pytest.mark.parametrize(("precision", "ulp"), [((), 2.0**-20), (("bfloat16",), 2.0**-4)])
+def test_margins_count_in_the_precision_not_the_storage(
+    precision: tuple[str, ...], ulp: float
+) -> None:
+    golden, actual = np.float32([[8.0, 7.0]]), np.float32([[8.0, 9.0]])
+    found = logits_metrics(actual, golden, *precision)
+    assert found is not None
+    assert found.flips == (Flip(0, 0, 1, 1 / ulp, 1 / ulp),)
+
+
+@pytest.mark.parametrize(("first", "margin"), [(0.0, 0.0), (1.0, 2.0**7), (-1.0, 2.0**6)])
+def test_the_margin_of_small_logits(first: float, margin: float) -> None:
+    # One ULP of bfloat16 is 2⁻⁷ from 1 on and 2⁻⁶ from 2 on.
+    (flip,) = compare([[first, 4.0]], [[first, first - abs(first)]], "bfloat16").flips
+    assert flip.margin_ulp == margin
 
 
 def test_a_flip_within_rounding_is_a_tie() -> None:
@@ -93,6 +114,15 @@ def test_equal_logits_are_interchangeable_among_the_first_five() -> None:
     assert compare(golden[:, ::-1], golden).top5 == pytest.approx(0.8)
 
 
+def test_top5_is_the_share_of_the_first_five_that_both_have() -> None:
+    golden, actual = normal((200, 30)), normal((200, 30)) + normal((200, 30), 1)
+    found = logits_metrics(actual, golden)
+    first = (np.argsort(-logits, axis=1)[:, :5].tolist() for logits in (golden, actual))
+    shares = [len({*old} & {*new}) / 5 for old, new in zip(*first, strict=True)]
+    assert found is not None
+    assert found.top5 == pytest.approx(sum(shares) / 200)
+
+
 def test_forbidden_tokens_are_no_nonsense() -> None:
     golden = normal((4, 8))
     golden[:, 3] = -np.inf
@@ -111,6 +141,20 @@ def test_rows_without_a_distribution_are_left_out() -> None:
     assert (found.rows, found.top1, found.kl) == (3, 1.0, 0.0)
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_the_rows_beside_one_without_a_distribution_count(broken: float) -> None:
+    golden = np.tile([2.0, 1.0, 0.0], (3, 1))
+    actual = golden.copy()
+    golden[0], actual[2] = broken, [1.0, 2.0, 0.0]
+    found = compare(actual, golden)
+    assert (found.rows, found.top1) == (3, 0.5)
+    assert [flip.position for flip in found.flips] == [2]
+
+
+def test_no_row_with_a_distribution_is_no_change() -> None:
+    assert compare(np.full((3, 4), np.nan), normal((3, 4))) == unchanged((3, 4))
+
+
 @pytest.mark.parametrize("shape", [(), (4, 1), (0, 7)])
 def test_what_has_no_vocabulary_has_no_logits(shape: tuple[int, ...]) -> None:
     assert logits_metrics(np.zeros(shape), np.zeros(shape)) is None
@@ -118,9 +162,12 @@ def test_what_has_no_vocabulary_has_no_logits(shape: tuple[int, ...]) -> None:
 
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     golden, actual = normal((40, 11)), normal((40, 11)) + 0.3 * normal((40, 11), 1)
-    whole = compare(actual, golden)
+    reference = golden + 0.1 * normal((40, 11), 2)
+    whole = logits_metrics(actual, golden, "float32", reference)
     monkeypatch.setattr("pytest_keras_golden.compare.logits.BLOCK", 30)
-    parts = compare(actual, golden)
+    parts = logits_metrics(actual, golden, "float32", reference)
+    assert whole is not None
+    assert parts is not None
     assert parts.flips == whole.flips
     assert parts.kl == pytest.approx(whole.kl)
 
@@ -168,6 +215,9 @@ def test_a_reference_tells_what_the_goldens_own_rounding_decides() -> None:
 
     assert flips(None) == (1, 0)
     assert flips(true) == (0, 1)
+    told = logits_metrics(actual, golden, "bfloat16", true)
+    assert told is not None
+    assert told.flips == (Flip(0, 2, 4, 4.0, 4.0, 0.0, pytest.approx(2 * math.sqrt(5 / 6))),)
     # A golden that is right to a tenth of an ULP decided: the flip is real.
     assert flips(golden + 0.01 * error) == (1, 0)
     # So it is where both are sure beyond that error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from pytest_keras_golden.compare.tolerance import EPSILON, default
 from pytest_keras_golden.records import Tolerance
 
 from .conftest import BFLOAT16, FLOATS, cast, normal
+
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
 
 EXACT = Tolerance(rtol=0.0, atol=0.0)
 names = st.sampled_from(sorted(FLOATS))
@@ -118,6 +122,40 @@ def test_ulp_distance_is_the_number_of_nextafter_steps(count: int, dtype: Any) -
         for _ in range(count):
             value = np.nextafter(value, dtype(10.0))
         assert measure(np.array([value]), np.array([dtype(start)]), EXACT).max_ulp == count
+
+
+def test_every_metric_of_floating_point_numbers() -> None:
+    golden, actual = np.array([3.0, -4.0, 0.0, 12.0]), np.array([3.0, -4.0, 0.0, 15.0])
+    assert replace(measure(actual, golden, EXACT), bias=None) == Metrics(
+        size=4,
+        mismatches=1,
+        max_abs=3.0,
+        max_rel=0.25,
+        index=(3,),
+        k=pytest.approx(3 / (2.0**-52 * (12 + 6.5))),
+        rel_l2=pytest.approx(3 / 13),
+        cosine=pytest.approx((9 + 16 + 180) / (13 * math.sqrt(250))),
+        max_ulp=3 << 49,
+        scale=pytest.approx(6.5),
+    )
+
+
+def test_every_metric_of_integers() -> None:
+    golden, actual = np.array([3, -4, 0, 12]), np.array([3, -4, 5, 12])
+    changed = Metrics(
+        size=4,
+        mismatches=1,
+        max_abs=5.0,
+        max_rel=math.inf,
+        index=(2,),
+        k=math.inf,
+        rel_l2=pytest.approx(5 / 13),
+        cosine=pytest.approx(13 / math.sqrt(194)),
+        max_ulp=5,
+        scale=pytest.approx(6.5),
+    )
+    assert measure(actual, golden, EXACT) == changed
+    assert measure(golden, golden, EXACT).k == 0.0
 
 
 def test_ulp_of_a_coarser_precision_counts_its_steps() -> None:

@@ -14,6 +14,9 @@ from pytest_keras_golden.compare.threeway import BLOCK, ThreeWay, three_way
 
 from .conftest import FLOATS, cast, normal
 
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
 LOW = 2.0**-7
 
 
@@ -124,18 +127,27 @@ def test_the_figures_go_by_their_names() -> None:
     }
 
 
+def test_twice_the_error_of_the_baseline_passes() -> None:
+    reference = np.resize([1.0, -1.0], (16, 16))
+    found = three_way(reference * (1 + 4 * LOW), reference * (1 + 2 * LOW), reference, "bfloat16")
+    assert (found.ratio, found.worst_ratio, found.passes) == (2.0, 2.0, True)
+
+
 def test_nothing_is_as_accurate_as_nothing() -> None:
     for zero in (np.zeros((2, 2)), np.zeros((0, 2)), np.full((2, 2), np.nan)):
         assert three_way(zero, zero, zero) == ThreeWay(0, 0, 0, 0, 1.0, 1.0, passes=True)
 
 
-def test_nonfinite_elements_are_left_out() -> None:
-    reference = normal((8, 8))
-    baseline, run = low(reference), low(reference)
-    run[0, 0] = baseline[0, 0] = np.inf
-    assert three_way(run, baseline, reference).error == pytest.approx(
-        three_way(low(reference), low(reference), reference).error, rel=0.2
-    )
+@pytest.mark.parametrize("odd", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+def test_elements_that_are_not_finite_in_one_of_the_three_are_left_out(odd: Any) -> None:
+    reference = np.resize([1.0, -1.0], (16, 16))
+    three = reference * (1 + 3 * LOW), reference * (1 + 2 * LOW), reference
+    for at in odd:
+        three[at][0, 0] = np.inf
+    found = three_way(*three, "bfloat16")
+    assert found.error == pytest.approx(3 * LOW)
+    assert found.baseline_error == pytest.approx(2 * LOW)
+    assert (found.ratio, found.worst_ratio) == (pytest.approx(1.5), pytest.approx(1.5))
 
 
 def test_another_shape_is_an_error() -> None:

@@ -11,11 +11,19 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.tolerance import default
-from pytest_keras_golden.compare.vacuity import describe, detects, vacuous
-from pytest_keras_golden.records import TensorRecord, Tolerance
+from pytest_keras_golden.compare.vacuity import BLOCK, describe, detects, vacuous
+from pytest_keras_golden.records import TensorEntry, TensorRecord, Tolerance
 from pytest_keras_golden.store.digest import digest
 
 from .conftest import FLOATS, cast, normal
+
+# tests/conftest.py lets numpy's warnings pass for the sake of Keras, which nothing here runs.
+pytestmark = pytest.mark.filterwarnings("error")
+
+ZEROS = "zeros and the negated tensor would pass: the tolerance exceeds every value"
+SHUFFLED = "a shuffled tensor would pass: the tolerance exceeds the spread of the values"
+# Every element and the rms are 1, so that each may be off by 2kε.
+ONES = np.resize(np.float32([1, -1]), (8, 8))
 
 tolerances = st.one_of(
     st.floats(0, 1e8).map(lambda k: Tolerance(k=k)),
@@ -59,9 +67,32 @@ def test_integers_are_exact_and_never_vacuous_unless_asked() -> None:
 
 def test_a_spread_within_the_tolerance_lets_a_shuffle_pass() -> None:
     values = 1 + 1e-4 * normal((64, 64))
-    reason = vacuous(values, Tolerance(rtol=1e-2, atol=0.0))
-    assert reason is not None
-    assert "shuffled" in reason
+    assert vacuous(values, Tolerance(rtol=1e-2, atol=0.0)) == SHUFFLED
+
+
+def test_what_is_off_by_just_the_tolerance_passes() -> None:
+    assert vacuous(np.array([2.0, 3.0]), Tolerance(rtol=0.0, atol=1.0)) == SHUFFLED
+    assert vacuous(np.array([2.0, 3.0]), Tolerance(rtol=0.0, atol=3.0)) == ZEROS
+
+
+@pytest.mark.parametrize("at", [0, BLOCK - 1, BLOCK, -1])
+def test_one_value_beyond_the_tolerance_is_enough(at: int) -> None:
+    values = np.full(BLOCK + 2, 0.5)
+    assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) == ZEROS
+    values[at] = 10.0
+    assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) is None
+
+
+def test_a_block_without_a_finite_value_says_nothing_of_the_others() -> None:
+    values = np.full(BLOCK + 2, np.nan)
+    values[-2:] = 2.0, 3.0
+    assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) == SHUFFLED
+    assert vacuous(values, Tolerance(rtol=0.0, atol=0.9)) is None
+
+
+@pytest.mark.parametrize(("precision", "reason"), [("", None), ("bfloat16", ZEROS)])
+def test_epsilon_is_that_of_the_precision(precision: str, reason: str | None) -> None:
+    assert vacuous(ONES, Tolerance(k=64), precision) == reason
 
 
 def test_the_noise_floor_counts() -> None:
@@ -87,6 +118,44 @@ def test_detects_is_the_smallest_drift_that_is_caught(
 
     assert injected(found)
     assert not injected(found * 0.98)
+
+
+@pytest.mark.parametrize(
+    ("precision", "noise", "found"),
+    [
+        ("", None, 1024 * 2.0**-23),
+        ("bfloat16", None, 1024 * 2.0**-7),
+        ("bfloat16", 500.0, 1024 * 2.0**-7),
+        ("bfloat16", 1024.0, 2048 * 2.0**-7),
+    ],
+)
+def test_what_is_detected_lies_beyond_tolerance_and_noise(
+    precision: str, noise: float | None, found: float
+) -> None:
+    assert detects(ONES, Tolerance(k=512), precision, noise) == pytest.approx(found, rel=0.01)
+    record = TensorRecord("x", ONES, precision=precision)
+    entry = describe(record, 0, Tolerance(k=512), noise)
+    assert entry.detects == pytest.approx(found, rel=0.01)
+
+
+@pytest.mark.parametrize("largest", [100.0, -100.0])
+def test_the_largest_of_many_values_is_the_most_sensitive_wherever_it_is(largest: float) -> None:
+    tolerance = Tolerance(rtol=0.0, atol=1.0)
+    assert detects(np.linspace(1, largest, 200), tolerance) == pytest.approx(0.01, rel=0.01)
+    values = np.repeat([2.0, 1.0, largest], BLOCK)
+    assert detects(values, tolerance) == pytest.approx(0.01, rel=0.01)
+
+
+def test_a_channel_with_a_scale_of_its_own_is_judged_by_it() -> None:
+    values = np.resize(np.float32([1, -1]), (7000, 10)) / np.float32(1024)
+    values[:, 3] *= 1000
+    tolerance, unit = Tolerance(k=0.25), 2.0**-9
+    # The outlier channel's elements are as large as its scale, all others 1/2.7 of theirs.
+    assert detects(values, tolerance, "bfloat16") == pytest.approx(2 * unit, rel=0.01)
+    # In the second block, smaller than the outliers, and 37 times the scale of its channel.
+    values[-1, 0] *= 100
+    found = detects(values, tolerance, "bfloat16")
+    assert found == pytest.approx((1 + 1 / 37) * unit, rel=0.01)
 
 
 def test_detects_of_integers_and_zeros() -> None:
@@ -117,18 +186,28 @@ def test_values_that_are_not_finite_are_left_out(name: str, tolerance: Tolerance
 
 def test_describe_is_what_the_metadata_says() -> None:
     value = cast(normal((2, 3, 8)), FLOATS["bfloat16"])
-    entry = describe(TensorRecord("x", value, kind="attention"), 4, default("bfloat16"))
-    assert (entry.name, entry.order, entry.kind) == ("x", 4, "attention")
-    assert (entry.dtype, entry.shape, entry.precision) == ("bfloat16", (2, 3, 8), "bfloat16")
-    assert entry.digest == digest(value)
+    record = TensorRecord("x", value, kind="attention", source="reconstructed")
+    tolerance = default("bfloat16")
     rms = float(np.sqrt(np.mean(value.astype(np.float64) ** 2)))
-    assert entry.rms == float(f"{rms:.6g}")
-    assert entry.detects is not None
-    assert entry.tolerance == default("bfloat16")
+    assert describe(record, 4, tolerance, 2.0) == TensorEntry(
+        name="x",
+        order=4,
+        kind="attention",
+        dtype="bfloat16",
+        shape=(2, 3, 8),
+        precision="bfloat16",
+        judged=True,
+        source="reconstructed",
+        digest=digest(value),
+        rms=float(f"{rms:.6g}"),
+        detects=detects(value, tolerance, noise=2.0),
+        noise=2.0,
+        tolerance=tolerance,
+    )
 
 
 def test_an_unjudged_tensor_has_no_check_to_describe() -> None:
     record = TensorRecord("x", normal((3, 3)), judged=False, precision="float32")
     entry = describe(record, 0, default("float32"), noise=2.0)
-    assert (entry.detects, entry.tolerance, entry.noise) == (None, None, 2.0)
+    assert (entry.judged, entry.detects, entry.tolerance, entry.noise) == (False, None, None, 2.0)
     assert entry.precision == "float32"
