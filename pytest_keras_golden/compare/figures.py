@@ -107,12 +107,14 @@ def attention_map(actual: Array, golden: Array) -> AttentionMap | None:
     worst = _most_moved(a, g)
     run, old = a[worst].astype(np.float64), g[worst].astype(np.float64)
     place = np.unravel_index(worst, golden.shape[:-2] or (1,))
+    with np.errstate(invalid="ignore"):
+        difference = np.nan_to_num(run - old)
     return AttentionMap(
         head=int(place[-1]),
         index=tuple(int(part) for part in place),
         golden=_reduced(np.nan_to_num(old)),
         run=_reduced(np.nan_to_num(run)),
-        difference=_reduced(np.nan_to_num(run - old)),
+        difference=_reduced(difference),
     )
 
 

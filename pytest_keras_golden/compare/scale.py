@@ -71,14 +71,15 @@ def robust_scale(golden: Array) -> Scale:
         return Scale(0.0)
     rows = sample_rows(golden)
     magnitude = np.abs(rows.astype(np.float64))
-    magnitude[~np.isfinite(magnitude)] = 0.0
+    finite = np.isfinite(magnitude)
+    magnitude[~finite] = 0.0
     positive = magnitude[magnitude > 0]
     if positive.size == 0:
         return Scale(0.0 if rows.size == golden.size else root_mean_square(golden))
     median = float(np.median(positive))
     if magnitude.shape[0] >= MIN_ROWS and 2 <= magnitude.shape[1] <= MAX_CHANNELS:
-        return _by_channel(magnitude, EXTREME * median)
-    return Scale(_rms(magnitude[magnitude <= FEW_ROWS_EXTREME * median]))
+        return _by_channel(magnitude, finite, EXTREME * median)
+    return Scale(_rms(magnitude[finite & (magnitude <= FEW_ROWS_EXTREME * median)]))
 
 
 def sample_rows(array: Array) -> Array:
@@ -98,17 +99,21 @@ def _pieces(flat: Array) -> Array:
     return np.concatenate([flat[start : start + 4096] for start in starts]).reshape(1, -1)
 
 
-def _by_channel(magnitude: npt.NDArray[np.float64], extreme: float) -> Scale:
-    kept = np.where(magnitude <= extreme, magnitude, 0.0)
-    counted = np.maximum(1, np.count_nonzero(magnitude <= extreme, axis=0))
+def _by_channel(
+    magnitude: npt.NDArray[np.float64], finite: npt.NDArray[np.bool_], extreme: float
+) -> Scale:
+    usual = finite & (magnitude <= extreme)
+    kept = np.where(usual, magnitude, 0.0)
+    counted = np.maximum(1, np.count_nonzero(usual, axis=0))
     unit = float(kept.max())
     channel = unit * np.sqrt(np.square(kept / unit).sum(axis=0) / counted)
     median = float(np.median(channel[channel > 0]))
-    rms = _rms(np.minimum(channel, OUTLIER * median))
+    rms = _rms(np.minimum(channel, OUTLIER * median)[usual.any(axis=0)])
     outlier = (channel > OUTLIER * median) | (2 * counted <= len(magnitude))
     if not outlier.any():
         return Scale(rms)
-    own = np.array([_rms(column) for column in magnitude[:, outlier].T])
+    sides = zip(magnitude[:, outlier].T, finite[:, outlier].T, strict=True)
+    own = np.array([_rms(column[real]) for column, real in sides])
     channels = np.full(magnitude.shape[1], rms)
     channels[outlier] = np.maximum(own, rms)
     return Scale(rms, channels)

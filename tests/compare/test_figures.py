@@ -197,3 +197,10 @@ def test_a_row_that_became_infinite_is_not_the_one_that_moved_most() -> None:
     run[0, 0], run[1, 1] = np.inf, 0.5
     (found,) = figures.top_tokens(run, golden)
     assert found.row == 1
+
+
+def test_infinities_on_both_sides_differ_by_nothing() -> None:
+    same = np.full((2, 3, 3), -np.inf, "float32")
+    found = figures.attention_map(same, same)
+    assert found is not None
+    assert np.array_equal(found.difference, np.zeros((3, 3)))

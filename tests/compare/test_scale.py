@@ -201,3 +201,13 @@ def test_root_mean_square_leaves_out_what_is_not_finite() -> None:
     assert root_mean_square(np.array([3.0, np.nan, np.inf, -3.0])) == 3.0
     assert root_mean_square(np.array([np.nan])) == 0.0
     assert root_mean_square(np.zeros((0,), np.float32)) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(100,), (64, 32), (4, 5, 6)])
+def test_elements_that_are_not_finite_are_no_zeros(shape: tuple[int, ...]) -> None:
+    """Half of the logits masked by -inf is usual, and no reason for half the tolerance."""
+    golden = normal(shape)
+    masked = golden.copy()
+    masked[..., ::2] = -np.inf
+    kept = robust_scale(masked).rms
+    assert kept == pytest.approx(robust_scale(golden[..., 1::2].copy()).rms, rel=1e-9)
