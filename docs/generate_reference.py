@@ -24,7 +24,7 @@ from pytest_keras_golden.config import OPTIONS, Option
 from pytest_keras_golden.fixture import GoldenTensors
 from pytest_keras_golden.names import Slot
 from pytest_keras_golden.outcomes import FAILING, LocalOutcome, TensorOutcome, TestOutcome
-from pytest_keras_golden.records import GoldenHeader, LayerCall, OutermostCall, TensorEntry, Tolerance, Verdict
+from pytest_keras_golden.records import Given, GoldenHeader, LayerCall, OutermostCall, TensorEntry, Tolerance, Verdict
 from pytest_keras_golden.store.contents import ISOLATION, REFERENCE
 from pytest_keras_golden.store.header import KEY
 from pytest_keras_golden.versions.verdicts import GUILTY, Status
@@ -175,6 +175,14 @@ CALL: Meanings = {
     "outputs": "digests of its output arrays",
     "precision": "coarsest arithmetic of the call",
     "call": "the outermost call that it was part of",
+    "given": "what it was given beside the numbers of its tensors, see below",
+    "masks": "digests of the Keras masks that its outputs carry",
+}
+GIVEN: Meanings = {
+    "tensors": "places of its tensors, by the names of its parameters",
+    "masks": "places of its boolean tensors",
+    "flags": "place → text of what is no tensor",
+    "carried": "digests of the Keras masks on its tensors",
 }
 OUTERMOST: Meanings = {
     "name": "structural name of the call; `predict` and the like for a model's methods",
@@ -182,6 +190,8 @@ OUTERMOST: Meanings = {
     "outputs": "place → digest of what it returned",
     "updates": "weight or state → digest, where it was not what it was before the call before",
     "draws": "seed → digest of its state, of the random generators that the call advanced",
+    "flags": "place → text of what the test passed that is no tensor",
+    "batch": "how many of its inputs `predict` takes at once",
 }
 ENVIRONMENT: Meanings = {
     "KERAS_BACKEND": "Keras' own: which backend runs",
@@ -436,6 +446,8 @@ def _golden_file() -> Iterator[str]:
     yield _keys(TensorEntry, ENTRY)
     yield "### Each of `calls`"
     yield _keys(LayerCall, CALL)
+    yield "### `given` of a call"
+    yield _keys(Given, GIVEN)
     yield "### Each of `outermost`"
     yield _keys(OutermostCall, OUTERMOST)
     assert {field.name for field in fields(Tolerance)} == {"k", "rtol", "atol"}

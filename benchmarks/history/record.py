@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from history.layers import CASES, Case
-from pytest_keras_golden.capture.backends import flatten, to_numpy
+from pytest_keras_golden.capture.backends import to_numpy
+from pytest_keras_golden.capture.backends.nest import flatten
 from pytest_keras_golden.capture.weights import fill_weights
 
 POLICIES = ("float32", "bfloat16")
