@@ -109,7 +109,8 @@ def _by_channel(
     channel = unit * np.sqrt(np.square(kept / unit).sum(axis=0) / counted)
     median = float(np.median(channel[channel > 0]))
     rms = _rms(np.minimum(channel, OUTLIER * median)[usual.any(axis=0)])
-    outlier = (channel > OUTLIER * median) | (2 * counted <= len(magnitude))
+    # Of what is finite: a channel that is mostly masked is no larger for that.
+    outlier = (channel > OUTLIER * median) | (2 * counted <= np.count_nonzero(finite, axis=0))
     if not outlier.any():
         return Scale(rms)
     sides = zip(magnitude[:, outlier].T, finite[:, outlier].T, strict=True)

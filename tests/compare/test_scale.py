@@ -211,3 +211,10 @@ def test_elements_that_are_not_finite_are_no_zeros(shape: tuple[int, ...]) -> No
     masked[..., ::2] = -np.inf
     kept = robust_scale(masked).rms
     assert kept == pytest.approx(robust_scale(golden[..., 1::2].copy()).rms, rel=1e-9)
+
+
+def test_an_extreme_in_a_channel_that_is_mostly_masked_gives_it_no_scale_of_its_own() -> None:
+    golden = normal((256, 16))
+    golden[64:, 3] = -np.inf
+    golden[0, 3] = 1e6
+    assert robust_scale(golden).channels is None

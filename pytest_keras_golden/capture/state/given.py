@@ -30,16 +30,15 @@ def given_to(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Gi
     """Of a watched call, by the names of its parameters, with what they are by default."""
     parameters = _parameters(call)
     named = list(_named(parameters, args, kwargs))
-    passed = {name for name, _ in named}
     # How an attention layer goes about it is its own affair, and changes with releases.
     own = call.kind == "attention"
-    flags = {} if own else {**_flags(_defaults(parameters, passed)), **_flags(_places(named))}
+    flags = {} if own else {**_flags(_defaults(parameters, dict(named))), **_flags(_places(named))}
     tensors = [(place, leaf) for place, leaf in _places(named) if is_numeric(leaf)]
     return Given(
         tensors=tuple(place for place, leaf in tensors if not _is_mask(leaf)),
         masks=tuple(place for place, leaf in tensors if _is_mask(leaf)),
         flags=flags,
-        carried=tuple(_carried(leaf for _, leaf in tensors)),
+        carried=carried_by(leaf for _, leaf in tensors),
     )
 
 
@@ -48,9 +47,18 @@ def passed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
     return _flags(_places([*((f"[{at}]", arg) for at, arg in enumerate(args)), *kwargs.items()]))
 
 
-def carried_by(tensors: Sequence[Any]) -> tuple[str, ...]:
+def carried_by(tensors: Iterable[Any]) -> tuple[str, ...]:
     """Digests of the Keras masks on tensors, which reach the next layer unseen."""
-    return tuple(_carried(tensors))
+    masks = (mask_of(tensor) for tensor in tensors)
+    return tuple(filter(None, (_digest(mask) for mask in masks if mask is not None)))
+
+
+def _digest(mask: Any) -> str | None:
+    """None for one that holds no numbers now."""
+    try:
+        return digest(to_numpy(mask))
+    except CaptureError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,8 @@ def _counts(golden: Sequence[str], now: Sequence[str]) -> str:
     more = [place for place in now if place not in golden]
     fewer = [place for place in golden if place not in now]
     names = f" ({more[0]} is new)" if more else f" ({fewer[0]} is gone)" if fewer else ""
-    return f"{len(now)} tensors, in the golden with {len(golden)}{names}"
+    noun = "tensor" if len(now) == 1 else "tensors"
+    return f"{len(now)} {noun}, in the golden with {len(golden)}{names}"
 
 
 def _has_mask(given: Given) -> bool:
@@ -115,7 +124,7 @@ def _named(
 
 
 def _defaults(
-    parameters: Mapping[str, inspect.Parameter], passed: set[str]
+    parameters: Mapping[str, inspect.Parameter], passed: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     for name, parameter in parameters.items():
         if name not in passed and parameter.default is not parameter.empty:
@@ -137,13 +146,3 @@ def _flags(places: Iterable[tuple[str, Any]]) -> dict[str, str]:
         for place, leaf in places
         if isinstance(leaf, (bool, int, float)) or (isinstance(leaf, str) and _NAME.fullmatch(leaf))
     }
-
-
-def _carried(tensors: Iterable[Any]) -> Iterator[str]:
-    for tensor in tensors:
-        mask = mask_of(tensor)
-        if mask is not None:
-            try:
-                yield digest(to_numpy(mask))
-            except CaptureError:
-                continue

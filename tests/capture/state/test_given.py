@@ -64,13 +64,13 @@ ONE = Given(tensors=("x",), flags={"mode": "sum"})
     ("golden", "now", "why", "by_mask"),
     [
         (ONE, Given(("x", "y")), "2 tensors, in the golden with 1 (y is new)", False),
-        (Given(("x", "y")), ONE, "1 tensors, in the golden with 2 (y is gone)", False),
+        (Given(("x", "y")), ONE, "1 tensor, in the golden with 2 (y is gone)", False),
         (
             Given(
                 ("x", "x"),
             ),
             Given(("x",)),
-            "1 tensors, in the golden with 2",
+            "1 tensor, in the golden with 2",
             False,
         ),
         (Given(), Given(masks=("mask",)), "with a mask, the golden's without", False),
