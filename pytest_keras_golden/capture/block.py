@@ -129,7 +129,7 @@ def capture_block(
 ) -> Iterator[CaptureBlock]:
     """Record what `model` (None: every outermost layer) computes until the block is left.
 
-    Eager calls, the methods of `owned.STEP_OF`, and programs traced and run inside the block.
+    Eager calls, the methods of `methods.STEP_OF`, and programs traced and run inside the block.
     against: the golden of the test; calls that moved against it are examined as they return.
     """
     _require_watchable(model)

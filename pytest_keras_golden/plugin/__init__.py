@@ -11,8 +11,10 @@ import pytest
 from .. import config as settings_module
 from ..errors import ConfigError, GoldenError
 from .items import ASKED, CASE, MARKER, SETTINGS, case_of, is_golden, parsed_marker
+from .results import Results
 from .rootdir import demand_own_root
 from .run import GoldenRun
+from .unused import LeftOut
 
 if TYPE_CHECKING:
     from ..case.collected import Case
@@ -105,9 +107,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings
     settings_module.RUNNING.append(settings)
-    run = GoldenRun(config, settings)
-    config.pluginmanager.register(run, "keras-golden-run")
-    config.pluginmanager.register(run.left_out, "keras-golden-left-out")
+    left_out = LeftOut(config)
+    register = config.pluginmanager.register
+    register(GoldenRun(config, settings), "keras-golden-run")
+    register(Results(config, settings, left_out), "keras-golden-results")
+    register(left_out, "keras-golden-left-out")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

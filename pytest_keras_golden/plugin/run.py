@@ -1,8 +1,7 @@
-"""The hooks of a pytest run: seed, watch the body, judge, collect outcomes, write the log."""
+"""The hooks around each test: seed, watch the body, judge, and say so in its report."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Generator
@@ -15,7 +14,6 @@ import pytest
 
 from ..config import Settings
 from ..errors import GoldenError
-from ..io.atomic import write_whole
 from .automatic import Automatic
 from .body import BodyWatch
 from .items import (
@@ -29,42 +27,30 @@ from .items import (
     parsed_marker,
 )
 from .reach import may_reach_keras
+from .results import BEGUN_KEY, REPORT_KEY
 from .seeding import Seeding
-from .unused import LeftOut
 
 if TYPE_CHECKING:
     from ..capture.state.draws import Draws
     from ..case.collected import Case
-    from ..outcomes import TestOutcome
 
 SEEDED = """\
 The random numbers of Python, numpy and Keras were seeded before this test, which never asked for
 it.
 To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
 
-REPORT_KEY = "keras_golden"
-"""Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
-
-BEGUN_KEY = "keras_golden_begun"
-"""Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
-
 
 class GoldenRun:
-    """One registered per pytest session; holds what the session learned."""
+    """One registered per pytest session."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
-        self.outcomes: dict[str, TestOutcome] = {}
-        self.collection_errors: list[str] = []
-        self.output_error: str | None = None
         self.body: BodyWatch | None = None
         self.seeding = Seeding(settings.seed, repeats=settings.update and settings.noise > 1)
         self.automatic = Automatic(settings)
         self.fixtures: set[str] = set()
         self._draws: Draws | None = None
-        self.running: dict[str, str | None] = {}
-        self.left_out = LeftOut(config)
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -278,36 +264,6 @@ class GoldenRun:
         if body is not None and report.failed and report.nodeid == body.item.nodeid:
             # A failing subtest is reported while its test still runs, and never raised.
             body.failed = True
-        carried = getattr(report, REPORT_KEY, None)
-        if carried is not None:
-            from ..outcomes import test_from_json
-
-            outcome = test_from_json(carried)
-            self.outcomes[outcome.nodeid] = outcome
-        self._follow(report)
-
-    def _follow(self, report: pytest.TestReport) -> None:
-        """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
-        if report.when == "setup":
-            self.running[report.nodeid] = getattr(report, BEGUN_KEY, None)
-        elif report.when == "teardown":
-            self.running.pop(report.nodeid, None)
-        elif str(report.when) != "call" and report.failed:
-            self._lose(report)
-
-    def _lose(self, report: pytest.TestReport) -> None:
-        """pytest-xdist reports the test of a dead worker, and no phase of it."""
-        from .phases import lost
-
-        # One that died in its set-up has told nobody whether it is golden.
-        asked = self.settings.auto or self.settings.log or self.settings.report
-        nodeid = self.running.pop(report.nodeid, report.nodeid if asked else None)
-        if nodeid is not None:
-            self.outcomes[nodeid] = lost(nodeid, self.outcomes.get(nodeid), report)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.collection_errors.append(report.nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
@@ -315,86 +271,6 @@ class GoldenRun:
         self.automatic.close()
         if self._draws is not None:
             self._draws.close()
-
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if hasattr(self.config, "workerinput"):
-            return
-        try:
-            self._write_outputs(int(exitstatus))
-        except OSError as error:
-            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-            self.output_error = (
-                f"cannot write {error.filename or 'the log'}: {error.strerror or error}"
-            )
-
-    def _write_outputs(self, exitstatus: int) -> None:
-        asked = self.settings.log is not None or self.settings.report is not None
-        if not (asked or self.outcomes or self.collection_errors):
-            return
-        from ..report.files import append_step_summary, write_report
-
-        document = self.log(exitstatus)
-        if self.settings.log is not None:
-            text = json.dumps(document, indent=1, allow_nan=False)
-            write_whole(self.settings.log, text + "\n")
-        if self.settings.report is not None:
-            write_report(document, self.settings.report)
-        append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
-
-    def log(self, exitstatus: int) -> dict[str, Any]:
-        """The `--golden-log` document, schema 1."""
-        from ..outcomes import log_json
-
-        return log_json(
-            exitstatus,
-            self._stack(),
-            self.outcomes.values(),
-            self.collection_errors,
-            self.left_out.reasons(exitstatus, self.outcomes, self.settings.goldens_dir),
-        )
-
-    def _stack(self) -> dict[str, Any]:
-        from ..stack import running_stack
-
-        stacks = (dict(outcome.stack) for outcome in self.outcomes.values() if outcome.stack)
-        found = next(stacks, None)
-        if found is None and "keras" in sys.modules:
-            return running_stack()
-        return found or {}
-
-    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        if self.output_error:
-            from ..report.escape import visible
-
-            terminalreporter.section("golden tensors: output lost", red=True)
-            terminalreporter.write_line(visible(self.output_error))
-            terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
-        if not self.outcomes and not self.collection_errors:
-            return
-        from ..report.closing import terminal_summary, update_pages
-        from ..report.summary import compared
-        from ..report.terminal import summary_line
-
-        outcomes = tuple(self.outcomes.values())
-        lines = []
-        if terminalreporter.verbosity > 0:
-            lines += [summary_line(outcome) for outcome in compared(outcomes)]
-        lines += update_pages(outcomes)
-        file = self.settings.report or self.settings.log
-        unused = self._unused(exitstatus)
-        lines.append(terminal_summary(outcomes, unused=unused, file=file))
-        terminalreporter.section("golden tensors")
-        for line in lines:
-            terminalreporter.write_line(line)
-
-    def _unused(self, exitstatus: int) -> list[str]:
-        """Goldens of no test, where this run can tell."""
-        try:
-            root = self.settings.goldens_dir
-            return self.left_out.unused(exitstatus, self.outcomes, root) if self.outcomes else []
-        except GoldenError:
-            # Tests that need the folder have failed on it; the summary must not fall over it.
-            return []
 
 
 class _Unfinished(Exception):  # noqa: N818 (nobody catches it)

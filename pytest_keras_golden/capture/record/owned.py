@@ -10,20 +10,17 @@ set or a generator, runs once and is watched at that.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
-from ..backends import active, is_tensor, to_numpy
-from ..backends.nest import exchanged, flatten, leaves
+from ..backends import active, is_tensor
+from ..backends.nest import exchanged
 from ..state.models import ModelState, attribute, instance_attribute, kept
 from ..tap.limit import Limit
 from ..watch import patches
@@ -33,22 +30,12 @@ from ..watch.patches import Run
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
+from .methods import BATCH, STEP_OF, MethodCall, host
 
 if TYPE_CHECKING:
     from ...records import Array
 
-STEP_OF: Mapping[str, str] = {
-    "predict": "predict",
-    "predict_on_batch": "predict",
-    "test_on_batch": "test",
-    "train_on_batch": "train",
-}
-"""Method that is looked into → the step behind it, `<step>_step` and `<step>_function` in Keras."""
-
 UNSEEN = ("fit", "evaluate")
-
-BATCH = ("x", "y", "sample_weight")
-"""What a model's methods are given beside how to go about it, in order."""
 
 MethodBegun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
 RunFirst = Callable[[], "Ended | None"]
@@ -101,11 +88,11 @@ class OwnedCalls:
                 self.unseen[method] = self.unseen.get(method, 0) + 1
                 with self._paused():
                     return run(*args, **kwargs)
-            return self._call(_Asked(method, run, args, kwargs))
+            return self._call(MethodCall(method, run, args, kwargs))
         finally:
             self._inside = False
 
-    def _call(self, asked: _Asked) -> Any:
+    def _call(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
         self.seen += 1
         if not self._begin(asked):
@@ -115,7 +102,7 @@ class OwnedCalls:
             return self._eagerly(asked)
         return self._twice(asked) if asked.repeatable else self._once(asked)
 
-    def _begin(self, asked: _Asked) -> bool:
+    def _begin(self, asked: MethodCall) -> bool:
         """Whether the call can be captured, as far as its arguments tell."""
         asked.name = counted(asked.method, self._counts)
         try:
@@ -132,7 +119,7 @@ class OwnedCalls:
 
     # -- once -------------------------------------------------------------------------------
 
-    def _eagerly(self, asked: _Asked) -> Any:
+    def _eagerly(self, asked: MethodCall) -> Any:
         """Keras runs the steps without compiling them, so watching changes no number."""
         __tracebackhide__ = True
         before = ModelState(asked.model, step="train") if asked.step == "train" else None
@@ -149,7 +136,7 @@ class OwnedCalls:
             self._finish(asked, records, returned, batches, run_first)
         return returned
 
-    def _once(self, asked: _Asked) -> Any:
+    def _once(self, asked: MethodCall) -> Any:
         """Data that can be read only once, in a compiled program: nobody knows what watching
         changed."""
         __tracebackhide__ = True
@@ -166,7 +153,7 @@ class OwnedCalls:
 
     # -- twice ------------------------------------------------------------------------------
 
-    def _twice(self, asked: _Asked) -> Any:
+    def _twice(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
         model = asked.model
         before = ModelState(model, step=asked.step)
@@ -209,7 +196,7 @@ class OwnedCalls:
     # -- the watched run --------------------------------------------------------------------
 
     def _captured(
-        self, asked: _Asked, kwargs: Mapping[str, Any]
+        self, asked: MethodCall, kwargs: Mapping[str, Any]
     ) -> tuple[Any, list[TensorRecord], Batches]:
         model = asked.model
         batches = Batches(self.capture.sink.reads, asked.name)
@@ -227,7 +214,7 @@ class OwnedCalls:
             returned = asked.run(*asked.args, **kwargs)
             return returned, self.capture.collect(join=True), batches
 
-    def _step(self, asked: _Asked, batches: Batches) -> Callable[..., None]:
+    def _step(self, asked: MethodCall, batches: Batches) -> Callable[..., None]:
         def begin(*args: Any, **kwargs: Any) -> None:
             # Traced anew for a smaller last batch, or run for each on backends that trace nothing.
             self.watch.restart()
@@ -254,7 +241,7 @@ class OwnedCalls:
 
     def _finish(
         self,
-        asked: _Asked,
+        asked: MethodCall,
         records: Sequence[TensorRecord],
         returned: Any,
         batches: Batches,
@@ -269,7 +256,7 @@ class OwnedCalls:
     def _first(self, found: list[Ended]) -> AbstractContextManager[Any]:
         return nullcontext() if self.first is None else _into(self.first(), found)
 
-    def _first_again(self, asked: _Asked, batch: Mapping[str, Any] | None) -> Ended | None:
+    def _first_again(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
         if batch is None or self.first is None:
             return None
         model, method = asked.model, f"{asked.step}_on_batch"
@@ -281,7 +268,7 @@ class OwnedCalls:
             getattr(model, method)(**batch)
         return found[0] if found else None
 
-    def _batch_of(self, asked: _Asked) -> Mapping[str, Any]:
+    def _batch_of(self, asked: MethodCall) -> Mapping[str, Any]:
         """The first batch of arrays, as the method for one batch takes it."""
         given, named = asked.batch
         every = {**dict(zip(BATCH, given, strict=False)), **named}
@@ -296,73 +283,6 @@ class OwnedCalls:
             for watch in (self.watch, *self.others):
                 stack.enter_context(watch.paused())
             yield
-
-
-@dataclass
-class _Asked:
-    """A method that was called: `run` with the model before the other arguments."""
-
-    method: str
-    run: Run
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        """Everything behind the batch by its name, so that it can be exchanged."""
-        method = getattr(type(self.model), self.method)
-        names = list(inspect.signature(method).parameters)
-        first = 1 + (1 if self.method.startswith("predict") else len(BATCH))
-        self.kwargs = dict(zip(names[first:], self.args[first:], strict=False)) | self.kwargs
-        self.args = self.args[:first]
-
-    @property
-    def model(self) -> Any:
-        return self.args[0]
-
-    @property
-    def step(self) -> str:
-        return STEP_OF[self.method]
-
-    @property
-    def batch(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """x, y and sample weights, as they were passed."""
-        count = 1 if self.method.startswith("predict") else len(BATCH)
-        named = {name: self.kwargs[name] for name in BATCH[:count] if name in self.kwargs}
-        return self.args[1:], named
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether everything it reads can be read again: arrays, and no data set or generator."""
-        given, named = self.batch
-        parts = leaves([given, named])
-        return all(is_tensor(part) or isinstance(part, (int, float)) for part in parts)
-
-    @property
-    def silent(self) -> dict[str, Any]:
-        """Its arguments without what the test, or who looks at the terminal, would notice."""
-        if self.method != "predict":
-            return self.kwargs
-        kept = {name: value for name, value in self.kwargs.items() if name != "callbacks"}
-        return kept | {"verbose": 0}
-
-    @property
-    def cuts(self) -> bool:
-        """Whether Keras cuts what it was given into batches."""
-        return self.method == "predict" and self.repeatable
-
-    @property
-    def batch_size(self) -> int:
-        return int(self.kwargs.get("batch_size") or 32)
-
-    def logs(self, returned: Any) -> Iterator[TensorRecord]:
-        """What a train or test step says: losses and metrics, float32 behind Python floats."""
-        if self.step == "predict":
-            return
-        for place, value in host(returned).items():
-            single = value.astype(np.float32) if value.dtype == np.float64 else value
-            precision = str(getattr(self.model, "compute_dtype", "") or "")
-            yield TensorRecord(f"{self.method}{place}", single, precision=precision)
 
 
 @contextmanager
@@ -403,15 +323,6 @@ def runs_eagerly(model: Any) -> bool:
         # Without XLA it is a graph all the same.
         return False
     return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
-
-
-def host(returned: Any) -> dict[str, Array]:
-    """Numbers of a nest by their place."""
-    return {
-        place: to_numpy(leaf)
-        for place, leaf in flatten(returned)
-        if is_tensor(leaf) or isinstance(leaf, (int, float))
-    }
 
 
 def _sliced(leaf: Any) -> bool:

@@ -1,0 +1,105 @@
+"""One call of a method of a model: what it was asked for, and what it said."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...records import TensorRecord
+from ..backends import is_tensor, to_numpy
+from ..backends.nest import flatten, leaves
+from ..watch.patches import Run
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+STEP_OF: Mapping[str, str] = {
+    "predict": "predict",
+    "predict_on_batch": "predict",
+    "test_on_batch": "test",
+    "train_on_batch": "train",
+}
+"""Method that is looked into → the step behind it, `<step>_step` and `<step>_function` in Keras."""
+
+BATCH = ("x", "y", "sample_weight")
+"""What a model's methods are given beside how to go about it, in order."""
+
+
+@dataclass
+class MethodCall:
+    """A method that was called: `run` with the model before the other arguments."""
+
+    method: str
+    run: Run
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Everything behind the batch by its name, so that it can be exchanged."""
+        method = getattr(type(self.model), self.method)
+        names = list(inspect.signature(method).parameters)
+        first = 1 + (1 if self.method.startswith("predict") else len(BATCH))
+        self.kwargs = dict(zip(names[first:], self.args[first:], strict=False)) | self.kwargs
+        self.args = self.args[:first]
+
+    @property
+    def model(self) -> Any:
+        return self.args[0]
+
+    @property
+    def step(self) -> str:
+        return STEP_OF[self.method]
+
+    @property
+    def batch(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """x, y and sample weights, as they were passed."""
+        count = 1 if self.method.startswith("predict") else len(BATCH)
+        named = {name: self.kwargs[name] for name in BATCH[:count] if name in self.kwargs}
+        return self.args[1:], named
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether everything it reads can be read again: arrays, and no data set or generator."""
+        given, named = self.batch
+        parts = leaves([given, named])
+        return all(is_tensor(part) or isinstance(part, (int, float)) for part in parts)
+
+    @property
+    def silent(self) -> dict[str, Any]:
+        """Its arguments without what the test, or who looks at the terminal, would notice."""
+        if self.method != "predict":
+            return self.kwargs
+        kept = {name: value for name, value in self.kwargs.items() if name != "callbacks"}
+        return kept | {"verbose": 0}
+
+    @property
+    def cuts(self) -> bool:
+        """Whether Keras cuts what it was given into batches."""
+        return self.method == "predict" and self.repeatable
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.kwargs.get("batch_size") or 32)
+
+    def logs(self, returned: Any) -> Iterator[TensorRecord]:
+        """What a train or test step says: losses and metrics, float32 behind Python floats."""
+        if self.step == "predict":
+            return
+        for place, value in host(returned).items():
+            single = value.astype(np.float32) if value.dtype == np.float64 else value
+            precision = str(getattr(self.model, "compute_dtype", "") or "")
+            yield TensorRecord(f"{self.method}{place}", single, precision=precision)
+
+
+def host(returned: Any) -> dict[str, Array]:
+    """Numbers of a nest by their place."""
+    return {
+        place: to_numpy(leaf)
+        for place, leaf in flatten(returned)
+        if is_tensor(leaf) or isinstance(leaf, (int, float))
+    }

@@ -1,0 +1,149 @@
+"""What a session learned of its tests, from their reports: the log, the reports, the summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..config import Settings
+from ..errors import GoldenError
+from ..io.atomic import write_whole
+from .unused import LeftOut
+
+if TYPE_CHECKING:
+    from ..outcomes import TestOutcome
+
+REPORT_KEY = "keras_golden"
+"""Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
+
+BEGUN_KEY = "keras_golden_begun"
+"""Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
+
+
+class Results:
+    """One registered per pytest session, beside `LeftOut`, whose reasons the log repeats."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, left_out: LeftOut) -> None:
+        self._config = config
+        self._settings = settings
+        self._left_out = left_out
+        self._outcomes: dict[str, TestOutcome] = {}
+        self._collection_errors: list[str] = []
+        self._output_error: str | None = None
+        self._running: dict[str, str | None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        carried = getattr(report, REPORT_KEY, None)
+        if carried is not None:
+            from ..outcomes import test_from_json
+
+            outcome = test_from_json(carried)
+            self._outcomes[outcome.nodeid] = outcome
+        self._follow(report)
+
+    def _follow(self, report: pytest.TestReport) -> None:
+        """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
+        if report.when == "setup":
+            self._running[report.nodeid] = getattr(report, BEGUN_KEY, None)
+        elif report.when == "teardown":
+            self._running.pop(report.nodeid, None)
+        elif str(report.when) != "call" and report.failed:
+            self._lose(report)
+
+    def _lose(self, report: pytest.TestReport) -> None:
+        """pytest-xdist reports the test of a dead worker, and no phase of it."""
+        from .phases import lost
+
+        # One that died in its set-up has told nobody whether it is golden.
+        asked = self._settings.auto or self._settings.log or self._settings.report
+        nodeid = self._running.pop(report.nodeid, report.nodeid if asked else None)
+        if nodeid is not None:
+            self._outcomes[nodeid] = lost(nodeid, self._outcomes.get(nodeid), report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._collection_errors.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if hasattr(self._config, "workerinput"):
+            return
+        try:
+            self._write_outputs(int(exitstatus))
+        except OSError as error:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            self._output_error = (
+                f"cannot write {error.filename or 'the log'}: {error.strerror or error}"
+            )
+
+    def _write_outputs(self, exitstatus: int) -> None:
+        asked = self._settings.log is not None or self._settings.report is not None
+        if not (asked or self._outcomes or self._collection_errors):
+            return
+        from ..report.files import append_step_summary, write_report
+
+        document = self._log(exitstatus)
+        if self._settings.log is not None:
+            text = json.dumps(document, indent=1, allow_nan=False)
+            write_whole(self._settings.log, text + "\n")
+        if self._settings.report is not None:
+            write_report(document, self._settings.report)
+        append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
+
+    def _log(self, exitstatus: int) -> dict[str, Any]:
+        """The `--golden-log` document, schema 1."""
+        from ..outcomes import log_json
+
+        return log_json(
+            exitstatus,
+            self._stack(),
+            self._outcomes.values(),
+            self._collection_errors,
+            self._left_out.reasons(exitstatus, self._outcomes, self._settings.goldens_dir),
+        )
+
+    def _stack(self) -> dict[str, Any]:
+        from ..stack import running_stack
+
+        stacks = (dict(outcome.stack) for outcome in self._outcomes.values() if outcome.stack)
+        found = next(stacks, None)
+        if found is None and "keras" in sys.modules:
+            return running_stack()
+        return found or {}
+
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        if self._output_error:
+            from ..report.escape import visible
+
+            terminalreporter.section("golden tensors: output lost", red=True)
+            terminalreporter.write_line(visible(self._output_error))
+            terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
+        if not self._outcomes and not self._collection_errors:
+            return
+        from ..report.closing import terminal_summary, update_pages
+        from ..report.summary import compared
+        from ..report.terminal import summary_line
+
+        outcomes = tuple(self._outcomes.values())
+        lines = []
+        if terminalreporter.verbosity > 0:
+            lines += [summary_line(outcome) for outcome in compared(outcomes)]
+        lines += update_pages(outcomes)
+        file = self._settings.report or self._settings.log
+        unused = self._unused(exitstatus)
+        lines.append(terminal_summary(outcomes, unused=unused, file=file))
+        terminalreporter.section("golden tensors")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+    def _unused(self, exitstatus: int) -> list[str]:
+        """Goldens of no test, where this run can tell."""
+        try:
+            root = self._settings.goldens_dir
+            return self._left_out.unused(exitstatus, self._outcomes, root) if self._outcomes else []
+        except GoldenError:
+            # Tests that need the folder have failed on it; the summary must not fall over it.
+            return []
