@@ -26,6 +26,8 @@ LONG := overlay or slow
 CORE := not torch and not tensorflow and not hub and not ($(LONG))
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
+WHEEL := $(VENV)/wheel
+BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
@@ -95,6 +97,14 @@ $(VENV)/mutants.stamp: $(VENV)/core.stamp
 	@$(UV) mutmut==3.8.1
 	@touch $@
 
+# What users install, built again when a source changed. It stands in front of the editable install,
+# and tests/conftest.py refuses to test anything else.
+$(WHEEL)/wheel.stamp: $(VENV)/core.stamp pyproject.toml README.md $(shell find pytest_keras_golden -type f ! -name '*.pyc')
+	@echo "== building the wheel that is tested"
+	@rm -rf $(WHEEL) && $(BIN)/uv build --quiet --wheel --out-dir $(WHEEL)/dist
+	@$(BIN)/uv pip install --quiet --no-deps --target $(WHEEL) $(WHEEL)/dist/*.whl
+	@touch $@
+
 env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff and mypy
 
 # ---- the two commands
@@ -102,11 +112,11 @@ env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff a
 demo: $(VENV)/core.stamp ## record a model under Keras 3.5.0, check it under later releases
 	@KERAS_BACKEND=jax $(BIN)/python examples/demo.py
 
-test: $(VENV)/core.stamp ## the core tests, on jax and on numpy
+test: $(WHEEL)/wheel.stamp ## the core tests of the built wheel, on jax and on numpy
 	@echo "== core tests on jax"
-	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m '$(CORE)' tests
+	@KERAS_BACKEND=jax $(BUILT) $(PARALLEL) -m '$(CORE)' tests
 	@echo "== core tests on numpy: those that run a model"
-	@KERAS_BACKEND=numpy $(PYTEST) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
+	@KERAS_BACKEND=numpy $(BUILT) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
 	    $(NO_MODEL:%=--ignore=tests/%)
 
 # ---- the wider tests: .ci/run calls them all

@@ -21,6 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    built = os.environ.get("KERAS_GOLDEN_BUILT")
+    if built and not Path(str(pytest_keras_golden.__file__)).is_relative_to(built):
+        raise pytest.UsageError(f"{pytest_keras_golden.__file__} is not the wheel in {built}")
     if os.environ["KERAS_BACKEND"] == "numpy":
         # There, Keras works out shapes by running layers on uninitialised memory.
         config.addinivalue_line("filterwarnings", "ignore:.*encountered in:RuntimeWarning")

@@ -81,15 +81,16 @@ class CaptureBlock:
         recorders = self.recorders
         if recorders is None:
             return
-        self.records = recorders.records
+        recorded = recorders.recorded
+        self.records = recorded.records
         self.mode, self.observer = recorders.mode, recorders.observer
         self.policy = recorders.policy
         self.weights, self.inputs = recorders.prints.weights, recorders.prints.inputs
         self.outermost = recorders.prints.outermost
-        self.examined = recorders.examined
+        self.examined = recorded.examined
         self.renamed = recorders.renamed
-        self.isolation = recorders.isolation
-        self.calls, self.pools = recorders.layers, recorders.pools
+        self.isolation = recorded.isolation
+        self.calls, self.pools = recorded.layers, recorded.pools
 
 
 class _Live(Mapping[str, "Array"]):

@@ -1,0 +1,153 @@
+"""What one capture block recorded, call by call, and what was found out about those that moved."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import CaptureError
+from ..records import LayerCall, OutermostCall, TensorRecord
+from .examine import Against, Examined, Pooled, Returned, examine
+from .record.eager import Ended, recorded_again
+from .reference import is_of_keras_alone, references
+from .state.fingerprints import Fingerprints
+from .tap.request import Request
+
+if TYPE_CHECKING:
+    from ..records import Array
+
+
+@dataclass
+class BlockRecord:
+    """Records, layers and findings of a block; every name in it is given once.
+
+    against: the golden that the block is compared with while it runs; without one, everything is
+    recorded and nothing examined. ahead: layers are recorded as they are called, and not when a
+    call moved. isolation: `complete`, or why an isolating pass against this recording is not
+    possible. taken: names by kind (call, tensor, layer).
+    """
+
+    request: Request
+    against: Against | None
+    prints: Fingerprints
+    ahead: bool
+    records: list[TensorRecord] = field(default_factory=list)
+    layers: list[LayerCall] = field(default_factory=list)
+    pools: list[Mapping[str, Array]] = field(default_factory=list)
+    examined: dict[str, Examined] = field(default_factory=dict)
+    isolation: str = "complete"
+    taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _reference_bytes: int = 0
+
+    def take(
+        self, entry: OutermostCall, seen: Mapping[str, TensorRecord]
+    ) -> tuple[list[TensorRecord], dict[str, str]]:
+        """Its tensors under names that no other of the block has."""
+        named = {name: self.name("tensor", name) for name in seen}
+        records = [
+            replace(record, name=named[name], call=entry.name, tolerance=self.request.tolerance)
+            for name, record in seen.items()
+        ]
+        self.records += records
+        return records, named
+
+    def name(self, kind: str, name: str) -> str:
+        """A name used before, by a method of the model and by a call of it, is counted on."""
+        wanted, count = self.request.prefix + name, 0
+        unused = wanted
+        while unused in self.taken[kind]:
+            count += 1
+            unused = f"{wanted}@{count}"
+        self.taken[kind].add(unused)
+        return unused
+
+    def is_wanted(self, entry: OutermostCall, records: Sequence[TensorRecord]) -> bool:
+        """Whether to look into a call: what is bit for bit the golden's needs no looking into, and
+        a candidate golden has its layers from there."""
+        against = self.against
+        if against is None or against.recording:
+            return True
+        if against.golden is None:
+            return self.request.asked
+        if against.moved(records):
+            return True
+        header = against.golden.header
+        same = [layer for layer in header.calls if layer.call == entry.name]
+        self.taken["layer"] |= {layer.name for layer in same}
+        self.layers += same
+        if header.isolation != "complete":
+            self._unavailable(header.isolation)
+        elif against.golden.isolated and self.isolation == "complete":
+            self.pools.append(Pooled(against.golden, same))
+        return False
+
+    def examine(
+        self,
+        ended: Ended,
+        entry: OutermostCall,
+        records: Sequence[TensorRecord],
+        named: Mapping[str, str],
+    ) -> None:
+        whole = self._with_layers(ended, entry)
+        if whole is None:
+            return
+        layers = self._take_layers(whole, entry)
+        if self.against is None:
+            return
+        if self.against.recording or self.against.golden is not None:
+            self._add_references(ended, records, named)
+        if self.against.golden is not None and self.against.moved(records):
+            made = ended.made
+            assert made is not None
+            call = Returned(made, entry, records, whole.records, named, layers, whole.pool)
+            self.examined[entry.name] = examine(call, self.request, self.against, self.prints)
+
+    def _with_layers(self, ended: Ended, entry: OutermostCall) -> Ended | None:
+        """With what every layer was given and returned, for which a check makes the call again;
+        None where that fails, and so would an isolating pass."""
+        if self.ahead:
+            return ended
+        try:
+            return recorded_again(ended, self.request)
+        except CaptureError as error:
+            self.give_up(entry, error.problem)
+            return None
+
+    def _take_layers(self, ended: Ended, entry: OutermostCall) -> dict[str, LayerCall]:
+        layers = {
+            layer.name: replace(layer, name=self.name("layer", layer.name), call=entry.name)
+            for layer in ended.layers
+        }
+        self.layers += layers.values()
+        if self.isolation == "complete":
+            self.pools.append(ended.pool)
+        if ended.unavailable:
+            self._unavailable(f"unavailable: {ended.unavailable}")
+        return layers
+
+    def give_up(self, entry: OutermostCall, reason: str) -> None:
+        """Nothing can be said of this call's layers, now or against this recording."""
+        self._unavailable(f"unavailable: {reason}")
+        self.examined[entry.name] = Examined(entry.name, self.isolation)
+
+    def _unavailable(self, why: str) -> None:
+        self.isolation = why
+        self.pools.clear()
+
+    def _add_references(
+        self, ended: Ended, records: Sequence[TensorRecord], named: Mapping[str, str]
+    ) -> None:
+        """Recompute tensors in higher precision, for the three-way rule, while there is room."""
+        made, limit = ended.made, self.request.isolation_bytes
+        if made is None or not (self.request.asked or is_of_keras_alone(made.target)):
+            return
+        seen = {name: record.name for name, record in zip(named, records, strict=True)}
+        exact = references(made, records, seen, self.request)
+        self._reference_bytes += sum(array.nbytes for array in exact.values())
+        if limit is None or self._reference_bytes <= limit:
+            self.records = [
+                replace(record, reference=exact.get(record.name, record.reference))
+                for record in self.records
+            ]
