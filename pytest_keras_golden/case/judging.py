@@ -10,9 +10,9 @@ from ..compare.calls import Difference, difference, differing
 from ..compare.depth import Shift, furthest
 from ..compare.renaming import Seen, names
 from ..compare.vacuity import vacuous
-from ..compare.verdict import judge, missing
+from ..compare.verdict import judge, missing, outcome_of
 from ..outcomes import Names, TensorOutcome, TestOutcome, first_drift
-from ..records import TensorEntry, TensorRecord, Tolerance, Verdict
+from ..records import TensorEntry, TensorRecord, Tolerance
 from ..stack import stack_changes
 from . import rules
 from .against import CaseGolden
@@ -76,7 +76,7 @@ def vacuous_tensors(case: Case) -> tuple[TensorOutcome, ...]:
         reason = _vacuity(case, record)
         if reason:
             entry = entry_of(case, record, order)
-            found.append(_outcome(entry, "vacuous", reason))
+            found.append(outcome_of(entry, "vacuous", reason))
     return tuple(found)
 
 
@@ -293,20 +293,3 @@ def _vacuity(case: Case, record: TensorRecord) -> str | None:
     if not record.judged:
         return None
     return vacuous(record.value, case.tolerance(record), record.arithmetic, noise(case, record))
-
-
-def _outcome(entry: TensorEntry, verdict: Verdict, note: str | None = None) -> TensorOutcome:
-    return TensorOutcome(
-        name=entry.name,
-        order=entry.order,
-        kind=entry.kind,
-        dtype=entry.dtype,
-        precision=entry.precision,
-        shape=entry.shape,
-        judged=entry.judged,
-        verdict=verdict,
-        source=entry.source,
-        tolerance=entry.tolerance,
-        detects=entry.detects,
-        note=note,
-    )

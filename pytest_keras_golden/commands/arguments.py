@@ -13,10 +13,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ConfigError
+from ..report.output import add_json
 
 if TYPE_CHECKING:
     from ..versions.gate import Suite
     from ..versions.inner.job import Pin
+    from ..versions.inner.jobs import Runner
+    from ..versions.inner.progress import Progress
 
 COMMANDS = frozenset({"gate", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
@@ -59,6 +62,13 @@ def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
         help="keep goldens, logs and candidates in this new or empty folder, and take finished "
         "runs from it that nothing has changed for",
     )
+
+
+def add_pages(parser: argparse.ArgumentParser) -> None:
+    """Options of a command whose result is also a page."""
+    add_json(parser)
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append a summary")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page")
 
 
 def default_jobs(most: int) -> int:
@@ -161,6 +171,25 @@ def identity(arguments: argparse.Namespace, command: str) -> list[object]:
 
 def shown(arguments: argparse.Namespace) -> str:
     return shlex.join(arguments.pytest_arguments) or "the whole suite"
+
+
+@contextmanager
+def inner_runs(
+    arguments: argparse.Namespace, named: Sequence[object], title: str
+) -> Iterator[tuple[Path, Progress, Runner]]:
+    """Where inner runs work, who hears of them and who makes them; nothing is left of a stopped
+    command. named: what tells these runs from another command's."""
+    from ..versions.inner.jobs import runner
+    from ..versions.inner.progress import progress
+    from ..versions.inner.workspace import workspace
+
+    with (
+        ended_by_sigterm(),
+        workspace(named, Path.cwd(), kept=arguments.keep) as place,
+        progress(title, os.environ) as told,
+        runner(arguments.jobs, arguments.executor) as where,
+    ):
+        yield place, told, where
 
 
 @contextmanager

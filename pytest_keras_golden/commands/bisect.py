@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
-from .arguments import add_shared, demand_usable, ended_by_sigterm, identity, pins_of, suite_of
+from .arguments import add_shared, demand_usable, identity, inner_runs, pins_of, suite_of
 from .gate import one_version
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..versions.bisect import bisect_commits, bisect_releases
     from ..versions.commits import Clone
-    from ..versions.inner.jobs import runner
-    from ..versions.inner.progress import progress
-    from ..versions.inner.workspace import workspace
 
     demand_usable(arguments)
     suite = suite_of(arguments)
@@ -52,12 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     make_pins = partial(pins_of, arguments)
     make_pins(versions[0])
     named = [*identity(arguments, "bisect"), versions[0]]
-    with (
-        ended_by_sigterm(),
-        workspace(named, Path.cwd(), kept=arguments.keep) as place,
-        progress(f"bisect {arguments.package}", os.environ) as told,
-        runner(arguments.jobs, arguments.executor) as where,
-    ):
+    with inner_runs(arguments, named, f"bisect {arguments.package}") as (place, told, where):
         result, prober = bisect_releases(
             versions, make_pins, suite, place, where, told, arguments.package
         )

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..io.atomic import append_whole, write_whole
-from ..report.output import add_json, cannot_write, emit, note
+from ..report.output import cannot_write, emit, note
 from .arguments import (
+    add_pages,
     add_shared,
     default_jobs,
     demand_usable,
-    ended_by_sigterm,
     identity,
+    inner_runs,
     pins_of,
     suite_of,
 )
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
+    from ..versions.matrix import MatrixResult
 
 EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
 
@@ -39,19 +40,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("old", metavar="A", help="version now in use, or latest")
     parser.add_argument("new", metavar="B", help="version to judge, or latest")
     add_shared(parser, jobs=default_jobs(2))
-    add_json(parser)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append a summary")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    add_pages(parser)
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
+    from ..versions import gate_page
     from ..versions.gate import Side, gate
-    from ..versions.inner.jobs import runner
-    from ..versions.inner.progress import progress
-    from ..versions.inner.workspace import workspace
 
     demand_usable(arguments)
     suite = suite_of(arguments)
@@ -60,14 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
         note(f"both versions are {old}: this shows only whether the suite repeats itself")
     sides = [Side(pins_of(arguments, version)) for version in (old, new)]
     named = [*identity(arguments, "gate"), old, new]
-    with (
-        ended_by_sigterm(),
-        workspace(named, Path.cwd(), kept=arguments.keep) as place,
-        progress(f"gate {arguments.package} {old} → {new}", os.environ) as told,
-        runner(arguments.jobs, arguments.executor) as where,
+    with inner_runs(arguments, named, f"gate {arguments.package} {old} → {new}") as (
+        place,
+        told,
+        where,
     ):
         result = gate(sides[0], sides[1], suite, place, where, told)
-    tell(arguments, result)
+    tell(arguments, result, gate_page)
     return EXIT_CODES[result.verdict]
 
 
@@ -80,17 +76,16 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
     return found[0]
 
 
-def tell(arguments: argparse.Namespace, result: GateResult) -> None:
-    from ..versions import gate_page
-
-    emit(arguments.json, result.to_json(), lambda: gate_page.terminal(result))
+def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:
+    """Print, and write what was asked for. page: the module that words the result."""
+    emit(arguments.json, result.to_json(), lambda: page.terminal(result))
     if arguments.markdown is not None:
-        append(arguments.markdown, gate_page.markdown(result))
+        _append(arguments.markdown, page.markdown(result))
     if arguments.html is not None:
-        write(arguments.html, gate_page.page(result))
+        _write(arguments.html, page.page(result))
 
 
-def append(path: Path, text: str) -> None:
+def _append(path: Path, text: str) -> None:
     """Add to a file: a CI's job summary may hold other steps' text already."""
     try:
         append_whole(path, text + "\n")
@@ -98,7 +93,7 @@ def append(path: Path, text: str) -> None:
         raise cannot_write(error, "--markdown FILE") from error
 
 
-def write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..report.output import add_json, emit
 from .arguments import (
+    add_pages,
     add_shared,
     default_jobs,
     demand_usable,
-    ended_by_sigterm,
     identity,
+    inner_runs,
     pins_of,
     suite_of,
 )
-from .gate import EXIT_CODES, append, write
+from .gate import EXIT_CODES, tell
 
 if TYPE_CHECKING:
     from ..versions.gate import Side
@@ -37,17 +35,12 @@ def add_parser(subparsers: Any) -> None:
         "versions", nargs="+", metavar="V", help="3.5.0, 3.3.3..3.6, '>=3.9,<3.12', 3.14.*, latest"
     )
     add_shared(parser, jobs=default_jobs(8))
-    add_json(parser)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append a summary")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    add_pages(parser)
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from ..versions import matrix_page
-    from ..versions.inner.jobs import runner
-    from ..versions.inner.progress import progress
-    from ..versions.inner.workspace import workspace
     from ..versions.matrix import matrix
     from ..versions.overlay.releases import resolve
 
@@ -59,18 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     # Not the versions: a matrix with one more column goes on from what is there.
     named = [*identity(arguments, "matrix"), versions[0]]
     sides, missing = sides_of(arguments, versions)
-    with (
-        ended_by_sigterm(),
-        workspace(named, Path.cwd(), kept=arguments.keep) as place,
-        progress(f"matrix of {arguments.package}", os.environ) as told,
-        runner(arguments.jobs, arguments.executor) as where,
-    ):
+    with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
         result = matrix(sides, suite, place, where, told, missing)
-    emit(arguments.json, result.to_json(), lambda: matrix_page.terminal(result))
-    if arguments.markdown is not None:
-        append(arguments.markdown, matrix_page.markdown(result))
-    if arguments.html is not None:
-        write(arguments.html, matrix_page.page(result))
+    tell(arguments, result, matrix_page)
     return EXIT_CODES[result.verdict]
 
 

@@ -63,6 +63,11 @@ def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome
     """The outcome of a golden tensor that the run lacks; `candidates`: the run's names."""
     nearest = _nearest(entry.name, candidates)
     note = f"missing: the golden has {entry.name!r}, the run does not{nearest}"
+    return outcome_of(entry, "structure", note)
+
+
+def outcome_of(entry: TensorEntry, verdict: Verdict, note: str | None = None) -> TensorOutcome:
+    """An outcome about which the golden's metadata alone decide."""
     return TensorOutcome(
         name=entry.name,
         order=entry.order,
@@ -71,7 +76,7 @@ def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome
         precision=entry.precision,
         shape=entry.shape,
         judged=entry.judged,
-        verdict="structure",
+        verdict=verdict,
         source=entry.source,
         tolerance=entry.tolerance,
         detects=entry.detects,
