@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_keras_golden.config import OPTIONS, check_ini_keys, parse_size, read_settings
+from pytest_keras_golden.config import OPTIONS, Settings, check_ini_keys, parse_size, read_settings
 from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.records import Tolerance
 
@@ -114,3 +114,7 @@ def test_unknown_golden_keys_are_refused_with_the_nearest() -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+def test_settings_and_options_have_the_same_defaults() -> None:
+    assert read(ini_folder=None) == Settings(goldens_dir=None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
+from ..outcomes import TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .examine import Against, Examined
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
     from ..records import Array
 
 
-TRACED = "traced calls"
-"""Calls in functions that were compiled, of which no number came out."""
-
-TRAINING, UPDATES = "train_on_batch", "train_on_batch updates"
-"""Weights that a step of training left and no later call of the test ran with."""
-
+TRAINING = "train_on_batch"
 
 _REST = (
     "unavailable: the first batch, run eagerly, is the golden's bit for bit; what moved lies in a "

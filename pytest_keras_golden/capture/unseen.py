@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from ..outcomes import OPERATIONS
 from .backends import is_concrete, is_traced
 from .tap.precision import tensors_of
 from .watch import patches
@@ -24,7 +25,6 @@ Busy = Callable[[], bool]
 """Whether a call is under way that is looked into, with everything inside it."""
 
 PIPELINE, THREADS, SHARED = "data pipelines", "other threads", "shared fixtures"
-OPERATIONS = "keras.ops"
 
 _OPS = ("core", "einops", "image", "linalg", "math", "nn", "numpy")
 _SYMBOLIC = "any_symbolic_tensors"

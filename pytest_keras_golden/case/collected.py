@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..compare.calls import Ran
 from ..config import Settings
 from ..errors import CaptureError, StoreError
-from ..outcomes import LocalOutcome
+from ..outcomes import OPERATIONS, LocalOutcome
 from ..records import (
     LayerCall,
     Mode,
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
     from ..capture.examine import Examined
     from ..records import Array
-
-
-OPERATIONS = "keras.ops"
-"""As `capture.unseen` calls the functions that a test calls outside of any layer."""
 
 
 class CapturedBlock(Ran, Protocol):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..outcomes import TestOutcome
+from ..outcomes import UPDATES, TestOutcome
 from .escape import visible
 from .summary import compared, verdict_of
 from .wording import plural
 
-TRAINING = frozenset(
-    {"fit", "evaluate", "losses", "metrics", "optimizers", "train_on_batch updates"}
-)
+TRAINING = frozenset({"fit", "evaluate", "losses", "metrics", "optimizers", UPDATES})
 """Kinds of calls that are the training or evaluating of a model, or a part of it."""
 
 NAMED = 3
