@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError, StoreError
 from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
 from .examine import Against, Examined
-from .recorders import Recorders
 from .tap.request import Request
+from .watchers import Watchers
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -42,7 +42,7 @@ class CaptureBlock:
     outermost: Sequence[OutermostCall] = ()
     examined: Mapping[str, Examined] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
-    recorders: Recorders | None = None
+    watchers: Watchers | None = None
 
     @property
     def tensors(self) -> Mapping[str, Array]:
@@ -57,40 +57,40 @@ class CaptureBlock:
     @property
     def damage(self) -> StoreError | None:
         """Why the golden could not be read, which is none of the test's own errors."""
-        return None if self.recorders is None else self.recorders.damage
+        return None if self.watchers is None else self.watchers.damage
 
     @property
     def saw_calls(self) -> bool:
         """Whether any call was seen, recorded or not."""
         return bool(self.outermost) or (
-            self.recorders is not None and bool(self.recorders.prints.outermost)
+            self.watchers is not None and bool(self.watchers.prints.outermost)
         )
 
     @property
     def is_busy(self) -> bool:
         """Whether a call is under way that is looked into, with everything inside it."""
-        return self.recorders is not None and self.recorders.busy
+        return self.watchers is not None and self.watchers.busy
 
     @property
     def unseen(self) -> Mapping[str, int]:
         """Methods of models that ran and are not looked into, with how often."""
-        return {} if self.recorders is None else self.recorders.unseen
+        return {} if self.watchers is None else self.watchers.unseen
 
     def complete(self) -> None:
-        """Take over what the recorders have, once the block was left."""
-        recorders = self.recorders
-        if recorders is None:
+        """Take over what the watchers have, once the block was left."""
+        watchers = self.watchers
+        if watchers is None:
             return
-        recorded = recorders.recorded
-        self.records = recorded.records
-        self.mode, self.observer = recorders.mode, recorders.observer
-        self.policy = recorders.policy
-        self.weights, self.inputs = recorders.prints.weights, recorders.prints.inputs
-        self.outermost = recorders.prints.outermost
-        self.examined = recorded.examined
-        self.renamed = recorders.renamed
-        self.isolation = recorded.isolation
-        self.calls, self.pools = recorded.layers, recorded.pools
+        findings = watchers.findings
+        self.records = findings.records
+        self.mode, self.observer = watchers.mode, watchers.observer
+        self.policy = watchers.policy
+        self.weights, self.inputs = watchers.prints.weights, watchers.prints.inputs
+        self.outermost = watchers.prints.outermost
+        self.examined = findings.examined
+        self.renamed = watchers.renamed
+        self.isolation = findings.isolation
+        self.calls, self.pools = findings.layers, findings.pools
 
 
 class _Live(Mapping[str, "Array"]):
@@ -100,9 +100,9 @@ class _Live(Mapping[str, "Array"]):
         self._block = block
 
     def _now(self) -> Mapping[str, Array]:
-        if self._block.records or self._block.recorders is None:
+        if self._block.records or self._block.watchers is None:
             return {record.name: record.value for record in self._block.records}
-        return self._block.recorders.tensors
+        return self._block.watchers.tensors
 
     def __getitem__(self, name: str) -> Array:
         return self._now()[name]
@@ -134,9 +134,9 @@ def capture_block(
     against: the golden of the test; calls that moved against it are examined as they return.
     """
     _require_watchable(model)
-    recorders = Recorders(model, request, against)
+    watchers = Watchers(model, request, against)
     block = CaptureBlock(isolates=request.isolate)
-    with recorders.watching():
-        block.recorders = recorders
+    with watchers.watching():
+        block.watchers = watchers
         yield block
     block.complete()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     _Matrix = npt.NDArray[np.float64]
 
-BLOCK = 1 << 18
+CHUNK = 1 << 18
 SUM_EPSILONS = 4.0
 """How far, in ε, rounded probabilities may be from summing to one."""
 
@@ -80,7 +80,7 @@ def attention_metrics(actual: Array, golden: Array, precision: str = "") -> Atte
     heads = golden.shape[-3] if golden.ndim > 2 else 1
     found = _Found(heads, keys - queries, eps)
     a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
-    step = max(1, BLOCK // keys)
+    step = max(1, CHUNK // keys)
     with np.errstate(all="ignore"):
         for matrix in range(len(g)):
             for first in range(0, queries, step):

@@ -25,11 +25,11 @@ class Exact:
     sums: Sums = field(default_factory=Sums)
 
 
-def measure_exact(actual: Array, golden: Array, tolerance: Tolerance, block: int) -> Exact:
+def measure_exact(actual: Array, golden: Array, tolerance: Tolerance, chunk: int) -> Exact:
     """Compare two C-order integer or bool tensors. ε is 0: under a `k` nothing may change."""
     found, a_flat, g_flat = Exact(), actual.reshape(-1), golden.reshape(-1)
-    for start in range(0, golden.size, block):
-        a, g = _wide(a_flat[start : start + block]), _wide(g_flat[start : start + block])
+    for start in range(0, golden.size, chunk):
+        a, g = _wide(a_flat[start : start + chunk]), _wide(g_flat[start : start + chunk])
         _see(found, a, g, tolerance, start)
     return found
 
@@ -54,8 +54,8 @@ def _see(
         found.largest, found.at = top, start + int(distance.argmax())
 
 
-def _wide(block: Array) -> npt.NDArray[Any]:
-    return block.astype(np.uint64 if block.dtype.kind in "bu" else np.int64)
+def _wide(chunk: Array) -> npt.NDArray[Any]:
+    return chunk.astype(np.uint64 if chunk.dtype.kind in "bu" else np.int64)
 
 
 def _distance(a: npt.NDArray[Any], g: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

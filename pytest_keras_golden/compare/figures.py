@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
-BLOCK = 1 << 18
+CHUNK = 1 << 18
 POSITIONS = 64
 MAP_SIDE = 48
 TOP = 5
@@ -62,7 +62,7 @@ def by_position(actual: Array, golden: Array, precision: str = "", axis: int = -
     eps = epsilon(precision or golden.dtype.name)
     scale = robust_scale(golden).rms
     found = np.zeros(g.shape[1])
-    step = max(1, BLOCK // max(1, g.shape[1] * g.shape[2]))
+    step = max(1, CHUNK // max(1, g.shape[1] * g.shape[2]))
     with np.errstate(all="ignore"):
         for start in range(0, g.shape[0], step):
             run, old = (part[start : start + step].astype(np.float64) for part in (a, g))
@@ -83,8 +83,8 @@ def ulp_histogram(actual: Array, golden: Array, precision: str = "") -> list[int
     counts = np.zeros(HISTOGRAM_BINS, np.int64)
     a, g = actual.reshape(-1), golden.reshape(-1)
     shift = ulp_shift(golden.dtype, precision)
-    for start in range(0, g.size, BLOCK):
-        run, old = a[start : start + BLOCK], g[start : start + BLOCK]
+    for start in range(0, g.size, CHUNK):
+        run, old = a[start : start + CHUNK], g[start : start + CHUNK]
         kept = np.isfinite(run.astype(np.float64)) & np.isfinite(old.astype(np.float64))
         apart = steps(run[kept], old[kept]).astype(np.float64)
         counts += np.bincount(_ulp_bin(np.ceil(apart / 2**shift)), minlength=HISTOGRAM_BINS)

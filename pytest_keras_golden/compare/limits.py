@@ -25,9 +25,9 @@ class Limits:
     def may_be_exceeded(
         self, units: float, error: npt.NDArray[Any], magnitude: npt.NDArray[Any]
     ) -> bool:
-        """Whether an element of a block comes near or beyond its bound.
+        """Whether an element of a chunk comes near or beyond its bound.
 
-        units: the block's max |e|/(|golden| + scale).
+        units: the chunk's max |e|/(|golden| + scale).
         """
         if units == 0.0 or units < self._unit * SLACK:
             return False

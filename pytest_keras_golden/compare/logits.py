@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     _Rows = npt.NDArray[np.float64]
 
-BLOCK = 1 << 18
+CHUNK = 1 << 18
 TIE_ULPS = 2.0
 """Margin between two logits, on both sides, that decides nothing at their precision: each logit is
 rounded by up to half an ULP on its own, and once more upstream."""
@@ -121,7 +121,7 @@ def logits_metrics(
     true = None if reference is None else reference.reshape(-1, width)
     kls, top5s, flips = [], [], []
     with np.errstate(all="ignore"):
-        for start, a, g in _blocks(actual.reshape(-1, width), golden.reshape(-1, width)):
+        for start, a, g in _chunks(actual.reshape(-1, width), golden.reshape(-1, width)):
             kept = ~(_unusable(a) | _unusable(g))
             kls.append(_divergence(a, g)[kept])
             top5s.append(_overlap(a, g)[kept])
@@ -142,8 +142,8 @@ def logits_metrics(
     )
 
 
-def _blocks(actual: Array, golden: Array) -> Iterator[tuple[int, _Rows, _Rows]]:
-    count = max(1, BLOCK // golden.shape[1])
+def _chunks(actual: Array, golden: Array) -> Iterator[tuple[int, _Rows, _Rows]]:
+    count = max(1, CHUNK // golden.shape[1])
     for start in range(0, golden.shape[0], count):
         a, g = actual[start : start + count], golden[start : start + count]
         yield start, a.astype(np.float64), g.astype(np.float64)

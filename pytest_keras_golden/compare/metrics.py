@@ -1,7 +1,7 @@
-"""One tensor measured against another: every metric of an outcome from one blocked pass.
+"""One tensor measured against another: every metric of an outcome from one chunked pass.
 
-Blocks of 32k elements stay in the cache and no temporary grows with the tensor, so that goldens
-larger than memory can be compared through a memory map. The arithmetic: `blocks`, `exact`.
+Chunks of 32k elements stay in the cache and no temporary grows with the tensor, so that goldens
+larger than memory can be compared through a memory map. The arithmetic: `chunks`, `exact`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 
 from . import floats
 from .bias import Bias, sample_bias
-from .blocks import Pass
+from .chunks import Pass
 from .exact import measure_exact
 from .limits import Limits
 
 if TYPE_CHECKING:
     from ..records import Array, Tolerance
 
-BLOCK = 1 << 15
+CHUNK = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def measure(
     precision: str = "",
     *,
     noise: float | None = None,
-    block: int = BLOCK,
+    chunk: int = CHUNK,
 ) -> Metrics:
     """Measure two tensors of one shape and dtype.
 
@@ -73,8 +73,8 @@ def measure(
     epsilon = floats.epsilon(precision or golden.dtype.name)
     with np.errstate(all="ignore"):
         if floats.is_exact(golden.dtype):
-            return _exactly(actual, golden, tolerance, block)
-        found = Pass(actual, golden, Limits(tolerance, epsilon, noise), block).run()
+            return _exactly(actual, golden, tolerance, chunk)
+        found = Pass(actual, golden, Limits(tolerance, epsilon, noise), chunk).run()
         bias = sample_bias(actual, golden, found.scale.rms, epsilon)
         shift = floats.ulp_shift(golden.dtype, precision)
     return Metrics(
@@ -94,8 +94,8 @@ def measure(
     )
 
 
-def _exactly(actual: Array, golden: Array, tolerance: Tolerance, block: int) -> Metrics:
-    found = measure_exact(actual, golden, tolerance, block)
+def _exactly(actual: Array, golden: Array, tolerance: Tolerance, chunk: int) -> Metrics:
+    found = measure_exact(actual, golden, tolerance, chunk)
     return Metrics(
         size=golden.size,
         mismatches=found.mismatches,

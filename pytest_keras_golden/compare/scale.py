@@ -27,7 +27,7 @@ EXTREME = 1024.0
 FEW_ROWS_EXTREME = 64.0
 """The same where there are too few rows to tell an outlier channel from an outlier element."""
 MIN_ROWS = 8
-BLOCK = 1 << 15
+CHUNK = 1 << 15
 MAX_CHANNELS = 1 << 18
 SAMPLE = 1 << 17
 """Elements looked at; the standard error of the rms is then about 0.2 %."""
@@ -42,17 +42,17 @@ class Scale:
     channels: npt.NDArray[np.float64] | None = None
 
 
-class BlockScale:
-    """The scale of each element of a block: one number, or the channels' repeated."""
+class ChunkScale:
+    """The scale of each element of a chunk: one number, or the channels' repeated."""
 
-    def __init__(self, scale: Scale, block: int, dtype: npt.DTypeLike = np.float64) -> None:
+    def __init__(self, scale: Scale, chunk: int, dtype: npt.DTypeLike = np.float64) -> None:
         self._rms, self._channels = scale.rms, scale.channels
         self._tiled = None
         if scale.channels is not None:
-            self._tiled = np.tile(scale.channels.astype(dtype), 2 + block // scale.channels.size)
+            self._tiled = np.tile(scale.channels.astype(dtype), 2 + chunk // scale.channels.size)
 
-    def block(self, start: int, size: int) -> float | npt.NDArray[Any]:
-        """Of the elements [start, start + size) in C order; size is at most the block's."""
+    def chunk(self, start: int, size: int) -> float | npt.NDArray[Any]:
+        """Of the elements [start, start + size) in C order; size is at most the chunk's."""
         if self._tiled is None or self._channels is None:
             return self._rms
         first = start % self._channels.size
@@ -130,11 +130,11 @@ def _rms(values: npt.NDArray[Any]) -> float:
 def root_mean_square(array: Array) -> float:
     """Of the finite values, in float64; 0 where there are none."""
     flat, squares = array.reshape(-1), 0.0
-    wide = np.empty(min(BLOCK, flat.size))
+    wide = np.empty(min(CHUNK, flat.size))
     with np.errstate(all="ignore"):
-        for start in range(0, flat.size, BLOCK):
-            part = wide[: min(BLOCK, flat.size - start)]
-            np.copyto(part, flat[start : start + BLOCK])
+        for start in range(0, flat.size, CHUNK):
+            part = wide[: min(CHUNK, flat.size - start)]
+            np.copyto(part, flat[start : start + CHUNK])
             squares += dot(part, part)
     if math.isfinite(squares) and squares > 1e-250:
         return math.sqrt(squares / flat.size)
@@ -144,9 +144,9 @@ def root_mean_square(array: Array) -> float:
 def _careful_root_mean_square(flat: Array) -> float:
     """In units of the largest value: squares of extreme values neither overflow nor vanish."""
     squares, count, unit = 0.0, 0, 0.0
-    for start in range(0, flat.size, BLOCK):
-        block = flat[start : start + BLOCK].astype(np.float64)
-        finite = block[np.isfinite(block)]
+    for start in range(0, flat.size, CHUNK):
+        chunk = flat[start : start + CHUNK].astype(np.float64)
+        finite = chunk[np.isfinite(chunk)]
         top = float(np.abs(finite).max(initial=0.0))
         if top > unit:
             squares, unit = squares * (unit / top) ** 2, top

@@ -1,4 +1,4 @@
-"""Sums of squares over blocks, and what follows from them."""
+"""Sums of squares over chunks, and what follows from them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Sums:
         return cls(1.0 if usual else math.ldexp(1.0, min(1000, -math.frexp(rms)[1])))
 
     def of(self, e: npt.NDArray[Any], g: npt.NDArray[Any]) -> tuple[float, float, float]:
-        """The three of one block."""
+        """The three of one chunk."""
         if self.unit != 1.0:
             e, g = e * self.unit, g * self.unit
         if e.size % CHUNK:
             return dot(e, e), dot(e, g), dot(g, g)
-        # The same with less overhead, which counts: a block takes some 30 µs in all.
+        # The same with less overhead, which counts: a chunk takes some 30 µs in all.
         e_rows, e_columns = e.reshape(ROWS), e.reshape(COLUMNS)
         g_rows, g_columns = g.reshape(ROWS), g.reshape(COLUMNS)
         return (
@@ -58,8 +58,8 @@ class Sums:
             sum(np.matmul(g_rows, g_columns).ravel().tolist()),
         )
 
-    def add(self, block: tuple[float, float, float]) -> None:
-        self.ee, self.eg, self.gg = self.ee + block[0], self.eg + block[1], self.gg + block[2]
+    def add(self, chunk: tuple[float, float, float]) -> None:
+        self.ee, self.eg, self.gg = self.ee + chunk[0], self.eg + chunk[1], self.gg + chunk[2]
 
     def rel_l2(self) -> float:
         """‖e‖/‖golden‖; inf where a zero golden changed."""

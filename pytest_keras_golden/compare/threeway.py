@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .floats import epsilon
-from .metrics import BLOCK
+from .metrics import CHUNK
 from .scale import robust_scale
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _errors(actual: Array, golden: Array, reference: Array, eps: float) -> tuple
     flat = [array.reshape(-1) for array in (actual, golden, reference)]
     scale = robust_scale(reference).rms
     with np.errstate(all="ignore"):
-        for start in range(0, reference.size, BLOCK):
-            a, g, r = (part[start : start + BLOCK].astype(np.float64) for part in flat)
+        for start in range(0, reference.size, CHUNK):
+            a, g, r = (part[start : start + CHUNK].astype(np.float64) for part in flat)
             kept = np.isfinite(a) & np.isfinite(g) & np.isfinite(r)
             unit = eps * (np.abs(r[kept]) + scale)
             total += float(np.square(r[kept]).sum())

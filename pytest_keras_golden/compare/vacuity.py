@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from . import floats
 from .limits import Limits
-from .scale import BlockScale, Scale, robust_scale
+from .scale import ChunkScale, Scale, robust_scale
 
 if TYPE_CHECKING:
     from ..records import Array, Tolerance
 
     _Vector = npt.NDArray[np.float64]
 
-BLOCK = 1 << 16
+CHUNK = 1 << 16
 MOST_SENSITIVE = 64
 """Elements that `detects` is verified on: those with the tightest bounds relative to the value. In
 a large tensor another may be caught a little earlier by the luck of its rounding, by half an ULP
@@ -66,7 +66,7 @@ SMALLEST_DRIFT = 2.0**-64
 
 
 class _Bounds:
-    """|e| allowed per element, block by block; non-finite values are left out."""
+    """|e| allowed per element, chunk by chunk; non-finite values are left out."""
 
     def __init__(
         self, value: Array, tolerance: Tolerance, precision: str, noise: float | None
@@ -77,24 +77,24 @@ class _Bounds:
         self.value, self.empty = value, value.size == 0
         self.limits = Limits(tolerance, epsilon, noise)
         self.wide: npt.NDArray[Any] | None = (
-            None if exact else np.empty(BLOCK, floats.working_dtype(value.dtype))
+            None if exact else np.empty(CHUNK, floats.working_dtype(value.dtype))
         )
-        self.scale, self.one_scale = BlockScale(scale, BLOCK), scale.channels is None
+        self.scale, self.one_scale = ChunkScale(scale, CHUNK), scale.channels is None
 
-    def blocks(self) -> Iterator[tuple[_Vector, _Vector]]:
-        return (self.block(start) for start in range(0, self.value.size, BLOCK))
+    def chunks(self) -> Iterator[tuple[_Vector, _Vector]]:
+        return (self.chunk(start) for start in range(0, self.value.size, CHUNK))
 
-    def block(self, start: int) -> tuple[_Vector, _Vector]:
+    def chunk(self, start: int) -> tuple[_Vector, _Vector]:
         """Finite values and what each may be off by."""
-        values = self.value.reshape(-1)[start : start + BLOCK].astype(np.float64)
-        limits = self.limits.bound(np.abs(values), self.scale.block(start, values.size))
+        values = self.value.reshape(-1)[start : start + CHUNK].astype(np.float64)
+        limits = self.limits.bound(np.abs(values), self.scale.chunk(start, values.size))
         finite = np.isfinite(values)
         return (values, limits) if finite.all() else (values[finite], limits[finite])
 
     def zeros_pass(self) -> bool:
         """False also for a zero tensor, which zeros leave unchanged."""
         changed = False
-        for values, limits in self.blocks():
+        for values, limits in self.chunks():
             magnitude = np.abs(values)
             if (magnitude > limits).any():
                 return False
@@ -106,7 +106,7 @@ class _Bounds:
         if self._some_shuffle_is_caught():
             return False
         low, high = np.inf, -np.inf
-        for values, _ in self.blocks():
+        for values, _ in self.chunks():
             low = min(low, float(values.min(initial=np.inf)))
             high = max(high, float(values.max(initial=-np.inf)))
         if not low < high:
@@ -114,23 +114,23 @@ class _Bounds:
         # Some permutation puts either extreme in any place.
         return not any(
             (np.maximum(high - values, values - low) > limits).any()
-            for values, limits in self.blocks()
+            for values, limits in self.chunks()
         )
 
     def _some_shuffle_is_caught(self) -> bool:
-        """The cheap test that settles nearly all: one block against itself in reverse."""
-        values, limits = next(self.blocks())
+        """The cheap test that settles nearly all: one chunk against itself in reverse."""
+        values, limits = next(self.chunks())
         return bool((np.abs(values[::-1] - values) > limits).any())
 
     def most_sensitive(self) -> tuple[_Vector, _Vector]:
         """The elements whose bounds are tightest relative to the value, and their bounds."""
         values, limits, needed = np.empty(0), np.empty(0), 0.0
-        for start in range(0, self.value.size, BLOCK):
+        for start in range(0, self.value.size, CHUNK):
             if self._largest(start) < needed:
                 continue
-            block, bound = self.block(start)
-            telling = np.flatnonzero((block != 0) & (np.abs(block) >= needed))
-            values = np.concatenate([values, block[telling]])
+            chunk, bound = self.chunk(start)
+            telling = np.flatnonzero((chunk != 0) & (np.abs(chunk) >= needed))
+            values = np.concatenate([values, chunk[telling]])
             limits = np.concatenate([limits, bound[telling]])
             if values.size > MOST_SENSITIVE:
                 ratio = limits / np.abs(values)
@@ -140,12 +140,12 @@ class _Bounds:
         return values, limits
 
     def _largest(self, start: int) -> float:
-        """Of a block's magnitudes: under one scale, larger values have the tighter bounds."""
+        """Of a chunk's magnitudes: under one scale, larger values have the tighter bounds."""
         if not self.one_scale or self.wide is None:
             return np.inf
-        block = floats.widen(self.value.reshape(-1)[start : start + BLOCK], self.wide)
-        # NaN where there is one, and so below nothing: such a block is looked at.
-        return float(max(block.max(), -block.min()))
+        chunk = floats.widen(self.value.reshape(-1)[start : start + CHUNK], self.wide)
+        # NaN where there is one, and so below nothing: such a chunk is looked at.
+        return float(max(chunk.max(), -chunk.min()))
 
 
 def _bisect(values: _Vector, limits: _Vector, dtype: np.dtype[np.generic]) -> float | None:

@@ -29,7 +29,7 @@ def test_the_widest_difference_of_int64() -> None:
     assert found.max_ulp == 2**64 - 1
 
 
-@pytest.mark.parametrize("block", [1, 2, 3, 9])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 9])
 @pytest.mark.parametrize(
     ("tolerance", "mismatches"),
     [
@@ -38,10 +38,10 @@ def test_the_widest_difference_of_int64() -> None:
     ],
 )
 def test_all_that_is_found_of_a_few_integers(
-    block: int, tolerance: Tolerance, mismatches: int
+    chunk: int, tolerance: Tolerance, mismatches: int
 ) -> None:
     golden, actual = np.array([3, 8, -4, -8, 0]), np.array([4, 10, -5, -6, 0])
-    found = measure_exact(actual, golden, tolerance, block)
+    found = measure_exact(actual, golden, tolerance, chunk)
     sums = Sums(1.0, 1 + 4 + 1 + 4, 3 + 16 + 4 - 16, 9 + 64 + 16 + 64)
     assert found == Exact(mismatches, largest=2, at=1, max_rel=pytest.approx(1 / 3), sums=sums)
 
@@ -81,7 +81,7 @@ def test_a_tolerance_beyond_the_range_lets_everything_pass(atol: float, mismatch
 def test_against_python_integers(data: st.DataObject, dtype: np.dtype[Any], atol: int) -> None:
     shape = data.draw(hnp.array_shapes(max_dims=2, max_side=7))
     a, g = (data.draw(hnp.arrays(dtype, shape)) for _ in range(2))
-    found = measure(a, g, Tolerance(rtol=0.0, atol=float(atol)), block=5)
+    found = measure(a, g, Tolerance(rtol=0.0, atol=float(atol)), chunk=5)
     apart = [abs(int(x) - int(y)) for x, y in zip(a.ravel(), g.ravel(), strict=True)]
     assert found.max_ulp == max(apart)
     assert found.mismatches == sum(distance > atol for distance in apart)

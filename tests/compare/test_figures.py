@@ -145,7 +145,7 @@ def test_nonfinite_values_do_not_spread() -> None:
 
 
 def test_ulps_are_counted_in_all_blocks_where_both_sides_are_finite() -> None:
-    golden = np.ones(2 * figures.BLOCK + 7, np.float32)
+    golden = np.ones(2 * figures.CHUNK + 7, np.float32)
     run = golden + np.float32(3 * 2**-23)
     run[0], run[1], golden[2], golden[-1] = np.nan, -1e30, np.inf, 1 + np.float32(3 * 2**-23)
     counts = figures.ulp_histogram(run, golden)

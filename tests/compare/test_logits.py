@@ -160,11 +160,11 @@ def test_what_has_no_vocabulary_has_no_logits(shape: tuple[int, ...]) -> None:
     assert logits_metrics(np.zeros(shape), np.zeros(shape)) is None
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     golden, actual = normal((40, 11)), normal((40, 11)) + 0.3 * normal((40, 11), 1)
     reference = golden + 0.1 * normal((40, 11), 2)
     whole = logits_metrics(actual, golden, "float32", reference)
-    monkeypatch.setattr("pytest_keras_golden.compare.logits.BLOCK", 30)
+    monkeypatch.setattr("pytest_keras_golden.compare.logits.CHUNK", 30)
     parts = logits_metrics(actual, golden, "float32", reference)
     assert whole is not None
     assert parts is not None

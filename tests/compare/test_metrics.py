@@ -166,10 +166,10 @@ def test_ulp_of_a_coarser_precision_counts_its_steps() -> None:
 
 
 @given(near_pairs(), st.integers(1, 40))
-def test_chunk_size_changes_nothing(pair: Any, block: int) -> None:
+def test_chunk_size_changes_nothing(pair: Any, chunk: int) -> None:
     actual, golden = pair
     tolerance = default(golden.dtype.name)
-    agree(measure(actual, golden, tolerance), measure(actual, golden, tolerance, block=block))
+    agree(measure(actual, golden, tolerance), measure(actual, golden, tolerance, chunk=chunk))
 
 
 @given(near_pairs())
@@ -354,7 +354,7 @@ def test_nothing_below_the_noise_floor_is_a_mismatch() -> None:
     assert measure(actual, golden, strict, noise=k * 0.5).mismatches > 0
 
 
-def test_a_memory_map_is_read_block_by_block(tmp_path: Path) -> None:
+def test_a_memory_map_is_read_chunk_by_chunk(tmp_path: Path) -> None:
     size = 24 << 20
     path = tmp_path / "golden.raw"
     golden = np.memmap(path, np.float32, "w+", shape=(size // 4096, 1024))

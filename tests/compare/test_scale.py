@@ -13,7 +13,7 @@ from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.scale import (
     MAX_CHANNELS,
     SAMPLE,
-    BlockScale,
+    ChunkScale,
     Scale,
     robust_scale,
     root_mean_square,
@@ -50,9 +50,9 @@ def test_rows_of_a_large_tensor_are_sampled_evenly_from_the_first_to_the_last() 
     assert set(np.diff(rows[:, 0]) // 64) == {8, 9}
 
 
-def test_the_scale_of_a_block_is_that_of_its_elements_channels() -> None:
-    scale = BlockScale(Scale(1.0, np.array([1.0, 2.0, 3.0])), 4, np.float32)
-    found = scale.block(2, 4)
+def test_the_scale_of_a_chunk_is_that_of_its_elements_channels() -> None:
+    scale = ChunkScale(Scale(1.0, np.array([1.0, 2.0, 3.0])), 4, np.float32)
+    found = scale.chunk(2, 4)
     assert isinstance(found, np.ndarray)
     assert (found.tolist(), found.dtype) == ([3, 1, 2, 3], np.float32)
     assert [scale.at(index) for index in (2, 3)] == [3, 1]
@@ -190,11 +190,11 @@ def test_root_mean_square_of_any_size(seed: int, size: float) -> None:
 
 @pytest.mark.parametrize("size", [1e-200, 1e200])
 @pytest.mark.parametrize("order", [1, -1])
-def test_root_mean_square_of_extreme_values_in_many_blocks(size: float, order: int) -> None:
+def test_root_mean_square_of_extreme_values_in_many_chunks(size: float, order: int) -> None:
     values = np.resize([1.0, 2.0], 1 << 15)
-    blocks = np.concatenate([values, 3 * values, [np.nan, np.inf], 7 * values])[::order]
+    chunks = np.concatenate([values, 3 * values, [np.nan, np.inf], 7 * values])[::order]
     expected = math.sqrt(2.5 * (1 + 9 + 49) / 3)
-    assert root_mean_square(size * blocks) == pytest.approx(size * expected, rel=1e-6, abs=0.0)
+    assert root_mean_square(size * chunks) == pytest.approx(size * expected, rel=1e-6, abs=0.0)
 
 
 def test_root_mean_square_leaves_out_what_is_not_finite() -> None:

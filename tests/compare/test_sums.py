@@ -1,4 +1,4 @@
-"""Sums of squares over blocks of any size and values of any magnitude."""
+"""Sums of squares over chunks of any size and values of any magnitude."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_dot_product_takes_in_every_element_once(size: int, dtype: type) -> No
 
 @pytest.mark.parametrize("size", SIZES[1:])
 @pytest.mark.parametrize("unit", [1.0, 0.5])
-def test_a_block_has_three_sums_in_squares_of_the_unit(size: int, unit: float) -> None:
+def test_a_chunk_has_three_sums_in_squares_of_the_unit(size: int, unit: float) -> None:
     e, g = np.arange(size) % 5, np.arange(size) % 3 + 1
     expected = (np.dot(e, e), np.dot(e, g), np.dot(g, g))
     found = Sums(unit).of(e.astype(np.float64), g.astype(np.float64))
@@ -40,7 +40,7 @@ def test_the_unit_brings_extreme_values_near_one(rms: float, unit: float) -> Non
     assert Sums.around(rms) == Sums(unit)
 
 
-def test_blocks_add_up() -> None:
+def test_chunks_add_up() -> None:
     sums = Sums(0.5, 1.0, 2.0, 3.0)
     sums.add((10.0, 20.0, 30.0))
     assert sums == Sums(0.5, 11.0, 22.0, 33.0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.compare.threeway import BLOCK, ThreeWay, three_way
+from pytest_keras_golden.compare.threeway import CHUNK, ThreeWay, three_way
 
 from .conftest import FLOATS, cast, normal
 
@@ -93,8 +93,8 @@ def test_more_error_is_never_more_accurate(seed: int, strength: float, more: flo
     assert near.passes or not far.passes
 
 
-def test_errors_are_those_of_the_whole_tensor_however_many_blocks_it_has() -> None:
-    reference = np.resize([1.0, -1.0], 3 * BLOCK + 5)
+def test_errors_are_those_of_the_whole_tensor_however_many_chunks_it_has() -> None:
+    reference = np.resize([1.0, -1.0], 3 * CHUNK + 5)
     baseline = reference * (1 + 3 * LOW)
     run = reference.copy()
     run[:9] *= 1 + 8 * LOW

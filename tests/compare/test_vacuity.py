@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_keras_golden.case.recording import describe
 from pytest_keras_golden.compare.metrics import measure
-from pytest_keras_golden.compare.vacuity import BLOCK, detects, vacuous
+from pytest_keras_golden.compare.vacuity import CHUNK, detects, vacuous
 from pytest_keras_golden.records import TensorEntry, TensorRecord, Tolerance
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.tolerance import default
@@ -76,16 +76,16 @@ def test_what_is_off_by_just_the_tolerance_passes() -> None:
     assert vacuous(np.array([2.0, 3.0]), Tolerance(rtol=0.0, atol=3.0)) == ZEROS
 
 
-@pytest.mark.parametrize("at", [0, BLOCK - 1, BLOCK, -1])
+@pytest.mark.parametrize("at", [0, CHUNK - 1, CHUNK, -1])
 def test_one_value_beyond_the_tolerance_is_enough(at: int) -> None:
-    values = np.full(BLOCK + 2, 0.5)
+    values = np.full(CHUNK + 2, 0.5)
     assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) == ZEROS
     values[at] = 10.0
     assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) is None
 
 
-def test_a_block_without_a_finite_value_says_nothing_of_the_others() -> None:
-    values = np.full(BLOCK + 2, np.nan)
+def test_a_chunk_without_a_finite_value_says_nothing_of_the_others() -> None:
+    values = np.full(CHUNK + 2, np.nan)
     values[-2:] = 2.0, 3.0
     assert vacuous(values, Tolerance(rtol=0.0, atol=1.0)) == SHUFFLED
     assert vacuous(values, Tolerance(rtol=0.0, atol=0.9)) is None
@@ -143,7 +143,7 @@ def test_what_is_detected_lies_beyond_tolerance_and_noise(
 def test_the_largest_of_many_values_is_the_most_sensitive_wherever_it_is(largest: float) -> None:
     tolerance = Tolerance(rtol=0.0, atol=1.0)
     assert detects(np.linspace(1, largest, 200), tolerance) == pytest.approx(0.01, rel=0.01)
-    values = np.repeat([2.0, 1.0, largest], BLOCK)
+    values = np.repeat([2.0, 1.0, largest], CHUNK)
     assert detects(values, tolerance) == pytest.approx(0.01, rel=0.01)
 
 
@@ -153,7 +153,7 @@ def test_a_channel_with_a_scale_of_its_own_is_judged_by_it() -> None:
     tolerance, unit = Tolerance(k=0.25), 2.0**-9
     # The outlier channel's elements are as large as its scale, all others 1/2.7 of theirs.
     assert detects(values, tolerance, "bfloat16") == pytest.approx(2 * unit, rel=0.01)
-    # In the second block, smaller than the outliers, and 37 times the scale of its channel.
+    # In the second chunk, smaller than the outliers, and 37 times the scale of its channel.
     values[-1, 0] *= 100
     found = detects(values, tolerance, "bfloat16")
     assert found == pytest.approx((1 + 1 / 37) * unit, rel=0.01)

@@ -93,8 +93,8 @@ def test_what_isolation_needs_is_dropped_while_it_grows() -> None:
     model = Decoder()
     with capture_block(model, Request(("logits",), isolation_bytes=1000)) as block:
         model(TOKENS)
-        assert block.recorders is not None
-        assert not block.recorders.pools
+        assert block.watchers is not None
+        assert not block.watchers.pools
     assert block.isolation == "unavailable: size"
     assert not block.pool
     assert "blocks/0/attention" in {call.name for call in block.calls}

@@ -1,4 +1,4 @@
-"""The blocked pass over two floating-point tensors: buffers that stay in the cache.
+"""The chunked pass over two floating-point tensors: buffers that stay in the cache.
 
 Formats narrower than float32 are compared in float32. For float32, maxima are located in float32
 and evaluated in float64, and the tolerance is decided in float64 wherever float32 comes within
@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from . import floats
 from .limits import Limits
-from .scale import BlockScale, robust_scale
+from .scale import ChunkScale, robust_scale
 from .sums import Sums
 
 if TYPE_CHECKING:
     from ..records import Array
 
-    Block = npt.NDArray[Any]
+    Chunk = npt.NDArray[Any]
 
 TRUSTED_SQUARE = 1e-28
 """Mean square below which float32 products may underflow."""
@@ -42,7 +42,7 @@ class _Peak:
             self.value, self.at = found[0], start + found[1]
 
 
-def _largest(values: Block) -> tuple[float, int]:
+def _largest(values: Chunk) -> tuple[float, int]:
     """The first largest value, or the first NaN, and where it is."""
     where = int(values.argmax())
     return float(values[where]), where
@@ -56,31 +56,31 @@ class Pass:
     inf or -inf changed, and the first of them (-1: none).
     """
 
-    def __init__(self, actual: Array, golden: Array, limits: Limits, block: int) -> None:
+    def __init__(self, actual: Array, golden: Array, limits: Limits, chunk: int) -> None:
         self.shape, self.limits = golden.shape, limits
         self.actual, self.golden = actual.reshape(-1), golden.reshape(-1)
-        self.block = max(1, min(block, golden.size))
+        self.chunk = max(1, min(chunk, golden.size))
         self.scale = robust_scale(golden)
         self.work = floats.working_dtype(golden.dtype)
         self.tiny = np.finfo(self.work).smallest_subnormal
         self.reach = 2.0 ** (floats.mantissa_bits(golden.dtype) + 1)
-        self.buffers = [np.empty(self.block, self.work) for _ in range(5)]
-        self.scales = BlockScale(self.scale, self.block, self.work)
+        self.buffers = [np.empty(self.chunk, self.work) for _ in range(5)]
+        self.scales = ChunkScale(self.scale, self.chunk, self.work)
         self.sums = Sums.around(self.scale.rms)
         self.abs, self.rel, self.units = _Peak(), _Peak(), _Peak()
         self.steps = self.mismatches = self.changed = 0
         self.changed_at = -1
 
     def run(self) -> Pass:
-        for start in range(0, self.golden.size, self.block):
-            stop = start + self.block
+        for start in range(0, self.golden.size, self.chunk):
+            stop = start + self.chunk
             raw, raw_golden = self.actual[start:stop], self.golden[start:stop]
             if not self._see(raw, raw_golden, start):
                 self._see_with_care(raw, raw_golden, start)
         return self
 
     def _see(self, raw: Array, raw_golden: Array, start: int) -> bool:
-        """Take in a block; False, with nothing taken in, where working precision may not do."""
+        """Take in a chunk; False, with nothing taken in, where working precision may not do."""
         a, g, d, h, q = (buffer[: raw.size] for buffer in self.buffers)
         a, g = floats.widen(raw, a), floats.widen(raw_golden, g)
         np.subtract(a, g, out=d)
@@ -101,7 +101,7 @@ class Pass:
         self.sums.add(sums)
         return True
 
-    def _relative_errors(self, d: Block, h: Block, q: Block) -> tuple[float, int]:
+    def _relative_errors(self, d: Chunk, h: Chunk, q: Chunk) -> tuple[float, int]:
         """q = d/h, and its maximum; zeros are divided by the smallest number there is."""
         rel = _largest(np.divide(d, h, out=q))
         if math.isfinite(rel[0]):
@@ -118,7 +118,7 @@ class Pass:
         return gg >= TRUSTED_SQUARE * size and (top == 0.0 or top * top >= TRUSTED_SQUARE)
 
     def _see_with_care(self, raw: Array, raw_golden: Array, start: int) -> None:
-        """A block with non-finite, zero or extreme values, in float64."""
+        """A chunk with non-finite, zero or extreme values, in float64."""
         a, g = raw.astype(np.float64), raw_golden.astype(np.float64)
         odd = ~(np.isfinite(a) & np.isfinite(g))
         if odd.any():
@@ -134,14 +134,14 @@ class Pass:
         self._see_steps(raw, raw_golden, q, rel[0])
         self._see_units(raw, raw_golden, d, h, q, start)
 
-    def _see_nonfinite(self, a: Block, g: Block, odd: Block, start: int) -> None:
+    def _see_nonfinite(self, a: Chunk, g: Chunk, odd: Chunk, start: int) -> None:
         changed = odd & ~((a == g) | (np.isnan(a) & np.isnan(g)))
         count = int(np.count_nonzero(changed))
         if count and not self.changed:
             self.changed_at = start + int(changed.argmax())
         self.changed += count
 
-    def _see_steps(self, raw: Array, raw_golden: Array, rel: Block, largest: float) -> None:
+    def _see_steps(self, raw: Array, raw_golden: Array, rel: Chunk, largest: float) -> None:
         # Two values of one sign are at most 2^(m+1)·r/(1-r) steps apart, r their relative error:
         # few elements can beat the largest seen.
         least = 0.999 * self.steps / (self.reach + self.steps)
@@ -152,10 +152,10 @@ class Pass:
         self.steps = max(self.steps, int(distance.max(initial=0)))
 
     def _see_units(
-        self, raw: Array, raw_golden: Array, d: Block, h: Block, q: Block, start: int
+        self, raw: Array, raw_golden: Array, d: Chunk, h: Chunk, q: Chunk, start: int
     ) -> None:
         """d/(h + scale), and whether its maximum may be beyond the tolerance; q is overwritten."""
-        np.add(h, self.scales.block(start, d.size), out=q)
+        np.add(h, self.scales.chunk(start, d.size), out=q)
         if self.scale.rms == 0.0:
             np.maximum(q, self.tiny, out=q)
         units = _largest(np.divide(d, q, out=q))
@@ -166,7 +166,7 @@ class Pass:
     def _count_mismatches(self, raw: Array, raw_golden: Array, start: int) -> None:
         a, g = raw.astype(np.float64), raw_golden.astype(np.float64)
         finite = np.isfinite(a) & np.isfinite(g)
-        bound = self.limits.bound(np.abs(g), self.scales.block(start, raw.size))
+        bound = self.limits.bound(np.abs(g), self.scales.chunk(start, raw.size))
         self.mismatches += int(np.count_nonzero((np.abs(a - g) > bound) & finite))
 
     def error(self, at: int) -> float:

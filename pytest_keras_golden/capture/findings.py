@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class BlockRecord:
+class Findings:
     """Records, layers and findings of a block; every name in it is given once.
 
     against: the golden that the block is compared with while it runs; without one, everything is

@@ -15,10 +15,10 @@ from ..outcomes import TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .examine import Against, Examined
+from .findings import Findings
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
 from .record.owned import OwnedCalls, RunFirst, owned_calls
-from .recorded import BlockRecord
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
@@ -37,8 +37,8 @@ _REST = (
 
 
 @dataclass
-class Recorders:
-    """What was asked of a block, and who records it; `recorded` is what they recorded.
+class Watchers:
+    """What was asked of a block, and who records it; `findings` is what they saw.
 
     model: None takes whatever is called outermost. damage: why the golden could not be read.
     """
@@ -47,7 +47,7 @@ class Recorders:
     request: Request
     against: Against | None = None
     prints: Fingerprints = field(init=False)
-    recorded: BlockRecord = field(init=False)
+    findings: Findings = field(init=False)
     renamed: dict[str, str] = field(default_factory=dict)
     damage: StoreError | None = None
     _eager: EagerCapture = field(init=False)
@@ -65,10 +65,10 @@ class Recorders:
         if self.request.isolate and (self.against is None or self.against.recording):
             self._recorder = CallRecorder(self.request.isolation_bytes)
         ahead = self._recorder is not None
-        self.recorded = BlockRecord(self.request, self.against, self.prints, ahead)
+        self.findings = Findings(self.request, self.against, self.prints, ahead)
 
     @contextmanager
-    def watching(self) -> Iterator[Recorders]:
+    def watching(self) -> Iterator[Watchers]:
         """Record inside the block. Raises CaptureError on leaving for what cannot be recorded."""
         frames = compiled_frames()
         with ExitStack() as stack:
@@ -107,7 +107,7 @@ class Recorders:
     @property
     def tensors(self) -> Mapping[str, Array]:
         """Name → array of what was recorded so far; also while the block is open."""
-        found = {record.name: record.value for record in self.recorded.records}
+        found = {record.name: record.value for record in self.findings.records}
         for record in self._program.so_far():
             found.setdefault(self.request.prefix + record.name, record.value)
         return found
@@ -145,12 +145,12 @@ class Recorders:
 
     def _finished(self, ended: Ended) -> None:
         entry = self._returned(ended.returned)
-        self.recorded.taken["call"].add(entry.name)
-        records, named = self.recorded.take(entry, ended.records)
+        self.findings.taken["call"].add(entry.name)
+        records, named = self.findings.take(entry, ended.records)
         if ended.made is not None:
             with self._undamaged():
-                if self.recorded.is_wanted(entry, records):
-                    self.recorded.examine(ended, entry, records, named)
+                if self.findings.is_wanted(entry, records):
+                    self.findings.examine(ended, entry, records, named)
 
     def _begins(self, policy: str | None) -> None:
         self._policy = self._policy or policy
@@ -178,21 +178,21 @@ class Recorders:
     ) -> None:
         self.prints.inputs.update({self.request.prefix + n: key for n, key in inputs.items()})
         entry = self._returned(returned)
-        taken, named = self.recorded.take(entry, {record.name: record for record in records})
+        taken, named = self.findings.take(entry, {record.name: record for record in records})
         with self._undamaged():
-            if self.request.isolate and self.recorded.is_wanted(entry, taken):
+            if self.request.isolate and self.findings.is_wanted(entry, taken):
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
-                    self.recorded.examine(ended, entry, taken, named)
+                    self.findings.examine(ended, entry, taken, named)
                     self._see_rest(entry)
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""
-        found = self.recorded.examined.get(entry.name)
+        found = self.findings.examined.get(entry.name)
         if found is None or found.isolation != "complete" or found.returned:
             return
         if all(local.verdict == "identical" for local in found.locals):
-            self.recorded.examined[entry.name] = Examined(entry.name, _REST)
+            self.findings.examined[entry.name] = Examined(entry.name, _REST)
 
     @contextmanager
     def _undamaged(self) -> Iterator[None]:
@@ -210,12 +210,12 @@ class Recorders:
         except GoldenError:
             raise
         except Exception as error:
-            self.recorded.give_up(
+            self.findings.give_up(
                 entry, f"it does not run eagerly: {type(error).__name__}: {error}"
             )
             return None
         if ended is None:
-            self.recorded.give_up(entry, "no layer was called in its first batch")
+            self.findings.give_up(entry, "no layer was called in its first batch")
         return ended
 
     @contextmanager
@@ -241,8 +241,8 @@ class Recorders:
     def _take_programs(self, hidden: bool) -> None:
         """Of functions that the test compiled itself; nobody can say what their layers did."""
         if hidden:
-            self._hidden = max(1, len(self.recorded.taken["call"]))
-            self.recorded.records = []
+            self._hidden = max(1, len(self.findings.taken["call"]))
+            self.findings.records = []
             if self.model is not None:
                 raise CaptureError(
                     "torch.compile compiled a function inside the capture block: watching its "
@@ -261,13 +261,13 @@ class Recorders:
             self.prints.inputs[f"{named.get(name, name)}{bracket}{rest}"] = key
         for record in self._program.records:
             entry = OutermostCall(named.get(record.call, record.call))
-            self.recorded.take(entry, {record.name: record})
+            self.findings.take(entry, {record.name: record})
 
     def _take_program(self, name: str, path: str, target: Any | None) -> str:
         """An entry of its own for an outermost call inside a program, and its name."""
         if target is not None:
             self.prints.take_weights(path, target)
-        entry = OutermostCall(self.recorded.name("call", name), self.request.prefix + path)
+        entry = OutermostCall(self.findings.name("call", name), self.request.prefix + path)
         self.prints.outermost.append(entry)
-        self.recorded.give_up(entry, "the test compiled the call itself")
+        self.findings.give_up(entry, "the test compiled the call itself")
         return entry.name
