@@ -1,5 +1,5 @@
 # make demo   a Keras bump moves a real model's numbers, and the report says where
-# make test   the core tests, on jax and on numpy
+# make test   the core tests, on jax
 # make help   everything else
 
 PYTHON ?= python3
@@ -23,7 +23,8 @@ NO_MODEL := commands compare docs io report store versions test_adoption.py test
     $(addprefix case/test_,creep.py goldens.py marker.py outputs.py rules.py) \
     $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)
 LONG := overlay or slow
-CORE := not torch and not tensorflow and not hub and not ($(LONG))
+HERE := not torch and not tensorflow and not hub and not ($(LONG))
+CORE := $(HERE) and not processes
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
@@ -38,7 +39,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export UV_COMPILE_BYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test examples examples-releases goldens test-backends test-hub test-releases \
+.PHONY: help env demo test examples examples-releases goldens test-numpy test-processes test-backends test-hub test-releases \
         test-overlays test-long tutorial matrix atlas lint types bench mutants clean
 
 help: ## this list
@@ -115,12 +116,9 @@ env: $(VENV)/core.stamp $(VENV)/dev.stamp ## .venv with the project, jax, ruff a
 demo: $(VENV)/core.stamp ## record a model under Keras 3.5.0, check it under later releases
 	@KERAS_BACKEND=jax $(BIN)/python examples/demo.py
 
-test: $(WHEEL)/wheel.stamp ## the core tests of the built wheel, on jax and on numpy
+test: $(WHEEL)/wheel.stamp ## the core tests of the built wheel, on jax
 	@echo "== core tests on jax"
 	@KERAS_BACKEND=jax $(BUILT) $(PARALLEL) -m '$(CORE)' tests
-	@echo "== core tests on numpy: those that run a model"
-	@KERAS_BACKEND=numpy $(BUILT) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
-	    $(NO_MODEL:%=--ignore=tests/%)
 
 # ---- the wider tests: .ci/run calls them all
 
@@ -136,6 +134,15 @@ goldens: $(VENV)/hub.stamp ## record the goldens of examples/ again, under each 
 	@for release in $(RELEASES); do echo "== recording under Keras $$release"; \
 	    KERAS_BACKEND=jax PYTHONPATH="$$($(OVERLAY) $$release)" \
 	    $(PYTEST) --update-goldens --update-goldens-mode=all examples || exit 1; done
+
+test-numpy: $(WHEEL)/wheel.stamp ## the core tests that run a model, on numpy
+	@echo "== core tests on numpy: those that run a model"
+	@KERAS_BACKEND=numpy $(BUILT) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
+	    $(NO_MODEL:%=--ignore=tests/%)
+
+test-processes: $(WHEEL)/wheel.stamp ## tests of workers, whole sessions and other processes
+	@echo "== tests that start processes of their own"
+	@KERAS_BACKEND=jax $(BUILT) $(PARALLEL) -m '$(HERE) and processes' tests
 
 test-backends: $(VENV)/wide.stamp ## tests that need torch or tensorflow
 	@echo "== tests that need torch or tensorflow"

@@ -114,6 +114,7 @@ SHARED = """
 """
 
 
+@pytest.mark.processes
 def test_what_tests_share_is_the_same_whichever_comes_first(suite: pytest.Pytester) -> None:
     suite.makepyfile(SHARED)
     options = ("--golden-auto", "--golden-log=log.json")
@@ -262,6 +263,7 @@ REPEATED = """
 """
 
 
+@pytest.mark.processes
 def test_a_suite_that_counts_does_not_notice(suite: pytest.Pytester) -> None:
     suite.makepyfile(REPEATED)
     tests = recorded(suite)

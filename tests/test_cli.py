@@ -110,6 +110,7 @@ def commands(folder: Path) -> list[list[str]]:
     ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "utf-8"])
 def test_no_stream_and_no_name_is_too_narrow(badly_named: Path, coding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": coding}

@@ -10,6 +10,8 @@ from benchmarks.injection import llama
 from benchmarks.injection.change import Change, Subject
 from benchmarks.injection.trial import Bench, Trial
 
+pytestmark = pytest.mark.processes
+
 POLICIES = ("float32", "bfloat16")
 SLICES = {
     llama.SUBJECT: (

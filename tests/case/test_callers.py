@@ -97,6 +97,7 @@ def outcomes(suite: pytest.Pytester) -> dict[str, dict[str, Any]]:
     return {test["nodeid"].rpartition("::")[2]: test for test in tests}
 
 
+@pytest.mark.processes
 def test_the_caller_is_blamed_and_not_the_layer(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

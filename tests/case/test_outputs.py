@@ -65,6 +65,7 @@ def test_an_output_that_cannot_be_written_is_said(recorded: pytest.Pytester, opt
     result.stdout.fnmatch_lines(["cannot write *file*", "Name a writable file*"])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("option", ["--golden-log", "--golden-report"])
 def test_an_output_without_room_leaves_the_last_one(recorded: pytest.Pytester, option: str) -> None:
     """The suite limits the size of files as late as a disk fills up."""

@@ -16,6 +16,8 @@ from docs_pages import DOCS, Block, Follower, blocks, commands, missing_line, pa
 import pytest_keras_golden
 from pytest_keras_golden import cli
 
+pytestmark = pytest.mark.processes
+
 HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {

@@ -39,12 +39,14 @@ def test_status_and_output_come_back(tmp_path: Path) -> None:
     assert (tmp_path / "output").read_text() == "said\n"
 
 
+@pytest.mark.processes
 def test_children_left_behind_go_with_the_leader(tmp_path: Path) -> None:
     finished = run(FAMILY.format(end=""), tmp_path)
     assert finished.exitstatus == 0
     assert gone(wait_for(tmp_path / "pids"))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("prefix", ["", STUBBORN], ids=["polite", "ignores SIGTERM"])
 def test_a_time_out_ends_the_whole_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
@@ -91,6 +93,7 @@ def test_hang():
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_inner_run_dies_with_us_however_we_die(tmp_path: Path, number: int) -> None:
     pids = tmp_path / "pids"

@@ -91,6 +91,7 @@ def test_what_is_wrong_is_said_with_its_place(document: Any, said: str) -> None:
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["name"]), inner),
+    max_leaves=20,
 )
 leaves = st.fixed_dictionaries({"name": anything}, optional={"size": anything, "place": anything})
 documents = anything | st.fixed_dictionaries(

@@ -109,6 +109,7 @@ def run_with_backend(folder: Path, backend: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.processes
 def test_unknown_backend(suite: pytest.Pytester, goldens: Goldens) -> None:
     suite.makepyfile(TEST)
     done = run_with_backend(suite.path, "theano")
@@ -118,6 +119,7 @@ def test_unknown_backend(suite: pytest.Pytester, goldens: Goldens) -> None:
     assert goldens() == []
 
 
+@pytest.mark.processes
 def test_no_backend_installed(suite: pytest.Pytester, goldens: Goldens) -> None:
     """An import hook hides jax, as on a machine that never had it."""
     suite.makepyfile(TEST)
@@ -234,6 +236,7 @@ def test_a_vacuous_tolerance_is_refused(suite: pytest.Pytester, goldens: Goldens
     assert goldens() == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "line", ["required_plugins = pytest-keras-golden", "addopts = --strict-markers"]
 )

@@ -9,6 +9,8 @@ import pytest
 
 from pytest_keras_golden.report.runs import conclusion, read
 
+pytestmark = pytest.mark.processes
+
 SUITE = """
     import os
     import pytest
@@ -42,6 +44,12 @@ SUITE = """
         golden_tensors.check("x", 2.0)
 """
 DIES = "os._exit(1)"
+
+
+@pytest.fixture(autouse=True)
+def soonest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker leaves behind does not depend on the backend: the one that starts soonest."""
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
 
 
 def run(suite: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SUITE = """
     import threading
     import keras

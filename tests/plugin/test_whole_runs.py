@@ -131,6 +131,7 @@ def test_failures_and_skips_leave_nothing_out(recorded: pytest.Pytester) -> None
     assert pruned(recorded, recorded.path / "log.json") == 0
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("spread", [("-n2", "--dist=loadgroup"), ("-n1", "--maxfail=99")])
 def test_workers_leave_nothing_out(recorded: pytest.Pytester, spread: tuple[str, ...]) -> None:
     marked = "import pytest\npytestmark = pytest.mark.xdist_group('g')\n"
@@ -222,6 +223,7 @@ def test_a_conftest_that_takes_tests_out(
     assert pruned(recorded, recorded.path / "log.json") == 0
 
 
+@pytest.mark.processes
 def test_workers_tell_what_their_conftest_takes_out(recorded: pytest.Pytester) -> None:
     write(recorded, "tests/conftest.py", SILENT + IGNORING)
     said = left_out(recorded, "-n1", apart=True)
@@ -239,6 +241,7 @@ def test_a_conftest_that_leaves_other_files_out(recorded: pytest.Pytester) -> No
     assert left_out(recorded) == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -258,6 +261,7 @@ def test_a_file_that_ends_more_than_itself(
     assert pruned(recorded, recorded.path / "log.json") == 0
 
 
+@pytest.mark.processes
 def test_a_worker_that_dies(recorded: pytest.Pytester) -> None:
     write(recorded, "tests/test_z.py", DYING)
     said = left_out(recorded, "-n1", apart=True)

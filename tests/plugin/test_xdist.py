@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SUITE = """
     import numpy as np
     import pytest
@@ -21,6 +23,12 @@ SUITE = """
     def test_grouped(golden_tensors, size):
         golden_tensors.check("x", np.random.rand(size))
 """
+
+
+@pytest.fixture(autouse=True)
+def soonest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which tests ran where does not depend on the backend: the one that starts soonest."""
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
 
 
 def run(suite: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, list[dict[str, Any]]]:

@@ -24,6 +24,8 @@ from pytest_keras_golden.report.html import render
 from pytest_keras_golden.store.digest import digest
 from pytest_keras_golden.store.files import save
 
+pytestmark = pytest.mark.processes
+
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="no browser: apt install chromium chromium-driver"
 )

@@ -320,6 +320,7 @@ def test_an_unreadable_golden_is_an_error(open_folder):
     assert told.endswith("check the path and its permissions")
 
 
+@pytest.mark.processes
 def test_writers_of_one_golden_take_turns(path, locks):
     """Each of four processes writes its own tensors over and over; the file is always one's."""
     script = """
@@ -356,6 +357,7 @@ def kill(*arguments):
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.processes
 def test_kill_9_at_random_moments_leaves_whole_goldens(tmp_path):
     code, counts = kill(40, "--folder", tmp_path)
     assert (code, counts["kills"], counts["whole"]) == (0, 40, 160)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -20,6 +22,7 @@ def fuzz(*arguments):
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.processes
 def test_strangers_goldens_and_logs_crash_nothing_and_pass_nothing():
     code, found, told = fuzz("600", "--logs", "150")
     assert code == 0, told
@@ -29,6 +32,7 @@ def test_strangers_goldens_and_logs_crash_nothing_and_pass_nothing():
     assert found["longest_message"] <= 2000
 
 
+@pytest.mark.processes
 def test_a_reader_that_believes_every_byte_lets_something_pass():
     code, found, _ = fuzz("200", "--logs", "0", "--control")
     assert code == 1

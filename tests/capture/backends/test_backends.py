@@ -102,6 +102,7 @@ def test_a_jax_run_loads_no_other_backend():
     run_python(code)
 
 
+@pytest.mark.processes
 def test_jax():
     code = """
         import jax, jax.numpy as jnp, numpy as np, pytest, keras

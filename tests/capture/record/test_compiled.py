@@ -48,6 +48,7 @@ def names(block):
     return [record.name for record in block.records]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "backend",
     [

@@ -155,6 +155,7 @@ FILL = "cc3f43bb542d37e1"
 """What this fill has always been: suites' goldens depend on it."""
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "backend",
     [

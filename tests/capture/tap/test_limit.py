@@ -94,7 +94,7 @@ def test_what_isolation_needs_is_dropped_while_it_grows() -> None:
     with capture_block(model, Request(("logits",), isolation_bytes=1000)) as block:
         model(TOKENS)
         assert block.watchers is not None
-        assert not block.watchers.pools
+        assert not block.watchers.findings.pools
     assert block.isolation == "unavailable: size"
     assert not block.pool
     assert "blocks/0/attention" in {call.name for call in block.calls}

@@ -18,6 +18,8 @@ from pytest_keras_golden.versions.inner.job import Job, Pin
 from pytest_keras_golden.versions.inner.jobs import run_all, runner
 from pytest_keras_golden.versions.inner.run import run_inner
 
+pytestmark = pytest.mark.processes
+
 PASSING = "def test_a(): pass\n"
 COUNTING = """
 from pathlib import Path

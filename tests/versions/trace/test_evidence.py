@@ -21,6 +21,8 @@ from pytest_keras_golden.versions.inner.job import InnerRun, Job, Pin
 from pytest_keras_golden.versions.inner.run import command, run_inner
 from pytest_keras_golden.versions.trace.listener import Listener
 
+pytestmark = pytest.mark.processes
+
 READS = """
 import json
 import sys
