@@ -89,6 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
+    Option("warn or fail: more accurate layers", None, "golden_precision", default="warn"),
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
@@ -119,6 +120,7 @@ class Settings:
     tolerances: tuple[ToleranceRule, ...] = ()
     systematic: str = "fail"
     accumulated: str = "warn"
+    precision: str = "warn"
     anchor_factor: float = 4.0
     max_size: int = 1 << 20
     max_bytes: int = 256 << 20
@@ -168,6 +170,7 @@ def read_settings(
         tolerances=_tolerances(ini("golden_tolerances")),
         systematic=_choice(ini, "golden_systematic", ("fail", "warn", "off")),
         accumulated=_choice(ini, "golden_accumulated", ("warn", "fail")),
+        precision=_choice(ini, "golden_precision", ("warn", "fail")),
         anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
         max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
         max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),

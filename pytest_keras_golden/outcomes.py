@@ -127,9 +127,30 @@ class TensorOutcome:
     extra: Annotated[Mapping[str, Any], _known_extra] = field(default_factory=dict)
 
 
+Cause = Literal["meaning", "precision", "rounding", "random", "structure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A layer against its twins, what it makes of the same inputs in higher precision.
+
+    precision: of the twins. k: largest difference of the run's twin and the golden's, in units of
+    float32's ε·(|golden| + rms). ratio: error of the run against the golden's twin over that of the
+    golden. accuracy: better, equal or worse, by the ratio.
+    """
+
+    precision: str
+    k: float
+    ratio: float
+    accuracy: str
+
+
 @dataclass(frozen=True, slots=True)
 class LocalOutcome:
-    """One layer's own change, measured on golden inputs. `name` is the call's structural name."""
+    """One layer's own change, measured on golden inputs. `name` is the call's structural name.
+
+    cause: why, None where nothing changed or nothing could tell; twin: the figures behind it.
+    """
 
     name: str
     order: int
@@ -140,6 +161,24 @@ class LocalOutcome:
     bias: float | None = None
     bias_t: float | None = None
     note: str | None = None
+    cause: Cause | None = None
+    twin: Twin | None = None
+
+
+def is_blamed(layer: LocalOutcome, systematic: str = "fail", precision: str = "warn") -> bool:
+    """Whether a layer's own change is more than rounding.
+
+    Its cause decides where one is known, else its numbers. systematic: `off` blames no bias;
+    precision: `fail` blames what became more accurate, too.
+    """
+    if layer.cause == "precision":
+        worse = layer.twin is None or layer.twin.accuracy == "worse"
+        return worse or precision == "fail"
+    if layer.cause in ("meaning", "random", "rounding"):
+        return layer.cause != "rounding"
+    if layer.verdict == "systematic":
+        return systematic != "off"
+    return layer.verdict in LOCAL_DRIFT
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,8 @@ class LayerCall:
     inputs, outputs: the host arrays in flattening order, as keys into the recording's `pool`
     (digest → array), so that an output that is the next call's input is held once. call: the
     outermost call that it was part of. given: None where nobody looked; masks: digests of the Keras
-    masks that its outputs carry.
+    masks that its outputs carry. twins: per output, a sample of what the call makes of the same
+    inputs in higher precision, "" where it is of no higher precision; empty where nobody looked.
     """
 
     name: str
@@ -132,6 +133,12 @@ class LayerCall:
     call: str = ""
     given: Given | None = None
     masks: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Into the pool."""
+        return (*self.inputs, *self.outputs, *filter(None, self.twins))
 
 
 @dataclass(frozen=True, slots=True)

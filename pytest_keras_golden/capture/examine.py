@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from ..compare.depth import Shift, furthest, shift
 from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
-from ..outcomes import LOCAL_DRIFT, LocalOutcome
+from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
+from .causes import with_causes
 from .record.host import LayerCapture
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
 from .replay.isolate import LocalMeasurement, isolate
@@ -105,7 +106,8 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     try:
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
-        found = replace(_shifts(call, calls, pool), isolation="complete", locals=_locals(measured))
+        locals_ = with_causes(_locals(measured), measured, call.made, calls, pool)
+        found = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(found) and against.beyond(call.records):
             found = replace(found, reach=carried(call, measured, request))
     except CaptureError as error:
@@ -153,7 +155,7 @@ class Pooled(Mapping[str, "Array"]):
 
     def __init__(self, golden: Golden, calls: Iterable[LayerCall]) -> None:
         self._golden = golden
-        self._keys = {key for call in calls for key in (*call.inputs, *call.outputs)}
+        self._keys = {key for call in calls for key in call.keys}
 
     def __getitem__(self, key: str) -> Array:
         return self._golden.pooled(key)
@@ -189,8 +191,7 @@ def _judged(item: LocalMeasurement) -> LocalOutcome:
 
 
 def _rounding_only(found: Examined) -> bool:
-    verdicts = {local.verdict for local in found.locals}
-    return not verdicts & LOCAL_DRIFT
+    return not any(map(is_blamed, found.locals))
 
 
 # -- what depth can do ----------------------------------------------------------------------

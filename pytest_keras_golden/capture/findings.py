@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import CaptureError
 from ..records import LayerCall, OutermostCall, TensorRecord
 from .examine import Against, Examined, Pooled, Returned, examine
-from .record.eager import Ended, recorded_again
+from .record.eager import Ended, recorded_again, with_twins
 from .reference import is_of_keras_alone, references
+from .replay.outermost import Outermost
+from .replay.twins import twins
 from .state.fingerprints import Fingerprints
 from .tap.request import Request
 
@@ -93,6 +95,8 @@ class Findings:
         whole = self._with_layers(ended, entry)
         if whole is None:
             return
+        if self.against is not None and self.against.recording:
+            whole = self._with_twins(whole)
         layers = self._take_layers(whole, entry)
         if self.against is None:
             return
@@ -114,6 +118,21 @@ class Findings:
         except CaptureError as error:
             self.give_up(entry, error.problem)
             return None
+
+    def _with_twins(self, ended: Ended) -> Ended:
+        """With what every layer makes of its inputs in higher precision, where it may run again."""
+        made = ended.made
+        if made is None or ended.unavailable or not self._may_run_again(made):
+            return ended
+        calls = {layer.name: (order, layer) for order, layer in enumerate(ended.layers)}
+        try:
+            found = twins(made, calls, ended.pool).twins
+        except CaptureError:  # today's judgement is what such a model keeps
+            return ended
+        return with_twins(ended, found)
+
+    def _may_run_again(self, made: Outermost) -> bool:
+        return self.request.asked or is_of_keras_alone(made.target)
 
     def _take_layers(self, ended: Ended, entry: OutermostCall) -> dict[str, LayerCall]:
         layers = {
@@ -141,7 +160,7 @@ class Findings:
     ) -> None:
         """Recompute tensors in higher precision, for the three-way rule, while there is room."""
         made, limit = ended.made, self.request.isolation_bytes
-        if made is None or not (self.request.asked or is_of_keras_alone(made.target)):
+        if made is None or not self._may_run_again(made):
             return
         seen = {name: record.name for name, record in zip(named, records, strict=True)}
         exact = references(made, records, seen, self.request)

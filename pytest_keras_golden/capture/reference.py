@@ -9,15 +9,14 @@ their symbolic inputs are lifted as well.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError
 from ..records import TensorRecord
 from .backends import active
 from .record.host import LayerCapture
+from .replay.lifted import FLOAT32_FOR, FLOAT64_FOR, lifted
 from .replay.outermost import Outermost
 from .tap.limit import Limit
 from .tap.precision import dtype_of
@@ -27,8 +26,7 @@ from .watch.structure import walk
 if TYPE_CHECKING:
     from ..records import Array
 
-FLOAT32_FOR = ("bfloat16", "float16")
-FLOAT64_FOR = ("float32",)
+
 HIGHER = {"bfloat16": "float32", "float32": "float64"}
 
 
@@ -61,7 +59,7 @@ def references(
     if not wanted or (low is FLOAT64_FOR and active() == "jax"):
         return {}
     capture = LayerCapture(request.select, limit=Limit(rows=request.limit.rows))
-    with lifted([made.target], low):
+    with lifted([made.target], low, HIGHER[low[0]]):
         try:
             made.again(capture)
         except CaptureError:  # a custom layer may insist on its own dtype, in any way it likes
@@ -73,56 +71,6 @@ def references(
         # A compiled call of many batches is made again with its first one: other shapes.
         if name in wanted and _fits(record, wanted[name], low)
     }
-
-
-@contextmanager
-def lifted(targets: Iterable[Any], low: Sequence[str]) -> Iterator[None]:
-    """Let every layer that computes in a precision of `low` compute in the next higher one."""
-    changed: list[tuple[Any, str, Any]] = []
-    higher = HIGHER[low[0]]
-    try:
-        for layer in _layers(targets):
-            for attribute in ("_dtype_policy", "dtype_policy"):
-                policy = vars(layer).get(attribute)
-                if getattr(policy, "compute_dtype", None) in low:
-                    changed.append((layer, attribute, policy))
-                    object.__setattr__(layer, attribute, _computing_in(higher, policy))
-            for tensor, attribute in _inputs(layer, low):
-                changed.append((tensor, attribute, getattr(tensor, attribute)))
-                object.__setattr__(tensor, attribute, higher)
-        yield
-    finally:
-        for owner, attribute, before in reversed(changed):
-            object.__setattr__(owner, attribute, before)
-
-
-def _inputs(layer: Any, low: Sequence[str]) -> Iterator[tuple[Any, str]]:
-    """Symbolic inputs of a graph and their layers that have a dtype of `low`, and where it is."""
-    # A Sequential runs a Functional of its own, which is no layer of it by name.
-    graph = getattr(layer, "_functional", None) or layer
-    for tensor in getattr(graph, "_inputs", None) or ():
-        history = getattr(tensor, "_keras_history", None)
-        for owner in (tensor, *([history.operation] if history else [])):
-            attribute = "_dtype" if "_dtype" in vars(owner) else "dtype"
-            if vars(owner).get(attribute) in low:
-                yield owner, attribute
-
-
-def _computing_in(higher: str, policy: Any) -> Any:
-    lifted_policy = copy.copy(policy)
-    lifted_policy._compute_dtype = higher
-    # Equal dtypes would switch autocast off, and low-precision weights would meet float32 inputs.
-    lifted_policy._variable_dtype = policy.variable_dtype
-    return lifted_policy
-
-
-def _layers(targets: Iterable[Any]) -> Iterator[Any]:
-    seen: set[int] = set()
-    for target in targets:
-        for _, layer in walk(target):
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                yield layer
 
 
 def _fits(exact: TensorRecord, record: TensorRecord, low: Sequence[str]) -> bool:

@@ -58,7 +58,7 @@ def judge_test(case: Case) -> TestOutcome:
         names=_names(case, golden, tensors),
         unseen=case.kinds_unseen,
         first_drift=first_drift(tensors),
-        local_drift=rules.local_drift(found, case.settings.systematic),
+        local_drift=rules.local_drift(found, case.settings.systematic, case.settings.precision),
         tensors=tensors,
         locals=found,
         warnings=(

@@ -8,14 +8,15 @@ from typing import Any
 
 from ..compare.depth import FACTOR, Shift
 from ..config import Settings
-from ..outcomes import FAILING, LEFT_OUT, LOCAL_DRIFT, LocalOutcome, TensorOutcome
+from ..outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome, is_blamed
 from ..stack import HARDWARE_KEYS
 
 
-def local_drift(found: Iterable[LocalOutcome], systematic: str = "fail") -> tuple[str, ...]:
+def local_drift(
+    found: Iterable[LocalOutcome], systematic: str = "fail", precision: str = "warn"
+) -> tuple[str, ...]:
     """Names, in execution order, of the layers whose own change is more than rounding."""
-    blamed = LOCAL_DRIFT - ({"systematic"} if systematic == "off" else set())
-    return tuple(entry.name for entry in found if entry.verdict in blamed)
+    return tuple(entry.name for entry in found if is_blamed(entry, systematic, precision))
 
 
 def incomparable(
@@ -92,9 +93,12 @@ def failures(
         for tensor in tensors
         if tensor.judged and tensor.verdict in failing
     ]
-    local_failing = LOCAL_DRIFT if settings.systematic == "fail" else LOCAL_DRIFT - {"systematic"}
+    # Told and not failed on: `warn`.
+    systematic = "fail" if settings.systematic == "fail" else "off"
     reasons += [
-        f"{entry.name}: local {entry.verdict}" for entry in found if entry.verdict in local_failing
+        f"{entry.name}: local {entry.cause or entry.verdict}"
+        for entry in found
+        if is_blamed(entry, systematic, settings.precision)
     ]
     return reasons
 
@@ -113,6 +117,9 @@ def warnings(
     if settings.systematic == "warn":
         moved: tuple[TensorOutcome | LocalOutcome, ...] = (*tensors, *found)
         said += [f"systematic: {entry.name}" for entry in moved if entry.verdict == "systematic"]
+    better = [entry.name for entry in found if entry.cause == "precision" and not is_blamed(entry)]
+    if better:
+        said.append(f"precision: {better[0]} and {len(better) - 1} more became more accurate")
     hardware = [key for key in HARDWARE_KEYS if key in changes]
     if hardware:
         said.append(f"hardware differs ({', '.join(hardware)}): not attributable to Keras")

@@ -78,7 +78,7 @@ class Golden:
         """Whether inputs and outputs of its layer calls are stored."""
         calls = self.header.calls
         return bool(calls) and all(
-            self._contents.isolated(key) for call in calls for key in (*call.inputs, *call.outputs)
+            self._contents.isolated(key) for call in calls for key in call.keys
         )
 
     def arrays(self) -> dict[str, Array]:

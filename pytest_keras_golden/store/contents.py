@@ -49,7 +49,7 @@ class Contents:
                 raise MalformedError(f"the reference of {shown(name)} {problem}")
 
     def _check_auxiliary(self) -> None:
-        called = {key for call in self.header.calls for key in (*call.inputs, *call.outputs)}
+        called = {key for call in self.header.calls for key in call.keys}
         expected = {entry.name for entry in self.header.tensors}
         expected |= {REFERENCE + name for name in self.references}
         expected |= {ISOLATION + key for key in called}

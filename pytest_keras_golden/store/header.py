@@ -105,7 +105,7 @@ def decode(document: Mapping[str, Any]) -> tuple[GoldenHeader, dict[str, str]]:
     _check_stack(header.stack)
     for entry in header.tensors:
         _check_entry(entry)
-    called = (key for call in header.calls for key in (*call.inputs, *call.outputs))
+    called = (key for call in header.calls for key in call.keys)
     for key in (*references.values(), *called):
         _check_digest(key)
     return header, references

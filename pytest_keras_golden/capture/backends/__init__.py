@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -98,6 +99,13 @@ def primal(value: Any) -> Any:
     if "jax" not in sys.modules or isinstance(value, _UNWRAPPED):
         return value
     return import_module(".jax", __name__).primal(value)
+
+
+def double_precision() -> AbstractContextManager[Any]:
+    """Inside, the active backend has float64; numbers of float32 are what they were."""
+    if active() != "jax":
+        return nullcontext()
+    return cast("AbstractContextManager[Any]", import_module(".jax", __name__).double_precision())
 
 
 _UNWRAPPED = (str, int, float, type(None))

@@ -103,6 +103,17 @@ def primal(value: Any) -> Any:
     return value
 
 
+def double_precision() -> Any:
+    # A function of jax itself since 0.8.
+    return jax.enable_x64(True) if hasattr(jax, "enable_x64") else _experimental_x64()
+
+
+def _experimental_x64() -> Any:
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
 def _wait() -> None:
     jax.effects_barrier()
 

@@ -160,9 +160,26 @@ def _with_layers(ended: Ended, recorder: CallRecorder | None, first: int = 0) ->
     if recorder is None:
         return ended
     calls = tuple(recorder.calls[first:])
-    keys = {key for call in calls for key in (*call.inputs, *call.outputs)}
+    keys = {key for call in calls for key in call.keys}
     pool = {key: recorder.pool[key] for key in keys if key in recorder.pool}
     return replace(ended, layers=calls, pool=pool, unavailable=recorder.unavailable)
+
+
+def with_twins(ended: Ended, found: Mapping[str, tuple[Array | None, ...]]) -> Ended:
+    """A call whose layers have twins, by the watch's names."""
+    pool = dict(ended.pool)
+
+    def keep(twin: Array | None) -> str:
+        if twin is None:
+            return ""
+        key = digest(twin)
+        pool[key] = twin
+        return key
+
+    layers = tuple(
+        replace(layer, twins=tuple(map(keep, found.get(layer.name, ())))) for layer in ended.layers
+    )
+    return replace(ended, layers=layers, pool=pool)
 
 
 class _Recording:

@@ -1,0 +1,101 @@
+"""A model's layers computing in the next higher precision, for a while.
+
+Policies are lifted in place: every layer computes in float32 where any was of low precision, else
+in float64, and Keras' own autocast raises the stored weights, which is exact. Nothing is rebuilt,
+so models without a config work too. Functional and Sequential models cast inputs to the dtype that
+they were built for, so their symbolic inputs are lifted as well.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from ..backends import double_precision
+from ..watch.structure import walk
+
+FLOAT32_FOR = ("bfloat16", "float16")
+FLOAT64_FOR = ("float32",)
+
+
+@contextmanager
+def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[None]:
+    """Let every layer that computes in a precision of `low` compute in `higher`."""
+    changed: list[tuple[Any, str, Any]] = []
+    double = double_precision() if higher == "float64" else nullcontext()
+    try:
+        for layer in _layers(targets):
+            for attribute in ("_dtype_policy", "dtype_policy"):
+                policy = vars(layer).get(attribute)
+                if getattr(policy, "compute_dtype", None) in low:
+                    changed.append((layer, attribute, policy))
+                    object.__setattr__(layer, attribute, _computing_in(higher, policy))
+            for tensor, attribute in _inputs(layer, low):
+                changed.append((tensor, attribute, getattr(tensor, attribute)))
+                object.__setattr__(tensor, attribute, higher)
+        with double:
+            yield
+    finally:
+        for owner, attribute, before in reversed(changed):
+            object.__setattr__(owner, attribute, before)
+
+
+@contextmanager
+def downcasts(told: Callable[[str], None]) -> Iterator[None]:
+    """Inside, `told` hears of every cast of other numbers to a precision below float64."""
+    from keras.src import backend
+
+    places = [(module, name) for module in (backend, backend.core) for name in _CASTS]
+    before = [getattr(module, name) for module, name in places]
+    for (module, name), function in zip(places, before, strict=True):
+        setattr(module, name, _telling(function, told))
+    try:
+        yield
+    finally:
+        for (module, name), function in zip(places, before, strict=True):
+            setattr(module, name, function)
+
+
+_CASTS = ("cast", "convert_to_tensor")
+_LOWER = frozenset((*FLOAT32_FOR, *FLOAT64_FOR))
+
+
+def _telling(function: Callable[..., Any], told: Callable[[str], None]) -> Callable[..., Any]:
+    def cast(x: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        name = str(getattr(dtype, "name", dtype))
+        if name in _LOWER and name not in str(getattr(x, "dtype", name)):
+            told(name)
+        return function(x, dtype, *args, **kwargs)
+
+    return cast
+
+
+def _inputs(layer: Any, low: Sequence[str]) -> Iterator[tuple[Any, str]]:
+    """Symbolic inputs of a graph and their layers that have a dtype of `low`, and where it is."""
+    # A Sequential runs a Functional of its own, which is no layer of it by name.
+    graph = getattr(layer, "_functional", None) or layer
+    for tensor in getattr(graph, "_inputs", None) or ():
+        history = getattr(tensor, "_keras_history", None)
+        for owner in (tensor, *([history.operation] if history else [])):
+            attribute = "_dtype" if "_dtype" in vars(owner) else "dtype"
+            if vars(owner).get(attribute) in low:
+                yield owner, attribute
+
+
+def _computing_in(higher: str, policy: Any) -> Any:
+    lifted_policy = copy.copy(policy)
+    lifted_policy._compute_dtype = higher
+    # Equal dtypes would switch autocast off, and low-precision weights would meet float32 inputs.
+    lifted_policy._variable_dtype = policy.variable_dtype
+    return lifted_policy
+
+
+def _layers(targets: Iterable[Any]) -> Iterator[Any]:
+    seen: set[int] = set()
+    for target in targets:
+        for _, layer in walk(target):
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield layer

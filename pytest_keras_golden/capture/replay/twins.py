@@ -1,0 +1,144 @@
+"""Twins: what every layer makes of golden inputs in float64.
+
+The outermost call is run again with its layers lifted. Each layer, operation and attention core is
+fed the golden's tensors, cast up, and answered for with the golden's outputs, as in the isolating
+pass; what it gives in between is its twin. Rounding of the model's own precision is gone from it,
+so that twins of two releases differ where the releases compute something else, however small beside
+one rounding.
+
+A layer may compute in float32 whatever it is told: keras-hub's norms and rotary embeddings do. Such
+casts are seen, and the twin is then held as float32, in which it was computed; for a layer of
+float32 that is no higher precision, and it has no twin.
+
+Kept of a twin is a sample, whose places follow from the shape alone: releases are
+compared at the same elements, and a golden hardly grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import gcd
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from ...records import LayerCall
+from ..backends import to_numpy
+from ..tap.precision import dtype_of
+from ..tap.taps import is_mask
+from ..watch.calls import Call
+from ..watch.patches import Run
+from .isolate import in_place_of, replaced
+from .lifted import FLOAT32_FOR, FLOAT64_FOR, downcasts, lifted
+from .outermost import Outermost
+from .recorder import argument_tensors, in_order, is_measured, output_tensors
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+SAMPLE = 1024
+"""Elements of a twin that are kept."""
+
+Calls = Mapping[str, "tuple[int, LayerCall]"]
+"""The watch's name of a call → its place in the golden's calls, and what is there."""
+
+
+LOW = (*FLOAT32_FOR, *FLOAT64_FOR)
+
+
+def twins(made: Outermost, calls: Calls, pool: Mapping[str, Array]) -> Lifting:
+    """The twin of every call that `calls` names. Raises CaptureError where the call fails with
+    lifted layers: a custom layer may insist on its own dtype, in any way it likes."""
+    lifting = Lifting(calls, pool)
+    with lifted([made.target], LOW, "float64"), downcasts(lifting.pinned):
+        made.again(lifting)
+    return lifting
+
+
+class Lifting:
+    """Observer of a call whose layers are lifted.
+
+    twins: the watch's name of a call → per output a sample of its twin, None where it has none.
+    drew: the calls that advanced a random generator.
+    """
+
+    def __init__(self, calls: Calls, pool: Mapping[str, Array]) -> None:
+        self.twins: dict[str, tuple[Array | None, ...]] = {}
+        self.drew: set[str] = set()
+        self._calls = calls
+        self._pool = pool
+        self._computing: list[set[str]] = []
+
+    def pinned(self, dtype: str) -> None:
+        """Told that whatever is called just now casts numbers to a precision of its own choice."""
+        if self._computing:
+            self._computing[-1].add(dtype)
+
+    def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        if not is_measured(call) or call.name not in self._calls:
+            return run(*args, **kwargs)
+        golden = self._calls[call.name][1]
+        given = in_order(call, args, kwargs)
+        live = argument_tensors(*given)
+        args, kwargs = replaced(
+            [given[0], dict(sorted(given[1].items()))], self._golden(live, golden.inputs)
+        )
+        seeds = _seeds(call)
+        self._computing.append(set())
+        try:
+            outputs = run(*args, **kwargs)
+        finally:
+            pins = self._computing.pop()
+        if seeds != _seeds(call):
+            self.drew.add(call.name)
+        made = output_tensors(call, outputs)
+        if is_mask(call, made):
+            return outputs
+        pairs = zip(made, golden.outputs, strict=False)
+        self.twins[call.name] = tuple(
+            self._twin(tensor, self._pool[key], pins) for tensor, key in pairs
+        )
+        return replaced(outputs, self._golden(made, golden.outputs))
+
+    def _golden(self, live: Sequence[Any], keys: Sequence[str]) -> dict[int, Any]:
+        """The golden's tensors in the places, and the precision, of live ones."""
+        pairs = ((tensor, self._pool[key]) for tensor, key in zip(live, keys, strict=False))
+        return {
+            index: in_place_of(tensor, golden)
+            for index, (tensor, golden) in enumerate(pairs)
+            if tuple(tensor.shape) == golden.shape
+        }
+
+    @staticmethod
+    def _twin(tensor: Any, golden: Array, pins: set[str]) -> Array | None:
+        array = to_numpy(tensor)
+        own = dtype_of(golden)
+        if own not in LOW or dtype_of(array) != "float64" or array.shape != golden.shape:
+            return None
+        if pins and (own in FLOAT64_FOR or pins != {"float32"}):
+            return None
+        sample = sampled(array)
+        return sample.astype(np.float32) if pins else sample
+
+
+def _seeds(call: Call) -> list[bytes]:
+    generators = getattr(call.target, "_seed_generators", None) or ()
+    return [to_numpy(generator.state).tobytes() for generator in generators]
+
+
+def sampled(array: Array, count: int = SAMPLE) -> Array:
+    """`count` elements of an array, flat, or all where it has no more.
+
+    Their places follow from the shape. Steps of the golden ratio spread them over the array whatever
+    its axes are (Weyl's sequence), no element twice.
+    """
+    flat = array.reshape(-1)
+    if flat.size <= count:
+        return np.array(flat)
+    step = max(1, round(flat.size * 0.6180339887498949))
+    while gcd(step, flat.size) != 1:
+        step += 1
+    first = crc32(str(array.shape).encode())
+    return np.array(flat[(first + np.arange(count, dtype=np.int64) * step) % flat.size])
