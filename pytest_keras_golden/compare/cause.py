@@ -29,8 +29,10 @@ those of float64; a constant that was rounded to float32 once stays below."""
 MEANING_FLOAT32 = DEFAULT_K["float32"] * EPSILON["float32"]
 """Of twins that are computed in float32 in parts: what a layer of float32 may."""
 
-FACTOR = 1.25
-"""Change of the error against the twin from which it is one of precision handling."""
+WORSE, BETTER = 2.0, 1 / 1.5
+"""Changes of the error against the twin from which they are of precision handling. Two halves of a
+sum that are rounded apart have 1.5 times the error of one in bfloat16, so what is worse begins
+above, at FlashAttention's factor."""
 
 
 def cause_of(
@@ -55,7 +57,7 @@ def cause_of(
         return "meaning", figures
     least = epsilon(precision) / 16
     told = max(compared.error, compared.baseline_error) > least
-    if told and not 1 / FACTOR <= compared.ratio <= FACTOR:
+    if told and not BETTER <= compared.ratio <= WORSE:
         return "precision", figures
     return "rounding", figures
 

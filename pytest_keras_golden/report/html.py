@@ -151,7 +151,7 @@ def _row(
     tensor: TensorOutcome, layer: LocalOutcome | None, guilty: bool, texts: _Table
 ) -> list[Any]:
     """[name, kind, dtype and shape, verdict, judged, tolerance, detects, k, strain, L2, |Δ|, ULP,
-    bias, local k, guilty, note]; zeros at the end are cut off, so identical tensors are short."""
+    bias, local k, guilty, note, cause]; zeros at the end are cut off."""
     shape = "×".join(map(str, tensor.shape)) or "scalar"
     row = [
         texts.number(tensor.name),
@@ -170,6 +170,7 @@ def _row(
         None if layer is None else _short(layer.k),
         int(guilty),
         texts.number(tensor.note or ""),
+        texts.number("" if layer is None else layer.cause or ""),
     ]
     return _cut(row)
 
@@ -181,7 +182,7 @@ def _cut(row: list[Any]) -> list[Any]:
 
 
 def _layer(layer: LocalOutcome, guilty: bool, is_tensor: bool, texts: _Table) -> list[Any]:
-    """[name, verdict, k, strain, L2, guilty, is also a tensor, bias]"""
+    """[name, verdict, k, strain, L2, guilty, is also a tensor, bias, cause]"""
     allowed = default(layer.precision) if layer.precision else Tolerance()
     used = layer.k / allowed.k if layer.k is not None and allowed.k else 0.0
     return [
@@ -193,6 +194,7 @@ def _layer(layer: LocalOutcome, guilty: bool, is_tensor: bool, texts: _Table) ->
         int(guilty),
         int(is_tensor),
         _short(layer.bias),
+        texts.number(layer.cause or ""),
     ]
 
 

@@ -9,6 +9,7 @@ from ..outcomes import TestOutcome
 from . import tokens
 from .asides import asides, named, unseen
 from .attribution import stack_lines
+from .causes import own_change
 from .escape import LONGEST, code, prose, row, sentence, summary
 from .layernames import name_lines
 from .runs import Runs, conclusion, read
@@ -116,7 +117,7 @@ def _layer(item: Row | Stretch) -> str:
     if isinstance(item, Stretch):
         return row(f"⋮ {prose(run_text(item))}", "", "", "")
     mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
-    local = "" if item.local is None else number(item.local.k)
+    local = prose(own_change(item.local))
     return row(f"{mark}{code(item.name)}", prose(item.verdict), _change(item), local)
 
 

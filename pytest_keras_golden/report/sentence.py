@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .attribution import attribution, same_stack
+from .causes import cause_sentences
 from .escape import named, one_line
 from .summary import blamed, changed, first_drift, strain, tensor_counts, verdict_of
 from .wording import counted, family_list, listed, number, plural, tolerance
@@ -73,10 +74,16 @@ def _blame(outcome: TestOutcome) -> str:
         return (
             f" Local drift in {plural(len(guilty), 'layer')}: "
             f"{family_list(layer.name for layer in guilty)}; the rest is inherited."
+            f"{_causes(outcome)}"
         )
     if outcome.isolation == "complete":
         return f" No layer drifts by itself: {_rounding(outcome)}."
     return ""
+
+
+def _causes(outcome: TestOutcome) -> str:
+    told = cause_sentences(outcome)
+    return f" {told}" if told else ""
 
 
 def _rounding(outcome: TestOutcome) -> str:
@@ -145,7 +152,8 @@ def _systematic(outcome: TestOutcome) -> str:
     else:
         names = listed(t.name for t in found)
         start = f"{plural(len(found), 'tensor')} changed systematically{since(outcome)}: {names}"
-    return f"{start}{_slope([*guilty, *found])}; every element is inside its tolerance."
+    bias = _slope([*guilty, *found])
+    return f"{start}{bias}; every element is inside its tolerance.{_causes(outcome)}"
 
 
 def _slope(found: list[LocalOutcome | TensorOutcome]) -> str:

@@ -55,7 +55,9 @@ def verdict_of(outcome: TestOutcome) -> str:
         return outcome.outcome
     found = worst(tensor.verdict for tensor in outcome.tensors if tensor.judged)
     if outcome.outcome == "failed" and (found is None or found in QUIET):
-        return worst(layer.verdict for layer in blamed(outcome)) or "failed"
+        layer = worst(layer.verdict for layer in blamed(outcome))
+        # Blamed for its cause: a change of meaning may be smaller than one rounding.
+        return "drift" if layer in QUIET else layer or "failed"
     return found or outcome.outcome
 
 
@@ -95,7 +97,7 @@ def first_drift(outcome: TestOutcome) -> TensorOutcome | None:
 
 def changed(outcome: TestOutcome) -> tuple[LocalOutcome, ...]:
     """The layers whose own output moved on golden inputs, blamed or only by rounding, in order."""
-    moved = (layer for layer in outcome.locals if layer.verdict != "identical")
+    moved = (x for x in outcome.locals if x.verdict != "identical" or x.cause is not None)
     return tuple(sorted(moved, key=lambda layer: layer.order))
 
 

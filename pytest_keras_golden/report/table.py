@@ -7,6 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from ..outcomes import TensorOutcome
+from .causes import own_change
 from .escape import console, text
 from .summary import Row, Stretch
 from .wording import counted, number, plural, style, tolerance
@@ -29,7 +30,7 @@ def layers(shown: Sequence[Row | Stretch], isolated: bool) -> Table:
     table.add_column("tensor or layer", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     run = "k inherited\n+local / tol." if isolated else "k / tolerance"
-    own = ["k local"] if isolated else []
+    own = ["k local\nand cause"] if isolated else []
     for name in (run, *own, "relative\nL2", "max |Δ|"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in shown:
@@ -42,7 +43,7 @@ def _cells(item: Row | Stretch, isolated: bool) -> list[Text]:
         empty = [text("")] * (5 if isolated else 4)
         return [text("⋮"), text(run_text(item), "dim"), *empty]
     mark = ("→" if item.first else "") + ("*" if item.blamed else "")
-    own = [text("" if item.local is None else number(item.local.k))] if isolated else []
+    own = [text(own_change(item.local))] if isolated else []
     change, *sizes = _measures(item.tensor)
     return [
         text(mark, "bold"),

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..outcomes import LocalOutcome
 from ..report import escape
 from ..report.asides import only_unseen
 from ..report.sentence import headline
+from ..report.summary import blamed
 from ..report.template import filled
 from ..report.wording import plural
 from .gate import GateResult
@@ -78,11 +80,15 @@ def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:
         name
         for row in rows
         if row.outcome and row.status == "moved"
-        for name in dict.fromkeys(row.outcome.local_drift)
+        for name in dict.fromkeys(f"{x.name}{_cause(x)}" for x in blamed(row.outcome))
     )
     told = [f"{name} ({plural(count, 'test')})" for name, count in named.most_common(most)]
     rest = len(named) - len(told)
     return [*told, f"{rest} more"] if rest > 0 else told
+
+
+def _cause(layer: LocalOutcome) -> str:
+    return f" [{layer.cause}]" if layer.cause else ""
 
 
 def row_detail(row: VerdictRow) -> str:
@@ -98,7 +104,7 @@ def row_layers(row: VerdictRow) -> str:
     if row.outcome is None or row.status != "moved":
         return ""
     if row.outcome.local_drift:
-        return ", ".join(row.outcome.local_drift)
+        return ", ".join(f"{layer.name}{_cause(layer)}" for layer in blamed(row.outcome))
     why = row.outcome.isolation or "not run"
     return f"first {row.outcome.first_drift}; isolation {why}" if row.outcome.first_drift else ""
 

@@ -24,7 +24,7 @@ FLOAT64_FOR = ("float32",)
 def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[None]:
     """Let every layer that computes in a precision of `low` compute in `higher`."""
     changed: list[tuple[Any, str, Any]] = []
-    double = double_precision() if higher == "float64" else nullcontext()
+    double = _double() if higher == "float64" else nullcontext()
     try:
         for layer in _layers(targets):
             for attribute in ("_dtype_policy", "dtype_policy"):
@@ -40,6 +40,24 @@ def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[
     finally:
         for owner, attribute, before in reversed(changed):
             object.__setattr__(owner, attribute, before)
+
+
+@contextmanager
+def _double() -> Iterator[None]:
+    """Inside, there is float64, and Keras lets it be: where it works out the dtype of a result, it
+    has float32 for float64 on all backends but TensorFlow."""
+    from keras.src.backend.common import dtypes
+
+    narrowed = getattr(dtypes, "BIT64_TO_BIT32_DTYPE", {})
+    before = narrowed.get("float64")
+    if before is not None:
+        narrowed["float64"] = "float64"
+    try:
+        with double_precision():
+            yield
+    finally:
+        if before is not None:
+            narrowed["float64"] = before
 
 
 @contextmanager

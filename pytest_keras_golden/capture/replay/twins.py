@@ -17,19 +17,19 @@ compared at the same elements, and a golden hardly grows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import gcd
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
 from ...records import LayerCall
-from ..backends import to_numpy
+from ..backends import from_numpy, to_numpy
+from ..state.masks import with_mask_of
 from ..tap.precision import dtype_of
 from ..tap.taps import is_mask
 from ..watch.calls import Call
 from ..watch.patches import Run
-from .isolate import in_place_of, replaced
+from .isolate import replaced
 from .lifted import FLOAT32_FOR, FLOAT64_FOR, downcasts, lifted
 from .outermost import Outermost
 from .recorder import argument_tensors, in_order, is_measured, output_tensors
@@ -103,10 +103,11 @@ class Lifting:
         return replaced(outputs, self._golden(made, golden.outputs))
 
     def _golden(self, live: Sequence[Any], keys: Sequence[str]) -> dict[int, Any]:
-        """The golden's tensors in the places, and the precision, of live ones."""
+        """The golden's tensors in the places of live ones, numbers of the model as float64: norms
+        cast nothing that they are given."""
         pairs = ((tensor, self._pool[key]) for tensor, key in zip(live, keys, strict=False))
         return {
-            index: in_place_of(tensor, golden)
+            index: with_mask_of(tensor, from_numpy(_raised(golden), tensor))
             for index, (tensor, golden) in enumerate(pairs)
             if tuple(tensor.shape) == golden.shape
         }
@@ -123,6 +124,10 @@ class Lifting:
         return sample.astype(np.float32) if pins else sample
 
 
+def _raised(array: Array) -> Array:
+    return array.astype(np.float64) if dtype_of(array) in LOW else array
+
+
 def _seeds(call: Call) -> list[bytes]:
     generators = getattr(call.target, "_seed_generators", None) or ()
     return [to_numpy(generator.state).tobytes() for generator in generators]
@@ -131,14 +136,15 @@ def _seeds(call: Call) -> list[bytes]:
 def sampled(array: Array, count: int = SAMPLE) -> Array:
     """`count` elements of an array, flat, or all where it has no more.
 
-    Their places follow from the shape. Steps of the golden ratio spread them over the array whatever
-    its axes are (Weyl's sequence), no element twice.
+    Drawn by its shape, none twice; numpy promises that a bit generator's stream never changes.
     """
     flat = array.reshape(-1)
     if flat.size <= count:
         return np.array(flat)
-    step = max(1, round(flat.size * 0.6180339887498949))
-    while gcd(step, flat.size) != 1:
-        step += 1
-    first = crc32(str(array.shape).encode())
-    return np.array(flat[(first + np.arange(count, dtype=np.int64) * step) % flat.size])
+    drawn = np.random.Philox(key=crc32(str(array.shape).encode()))
+    if flat.size <= 4 * count:
+        places = np.argsort(drawn.random_raw(flat.size), kind="stable")
+    else:
+        every = drawn.random_raw(2 * count) % np.uint64(flat.size)
+        places = every[np.sort(np.unique(every, return_index=True)[1])]
+    return np.array(flat[places[:count]])

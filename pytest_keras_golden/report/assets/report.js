@@ -126,11 +126,11 @@
     document.title = `${test.verdict}: ${test.id}`;
     if (focus) main.focus({preventScroll: true});
   }
-  const readRow = ([name, kind, shape, verdict, judged, tolerance, detects, k, strain, l2, abs, ulp, bias, local, guilty, note]) => ({
+  const readRow = ([name, kind, shape, verdict, judged, tolerance, detects, k, strain, l2, abs, ulp, bias, local, guilty, note, cause]) => ({
     name: texts[name], kind: texts[kind], shape: texts[shape], verdict: texts[verdict], judged: !!judged, tolerance: texts[tolerance || 0],
-    detects, k: k ?? 0, strain: finite(strain ?? 0), l2: l2 ?? 0, abs: abs ?? 0, ulp: ulp ?? 0, bias, local, guilty: !!guilty, note: texts[note || 0]});
-  const readLayer = ([name, verdict, k, strain, l2, guilty, tensor, bias]) => ({
-    name: texts[name], verdict: texts[verdict], k, strain: finite(strain), l2, guilty: !!guilty, tensor: !!tensor, bias});
+    detects, k: k ?? 0, strain: finite(strain ?? 0), l2: l2 ?? 0, abs: abs ?? 0, ulp: ulp ?? 0, bias, local, guilty: !!guilty, note: texts[note || 0], cause: texts[cause || 0]});
+  const readLayer = ([name, verdict, k, strain, l2, guilty, tensor, bias, cause]) => ({
+    name: texts[name], verdict: texts[verdict], k, strain: finite(strain), l2, guilty: !!guilty, tensor: !!tensor, bias, cause: texts[cause || 0]});
 
   function head(test, detail) {
     const tag = (label, value) => (value ? make("li", {}, `${label} `, make("code", {}, value)) : "");
@@ -241,7 +241,7 @@
   /** Tensors, and between them the layers that moved by themselves and are no tensors. */
   function merged(rows, layers) {
     const placed = rows.map((row, i) => [...row.place, i, row]);
-    layers.forEach((layer, i) => { if (layer.verdict !== "identical" && !layer.tensor) placed.push([i, 0, 0, {...layer, layer: true}]); });
+    layers.forEach((layer, i) => { if ((layer.verdict !== "identical" || layer.cause) && !layer.tensor) placed.push([i, 0, 0, {...layer, layer: true}]); });
     return placed.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]).map((entry) => entry[3]);
   }
   function fill(body, items, test, isolated, width) {
@@ -274,7 +274,7 @@
       make("td", {class: "name", title: item.note || false}, ...parted(item.name), item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note && !QUIET.has(item.verdict) ? make("small", {}, item.note) : ""),
       make("td", {class: "verdict", v: item.verdict}, item.verdict),
       make("td", {class: "n"}, change),
-      isolated ? make("td", {class: "n"}, item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local)) : "",
+      isolated ? make("td", {class: "n"}, [item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local), item.cause].filter(Boolean).join(" ")) : "",
       make("td", {class: "n"}, number(item.l2)), cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
   }
 

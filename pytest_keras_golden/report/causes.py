@@ -1,0 +1,56 @@
+"""Why layers gave other numbers, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..outcomes import LocalOutcome, TestOutcome
+from .summary import blamed
+from .wording import family_list, number, plural
+
+
+def own_change(layer: LocalOutcome | None) -> str:
+    """`0.39 meaning`: a layer's own k, and the cause where one is known."""
+    if layer is None:
+        return ""
+    return " ".join(filter(None, (number(layer.k), layer.cause)))
+
+
+def cause_sentences(outcome: TestOutcome) -> str:
+    """What the layers to blame changed, by cause; empty where no twin told one."""
+    layers = blamed(outcome)
+    told = []
+    for cause, say in (("meaning", _meaning), ("precision", _precision), ("random", _random)):
+        those = [layer for layer in layers if layer.cause == cause]
+        if those:
+            told.append(say(those))
+    return " ".join(told)
+
+
+def _names(layers: Sequence[LocalOutcome]) -> str:
+    return family_list(layer.name for layer in layers)
+
+
+def _meaning(layers: Sequence[LocalOutcome]) -> str:
+    most = max(layers, key=lambda layer: layer.twin.k if layer.twin else 0.0)
+    figures = most.twin
+    assert figures is not None
+    verb = "computes" if len(layers) == 1 else "compute"
+    return (
+        f"{_names(layers)} {verb} something else (meaning): in {figures.precision}, on the same "
+        f"inputs and weights, by up to {number(figures.k)} roundings of float32."
+    )
+
+
+def _precision(layers: Sequence[LocalOutcome]) -> str:
+    most = max(layers, key=lambda layer: layer.twin.ratio if layer.twin else 0.0)
+    assert most.twin is not None
+    return (
+        f"{_names(layers)} changed precision handling in {plural(len(layers), 'place')}: error "
+        f"against {most.twin.precision} is {number(most.twin.ratio)} times what it was."
+    )
+
+
+def _random(layers: Sequence[LocalOutcome]) -> str:
+    verb = "draws" if len(layers) == 1 else "draw"
+    return f"{_names(layers)} {verb} other random numbers from the same seed."

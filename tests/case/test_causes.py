@@ -1,0 +1,129 @@
+"""Why a layer gave other numbers: by kind of change and precision, end to end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+SUITE = """
+    import os
+    import keras
+    import numpy as np
+    import pytest
+    from keras import layers, ops
+
+    CHANGED = bool(os.environ.get("CHANGED"))
+    X = np.random.default_rng(0).normal(size=(2, 16, 32)).astype("float32")
+    DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+
+    class Norm(layers.Layer):
+        # As models write it: statistics in float32 or in the layer's own precision.
+        def __init__(self, epsilon, own=False, **options):
+            super().__init__(**options)
+            self.epsilon, self.own = epsilon, own
+
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="scale")
+
+        def call(self, x):
+            stats = x if self.own else ops.cast(x, "float32")
+            stats = stats - ops.mean(stats, -1, keepdims=True)
+            variance = ops.mean(ops.square(stats), -1, keepdims=True)
+            return ops.cast(stats * ops.rsqrt(variance + self.epsilon), x.dtype) * self.scale
+
+    class Summed(layers.Layer):
+        # One matrix product, or the sum of two halves of it.
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(shape[-1], 32), name="kernel")
+
+        def call(self, x):
+            if not CHANGED:
+                return ops.matmul(x, self.kernel)
+            half = x.shape[-1] // 2
+            first = ops.matmul(x[..., :half], self.kernel[:half])
+            return first + ops.matmul(x[..., half:], self.kernel[half:])
+
+    class Drawing(layers.Dropout):
+        def call(self, x, training=False):
+            if not CHANGED:
+                return super().call(x, training=training)
+            return super().call(x[::-1], training=training)[::-1]
+
+    def check(golden_tensors, dtype, middle, shift=0, **call):
+        model = keras.Sequential([
+            keras.Input((16, 32)), layers.Dense(32, dtype=dtype, name="first"),
+            layers.Rescaling(1, shift, dtype=dtype, name="shift"), middle,
+            layers.Dense(8, dtype=dtype, name="logits"),
+        ])
+        golden_tensors.fill_weights(model)
+        with golden_tensors.capture(model):
+            model(X, **call)
+
+    @DTYPES
+    def test_epsilon(golden_tensors, dtype):
+        epsilon = 2e-4 if CHANGED else 1e-4
+        middle = layers.LayerNormalization(epsilon=epsilon, dtype=dtype, name="middle")
+        check(golden_tensors, dtype, middle)
+
+    @DTYPES
+    def test_pinned_epsilon(golden_tensors, dtype):
+        middle = Norm(2e-4 if CHANGED else 1e-4, dtype=dtype, name="middle")
+        check(golden_tensors, dtype, middle)
+
+    @DTYPES
+    def test_statistics(golden_tensors, dtype):
+        check(golden_tensors, dtype, Norm(1e-4, own=CHANGED, dtype=dtype, name="middle"), shift=30)
+
+    @DTYPES
+    def test_order_of_summation(golden_tensors, dtype):
+        check(golden_tensors, dtype, Summed(dtype=dtype, name="middle"))
+
+    @DTYPES
+    def test_draws(golden_tensors, dtype):
+        middle = Drawing(0.5, seed=1, dtype=dtype, name="middle")
+        check(golden_tensors, dtype, middle, training=True)
+"""
+
+Outcome = dict[str, Any]
+
+
+@pytest.fixture
+def changed(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> dict[str, Outcome]:
+    """Outcome of each test after the change, by name; nothing moves without one."""
+    suite.makepyfile(SUITE)
+    assert suite.runpytest_inprocess("--update-goldens").ret == 0
+    same = suite.runpytest_inprocess()
+    same.stdout.fnmatch_lines(["*15 golden tests: 15 identical*"])
+    monkeypatch.setenv("CHANGED", "1")
+    suite.runpytest_inprocess("--golden-log=log.json")
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    return {test["nodeid"].rpartition("::")[2]: test for test in tests}
+
+
+def causes(test: Outcome) -> dict[str, str]:
+    return {layer["name"]: layer["cause"] for layer in test["locals"] if layer["cause"]}
+
+
+def test_every_change_has_its_cause(changed: dict[str, Outcome]) -> None:
+    for dtype in ("float32", "bfloat16", "float16"):
+        for name in ("test_epsilon", "test_draws"):
+            test = changed[f"{name}[{dtype}]"]
+            wanted = "random" if name == "test_draws" else "meaning"
+            assert causes(test) == {"middle": wanted}, (name, dtype)
+            assert (test["outcome"], test["local_drift"]) == ("failed", ["middle"])
+        summed = changed[f"test_order_of_summation[{dtype}]"]
+        assert set(causes(summed).values()) <= {"rounding"}
+        assert summed["outcome"] == "passed", dtype
+    # A layer of float32 that says so itself is computed in nothing higher: its numbers decide.
+    assert causes(changed["test_pinned_epsilon[float32]"]) == {}
+    for dtype in ("bfloat16", "float16"):
+        pinned, statistics = (
+            changed[f"{name}[{dtype}]"] for name in ("test_pinned_epsilon", "test_statistics")
+        )
+        assert causes(pinned) == {"middle": "meaning"}, dtype
+        assert pinned["locals"][2]["twin"]["precision"] == "float32"
+        assert causes(statistics) == {"middle": "precision"}, dtype
+        assert statistics["locals"][2]["twin"]["accuracy"] == "worse"
+        assert statistics["outcome"] == "failed"

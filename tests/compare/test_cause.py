@@ -1,0 +1,61 @@
+"""What decides a cause: distances of twins, and errors against them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ml_dtypes import bfloat16
+
+from pytest_keras_golden.compare.cause import BETTER, MEANING, MEANING_FLOAT32, WORSE, cause_of
+
+EXACT = np.random.default_rng(0).normal(size=512)
+LOW = EXACT.astype(bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("precision", "limit"), [(np.float64, MEANING), (np.float32, MEANING_FLOAT32)]
+)
+def test_twins_beyond_rounding_are_another_meaning(precision: type, limit: float) -> None:
+    scale = np.sqrt(np.mean(EXACT**2))
+    for factor, cause in ((0.9, "rounding"), (1.1, "meaning")):
+        moved = EXACT.copy()
+        moved[7] += factor * limit * (abs(moved[7]) + scale)
+        twins = moved.astype(precision), EXACT.astype(precision)
+        found, figures = cause_of(LOW, LOW, *twins, "bfloat16")
+        assert found == cause
+        assert figures.k == pytest.approx(factor * limit * 2**23, rel=0.05)
+
+
+def test_the_coarser_of_two_twins_decides_the_limit() -> None:
+    moved = EXACT * (1 + 1e-6)
+    assert cause_of(LOW, LOW, moved, EXACT, "bfloat16")[0] == "meaning"
+    found, figures = cause_of(LOW, LOW, moved, EXACT.astype(np.float32), "bfloat16")
+    assert (found, figures.precision) == ("rounding", "float32")
+
+
+@pytest.mark.parametrize("error", [0.3, 0.6, 0.7, 1.0, 1.9, 2.1, 4.0])
+def test_an_error_that_changed_is_of_precision(error: float) -> None:
+    away = (LOW.astype(np.float64) - EXACT) * error
+    run = (EXACT + away).astype(np.float32)
+    found, figures = cause_of(run, LOW.astype(np.float32), EXACT, EXACT, "bfloat16")
+    assert found == ("rounding" if BETTER < error < WORSE else "precision")
+    assert figures.ratio == pytest.approx(error, rel=0.01)
+
+
+def test_errors_below_rounding_tell_nothing() -> None:
+    single = EXACT.astype(np.float32)
+    run = np.nextafter(single, np.float32(np.inf))
+    assert cause_of(run, single, EXACT, EXACT, "bfloat16")[0] == "rounding"
+
+
+@given(st.sampled_from([np.nan, np.inf, -np.inf]), st.booleans())
+def test_what_is_not_finite_is_equal_or_means_something_else(odd: float, both: bool) -> None:
+    golden, run = EXACT.copy(), EXACT.copy()
+    golden[3] = odd
+    if both:
+        run[3] = odd
+    found, figures = cause_of(LOW, LOW, run, golden, "bfloat16")
+    assert found == ("rounding" if both else "meaning")
+    assert figures.k == (0 if both else np.inf)
