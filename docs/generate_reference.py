@@ -152,6 +152,11 @@ LOCAL: Meanings = {
     "bias": "as above",
     "bias_t": "as above",
     "note": "a sentence for the report",
+    "cause": "`meaning`, `precision`, `rounding`, `random` or `structure`, see "
+    "[causes](explanation/causes.md); null where nothing changed or nothing could tell",
+    "twin": "the figures behind it: `precision` of the twins; `k`, their largest difference in "
+    "roundings of float32; `ratio`, the error against the golden's twin over what it was, and "
+    "`accuracy`, better, equal or worse",
 }
 HEADER: Meanings = {
     "stack": "what produced the numbers: keras, backend, backend_version, keras_hub, numpy, "
@@ -186,6 +191,7 @@ CALL: Meanings = {
     "call": "the outermost call that it was part of",
     "given": "what it was given beside the numbers of its tensors, see below",
     "masks": "digests of the Keras masks that its outputs carry",
+    "twins": "per output, which isolation tensor is the sample of its twin; empty where it has none",
 }
 GIVEN: Meanings = {
     "tensors": "places of its tensors, by the names of its parameters",
