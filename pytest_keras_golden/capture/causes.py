@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..compare.cause import cause_of
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome
-from ..records import LayerCall
 from .replay.isolate import LocalMeasurement
 from .replay.outermost import Outermost
 from .replay.twins import Calls, Lifting, sampled, twins
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 RANK = ("rounding", "precision", "structure", "random", "meaning")
 """Causes from harmless to what matters: the worst output of a layer decides."""
+
+EXCUSING = ("rounding", "precision")
 
 
 def with_causes(
@@ -36,45 +37,48 @@ def with_causes(
         lifting = twins(made, calls, pool)
     except CaptureError:
         return tuple(found)
-    places = {(m.place.call, m.place.index): m for m in measured if m.place.side == "output"}
-    causes = {
-        calls[name][1].name: max(
-            _causes(name, calls[name][1], places, pool, lifting), key=_rank, default=None
-        )
-        for name in lifting.twins
-    }
-    return tuple(_with(local, causes.get(local.name)) for local in found)
+    causes: dict[str, LocalOutcome] = {}
+    untold: set[str] = set()
+    for item in measured:
+        cause = _cause(item, calls, pool, lifting)
+        if cause is None:
+            untold |= set() if item.identical else {item.name}
+        else:
+            causes[item.name] = max(causes.get(item.name, cause), cause, key=_rank)
+    return tuple(_with(local, causes.get(local.name), local.name in untold) for local in found)
 
 
 def _rank(local: LocalOutcome) -> tuple[int, float]:
     return RANK.index(str(local.cause)), local.twin.k if local.twin else 0.0
 
 
-def _with(local: LocalOutcome, cause: LocalOutcome | None) -> LocalOutcome:
+def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: bool) -> LocalOutcome:
+    """untold: something of the layer moved that has no twin, which nothing can excuse."""
     if local.verdict == "structure":
         return replace(local, cause="structure")
-    if cause is None or (local.verdict == "identical" and cause.cause == "rounding"):
+    if cause is None or (untold and cause.cause in EXCUSING):
+        return local
+    if local.verdict == "identical" and cause.cause == "rounding":
         return local
     return replace(local, cause=cause.cause, twin=cause.twin)
 
 
-def _causes(
-    name: str,
-    layer: LayerCall,
-    places: Mapping[tuple[str, int], LocalMeasurement],
-    pool: Mapping[str, Array],
-    lifting: Lifting,
-) -> Iterator[LocalOutcome]:
-    """Per output that has a twin on both sides and is not its caller's doing, what made it."""
-    pairs = zip(lifting.twins[name], layer.twins, strict=False)
-    for index, (twin, key) in enumerate(pairs):
-        measured = places.get((name, index))
-        if twin is None or not key or measured is None or measured.name != layer.name:
-            continue
-        if measured.actual.shape != measured.golden.shape:
-            continue
-        run, golden = sampled(measured.actual), sampled(measured.golden)
-        cause, figures = cause_of(run, golden, twin, pool[key], measured.precision)
-        if cause == "meaning" and name in lifting.drew:
-            cause = "random"
-        yield LocalOutcome(layer.name, measured.order, "within", cause=cause, twin=figures)
+def _cause(
+    item: LocalMeasurement, calls: Calls, pool: Mapping[str, Array], lifting: Lifting
+) -> LocalOutcome | None:
+    """What made one output of a layer, where it has a twin on both sides and nobody else is to
+    blame for it."""
+    place = item.place
+    layer = calls[place.call][1] if place.call in calls else None
+    own = place.side == "output" and layer is not None and layer.name == item.name
+    if not own or layer is None or item.actual.shape != item.golden.shape:
+        return None
+    pairs = list(zip(lifting.twins.get(place.call, ()), layer.twins, strict=False))
+    twin, key = pairs[place.index] if place.index < len(pairs) else (None, "")
+    if twin is None or not key:
+        return None
+    run, golden = sampled(item.actual), sampled(item.golden)
+    cause, figures = cause_of(run, golden, twin, pool[key], item.precision)
+    if cause == "meaning" and place.call in lifting.drew:
+        cause = "random"
+    return LocalOutcome(item.name, item.order, "within", cause=cause, twin=figures)
