@@ -7,9 +7,11 @@ path of a test: golden recorded without, judged and isolated with it. Beside it 
 defaults. Exits 1 when a change above rounding level is missed, a harmless one fails, or the wrong
 layer is blamed in more than 5 %.
 
-A change is above rounding level where its own effect on the layer it touches, measured in float32
-where bfloat16 would hide it, has a relative L2 beyond 1.35 ε: what rounding-level changes of real
-releases reach (docs/tolerances.md). Below that a failure is neither asked for nor an alarm.
+A change of meaning has to be found in every precision where it moves the layer by more than two
+roundings of float32, unless it changes no bit of any tensor. Any other is above rounding level
+where its own effect on the layer it touches, measured in float32 where bfloat16 would hide it, has
+a relative L2 beyond 1.35 ε: what rounding-level changes of real releases reach
+(docs/tolerances.md). Below that a failure is neither asked for nor an alarm.
 
     python benchmarks/detection.py [MODEL …] [--only TEXT] [--verbose]
 """
@@ -30,8 +32,8 @@ from injection.situations import situations
 from injection.trial import Bench, Trial
 
 MODELS = ("gpt", "llama", "bert", "convnet")
-POLICIES = ("float32", "bfloat16")
-RIGHT_LAYER = 0.95
+POLICIES = ("float32", "bfloat16", "float16")
+RIGHT_LAYER, RIGHT_CAUSE = 0.95, 0.97
 
 
 def trials(model: str, only: str, folder: Path) -> Iterator[Trial]:
@@ -53,7 +55,10 @@ def share(found: Sequence[Trial], holds: Callable[[Trial], bool | None]) -> str:
 
 
 def table(found: Sequence[Trial]) -> Iterator[str]:
-    yield f"{'':34}{'golden':>16}{'right layer':>16}{'assert_allclose':>18}{'assert_close':>16}"
+    yield (
+        f"{'':34}{'golden':>16}{'right layer':>16}{'right cause':>16}"
+        f"{'assert_allclose':>18}{'assert_close':>16}"
+    )
     for policy in (*POLICIES, ""):
         here = [trial for trial in found if policy in trial.policy]
         wanted = [trial for trial in here if trial.wanted]
@@ -64,10 +69,12 @@ def table(found: Sequence[Trial]) -> Iterator[str]:
             ("below rounding, failed", below),
             ("harmless, failed", harmless),
         ):
-            layer = share([t for t in group if t.caught], lambda t: t.right_layer)
+            caught = [t for t in group if t.caught]
+            layer = share(caught, lambda t: t.right_layer)
+            cause = share(caught, lambda t: t.right_cause)
             yield (
                 f"{policy or 'both':10}{name:24}{share(group, lambda t: t.caught):>16}"
-                f"{layer if group is wanted else '':>16}"
+                f"{layer if group is wanted else '':>16}{cause if group is wanted else '':>16}"
                 f"{share(group, lambda t: t.numpy):>18}{share(group, lambda t: t.torch):>16}"
             )
 
@@ -76,13 +83,15 @@ def line(trial: Trial) -> str:
     kind = "harmless" if trial.change.harmless else f"{trial.size:.3g} ε"
     blamed = ", ".join(trial.outcome.local_drift[:3]) or "nothing blamed"
     what = f"{trial.subject} {trial.policy}: {trial.change.name} ({kind})"
-    return f"{what}: {trial.outcome.reason or trial.outcome.outcome}; {blamed}"
+    causes = sorted({layer.cause for layer in trial.outcome.locals if layer.cause})
+    return f"{what}: {trial.outcome.reason or trial.outcome.outcome}; {blamed}; {causes}"
 
 
 def problems(found: Sequence[Trial]) -> Iterator[str]:
     yield from (f"MISSED {line(t)}" for t in found if t.wanted and not t.caught)
     yield from (f"FALSE ALARM {line(t)}" for t in found if t.alarm)
     yield from (f"WRONG LAYER {line(t)}" for t in found if _wrong(t))
+    yield from (f"WRONG CAUSE {line(t)}" for t in found if t.wanted and t.right_cause is False)
 
 
 def _wrong(trial: Trial) -> bool:
@@ -94,7 +103,9 @@ def holds(found: Sequence[Trial]) -> bool:
     right = sum(trial.right_layer for trial in caught)
     missed = any(trial.wanted and not trial.caught for trial in found)
     alarm = any(trial.alarm for trial in found)
-    return not missed and not alarm and right >= RIGHT_LAYER * len(caught)
+    told = [said for trial in caught if (said := trial.right_cause) is not None]
+    right_cause = sum(told) >= RIGHT_CAUSE * len(told)
+    return not missed and not alarm and right_cause and right >= RIGHT_LAYER * len(caught)
 
 
 def main() -> int:

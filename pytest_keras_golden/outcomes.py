@@ -134,9 +134,9 @@ Cause = Literal["meaning", "precision", "rounding", "random", "structure"]
 class Twin:
     """A layer against its twins, what it makes of the same inputs in higher precision.
 
-    precision: of the twins. k: largest difference of the run's twin and the golden's, in units of
-    float32's ε·(|golden| + rms). ratio: error of the run against the golden's twin over that of the
-    golden. accuracy: better, equal or worse, by the ratio.
+    precision: of the coarser twin. k: largest difference of the run's twin and the golden's, in units of
+    float32's ε·(|golden| + rms). ratio: error of the run against the finer twin over that of the
+    golden. accuracy: `better` below ⅔, `worse` above 2, else `equal`.
     """
 
     precision: str

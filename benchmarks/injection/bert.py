@@ -13,7 +13,7 @@ from keras.src.backend import nn
 from pytest_keras_golden.capture.state.weights import fill_weights
 
 from . import numerics as n
-from .change import Change, Subject, harmful, harmless
+from .change import Change, Subject, harmful, harmless, lowered
 
 WORDS, WIDTH, HEADS, BLOCKS, CLASSES = 80, 48, 4, 3, 7
 HEAD = WIDTH // HEADS
@@ -209,7 +209,7 @@ CHANGES: tuple[Change, ...] = (
     harmful("scores divided by sqrt(d+1)", CORES,
             (Attention, "_compute_attention", core(divide=math.sqrt(HEAD + 1)))),
     harmful("softmax over queries", CORES, (Attention, "_compute_attention", core(axis=-2))),
-    harmful("scores in bfloat16", CORES,
+    lowered("scores in bfloat16", CORES,
             (Attention, "_compute_attention", core(dtype="bfloat16"))),
     harmful("norm epsilon 1e-12 to 1e-5", NORMS, (Norm, "call", n.layer_norm(epsilon=1e-5))),
     harmful("norm epsilon 1e-12 to 1e-2", NORMS, (Norm, "call", n.layer_norm(epsilon=1e-2))),
@@ -230,8 +230,12 @@ CHANGES: tuple[Change, ...] = (
             (layers.Dense, "call", n.dense(early_activation=True))),
     harmful("weights quantised to int4", DENSE,
             (layers.Dense, "call", n.dense(kernel=n.quantised(4)))),
-    harmful("products of bfloat16 inputs", DENSE,
+    lowered("products of bfloat16 inputs", DENSE,
             (layers.Dense, "call", n.dense(inputs_in="bfloat16"))),
+    harmful("norm epsilon to 1e-7", NORMS,
+            (Norm, "call", n.with_values(Norm.call, epsilon=lambda e: 1e-7))),
+    harmful("scores times 1.005", CORES, (Attention, "_compute_attention",
+            core(scale=lambda d: 1.005 * d**-0.5))),
     harmless("nothing"),
     harmless("mask value -1e4", (Attention, "_compute_attention", core(forbidden=-1e4))),
     harmless("mask value -3e38", (Attention, "_compute_attention", core(forbidden=-3e38))),

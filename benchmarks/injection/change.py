@@ -16,11 +16,13 @@ Patch = tuple[Any, str, Any]
 class Change:
     """What another release might compute. blamed: globs over the names of the layers whose own
     numbers it changes; a change without any is harmless: the same mathematics, rounded otherwise.
+    cause: that of its layers; of "precision", the same formula in a lower one.
     """
 
     name: str
     patches: tuple[Patch, ...]
     blamed: tuple[str, ...] = ()
+    cause: str = "meaning"
 
     @property
     def harmless(self) -> bool:
@@ -40,6 +42,11 @@ class Change:
 def harmful(name: str, blamed: str, *patches: Patch) -> Change:
     """blamed: globs, separated by spaces."""
     return Change(name, patches, tuple(blamed.split()))
+
+
+def lowered(name: str, blamed: str, *patches: Patch) -> Change:
+    """The same formula, with a part of it in a lower precision."""
+    return Change(name, patches, tuple(blamed.split()), "precision")
 
 
 def harmless(name: str, *patches: Patch) -> Change:

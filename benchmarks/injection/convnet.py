@@ -13,7 +13,7 @@ from keras.src.backend import nn
 from pytest_keras_golden.capture.state.weights import fill_weights
 
 from . import numerics as n
-from .change import Change, Subject, harmful, harmless, replaced
+from .change import Change, Subject, harmful, harmless, lowered, replaced
 
 CLASSES = 10
 IMAGES = np.random.default_rng(11).normal(0.3, 1.0, (4, 16, 16, 3)).astype("float32")
@@ -278,9 +278,9 @@ def transposed(self: Any, images: Any) -> Any:
 
 CHANGES: tuple[Change, ...] = (
     harmful("padding in front of a strided convolution", "stem", (nn, "conv", padded_before)),
-    harmful("convolution of bfloat16 inputs", "stem pointwise",
+    lowered("convolution of bfloat16 inputs", "stem pointwise",
             (nn, "conv", lowered_conv("bfloat16"))),
-    harmful("convolution of float8 inputs", "stem pointwise",
+    lowered("convolution of float8 inputs", "stem pointwise",
             (nn, "conv", lowered_conv("float8_e4m3fn"))),
     harmful("depthwise weights quantised to int4", "depthwise",
             (nn, "depthwise_conv", quantised_depthwise)),
@@ -320,6 +320,11 @@ CHANGES: tuple[Change, ...] = (
     harmful("image read by columns", "<model>", (ConvNet, "call", transposed)),
     harmful("classifier bias dropped", "classifier",
             (layers.Dense, "call", n.dense(bias=False))),
+    harmful("batch norm epsilon times 2", "batch_norm", (layers.BatchNormalization, "call",
+            n.with_values(layers.BatchNormalization.call, epsilon=lambda e: 2 * e))),
+    harmful("group norm epsilon times 2", "group_norm", (layers.GroupNormalization, "call",
+            n.with_values(layers.GroupNormalization.call, epsilon=lambda e: 2 * e))),
+    harmful("leaky slope 0.2 to 0.2005", "leaky", (layers.LeakyReLU, "call", leaky(0.2005))),
     harmless("nothing"),
     harmless("convolution tap by tap", (nn, "conv", conv_by_taps)),
     harmless("convolution in float32", (nn, "conv", wide_conv)),

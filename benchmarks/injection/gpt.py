@@ -10,7 +10,7 @@ from keras import layers, ops
 from keras.src.backend import nn
 
 from . import numerics as n
-from .change import Change, Subject, harmful, harmless
+from .change import Change, Subject, harmful, harmless, lowered
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples" / "gpt"))
 import decoder
@@ -102,9 +102,9 @@ CHANGES: tuple[Change, ...] = (
             (nn, "dot_product_attention", n.attention(offset=-1))),
     harmful("mask value -5 in place of -inf", CORES,
             (nn, "dot_product_attention", n.attention(forbidden=-5.0))),
-    harmful("softmax in bfloat16", CORES,
+    lowered("softmax in bfloat16", CORES,
             (nn, "dot_product_attention", n.attention(softmax_in="bfloat16"))),
-    harmful("softmax in float16", CORES,
+    lowered("softmax in float16", CORES,
             (nn, "dot_product_attention", n.attention(softmax_in="float16"))),
     harmful("sliding window of 16", CORES,
             (nn, "dot_product_attention", n.attention(window=16))),
@@ -118,7 +118,7 @@ CHANGES: tuple[Change, ...] = (
             (layers.LayerNormalization, "call", n.layer_norm(centred=False))),
     harmful("norm variance with ddof 1", NORMS,
             (layers.LayerNormalization, "call", n.layer_norm(ddof=1))),
-    harmful("norm computed in bfloat16", NORMS,
+    lowered("norm computed in bfloat16", NORMS,
             (layers.LayerNormalization, "call", n.layer_norm(compute_in="bfloat16"))),
     harmful("gelu tanh for erf", "*mlp_in", (nn, "gelu", n.gelu_tanh)),
     harmful("gelu sigmoid for erf", "*mlp_in", (nn, "gelu", n.gelu_sigmoid)),
@@ -129,7 +129,7 @@ CHANGES: tuple[Change, ...] = (
     harmful("parallel branches", BLOCKS, (decoder.DecoderBlock, "call", parallel)),
     harmful("positions off by one", "<model>", (decoder.Decoder, "call", late_positions)),
     harmful("logits capped at 30", "<model>", (decoder.Decoder, "call", capped)),
-    harmful("residual stream in bfloat16", "*residual embedding",
+    lowered("residual stream in bfloat16", "*residual embedding",
             (layers.Add, "call", lowered_sum)),
     harmful("embedding scaled by 1.001", "*_embedding",
             (layers.Embedding, "call", shifted_embedding)),
@@ -140,10 +140,18 @@ CHANGES: tuple[Change, ...] = (
             (layers.Dense, "call", n.dense(kernel=n.quantised(8)))),
     harmful("weights quantised to int4", DENSE,
             (layers.Dense, "call", n.dense(kernel=n.quantised(4)))),
-    harmful("products of bfloat16 inputs", DENSE,
+    lowered("products of bfloat16 inputs", DENSE,
             (layers.Dense, "call", n.dense(inputs_in="bfloat16"))),
-    harmful("products of float8 inputs", DENSE,
+    lowered("products of float8 inputs", DENSE,
             (layers.Dense, "call", n.dense(inputs_in="float8_e4m3fn"))),
+    harmful("norm epsilon times 2", NORMS, (layers.LayerNormalization, "call",
+            n.with_values(layers.LayerNormalization.call, epsilon=lambda e: 2 * e))),
+    harmful("norm epsilon times 10", NORMS, (layers.LayerNormalization, "call",
+            n.with_values(layers.LayerNormalization.call, epsilon=lambda e: 10 * e))),
+    harmful("attention scale times 1.005", CORES,
+            (nn, "dot_product_attention", n.rescaled(nn.dot_product_attention, 1.005))),
+    harmful("attention scale times 0.995", CORES,
+            (nn, "dot_product_attention", n.rescaled(nn.dot_product_attention, 0.995))),
     harmless("nothing"),
     harmless("attention written out", (nn, "dot_product_attention", n.attention())),
     harmless("attention scales the query first",

@@ -12,7 +12,7 @@ from keras import layers, ops
 from pytest_keras_golden.capture.state.weights import fill_weights
 
 from . import numerics as n
-from .change import Change, Subject, harmful, harmless
+from .change import Change, Subject, harmful, harmless, lowered
 
 WORDS, WIDTH, HEADS, KV_HEADS, BLOCKS = 64, 64, 8, 2, 3
 HEAD = WIDTH // HEADS
@@ -284,8 +284,8 @@ DENSE = "*/query */key */value */output_dense */gate */up */down head"
 CHANGES: tuple[Change, ...] = (
     harmful("RoPE base 500000", ROTARY, (Rotary, "call", rotary(base=500000.0))),
     harmful("RoPE positions from 1", ROTARY, (Rotary, "call", rotary(start=1))),
-    harmful("RoPE angles in bfloat16", ROTARY, (Rotary, "call", rotary(dtype="bfloat16"))),
-    harmful("RoPE angles in float16", ROTARY, (Rotary, "call", rotary(dtype="float16"))),
+    lowered("RoPE angles in bfloat16", ROTARY, (Rotary, "call", rotary(dtype="bfloat16"))),
+    lowered("RoPE angles in float16", ROTARY, (Rotary, "call", rotary(dtype="float16"))),
     harmful("RoPE of neighbours, not halves", ROTARY, (Rotary, "call", interleaved)),
     harmful("RoPE turned the other way", ROTARY, (Rotary, "call", backwards)),
     harmful("RoPE exponents to 1 inclusive", ROTARY,
@@ -299,27 +299,37 @@ CHANGES: tuple[Change, ...] = (
     harmful("attention soft cap of 5", CORES, (Attention, "_compute_attention", core(cap=5.0))),
     harmful("mask value -3", CORES, (Attention, "_compute_attention", core(forbidden=-3.0))),
     harmful("window of 8", CORES, (Attention, "_compute_attention", core(window=8))),
-    harmful("softmax in float16", CORES,
+    lowered("softmax in float16", CORES,
             (Attention, "_compute_attention", core(softmax_in="float16"))),
     harmful("norm epsilon 1e-6 to 1e-5", NORMS, (RMSNorm, "call", rms_norm(epsilon=1e-5))),
     harmful("norm epsilon 1e-6 to 1e-2", NORMS, (RMSNorm, "call", rms_norm(epsilon=1e-2))),
     harmful("norm scale is 1 + weight", NORMS, (RMSNorm, "call", rms_norm(offset=1.0))),
     harmful("mean-centred in place of rms norm", NORMS, (RMSNorm, "call", rms_norm(centred=True))),
-    harmful("norm computed in bfloat16", NORMS, (RMSNorm, "call", rms_norm(compute_in="bfloat16"))),
+    lowered("norm computed in bfloat16", NORMS, (RMSNorm, "call", rms_norm(compute_in="bfloat16"))),
     harmful("gelu in place of silu", "*/mlp", (SwiGLU, "call", gated(ops.gelu))),
     harmful("gate and up swapped", "*/mlp", (SwiGLU, "call", gated(ops.silu, swapped=True))),
     harmful("hard silu in place of silu", "*/mlp", (SwiGLU, "call", gated(ops.hard_silu))),
     harmful("residual after the norm", "blocks/?", (Block, "call", normed_residual)),
     harmful("residual branch scaled by 0.9", "blocks/?", (Block, "call", scaled_residual)),
-    harmful("residual stream in bfloat16", "blocks/?", (Block, "call", low_residual)),
+    lowered("residual stream in bfloat16", "blocks/?", (Block, "call", low_residual)),
     harmful("embedding scale dropped by 10 %", "<model>", (Llama, "embedded", other_scale)),
-    harmful("embedding scale rounded to bfloat16", "<model>", (Llama, "embedded", rounded_scale)),
+    lowered("embedding scale rounded to bfloat16", "<model>", (Llama, "embedded", rounded_scale)),
     harmful("final norm skipped", "<model>", (Llama, "call", unnormed_head)),
     harmful("weights quantised to int8", DENSE,
             (layers.Dense, "call", n.dense(kernel=n.quantised(8)))),
-    harmful("weights in float8", DENSE,
+    lowered("weights in float8", DENSE,
             (layers.Dense, "call", n.dense(kernel=lambda w: n.lowered(w, "float8_e4m3fn")))),
-    harmful("TF32-like products", DENSE, (layers.Dense, "call", n.dense(inputs_in="float16"))),
+    lowered("TF32-like products", DENSE, (layers.Dense, "call", n.dense(inputs_in="float16"))),
+    harmful("norm epsilon times 2", NORMS,
+            (RMSNorm, "call", n.with_values(RMSNorm.call, epsilon=lambda e: 2 * e))),
+    harmful("norm epsilon times 10", NORMS,
+            (RMSNorm, "call", n.with_values(RMSNorm.call, epsilon=lambda e: 10 * e))),
+    harmful("RoPE base 10100", ROTARY, (Rotary, "call", rotary(base=10100.0))),
+    harmful("RoPE base 9900", ROTARY, (Rotary, "call", rotary(base=9900.0))),
+    harmful("attention scale times 1.005", CORES, (Attention, "_compute_attention",
+            core(scale=lambda d: 1.005 * d**-0.5))),
+    harmful("attention scale times 0.995", CORES, (Attention, "_compute_attention",
+            core(scale=lambda d: 0.995 * d**-0.5))),
     harmless("nothing"),
     harmless("RoPE tables from numpy", (Rotary, "call", host_tables)),
     harmless("RoPE by rotate_half", (Rotary, "call", doubled_tables)),

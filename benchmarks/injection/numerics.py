@@ -13,6 +13,33 @@ from keras import ops
 Method = Callable[..., Any]
 
 
+def with_values(method: Method, **values: Callable[[float], float]) -> Method:
+    """A method of Keras as it is, while attributes of its layer are what `values` make of them."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = {name: getattr(self, name) for name in values}
+        for name, made in values.items():
+            object.__setattr__(self, name, made(before[name]))
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            for name, value in before.items():
+                object.__setattr__(self, name, value)
+
+    return call
+
+
+def rescaled(attend: Method, factor: float) -> Method:
+    """Keras' own attention, its scale multiplied."""
+
+    def core(query: Any, key: Any, value: Any, **options: Any) -> Any:
+        scale = options.pop("scale", None)
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        return attend(query, key, value, scale=factor * scale, **options)
+
+    return core
+
+
 def lowered(x: Any, dtype: str) -> Any:
     """Rounded to another format and back: an intermediate of other precision."""
     return ops.cast(ops.cast(x, dtype), keras.backend.standardize_dtype(x.dtype))

@@ -53,7 +53,7 @@ def _trial(bench: Bench, policy: str, name: str, golden: Tensor, actual: Tensor)
     for update, value in ((True, golden), (False, actual)):
         outcome = _checked(bench.folder, test, value, policy, update)
     said = numpy_fails(actual, golden), torch_fails(actual, golden)
-    return Trial(bench.subject.name, policy, harmless(name), outcome, 0.0, *said)
+    return Trial(bench.subject.name, policy, harmless(name), outcome, 0.0, 0.0, *said)
 
 
 def _checked(folder: Path, test: str, value: Any, policy: str, update: bool) -> TestOutcome:

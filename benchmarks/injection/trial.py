@@ -31,18 +31,26 @@ Tensor = npt.NDArray[Any]
 ROUNDING = 1.35
 """Relative L2 in units of ε that rounding-level changes of real releases reach on one layer."""
 
+MEANT = 2.0
+"""Relative L2 in units of float32's ε from which a change of meaning has to be found in every
+precision."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One change of one model at one precision. size: of the change itself, in units of that
-    precision's ε. numpy, torch: whether their assertions at their defaults fail on the final
-    logits; torch is None where it is not installed."""
+    """One change of one model at one precision.
+
+    size: of the change itself, in units of that precision's ε; meant: in units of float32's, in a
+    float32 model. numpy, torch: whether their assertions at their defaults fail on the final
+    logits; torch is None where it is not installed.
+    """
 
     subject: str
     policy: str
     change: Change
     outcome: TestOutcome
     size: float
+    meant: float
     numpy: bool
     torch: bool | None
 
@@ -53,7 +61,16 @@ class Trial:
     @property
     def wanted(self) -> bool:
         """A change that no rounding explains; what lies below is neither wanted nor an alarm."""
-        return not self.change.harmless and self.size > ROUNDING
+        if self.change.harmless or self.unseen:
+            return False
+        means = self.change.cause == "meaning" and self.meant > MEANT
+        return means or self.size > ROUNDING
+
+    @property
+    def unseen(self) -> bool:
+        """No bit of any tensor changed: nothing is looked into."""
+        judged = [tensor for tensor in self.outcome.tensors if tensor.judged]
+        return all(tensor.verdict == "identical" for tensor in judged)
 
     @property
     def alarm(self) -> bool:
@@ -65,6 +82,14 @@ class Trial:
         """Something is blamed, and nothing but what the change touched."""
         local = self.outcome.local_drift
         return bool(local) and all(map(self.change.blames, local))
+
+    @property
+    def right_cause(self) -> bool | None:
+        """Whether every blamed layer has the cause of the change; None where twins told none."""
+        blamed = set(self.outcome.local_drift)
+        causes = [layer.cause for layer in self.outcome.locals if layer.name in blamed]
+        told = [cause for cause in causes if cause in ("meaning", "precision", "rounding")]
+        return all(cause == self.change.cause for cause in told) if told else None
 
 
 class Bench:
@@ -135,6 +160,7 @@ class Bench:
                 change,
                 outcome,
                 size / epsilon(policy),
+                exact / epsilon("float32"),
                 numpy_fails(actual, golden),
                 torch_fails(actual, golden),
             )

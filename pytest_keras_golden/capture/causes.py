@@ -58,7 +58,7 @@ def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: bool) -> Loca
         return replace(local, cause="structure")
     if cause is None or (untold and cause.cause in EXCUSING):
         return local
-    if local.verdict == "identical" and cause.cause == "rounding":
+    if local.verdict == "identical" and cause.cause in EXCUSING:
         return local
     return replace(local, cause=cause.cause, twin=cause.twin)
 
@@ -79,6 +79,8 @@ def _cause(
         return None
     run, golden = sampled(item.actual), sampled(item.golden)
     cause, figures = cause_of(run, golden, twin, pool[key], item.precision)
+    if cause is None:
+        return None
     if cause == "meaning" and place.call in lifting.drew:
         cause = "random"
     return LocalOutcome(item.name, item.order, "within", cause=cause, twin=figures)

@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..outcomes import Cause, Twin
-from ..tolerance import DEFAULT_K, EPSILON
+from ..tolerance import DEFAULT_K, EPSILON, LOW_PRECISION_K
 from .floats import epsilon
 from .scale import root_mean_square
-from .threeway import three_way
+from .threeway import ThreeWay, three_way
 
 if TYPE_CHECKING:
     from ..records import Array
 
-MEANING = 2.0 * EPSILON["float32"]
-"""Of twins in float64, relative to |golden| + rms: two roundings of float32, seven orders above
-those of float64; a constant that was rounded to float32 once stays below."""
-
-MEANING_FLOAT32 = DEFAULT_K["float32"] * EPSILON["float32"]
-"""Of twins that are computed in float32 in parts: what a layer of float32 may."""
+MEANING: dict[str, float] = {
+    name: DEFAULT_K.get(name, LOW_PRECISION_K) * EPSILON[name]
+    for name in ("float32", "float16", "bfloat16")
+} | {"float64": 2.0 * EPSILON["float32"]}
+"""Distance of twins, relative to |golden| + rms, from which they mean something else, by the coarser
+of the two precisions that they were computed in: in float64 two roundings of float32, seven orders
+above its own (a constant that was rounded to float32 once stays below); else what a single layer of
+that precision may (docs/tolerances.md)."""
 
 WORSE, BETTER = 2.0, 1 / 1.5
 """Changes of the error against the twin from which they are of precision handling. Two halves of a
@@ -37,29 +39,36 @@ above, at FlashAttention's factor."""
 
 def cause_of(
     run: Array, golden: Array, twin: Array, golden_twin: Array, precision: str
-) -> tuple[Cause, Twin]:
-    """The cause, and the figures behind it.
+) -> tuple[Cause | None, Twin]:
+    """The cause, and the figures behind it; None where twins cannot tell more than the layer's own
+    numbers.
 
     run, golden: what the layer gave in its own precision, at the elements of the twins; all of one
-    shape. precision: the layer's own.
+    shape. twin, golden_twin: of the precision that they were computed in. precision: the layer's.
     """
-    coarser = max(str(twin.dtype), str(golden_twin.dtype), key=lambda name: EPSILON[name])
+    dtypes = [array.dtype.name for array in (twin, golden_twin)]
+    coarser = max(dtypes, key=lambda name: EPSILON[name])
+    finer = twin if EPSILON[dtypes[0]] < EPSILON[dtypes[1]] else golden_twin
+    compared = three_way(run, golden, finer, precision)
+    accuracy = _accuracy(compared, precision)
     distance = _distance(twin, golden_twin)
-    limit = MEANING if coarser == "float64" else MEANING_FLOAT32
-    compared = three_way(run, golden, golden_twin, precision)
-    figures = Twin(
-        precision=coarser,
-        k=distance / EPSILON["float32"],
-        ratio=compared.ratio,
-        accuracy=compared.accuracy,
-    )
-    if not distance <= limit:
+    figures = Twin(coarser, distance / EPSILON["float32"], compared.ratio, accuracy)
+    if not distance <= MEANING[coarser]:
         return "meaning", figures
-    least = epsilon(precision) / 16
-    told = max(compared.error, compared.baseline_error) > least
-    if told and not BETTER <= compared.ratio <= WORSE:
+    if dtypes[0] != dtypes[1]:
         return "precision", figures
-    return "rounding", figures
+    if EPSILON[coarser] >= EPSILON[precision]:
+        return None, figures
+    return "rounding" if accuracy == "equal" else "precision", figures
+
+
+def _accuracy(compared: ThreeWay, precision: str) -> str:
+    if max(compared.error, compared.baseline_error) <= epsilon(precision) / 16:
+        # Exact but for the last bits: a quotient of two such errors says nothing.
+        return "equal"
+    if compared.ratio > WORSE:
+        return "worse"
+    return "better" if compared.ratio < BETTER else "equal"
 
 
 def _distance(twin: Array, golden: Array) -> float:

@@ -8,17 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 
-from pytest_keras_golden.compare.cause import BETTER, MEANING, MEANING_FLOAT32, WORSE, cause_of
+from pytest_keras_golden.compare.cause import BETTER, MEANING, WORSE, cause_of
 
 EXACT = np.random.default_rng(0).normal(size=512)
 LOW = EXACT.astype(bfloat16)
 
 
-@pytest.mark.parametrize(
-    ("precision", "limit"), [(np.float64, MEANING), (np.float32, MEANING_FLOAT32)]
-)
-def test_twins_beyond_rounding_are_another_meaning(precision: type, limit: float) -> None:
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_twins_beyond_rounding_are_another_meaning(precision: str) -> None:
     scale = np.sqrt(np.mean(EXACT**2))
+    limit = MEANING[precision]
     for factor, cause in ((0.9, "rounding"), (1.1, "meaning")):
         moved = EXACT.copy()
         moved[7] += factor * limit * (abs(moved[7]) + scale)
@@ -28,11 +27,19 @@ def test_twins_beyond_rounding_are_another_meaning(precision: type, limit: float
         assert figures.k == pytest.approx(factor * limit * 2**23, rel=0.05)
 
 
-def test_the_coarser_of_two_twins_decides_the_limit() -> None:
-    moved = EXACT * (1 + 1e-6)
-    assert cause_of(LOW, LOW, moved, EXACT, "bfloat16")[0] == "meaning"
-    found, figures = cause_of(LOW, LOW, moved, EXACT.astype(np.float32), "bfloat16")
-    assert (found, figures.precision) == ("rounding", "float32")
+def test_casts_that_are_new_are_of_precision_unless_they_cannot_do_it() -> None:
+    single, moved = EXACT.astype(np.float32), EXACT * (1 + 1e-4)
+    assert cause_of(LOW, LOW, single, EXACT, "bfloat16")[0] == "precision"
+    assert cause_of(LOW, LOW, EXACT, single, "bfloat16")[0] == "precision"
+    assert cause_of(LOW, LOW, moved, single, "bfloat16")[0] == "meaning"
+    found, figures = cause_of(LOW.astype(np.float32), single, LOW, EXACT, "float32")
+    assert (found, figures.accuracy, figures.precision) == ("precision", "worse", "bfloat16")
+
+
+def test_twins_of_the_layers_own_precision_excuse_nothing() -> None:
+    single = EXACT.astype(np.float32)
+    assert cause_of(single, single, single, single, "float32")[0] is None
+    assert cause_of(single, single, single * np.float32(1.01), single, "float32")[0] == "meaning"
 
 
 @pytest.mark.parametrize("error", [0.3, 0.6, 0.7, 1.0, 1.9, 2.1, 4.0])

@@ -7,8 +7,8 @@ so that twins of two releases differ where the releases compute something else, 
 one rounding.
 
 A layer may compute in float32 whatever it is told: keras-hub's norms and rotary embeddings do. Such
-casts are seen, and the twin is then held as float32, in which it was computed; for a layer of
-float32 that is no higher precision, and it has no twin.
+casts are seen, and the twin is then held in the coarsest precision that was asked for: its dtype
+says what it can tell.
 
 Kept of a twin is a sample, whose places follow from the shape alone: releases are
 compared at the same elements, and a golden hardly grows.
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
+from ml_dtypes import bfloat16
 
 from ...records import LayerCall
+from ...tolerance import EPSILON
 from ..backends import from_numpy, to_numpy
 from ..state.masks import with_mask_of
 from ..tap.precision import dtype_of
@@ -118,10 +120,13 @@ class Lifting:
         own = dtype_of(golden)
         if own not in LOW or dtype_of(array) != "float64" or array.shape != golden.shape:
             return None
-        if pins and (own in FLOAT64_FOR or pins != {"float32"}):
-            return None
         sample = sampled(array)
-        return sample.astype(np.float32) if pins else sample
+        return sample.astype(_coarsest(pins)) if pins else sample
+
+
+def _coarsest(pins: set[str]) -> np.dtype[Any]:
+    name = max(pins, key=EPSILON.__getitem__)
+    return np.dtype(bfloat16 if name == "bfloat16" else name)
 
 
 def _raised(array: Array) -> Array:
