@@ -79,6 +79,22 @@ def table(found: Sequence[Trial]) -> Iterator[str]:
             )
 
 
+def factors(found: Sequence[Trial]) -> Iterator[str]:
+    """How far harmless changes move errors against twins, and twins themselves."""
+    twins = [
+        layer.twin for t in found if t.change.harmless for layer in t.outcome.locals if layer.twin
+    ]
+    if twins:
+        ratio = max(twin.ratio for twin in twins)
+        double = max((twin.k for twin in twins if twin.precision == "float64"), default=0.0)
+        single = max((twin.k for twin in twins if twin.precision == "float32"), default=0.0)
+        yield (
+            f"harmless: {len(twins)} layers with a cause, error against twins at most {ratio:.3g} "
+            f"times what it was; twins apart by at most {double:.2g} roundings of float32 in "
+            f"float64, {single:.2g} in float32"
+        )
+
+
 def line(trial: Trial) -> str:
     kind = "harmless" if trial.change.harmless else f"{trial.size:.3g} ε"
     blamed = ", ".join(trial.outcome.local_drift[:3]) or "nothing blamed"
@@ -124,7 +140,7 @@ def main() -> int:
     changes = {(t.subject, t.change.name): t.change for t in found}
     harmless = sum(change.harmless for change in changes.values())
     print(f"{len(changes) - harmless} changes and {harmless} harmless ones, {len(found)} trials\n")
-    print(*table(found), "", *problems(found), sep="\n")
+    print(*table(found), "", *factors(found), "", *problems(found), sep="\n")
     return 0 if holds(found) else 1
 
 

@@ -26,15 +26,16 @@ MEANING: dict[str, float] = {
     name: DEFAULT_K.get(name, LOW_PRECISION_K) * EPSILON[name]
     for name in ("float32", "float16", "bfloat16")
 } | {"float64": 2.0 * EPSILON["float32"]}
-"""Distance of twins, relative to |golden| + rms, from which they mean something else, by the coarser
-of the two precisions that they were computed in: in float64 two roundings of float32, seven orders
-above its own (a constant that was rounded to float32 once stays below); else what a single layer of
-that precision may (docs/tolerances.md)."""
+"""Distance of twins, relative to |golden| + rms, from which they mean something else, by the
+coarser of the precisions that they were computed in: in float64 two roundings of float32, seven
+orders above its own (a constant that was rounded to float32 once stays below); else what a single
+layer of that precision may (docs/tolerances.md)."""
 
-WORSE, BETTER = 2.0, 1 / 1.5
-"""Changes of the error against the twin from which they are of precision handling. Two halves of a
-sum that are rounded apart have 1.5 times the error of one in bfloat16, so what is worse begins
-above, at FlashAttention's factor."""
+WORSE, WORSE_BY_CAST, BETTER = 3.0, 2.0, 1 / 1.5
+"""Changes of the error against the twin from which they are of precision handling. Attention that
+is divided by its sum after the values, and so rounded once more, reaches 2.2 in float16, as does a
+softmax in bfloat16: where no cast to a lower precision tells the two apart, what is worse begins
+above; where one does, at FlashAttention's factor (see `threeway`)."""
 
 
 def cause_of(
@@ -50,7 +51,8 @@ def cause_of(
     coarser = max(dtypes, key=lambda name: EPSILON[name])
     finer = twin if EPSILON[dtypes[0]] < EPSILON[dtypes[1]] else golden_twin
     compared = three_way(run, golden, finer, precision)
-    accuracy = _accuracy(compared, precision)
+    lowered = EPSILON[dtypes[0]] > EPSILON[dtypes[1]]
+    accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
     distance = _distance(twin, golden_twin)
     figures = Twin(coarser, distance / EPSILON["float32"], compared.ratio, accuracy)
     if not distance <= MEANING[coarser]:
@@ -62,11 +64,11 @@ def cause_of(
     return "rounding" if accuracy == "equal" else "precision", figures
 
 
-def _accuracy(compared: ThreeWay, precision: str) -> str:
+def _accuracy(compared: ThreeWay, precision: str, worse: float) -> str:
     if max(compared.error, compared.baseline_error) <= epsilon(precision) / 16:
         # Exact but for the last bits: a quotient of two such errors says nothing.
         return "equal"
-    if compared.ratio > WORSE:
+    if compared.ratio > worse:
         return "worse"
     return "better" if compared.ratio < BETTER else "equal"
 
