@@ -135,8 +135,8 @@ class Twin:
     """A layer against its twins, what it makes of the same inputs in higher precision.
 
     precision: of the coarser twin. k: largest difference of the run's twin and the golden's, in
-    units of float32's ε·(|golden| + rms). ratio: error of the run against the finer twin over that of the
-    golden. accuracy: `better` below ⅔, `worse` above 3 (2 with a new cast), else `equal`.
+    units of float32's ε·(|golden| + rms). ratio: error of the run against the finer twin over that
+    of the golden. accuracy: `better` below ⅔, `worse` above 3 (2 with a new cast), else `equal`.
     """
 
     precision: str
