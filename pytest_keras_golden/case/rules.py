@@ -119,7 +119,8 @@ def warnings(
         said += [f"systematic: {entry.name}" for entry in moved if entry.verdict == "systematic"]
     better = [entry.name for entry in found if entry.cause == "precision" and not is_blamed(entry)]
     if better:
-        said.append(f"precision: {better[0]} and {len(better) - 1} more became more accurate")
+        more = f" and {len(better) - 1} more" if len(better) > 1 else ""
+        said.append(f"precision: {better[0]}{more} changed, no less accurate")
     hardware = [key for key in HARDWARE_KEYS if key in changes]
     if hardware:
         said.append(f"hardware differs ({', '.join(hardware)}): not attributable to Keras")

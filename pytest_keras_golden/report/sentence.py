@@ -44,7 +44,7 @@ def _drift(outcome: TestOutcome) -> str:
     counts = tensor_counts([outcome])
     moved = counts["drift"]
     if not moved:
-        start = f"Every tensor is inside its tolerance{since(outcome)}, a layer by itself is not."
+        start = f"Every tensor is inside its tolerance{since(outcome)}, but not every layer is."
         return f"{start}{_others(outcome, 'drift')}{_blame(outcome)}"
     start = f"{moved:,} of {plural(counts.total(), 'tensor')} drifted{since(outcome)}"
     first = first_drift(outcome)

@@ -14,7 +14,7 @@ from ..report.asides import only_unseen
 from ..report.sentence import headline
 from ..report.summary import blamed
 from ..report.template import filled
-from ..report.wording import plural
+from ..report.wording import family_list, plural
 from .gate import GateResult
 from .verdicts import ORDER, Status, VerdictRow, counts, unseen
 
@@ -44,7 +44,7 @@ def verdict_line(result: GateResult) -> str:
         return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
     if result.verdict == "holds":
         held = f"{span}: holds. {plural(compared, 'test')} compared{aside}."
-        return " ".join([held, *_by_depth(result.rows), *told])
+        return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
     parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
     moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
@@ -72,6 +72,22 @@ def _by_depth(rows: Iterable[VerdictRow]) -> list[str]:
     outcomes = [row.outcome for row in rows if row.outcome is not None and row.status == "holds"]
     count = sum(any(t.verdict == "accumulated" for t in o.tensors) for o in outcomes)
     return [f"In {plural(count, 'test')} rounding accumulated by depth alone."] if count else []
+
+
+def _by_precision(rows: Iterable[VerdictRow]) -> list[str]:
+    """Which layers of what holds are computed in another precision, and no less accurately."""
+    layers = [
+        layer
+        for row in rows
+        if row.outcome and row.status == "holds"
+        for layer in row.outcome.locals
+        if layer.cause == "precision"
+    ]
+    if not layers:
+        return []
+    better = sum(layer.twin is not None and layer.twin.accuracy == "better" for layer in layers)
+    names = family_list(dict.fromkeys(layer.name for layer in layers))
+    return [f"Other precision handling in {names}: {better} of {len(layers)} more accurate."]
 
 
 def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:

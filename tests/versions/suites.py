@@ -33,7 +33,7 @@ def test_dense():
 
 def suite(folder: Path, **modules: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "pytest.ini").write_text("[pytest]\ngolden_precision = fail\n")
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text)
     return folder
