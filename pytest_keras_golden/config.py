@@ -89,9 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
-    Option(
-        "warn or fail: other precision, no less accurate", None, "golden_precision", default="warn"
-    ),
+    Option("warn or fail: precision that is no worse", None, "golden_precision", default="warn"),
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
