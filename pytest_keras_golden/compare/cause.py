@@ -51,7 +51,7 @@ def cause_of(
     coarser = max(dtypes, key=lambda name: EPSILON[name])
     finer = twin if EPSILON[dtypes[0]] < EPSILON[dtypes[1]] else golden_twin
     compared = three_way(run, golden, finer, precision)
-    lowered = EPSILON[dtypes[0]] > EPSILON[dtypes[1]]
+    lowered = EPSILON[dtypes[0]] > EPSILON[dtypes[1]] and EPSILON[dtypes[0]] >= EPSILON[precision]
     accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
     distance = _distance(twin, golden_twin)
     figures = Twin(coarser, distance / EPSILON["float32"], compared.ratio, accuracy)

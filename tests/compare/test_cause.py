@@ -36,6 +36,15 @@ def test_casts_that_are_new_are_of_precision_unless_they_cannot_do_it() -> None:
     assert (found, figures.accuracy, figures.precision) == ("precision", "worse", "bfloat16")
 
 
+@pytest.mark.parametrize(
+    ("twin", "accuracy"), [("float64", "equal"), ("float32", "equal"), ("bfloat16", "worse")]
+)
+def test_a_cast_to_a_lower_precision_has_a_lower_limit(twin: str, accuracy: str) -> None:
+    run = EXACT + (LOW.astype(np.float64) - EXACT) * 2.5
+    found = cause_of(run, LOW.astype(np.float64), EXACT.astype(twin), EXACT, "bfloat16")[1]
+    assert found.accuracy == accuracy
+
+
 def test_twins_of_the_layers_own_precision_excuse_nothing() -> None:
     single = EXACT.astype(np.float32)
     assert cause_of(single, single, single, single, "float32")[0] is None
