@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -51,6 +52,8 @@ def keras_imported() -> None:
     for found in pkgutil.walk_packages(pytest_keras_golden.__path__, "pytest_keras_golden."):
         if ".backends." not in found.name:
             importlib.import_module(found.name)
+    # pytest collects garbage at the end of every session, inner ones too: not through all of this.
+    gc.freeze()
 
 
 @pytest.fixture

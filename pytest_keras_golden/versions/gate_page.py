@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..outcomes import LocalOutcome
+from ..outcomes import TestOutcome
 from ..report import escape
 from ..report.asides import only_unseen
 from ..report.sentence import headline
-from ..report.summary import blamed
 from ..report.template import filled
 from ..report.wording import family_list, plural
 from .gate import GateResult
@@ -96,15 +95,19 @@ def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:
         name
         for row in rows
         if row.outcome and row.status == "moved"
-        for name in dict.fromkeys(f"{x.name}{_cause(x)}" for x in blamed(row.outcome))
+        for name in dict.fromkeys(_guilty(row.outcome))
     )
     told = [f"{name} ({plural(count, 'test')})" for name, count in named.most_common(most)]
     rest = len(named) - len(told)
     return [*told, f"{rest} more"] if rest > 0 else told
 
 
-def _cause(layer: LocalOutcome) -> str:
-    return f" [{layer.cause}]" if layer.cause else ""
+def _guilty(outcome: TestOutcome) -> list[str]:
+    """`norm [meaning]`: the layers with local drift, and why, where that is known."""
+    causes = {layer.name: layer.cause for layer in outcome.locals}
+    return [
+        f"{name} [{causes[name]}]" if causes.get(name) else name for name in outcome.local_drift
+    ]
 
 
 def row_detail(row: VerdictRow) -> str:
@@ -120,7 +123,7 @@ def row_layers(row: VerdictRow) -> str:
     if row.outcome is None or row.status != "moved":
         return ""
     if row.outcome.local_drift:
-        return ", ".join(f"{layer.name}{_cause(layer)}" for layer in blamed(row.outcome))
+        return ", ".join(_guilty(row.outcome))
     why = row.outcome.isolation or "not run"
     return f"first {row.outcome.first_drift}; isolation {why}" if row.outcome.first_drift else ""
 
