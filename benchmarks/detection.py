@@ -60,7 +60,7 @@ def table(found: Sequence[Trial]) -> Iterator[str]:
         f"{'assert_allclose':>18}{'assert_close':>16}"
     )
     for policy in (*POLICIES, ""):
-        here = [trial for trial in found if policy in trial.policy]
+        here = [trial for trial in found if policy in ("", trial.policy)]
         wanted = [trial for trial in here if trial.wanted]
         harmless = [trial for trial in here if trial.change.harmless]
         below = [t for t in here if not t.wanted and not t.change.harmless]
@@ -73,7 +73,7 @@ def table(found: Sequence[Trial]) -> Iterator[str]:
             layer = share(caught, lambda t: t.right_layer)
             cause = share(caught, lambda t: t.right_cause)
             yield (
-                f"{policy or 'both':10}{name:24}{share(group, lambda t: t.caught):>16}"
+                f"{policy or 'all':10}{name:24}{share(group, lambda t: t.caught):>16}"
                 f"{layer if group is wanted else '':>16}{cause if group is wanted else '':>16}"
                 f"{share(group, lambda t: t.numpy):>18}{share(group, lambda t: t.torch):>16}"
             )

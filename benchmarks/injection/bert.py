@@ -235,7 +235,7 @@ CHANGES: tuple[Change, ...] = (
     harmful("norm epsilon to 1e-7", NORMS,
             (Norm, "call", n.with_values(Norm.call, epsilon=lambda e: 1e-7))),
     harmful("scores times 1.005", CORES, (Attention, "_compute_attention",
-            core(scale=lambda d: 1.005 * d**-0.5))),
+            core(divide=math.sqrt(HEAD) / 1.005))),
     harmless("nothing"),
     harmless("mask value -1e4", (Attention, "_compute_attention", core(forbidden=-1e4))),
     harmless("mask value -3e38", (Attention, "_compute_attention", core(forbidden=-3e38))),

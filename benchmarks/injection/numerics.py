@@ -45,6 +45,12 @@ def lowered(x: Any, dtype: str) -> Any:
     return ops.cast(ops.cast(x, dtype), keras.backend.standardize_dtype(x.dtype))
 
 
+def at_least(dtype: str, x: Any) -> str:
+    """`dtype`, or for float32 the wider of the two, as Keras' own layers compute in."""
+    own = keras.backend.standardize_dtype(x.dtype)
+    return str(keras.backend.result_type(own, dtype)) if dtype == "float32" else dtype
+
+
 def attention(
     *,
     scale: Callable[[int], float] | None = None,
@@ -78,8 +84,9 @@ def attention(
         factor = _factor(scale, query.shape[-1])
         if scale_query:
             query, factor = query * ops.cast(factor, dtype), 1.0
-        scores = ops.cast(ops.einsum("btnh,bsnh->bnts", query, key), softmax_in)
-        scores = scores * ops.cast(factor, softmax_in)
+        inside = at_least(softmax_in, query)
+        scores = ops.cast(ops.einsum("btnh,bsnh->bnts", query, key), inside)
+        scores = scores * ops.cast(factor, inside)
         if cap is not None:
             scores = ops.tanh(scores / cap) * cap
         allowed = _allowed(scores.shape, mask, is_causal, offset, window)
@@ -145,12 +152,13 @@ def layer_norm(
     """
 
     def call(self: Any, inputs: Any) -> Any:
-        x = ops.cast(inputs, compute_in)
-        mean = ops.mean(x, -1, keepdims=True) if centred else ops.zeros((), compute_in)
+        inside = at_least(compute_in, inputs)
+        x = ops.cast(inputs, inside)
+        mean = ops.mean(x, -1, keepdims=True) if centred else ops.zeros((), inside)
         variance = _variance(x, mean, ddof, through_squares)
-        small = ops.cast(self.epsilon if epsilon is None else epsilon, compute_in)
+        small = ops.cast(self.epsilon if epsilon is None else epsilon, inside)
         root = ops.sqrt(variance) + small if epsilon_outside else ops.sqrt(variance + small)
-        gamma, beta = (ops.cast(w, compute_in) for w in (self.gamma, self.beta))
+        gamma, beta = (ops.cast(w, inside) for w in (self.gamma, self.beta))
         if folded:
             factor = gamma / root
             y = x * factor + (beta - mean * factor)
@@ -225,12 +233,12 @@ def quantised(bits: int) -> Callable[[Any], Any]:
 
 def gelu_erf(x: Any, approximate: bool = False) -> Any:
     """The exact one in float32, rounded once."""
-    wide = ops.cast(x, "float32")
+    wide = ops.cast(x, at_least("float32", x))
     return ops.cast(0.5 * wide * (1.0 + ops.erf(wide / math.sqrt(2.0))), x.dtype)
 
 
 def gelu_tanh(x: Any, approximate: bool = False) -> Any:
-    wide = ops.cast(x, "float32")
+    wide = ops.cast(x, at_least("float32", x))
     inner = ops.tanh(math.sqrt(2.0 / math.pi) * (wide + 0.044715 * wide * wide * wide))
     return ops.cast(0.5 * wide * (1.0 + inner), x.dtype)
 
