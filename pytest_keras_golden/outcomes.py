@@ -290,8 +290,8 @@ def test_from_json(entry: Mapping[str, Any]) -> TestOutcome:
 
     Raises FieldError.
     """
-    found: TestOutcome = reader(TestOutcome)(entry)
-    return found
+    outcome: TestOutcome = reader(TestOutcome)(entry)
+    return outcome
 
 
 test_from_json.__test__ = False  # type: ignore[attr-defined]
@@ -317,8 +317,8 @@ def log_from_json(document: Mapping[str, Any]) -> RunLog:
     schema = document.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise FieldError(f"has schema {shown(schema)}, this version reads {SCHEMA}")
-    found: RunLog = reader(RunLog)(document)
-    return found
+    log: RunLog = reader(RunLog)(document)
+    return log
 
 
 def checked_log(text: str | bytes) -> dict[str, Any]:

@@ -96,9 +96,9 @@ def resolve(
         return argument
     for rules in (marker, ini):
         for wanted in (_globs, _dtypes):
-            found = [rule.tolerance for rule in rules if wanted(rule, name, precision)]
-            if found:
-                return found[-1]
+            matching = [rule.tolerance for rule in rules if wanted(rule, name, precision)]
+            if matching:
+                return matching[-1]
     return default(precision)
 
 

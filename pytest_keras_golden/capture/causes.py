@@ -23,7 +23,7 @@ EXCUSING = ("rounding", "precision")
 
 
 def with_causes(
-    found: Sequence[LocalOutcome],
+    layers: Sequence[LocalOutcome],
     measured: Sequence[LocalMeasurement],
     made: Outermost,
     calls: Calls,
@@ -32,11 +32,11 @@ def with_causes(
     """The layers with the cause of their change, where twins can tell; and as they are where the
     golden has none, or the call fails in higher precision."""
     if not any(layer.twins for _, layer in calls.values()):
-        return tuple(found)
+        return tuple(layers)
     try:
         lifting = twins(made, calls, pool)
     except CaptureError:
-        return tuple(found)
+        return tuple(layers)
     causes: dict[str, LocalOutcome] = {}
     untold: set[str] = set()
     for item in measured:
@@ -45,7 +45,7 @@ def with_causes(
             untold |= set() if item.identical else {item.name}
         else:
             causes[item.name] = max(causes.get(item.name, cause), cause, key=_rank)
-    return tuple(_with(local, causes.get(local.name), local.name in untold) for local in found)
+    return tuple(_with(local, causes.get(local.name), local.name in untold) for local in layers)
 
 
 def _rank(local: LocalOutcome) -> tuple[int, float]:

@@ -107,13 +107,13 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
         locals_ = with_causes(_locals(measured), measured, call.made, calls, pool)
-        found = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
-        if _rounding_only(found) and against.beyond(call.records):
-            found = replace(found, reach=carried(call, measured, request))
+        examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
+        if _rounding_only(examined) and against.beyond(call.records):
+            examined = replace(examined, reach=carried(call, measured, request))
     except CaptureError as error:
         # Nothing was measured, which must not look like nothing found.
         return Examined(call.entry.name, f"unavailable: {error.problem}")
-    return found
+    return examined
 
 
 GoldenCalls = Mapping[str, "tuple[int, LayerCall]"]
@@ -172,13 +172,13 @@ class Pooled(Mapping[str, "Array"]):
 
 def _locals(measured: Sequence[LocalMeasurement]) -> tuple[LocalOutcome, ...]:
     """Each layer's own change, the worst of its tensors deciding, in execution order."""
-    found: dict[str, LocalOutcome] = {}
+    worst: dict[str, LocalOutcome] = {}
     for item in measured:
         if item.part != "given":
             local = _judged(item)
-            known = found.get(local.name)
-            found[local.name] = local if known is None else worse(known, local)
-    return tuple(sorted(found.values(), key=lambda local: local.order))
+            known = worst.get(local.name)
+            worst[local.name] = local if known is None else worse(known, local)
+    return tuple(sorted(worst.values(), key=lambda local: local.order))
 
 
 def _judged(item: LocalMeasurement) -> LocalOutcome:
@@ -190,8 +190,8 @@ def _judged(item: LocalMeasurement) -> LocalOutcome:
     return replace(local, note=said or None)
 
 
-def _rounding_only(found: Examined) -> bool:
-    return not any(map(is_blamed, found.locals))
+def _rounding_only(examined: Examined) -> bool:
+    return not any(map(is_blamed, examined.locals))
 
 
 # -- what depth can do ----------------------------------------------------------------------

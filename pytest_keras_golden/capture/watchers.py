@@ -107,10 +107,10 @@ class Watchers:
     @property
     def tensors(self) -> Mapping[str, Array]:
         """Name → array of what was recorded so far; also while the block is open."""
-        found = {record.name: record.value for record in self.findings.records}
+        arrays = {record.name: record.value for record in self.findings.records}
         for record in self._program.so_far():
-            found.setdefault(self.request.prefix + record.name, record.value)
-        return found
+            arrays.setdefault(self.request.prefix + record.name, record.value)
+        return arrays
 
     @property
     def mode(self) -> Mode:
@@ -188,10 +188,10 @@ class Watchers:
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""
-        found = self.findings.examined.get(entry.name)
-        if found is None or found.isolation != "complete" or found.returned:
+        examined = self.findings.examined.get(entry.name)
+        if examined is None or examined.isolation != "complete" or examined.returned:
             return
-        if all(local.verdict == "identical" for local in found.locals):
+        if all(local.verdict == "identical" for local in examined.locals):
             self.findings.examined[entry.name] = Examined(entry.name, _REST)
 
     @contextmanager
@@ -221,14 +221,14 @@ class Watchers:
     @contextmanager
     def _first_batch(self) -> Iterator[list[Ended]]:
         """Inside, the first outermost call that is made eagerly is recorded."""
-        found: list[Ended] = []
+        ended_calls: list[Ended] = []
 
         def finished(ended: Ended) -> None:
-            found.append(ended)
+            ended_calls.append(ended)
             capture.watch.close()
 
         with self._eager_capture(None, finished) as capture:
-            yield found
+            yield ended_calls
 
     def _returned(self, outputs: Any) -> OutermostCall:
         # Let go of: tests look whether models that they have dropped are gone.

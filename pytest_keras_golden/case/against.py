@@ -64,8 +64,8 @@ class CaseGolden:
         golden = self.golden
         if golden is None:
             return None
-        found = difference(golden.header, _Seen(self.case, prints), call.name)
-        return None if found is None or found.kind == "descended" else found.sentence
+        differs = difference(golden.header, _Seen(self.case, prints), call.name)
+        return None if differs is None or differs.kind == "descended" else differs.sentence
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ class Case:
     @property
     def locals(self) -> tuple[LocalOutcome, ...]:
         """Each layer's own change, where a call was isolated."""
-        return tuple(local for found in self.examined.values() for local in found.locals)
+        return tuple(local for examined in self.examined.values() for local in examined.locals)
 
     def tolerance(self, record: TensorRecord) -> Tolerance:
         return resolve(

@@ -96,11 +96,11 @@ class Goldens:
 
         settings, folder = self._settings, golden_folder(self._nodeid)
         requested = settings.baseline or self._marker.baseline or settings.ini_baseline
-        found = find_baseline(self._root, folder, slot, requested)
-        if found is None and not self._own_policy:
+        path = find_baseline(self._root, folder, slot, requested)
+        if path is None and not self._own_policy:
             # A layer of another policy in this release: a change to be told, no missing golden.
             return find_baseline(self._root, folder, slot, requested, any_policy=True)
-        return found
+        return path
 
     def tokens(self, name: str, steps: int) -> Array | None:
         """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""

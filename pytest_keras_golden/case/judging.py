@@ -38,10 +38,10 @@ def judge_test(case: Case) -> TestOutcome:
             observer=case.observer,
             warnings=rules.left_out(case.notes),
         )
-    found = tuple(case.locals)
+    layers = tuple(case.locals)
     changes = stack_changes(golden.header.stack, stack)
     tensors = _tensors(case, golden)
-    reasons = rules.failures(tensors, found, case.settings)
+    reasons = rules.failures(tensors, layers, case.settings)
     return TestOutcome(
         nodeid=case.nodeid,
         outcome="failed" if reasons else "passed",
@@ -58,11 +58,11 @@ def judge_test(case: Case) -> TestOutcome:
         names=_names(case, golden, tensors),
         unseen=case.kinds_unseen,
         first_drift=first_drift(tensors),
-        local_drift=rules.local_drift(found, case.settings.systematic, case.settings.precision),
+        local_drift=rules.local_drift(layers, case.settings.systematic, case.settings.precision),
         tensors=tensors,
-        locals=found,
+        locals=layers,
         warnings=(
-            *rules.warnings(tensors, found, case.settings, changes),
+            *rules.warnings(tensors, layers, case.settings, changes),
             *rules.renames(case.renamed),
             *rules.left_out(case.notes),
         ),
@@ -71,13 +71,13 @@ def judge_test(case: Case) -> TestOutcome:
 
 def vacuous_tensors(case: Case) -> tuple[TensorOutcome, ...]:
     """Of what would be recorded: the tensors whose tolerance would pass nonsense."""
-    found = []
+    refused = []
     for order, record in enumerate(case.records.values()):
         reason = _vacuity(case, record)
         if reason:
             entry = entry_of(case, record, order)
-            found.append(outcome_of(entry, "vacuous", reason))
-    return tuple(found)
+            refused.append(outcome_of(entry, "vacuous", reason))
+    return tuple(refused)
 
 
 def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
@@ -98,13 +98,13 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
 
 def _isolation(case: Case) -> str:
     """In one word for the test: complete only where every call that moved was isolated."""
-    found = [examined.isolation for examined in case.examined.values()]
-    found += [
+    reasons = [examined.isolation for examined in case.examined.values()]
+    reasons += [
         "unavailable: not asked for"
         for block in case.blocks
         if not block.isolates and CaseGolden(case).moved(block.records)
     ]
-    wanted = [isolation for isolation in found if isolation != "not needed"]
+    wanted = [isolation for isolation in reasons if isolation != "not needed"]
     if not wanted:
         return "not needed"
     return next((isolation for isolation in wanted if isolation != "complete"), "complete")
@@ -138,12 +138,12 @@ class _Calls:
         return next((why for why in reasons if why is not None), whole if call else None)
 
     def _reason_of(self, call: str) -> str | None:
-        found = self.difference(call)
-        if found is None or found.kind == "batch":
+        differs = self.difference(call)
+        if differs is None or differs.kind == "batch":
             return None
-        if found.kind == "descended":
+        if differs.kind == "descended":
             return self._between(call) if self._inherited(call) is False else None
-        return found.sentence
+        return differs.sentence
 
     def _between(self, call: str) -> str:
         return (
@@ -172,8 +172,8 @@ class _Calls:
             return None
         if rules.local_drift(self._case.locals):
             return None
-        found = self.difference(call)
-        if found is not None and found.kind != "descended":
+        differs = self.difference(call)
+        if differs is not None and differs.kind != "descended":
             return None
         if examined.given and not self._inherited(call):
             return None

@@ -71,9 +71,9 @@ def _judged(
 def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Tolerance:
     from ..tolerance import default, resolve
 
-    found = resolve(entry.name, entry.arithmetic, ini=rules)
-    usual = found == default(entry.arithmetic)
-    return entry.tolerance if usual and entry.tolerance is not None else found
+    tolerance = resolve(entry.name, entry.arithmetic, ini=rules)
+    usual = tolerance == default(entry.arithmetic)
+    return entry.tolerance if usual and entry.tolerance is not None else tolerance
 
 
 def _weights(a: Golden, b: Golden) -> str:

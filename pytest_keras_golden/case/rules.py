@@ -13,10 +13,10 @@ from ..stack import HARDWARE_KEYS
 
 
 def local_drift(
-    found: Iterable[LocalOutcome], systematic: str = "fail", precision: str = "warn"
+    layers: Iterable[LocalOutcome], systematic: str = "fail", precision: str = "warn"
 ) -> tuple[str, ...]:
     """Names, in execution order, of the layers whose own change is more than rounding."""
-    return tuple(entry.name for entry in found if is_blamed(entry, systematic, precision))
+    return tuple(entry.name for entry in layers if is_blamed(entry, systematic, precision))
 
 
 def incomparable(
@@ -80,7 +80,7 @@ def _joined(*notes: str | None) -> str:
 
 
 def failures(
-    tensors: Iterable[TensorOutcome], found: Iterable[LocalOutcome], settings: Settings
+    tensors: Iterable[TensorOutcome], layers: Iterable[LocalOutcome], settings: Settings
 ) -> list[str]:
     """One sentence per reason to fail; empty where the test passes."""
     failing = set(FAILING)
@@ -97,7 +97,7 @@ def failures(
     systematic = "fail" if settings.systematic == "fail" else "off"
     reasons += [
         f"{entry.name}: local {entry.cause or entry.verdict}"
-        for entry in found
+        for entry in layers
         if is_blamed(entry, systematic, settings.precision)
     ]
     return reasons
@@ -105,7 +105,7 @@ def failures(
 
 def warnings(
     tensors: Iterable[TensorOutcome],
-    found: Iterable[LocalOutcome],
+    layers: Iterable[LocalOutcome],
     settings: Settings,
     changes: Mapping[str, Any],
 ) -> tuple[str, ...]:
@@ -115,9 +115,9 @@ def warnings(
     if names:
         said.append(f"accumulated: {names[0]} and {len(names) - 1} more, by depth alone")
     if settings.systematic == "warn":
-        moved: tuple[TensorOutcome | LocalOutcome, ...] = (*tensors, *found)
+        moved: tuple[TensorOutcome | LocalOutcome, ...] = (*tensors, *layers)
         said += [f"systematic: {entry.name}" for entry in moved if entry.verdict == "systematic"]
-    better = [entry.name for entry in found if entry.cause == "precision" and not is_blamed(entry)]
+    better = [entry.name for entry in layers if entry.cause == "precision" and not is_blamed(entry)]
     if better:
         more = f" and {len(better) - 1} more" if len(better) > 1 else ""
         said.append(f"precision: {better[0]}{more} changed, no less accurate")

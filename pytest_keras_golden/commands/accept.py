@@ -99,7 +99,7 @@ def _choice(every: Sequence[Candidate], arguments: argparse.Namespace) -> Iterab
 
 def _globbed(every: Sequence[Candidate], patterns: Sequence[str]) -> list[Candidate]:
     """Those whose node id is one of the patterns, or is matched by it. Raises ConfigError."""
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for pattern in patterns:
         matching = [
             item
@@ -111,8 +111,8 @@ def _globbed(every: Sequence[Candidate], patterns: Sequence[str]) -> list[Candid
             raise ConfigError(
                 f"no candidate matches {pattern!r}", f"The log has candidates for:{ids}"
             )
-        found += [item for item in matching if item not in found]
-    return found
+        candidates += [item for item in matching if item not in candidates]
+    return candidates
 
 
 def _asked(every: Sequence[Candidate], ask: Callable[[str], str]) -> Iterable[Candidate]:

@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
 def one_version(arguments: argparse.Namespace, text: str) -> str:
     from ..versions.overlay.releases import resolve
 
-    found = resolve([text], arguments.package, pre=arguments.pre)
-    if len(found) != 1:
-        raise ConfigError(f"{text!r} means {len(found)} versions; one is needed.", "Name one.")
-    return found[0]
+    versions = resolve([text], arguments.package, pre=arguments.pre)
+    if len(versions) != 1:
+        raise ConfigError(f"{text!r} means {len(versions)} versions; one is needed.", "Name one.")
+    return versions[0]
 
 
 def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:

@@ -63,8 +63,8 @@ def _ini(section: str, required: bool) -> _Reader:
 def _toml(*tables: str) -> _Reader:
     def read(text: str) -> Mapping[str, Any] | None:
         document = _parse_toml(text)
-        found = (_table(document, table.split(".")) for table in tables)
-        return next((table for table in found if table), None)
+        sections = (_table(document, table.split(".")) for table in tables)
+        return next((table for table in sections if table), None)
 
     return read
 

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     from ..versions.overlay.folder import list_overlays
 
-    found = list_overlays()
+    overlays = list_overlays()
     document = [
         {
             "package": overlay.package,
@@ -49,9 +49,9 @@ def run_list(arguments: argparse.Namespace) -> int:
             "bytes": overlay.size,
             "used": overlay.used,
         }
-        for overlay in found
+        for overlay in overlays
     ]
-    emit(arguments.json, document, lambda: "\n".join(map(_line, found)) or "no overlays")
+    emit(arguments.json, document, lambda: "\n".join(map(_line, overlays)) or "no overlays")
     return 0
 
 
@@ -75,8 +75,8 @@ def run_prune(arguments: argparse.Namespace) -> int:
 def run_releases(arguments: argparse.Namespace) -> int:
     from ..versions.overlay.releases import resolve
 
-    found = resolve(
+    releases_meant = resolve(
         arguments.specs, arguments.package, pre=arguments.pre, refresh=arguments.refresh
     )
-    emit(arguments.json, found, lambda: "\n".join(found))
+    emit(arguments.json, releases_meant, lambda: "\n".join(releases_meant))
     return 0

@@ -54,14 +54,14 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     _require_a_rule(arguments)
     root = goldens_dir(arguments.goldens_dir)
-    found = condemned(root, arguments)
+    doomed = condemned(root, arguments)
     goldens = [
         {"path": name_of(golden), "bytes": golden.size, "because": why}
-        for golden, why in found.items()
+        for golden, why in doomed.items()
     ]
-    said = text(found, arguments.yes)
+    said = text(doomed, arguments.yes)
     if arguments.yes:
-        _remove(found, root)
+        _remove(doomed, root)
     emit_plain(arguments.json, {"removed": arguments.yes, "goldens": goldens}, lambda: said)
     return 0
 
@@ -121,18 +121,21 @@ def _partial(log: RunLog) -> str | None:
     return f"it is of a part of the suite ({cut(log.left_out[0])})" if log.left_out else None
 
 
-def _remove(found: Iterable[GoldenFile], root: Path) -> None:
+def _remove(goldens: Iterable[GoldenFile], root: Path) -> None:
     from ..store.files import remove
 
-    for golden in found:
+    for golden in goldens:
         remove(golden.path, root)
 
 
-def text(found: dict[GoldenFile, str], removed: bool) -> str:
+def text(reasons: dict[GoldenFile, str], removed: bool) -> str:
     lines = [
-        f"{why:<10}  {name_of(golden)}  {bytes_text(golden.size)}" for golden, why in found.items()
+        f"{why:<10}  {name_of(golden)}  {bytes_text(golden.size)}"
+        for golden, why in reasons.items()
     ]
-    total = f"{plural(len(found), 'golden')}, {bytes_text(sum(golden.size for golden in found))}"
-    if not found:
+    total = (
+        f"{plural(len(reasons), 'golden')}, {bytes_text(sum(golden.size for golden in reasons))}"
+    )
+    if not reasons:
         return "nothing to remove"
     return "\n".join([*lines, f"removed {total}" if removed else f"{total}; --yes removes them"])

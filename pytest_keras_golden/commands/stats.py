@@ -38,8 +38,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     limit = parse_size(arguments.oversized, "--oversized")
     root = goldens_dir(arguments.goldens_dir)
-    found = counted(root, arguments.patterns, arguments.keep, limit)
-    emit_plain(arguments.json, found, lambda: text(found))
+    totals = counted(root, arguments.patterns, arguments.keep, limit)
+    emit_plain(arguments.json, totals, lambda: text(totals))
     return 0
 
 
@@ -66,20 +66,20 @@ def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mappi
     }
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(totals: Mapping[str, Any]) -> str:
     lines = [
-        f"{plural(found['goldens'], 'golden')} of {plural(found['tests'], 'test')}, "
-        f"{bytes_text(found['bytes'])}"
+        f"{plural(totals['goldens'], 'golden')} of {plural(totals['tests'], 'test')}, "
+        f"{bytes_text(totals['bytes'])}"
     ]
     for key, title in (
         ("by_keras", "Keras"),
         ("by_backend", "backend"),
         ("by_dtype_policy", "policy"),
     ):
-        parts = [f"{value} ({count})" for value, count in found[key].items()]
+        parts = [f"{value} ({count})" for value, count in totals[key].items()]
         lines.append(f"{title}: {', '.join(parts) or 'none'}")
-    lines += [f"large: {item['path']}  {bytes_text(item['bytes'])}" for item in found["largest"]]
-    lines.append(f"oversized: {len(found['oversized'])}")
-    freed = bytes_text(found["superseded_bytes"])
-    lines.append(f"superseded: {len(found['superseded'])}, {freed} (keras-golden prune --keep N)")
+    lines += [f"large: {item['path']}  {bytes_text(item['bytes'])}" for item in totals["largest"]]
+    lines.append(f"oversized: {len(totals['oversized'])}")
+    freed = bytes_text(totals["superseded_bytes"])
+    lines.append(f"superseded: {len(totals['superseded'])}, {freed} (keras-golden prune --keep N)")
     return "\n".join(lines)

@@ -64,14 +64,14 @@ def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[P
         return None, files
     root = goldens_dir(given)
     every = sorted(root.rglob("*.safetensors"))
-    found = [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
-    if not found:
+    matching = [p for p in every if matches(p.relative_to(root).as_posix(), patterns)]
+    if not matching:
         wanted = f" matches {' or '.join(patterns)}" if patterns else ""
         raise ConfigError(
             f"no golden below {root}{wanted}: nothing was verified",
             "Name a file, or a part of a path that keras-golden list shows.",
         )
-    return root, found
+    return root, matching
 
 
 def text(checked: int, bad: dict[str, list[str]]) -> str:

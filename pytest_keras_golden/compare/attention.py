@@ -78,7 +78,7 @@ def attention_metrics(actual: Array, golden: Array, precision: str = "") -> Atte
     eps = epsilon(precision or golden.dtype.name)
     queries, keys = golden.shape[-2:]
     heads = golden.shape[-3] if golden.ndim > 2 else 1
-    found = _Found(heads, keys - queries, eps)
+    summed = _Found(heads, keys - queries, eps)
     a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
     step = max(1, CHUNK // keys)
     with np.errstate(all="ignore"):
@@ -86,9 +86,9 @@ def attention_metrics(actual: Array, golden: Array, precision: str = "") -> Atte
             for first in range(0, queries, step):
                 part = slice(first, first + step)
                 rows, golden_rows = (x[matrix, part].astype(np.float64) for x in (a, g))
-                if not found.see(rows, golden_rows, matrix % heads, first):
+                if not summed.see(rows, golden_rows, matrix % heads, first):
                     return None
-    return found.metrics()
+    return summed.metrics()
 
 
 class _Found:

@@ -37,9 +37,9 @@ class _Peak:
     value: float = 0.0
     at: int = -1
 
-    def see(self, found: tuple[float, int], start: int) -> None:
-        if found[0] > self.value:
-            self.value, self.at = found[0], start + found[1]
+    def see(self, largest: tuple[float, int], start: int) -> None:
+        if largest[0] > self.value:
+            self.value, self.at = largest[0], start + largest[1]
 
 
 def _largest(values: Chunk) -> tuple[float, int]:

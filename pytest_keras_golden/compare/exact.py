@@ -35,23 +35,23 @@ def measure_exact(actual: Array, golden: Array, tolerance: Tolerance, chunk: int
 
 
 def _see(
-    found: Exact,
+    exact: Exact,
     a: npt.NDArray[Any],
     g: npt.NDArray[Any],
     tolerance: Tolerance,
     start: int,
 ) -> None:
     distance, value = _distance(a, g), g.astype(np.float64)
-    found.sums.add(found.sums.of(np.where(a > g, 1.0, -1.0) * distance, value))
+    exact.sums.add(exact.sums.of(np.where(a > g, 1.0, -1.0) * distance, value))
     magnitude = np.abs(value)
     changed = distance > 0
     ratios = distance[changed] / magnitude[changed]
-    found.max_rel = max(found.max_rel, float(ratios.max(initial=0.0)))
+    exact.max_rel = max(exact.max_rel, float(ratios.max(initial=0.0)))
     bound = np.floor((tolerance.atol or 0.0) + (tolerance.rtol or 0.0) * magnitude)
-    found.mismatches += int(np.count_nonzero(_beyond(distance, bound)))
+    exact.mismatches += int(np.count_nonzero(_beyond(distance, bound)))
     top = int(distance.max())
-    if top > found.largest:
-        found.largest, found.at = top, start + int(distance.argmax())
+    if top > exact.largest:
+        exact.largest, exact.at = top, start + int(distance.argmax())
 
 
 def _wide(chunk: Array) -> npt.NDArray[Any]:

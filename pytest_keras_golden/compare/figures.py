@@ -61,7 +61,7 @@ def by_position(actual: Array, golden: Array, precision: str = "", axis: int = -
     a, g = actual.reshape(shape), golden.reshape(shape)
     eps = epsilon(precision or golden.dtype.name)
     scale = robust_scale(golden).rms
-    found = np.zeros(g.shape[1])
+    worst = np.zeros(g.shape[1])
     step = max(1, CHUNK // max(1, g.shape[1] * g.shape[2]))
     with np.errstate(all="ignore"):
         for start in range(0, g.shape[0], step):
@@ -69,8 +69,8 @@ def by_position(actual: Array, golden: Array, precision: str = "", axis: int = -
             unit = eps * (np.abs(old) + scale)
             change = np.abs(run - old)
             k = np.where(change > 0, change / unit, 0.0)
-            found = np.maximum(found, np.nan_to_num(k, posinf=0.0).max(axis=(0, 2)))
-    return _binned(found, POSITIONS)
+            worst = np.maximum(worst, np.nan_to_num(k, posinf=0.0).max(axis=(0, 2)))
+    return _binned(worst, POSITIONS)
 
 
 def ulp_histogram(actual: Array, golden: Array, precision: str = "") -> list[int] | None:

@@ -36,8 +36,10 @@ def judge_local(
     if len(actual) != len(golden):
         note = f"{len(actual)} outputs, golden has {len(golden)}"
         return replace(base, verdict="structure", k=None, rel_l2=None, note=note)
-    found = [_judge(base, a, g, precision, systematic) for a, g in zip(actual, golden, strict=True)]
-    return max(found, key=_badness, default=base)
+    outcomes = [
+        _judge(base, a, g, precision, systematic) for a, g in zip(actual, golden, strict=True)
+    ]
+    return max(outcomes, key=_badness, default=base)
 
 
 def worse(one: LocalOutcome, other: LocalOutcome) -> LocalOutcome:

@@ -74,39 +74,40 @@ def measure(
     with np.errstate(all="ignore"):
         if floats.is_exact(golden.dtype):
             return _exactly(actual, golden, tolerance, chunk)
-        found = Pass(actual, golden, Limits(tolerance, epsilon, noise), chunk).run()
-        bias = sample_bias(actual, golden, found.scale.rms, epsilon)
+        measured = Pass(actual, golden, Limits(tolerance, epsilon, noise), chunk).run()
+        bias = sample_bias(actual, golden, measured.scale.rms, epsilon)
         shift = floats.ulp_shift(golden.dtype, precision)
     return Metrics(
         size=golden.size,
-        mismatches=found.mismatches,
-        max_abs=found.error(found.abs.at),
-        max_rel=found.relative_error(found.rel.at),
-        index=_index(found.abs.at, golden.shape),
-        k=found.relative_error(found.units.at, found.scales.at(found.units.at)) / (epsilon or 1.0),
-        rel_l2=found.sums.rel_l2(),
-        cosine=found.sums.cosine(),
-        max_ulp=-(-found.steps >> shift),
-        scale=found.scale.rms,
+        mismatches=measured.mismatches,
+        max_abs=measured.error(measured.abs.at),
+        max_rel=measured.relative_error(measured.rel.at),
+        index=_index(measured.abs.at, golden.shape),
+        k=measured.relative_error(measured.units.at, measured.scales.at(measured.units.at))
+        / (epsilon or 1.0),
+        rel_l2=measured.sums.rel_l2(),
+        cosine=measured.sums.cosine(),
+        max_ulp=-(-measured.steps >> shift),
+        scale=measured.scale.rms,
         bias=bias,
-        nonfinite_changed=found.changed,
-        nonfinite_index=_index(found.changed_at, golden.shape),
+        nonfinite_changed=measured.changed,
+        nonfinite_index=_index(measured.changed_at, golden.shape),
     )
 
 
 def _exactly(actual: Array, golden: Array, tolerance: Tolerance, chunk: int) -> Metrics:
-    found = measure_exact(actual, golden, tolerance, chunk)
+    measured = measure_exact(actual, golden, tolerance, chunk)
     return Metrics(
         size=golden.size,
-        mismatches=found.mismatches,
-        max_abs=float(found.largest),
-        max_rel=found.max_rel,
-        index=_index(found.at, golden.shape),
-        k=math.inf if found.largest else 0.0,
-        rel_l2=found.sums.rel_l2(),
-        cosine=found.sums.cosine(),
-        max_ulp=found.largest,
-        scale=found.sums.rms(golden.size),
+        mismatches=measured.mismatches,
+        max_abs=float(measured.largest),
+        max_rel=measured.max_rel,
+        index=_index(measured.at, golden.shape),
+        k=math.inf if measured.largest else 0.0,
+        rel_l2=measured.sums.rel_l2(),
+        cosine=measured.sums.cosine(),
+        max_ulp=measured.largest,
+        scale=measured.sums.rms(golden.size),
     )
 
 

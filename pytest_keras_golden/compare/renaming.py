@@ -81,15 +81,15 @@ def _added(path: str, other: Mapping[str, _Layer], taken: set[str]) -> bool:
 
 def _layers(weights: Mapping[str, str], tensors: Iterable[Seen]) -> dict[str, _Layer]:
     """By path, in execution order as far as tensors tell it."""
-    found: dict[str, _Layer] = {}
+    by_path: dict[str, _Layer] = {}
     for seen in tensors:
         path, leaf = _split(seen.name)
-        found.setdefault(path, _Layer()).tensors[leaf] = seen
+        by_path.setdefault(path, _Layer()).tensors[leaf] = seen
     # A golden holds them by name: both sides in one order.
     for name, digest in sorted(weights.items()):
         path, _, leaf = name.rpartition("/")
-        found.setdefault(path, _Layer()).weights[leaf] = digest
-    return {path: layer for path, layer in found.items() if path not in ("", ROOT)}
+        by_path.setdefault(path, _Layer()).weights[leaf] = digest
+    return {path: layer for path, layer in by_path.items() if path not in ("", ROOT)}
 
 
 def _split(tensor: str) -> tuple[str, str]:

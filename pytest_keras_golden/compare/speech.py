@@ -29,9 +29,9 @@ def speech(name: str, shape: tuple[int, ...]) -> Speech:
     return TOKENS if decodes or len(shape) == 3 else PREDICTIONS
 
 
-def common(found: Iterable[Speech]) -> Speech:
+def common(speeches: Iterable[Speech]) -> Speech:
     """The words for several tensors together."""
-    kinds = set(found)
+    kinds = set(speeches)
     return kinds.pop() if len(kinds) == 1 else PREDICTIONS
 
 

@@ -120,22 +120,22 @@ class _Evidence:
     reference: ThreeWay | None = None
 
     def verdict(self, systematic: str, unstable: str | None) -> tuple[Verdict, str | None]:
-        found = elementwise(self.metrics, systematic)
+        decided = elementwise(self.metrics, systematic)
         meaning = self._meaning()
-        if found == "nonfinite":
-            return found, note_of(found, self.metrics, self.precision)
+        if decided == "nonfinite":
+            return decided, note_of(decided, self.metrics, self.precision)
         if meaning is not None:
             return "drift", meaning
-        if found == "drift" and self.reference is not None and self.reference.passes:
+        if decided == "drift" and self.reference is not None and self.reference.passes:
             # Accuracy excuses size, never a bias.
             biased = self.metrics.bias is not None and self.metrics.bias.systematic
-            found = "systematic" if biased and systematic != "off" else "within"
-        if found != "drift" and unstable is not None:
+            decided = "systematic" if biased and systematic != "off" else "within"
+        if decided != "drift" and unstable is not None:
             return "unstable", unstable
-        said = [note_of(found, self.metrics, self.precision)]
+        said = [note_of(decided, self.metrics, self.precision)]
         said += [self.reference.sentence() if self.reference else None]
         said += [self.attention.sentence() if self.attention else None]
-        return found, "; ".join(part for part in said if part) or None
+        return decided, "; ".join(part for part in said if part) or None
 
     def _meaning(self) -> str | None:
         """A change that no tolerance excuses: another token, attention to what is masked."""

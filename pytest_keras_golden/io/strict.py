@@ -68,14 +68,14 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
                 raise FieldError(f"repeats a key: {shown(key)}")
             seen.add(key)
-    return found
+    return document
 
 
 def _no_constant(text: str) -> None:

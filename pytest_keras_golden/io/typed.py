@@ -110,11 +110,11 @@ def _check_depth(value: Any, depth: int) -> None:
 
 def _checked(read: Read, problem: Callable[[Any], str | None]) -> Read:
     def check(value: Any) -> Any:
-        found = read(value)
-        wrong = problem(found)
+        value_read = read(value)
+        wrong = problem(value_read)
         if wrong is not None:
             raise FieldError(f"is {shown(value)}: {wrong}")
-        return found
+        return value_read
 
     return check
 
@@ -168,24 +168,24 @@ def _list(value: Any) -> list[Any]:
 
 
 def _items(read: Read, values: list[Any]) -> list[Any]:
-    found: list[Any] = []
+    items: list[Any] = []
     try:
-        found.extend(map(read, values))
+        items.extend(map(read, values))
     except FieldError as error:
-        raise error.within(f"[{len(found)}]") from None
-    return found
+        raise error.within(f"[{len(items)}]") from None
+    return items
 
 
 def _mapping(read: Read) -> Read:
     def mapping(value: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         key = ""
         try:
             for key, item in _dict(value).items():
-                found[key] = read(item)
+                entries[key] = read(item)
         except FieldError as error:
             raise error.within(f"[{shown(key)}]") from None
-        return found
+        return entries
 
     return mapping
 

@@ -25,13 +25,13 @@ MARKER = "keras_versions"
 
 def parsed_marker(item: pytest.Item) -> VersionMarker | None:
     """The closest `keras_versions` marker. Raises ConfigError where it makes no sense."""
-    found = item.get_closest_marker(MARKER)
-    if found is None:
+    mark = item.get_closest_marker(MARKER)
+    if mark is None:
         return None
     # Not before a marker is seen: `packaging` alone is half of what an unrelated run would pay.
     from ..case.marker import parse
 
-    return parse(found.args, found.kwargs)
+    return parse(mark.args, mark.kwargs)
 
 
 def is_golden(item: pytest.Item, settings: Settings) -> bool:

@@ -30,8 +30,8 @@ _MOST = 20_000
 
 def may_reach_keras(item: pytest.Item) -> bool:
     """Whether the test, or a fixture it uses, may call Keras."""
-    found = _Search()
-    return any(found.reaches(start) for start in _starts(item))
+    search = _Search()
+    return any(search.reaches(start) for start in _starts(item))
 
 
 def _starts(item: pytest.Item) -> Iterator[Any]:

@@ -109,10 +109,10 @@ class Results:
         from ..stack import running_stack
 
         stacks = (dict(outcome.stack) for outcome in self._outcomes.values() if outcome.stack)
-        found = next(stacks, None)
-        if found is None and "keras" in sys.modules:
+        stack = next(stacks, None)
+        if stack is None and "keras" in sys.modules:
             return running_stack()
-        return found or {}
+        return stack or {}
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if self._output_error:

@@ -55,12 +55,12 @@ class LeftOut:
 
         judged: node ids with an outcome. root: the goldens folder.
         """
-        found = [*_narrowed(self._config), *self._paths_left_out(), *self._reasons]
+        reasons = [*_narrowed(self._config), *self._paths_left_out(), *self._reasons]
         if exitstatus in _STOPPED:
-            found.append(f"the run was stopped (exit code {int(exitstatus)})")
-        found += [f"{worker} never said what it left out" for worker in self._unheard]
-        found += _counted("not run to the end", self._collected.keys() - self._finished)
-        return found + _counted("not judged, in spite of goldens", self._unjudged(judged, root))
+            reasons.append(f"the run was stopped (exit code {int(exitstatus)})")
+        reasons += [f"{worker} never said what it left out" for worker in self._unheard]
+        reasons += _counted("not run to the end", self._collected.keys() - self._finished)
+        return reasons + _counted("not judged, in spite of goldens", self._unjudged(judged, root))
 
     def unused(self, exitstatus: int, judged: Collection[str], root: Path | None) -> list[str]:
         """Goldens of no test, below the folders and files that pytest was asked to run.
@@ -96,8 +96,8 @@ class LeftOut:
         """Where tests are: `testpaths`, as pytest reads it, else the rootdir."""
         root = self._config.rootpath
         patterns = self._config.getini("testpaths")
-        found = [path for pattern in patterns for path in _matching(root, pattern)]
-        return [path.resolve() for path in found or [root]]
+        files = [path for pattern in patterns for path in _matching(root, pattern)]
+        return [path.resolve() for path in files or [root]]
 
     def _scope(self, path: Path) -> PurePosixPath | None:
         root = self._config.rootpath.resolve()

@@ -29,30 +29,30 @@ def unseen(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
     return [o for o in outcomes if o.unseen and verdict_of(o) == "passed"]
 
 
-def only_unseen(found: Sequence[TestOutcome]) -> str:
+def only_unseen(outcomes: Sequence[TestOutcome]) -> str:
     """`4 tests train or evaluate only: not looked at (fit 3, evaluate 1)`; empty for no test."""
-    if not found:
+    if not outcomes:
         return ""
-    training = all(set(outcome.unseen) <= TRAINING for outcome in found)
+    training = all(set(outcome.unseen) <= TRAINING for outcome in outcomes)
     one, many = _TRAIN if training else _OTHERWISE
-    what = f"{plural(len(found), 'test')} {one if len(found) == 1 else many}"
-    return f"{what} only: not looked at ({kinds(found)})"
+    what = f"{plural(len(outcomes), 'test')} {one if len(outcomes) == 1 else many}"
+    return f"{what} only: not looked at ({kinds(outcomes)})"
 
 
 _TRAIN = ("trains or evaluates", "train or evaluate")
 _OTHERWISE = ("uses Keras in other ways", "use Keras in other ways")
 
 
-def kinds(found: Iterable[TestOutcome]) -> str:
+def kinds(outcomes: Iterable[TestOutcome]) -> str:
     """`fit 3, evaluate 1`: in how many tests each kind of call went unseen."""
-    counts = Counter(kind for outcome in found for kind in dict.fromkeys(outcome.unseen))
+    counts = Counter(kind for outcome in outcomes for kind in dict.fromkeys(outcome.unseen))
     return ", ".join(f"{visible(kind)} {count:,}" for kind, count in counts.most_common())
 
 
-def named(found: Sequence[TestOutcome], limit: int = NAMED) -> list[str]:
+def named(outcomes: Sequence[TestOutcome], limit: int = NAMED) -> list[str]:
     """`test_a.py::test_x: fit, evaluate` for the first of them, and how many more there are."""
-    lines = [f"{visible(o.nodeid)}: {', '.join(map(visible, o.unseen))}" for o in found[:limit]]
-    rest = len(found) - limit
+    lines = [f"{visible(o.nodeid)}: {', '.join(map(visible, o.unseen))}" for o in outcomes[:limit]]
+    rest = len(outcomes) - limit
     return [*lines, f"and {rest:,} more"] if rest > 0 else lines
 
 
@@ -63,8 +63,8 @@ def _without_calls(outcomes: Sequence[TestOutcome]) -> str:
     return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
 
 
-def _besides(found: Sequence[TestOutcome]) -> str:
-    if not found:
+def _besides(outcomes: Sequence[TestOutcome]) -> str:
+    if not outcomes:
         return ""
-    those = plural(len(found), "compared test")
-    return f"{those} also made calls that are not looked at ({kinds(found)})"
+    those = plural(len(outcomes), "compared test")
+    return f"{those} also made calls that are not looked at ({kinds(outcomes)})"

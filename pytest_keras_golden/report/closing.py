@@ -100,17 +100,19 @@ def _recorded(every: Sequence[TestOutcome]) -> list[str]:
 
 
 def _left_out(every: Sequence[TestOutcome]) -> list[str]:
-    found = [
+    warned = [
         (outcome.nodeid, text)
         for outcome in every
         for text in outcome.warnings
         if text.startswith(LEFT_OUT)
     ]
-    if not found:
+    if not warned:
         return []
-    told = [f"  {visible(nodeid)}: {one_line(text[len(LEFT_OUT) :])}" for nodeid, text in found[:3]]
-    more = [f"  and {len(found) - 3} more"] if len(found) > 3 else []
-    return [f"{plural(len(found), 'call')} that automatic capture left alone:", *told, *more]
+    told = [
+        f"  {visible(nodeid)}: {one_line(text[len(LEFT_OUT) :])}" for nodeid, text in warned[:3]
+    ]
+    more = [f"  and {len(warned) - 3} more"] if len(warned) > 3 else []
+    return [f"{plural(len(warned), 'call')} that automatic capture left alone:", *told, *more]
 
 
 def _unused(unused: Sequence[str]) -> list[str]:

@@ -40,13 +40,13 @@ def draw(outcome: TestOutcome) -> Mapping[str, Any] | None:
 
 def _comparable(outcome: TestOutcome, golden: Golden, run: Golden) -> list[TensorOutcome]:
     """Judged tensors that both files have, in one dtype and shape, in execution order."""
-    found = []
+    comparable = []
     for tensor in sorted(outcome.tensors, key=lambda tensor: tensor.order):
         old, new = golden.header.entry(tensor.name), run.header.entry(tensor.name)
         same = old and new and (old.dtype, old.shape) == (new.dtype, new.shape)
         if tensor.judged and same:
-            found.append(tensor)
-    return found
+            comparable.append(tensor)
+    return comparable
 
 
 def _drawn(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Mapping[str, Any]:
@@ -74,10 +74,10 @@ def _heat(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> list[Any
     rows = []
     for tensor in tensors:
         pair = (run.array(tensor.name), golden.array(tensor.name))
-        found = by_position(*pair, tensor.precision, axis=_position_axis(tensor))
-        if found is not None:
+        errors = by_position(*pair, tensor.precision, axis=_position_axis(tensor))
+        if errors is not None:
             allowed = tensor.tolerance.k if tensor.tolerance else None
-            rows.append([tensor.name, allowed, _rounded(found.tolist())])
+            rows.append([tensor.name, allowed, _rounded(errors.tolist())])
     return rows
 
 
@@ -112,9 +112,9 @@ def _attention(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Map
     from ..compare.figures import attention_map
 
     # Queries, keys and values have heads as well, and are no maps of anything.
-    found = [t for t in tensors if t.kind == "attention" and _role(t) == "probabilities"]
-    beyond = (tensor for tensor in found if tensor.verdict not in QUIET)
-    tensor = next(beyond, max(found, key=lambda tensor: tensor.k or 0.0, default=None))
+    maps = [t for t in tensors if t.kind == "attention" and _role(t) == "probabilities"]
+    beyond = (tensor for tensor in maps if tensor.verdict not in QUIET)
+    tensor = next(beyond, max(maps, key=lambda tensor: tensor.k or 0.0, default=None))
     if tensor is None:
         return {}
     drawn = attention_map(run.array(tensor.name), golden.array(tensor.name))
@@ -132,7 +132,7 @@ def _attention(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Map
 def _tokens(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> list[Any]:
     from ..compare.figures import top_tokens
 
-    found = []
+    tables = []
     for tensor in (t for t in tensors if t.kind == "logits" and t.verdict != "identical"):
         rows = _flipped_rows(tensor)
         for top in top_tokens(run.array(tensor.name), golden.array(tensor.name), rows):
@@ -140,8 +140,8 @@ def _tokens(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> li
             after = [[token, _short(value)] for token, value in top.run]
             words = speech(tensor.name, tensor.shape)
             place = f"{words.place} {_place(top.row, tensor.shape[:-1])}"
-            found.append([tensor.name, place, before, after, words.value or f"{words.answer} "])
-    return found
+            tables.append([tensor.name, place, before, after, words.value or f"{words.answer} "])
+    return tables
 
 
 def _flipped_rows(tensor: TensorOutcome) -> tuple[int, ...]:

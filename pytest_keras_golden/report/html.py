@@ -90,14 +90,14 @@ def severity_of(outcome: TestOutcome) -> int:
 
 
 def _drawings(tests: Sequence[TestOutcome]) -> list[tuple[int, Mapping[str, Any]]]:
-    found: list[tuple[int, Mapping[str, Any]]] = []
+    drawn: list[tuple[int, Mapping[str, Any]]] = []
     for place, outcome in enumerate(tests):
-        if len(found) == DRAWN:
+        if len(drawn) == DRAWN:
             break
         drawing = draw(outcome)
         if drawing is not None:
-            found.append((place, drawing))
-    return found
+            drawn.append((place, drawing))
+    return drawn
 
 
 def _summary(outcome: TestOutcome) -> Mapping[str, Any]:

@@ -16,22 +16,22 @@ _WITNESS = {"digest": "the same bit for bit", "place": "by shape and order"}
 
 def name_lines(outcome: TestOutcome) -> list[str]:
     """A line per layer that goes by another name, and one each for what moved, went and came."""
-    found = outcome.names
-    if found is None:
+    names = outcome.names
+    if names is None:
         return []
-    told = [f"{_pair(pair)}, {_WITNESS[pair.by]}" for pair in found.renamed[:SHOWN]]
-    rest = len(found.renamed) - SHOWN
+    told = [f"{_pair(pair)}, {_WITNESS[pair.by]}" for pair in names.renamed[:SHOWN]]
+    rest = len(names.renamed) - SHOWN
     told += [f"and {plural(rest, 'more renamed layer')}"] if rest > 0 else []
-    told += [f"swapped: {_pair(pair)}" for pair in found.moved[:SHOWN]]
-    return told + _counted("gone", found.gone) + _counted("new", found.new)
+    told += [f"swapped: {_pair(pair)}" for pair in names.moved[:SHOWN]]
+    return told + _counted("gone", names.gone) + _counted("new", names.new)
 
 
 def alias_lines(outcome: TestOutcome) -> str:
     """`golden_aliases` as pytest.ini takes it; empty where no alias would help."""
-    found = outcome.names
-    if found is None or not found.aliases:
+    names = outcome.names
+    if names is None or not names.aliases:
         return ""
-    lines = (f"    {one_line(run)} -> {one_line(golden)}" for run, golden in found.aliases)
+    lines = (f"    {one_line(run)} -> {one_line(golden)}" for run, golden in names.aliases)
     return "\n".join(["golden_aliases =", *lines])
 
 

@@ -111,11 +111,11 @@ def _named(outcome: TestOutcome, verdict: str) -> list[TensorOutcome]:
 
 def _noted(outcome: TestOutcome, verdict: str, problem: str) -> str:
     """`2 tensors changed structure …: `a`, `b` (dtype float32, was bfloat16).`"""
-    found: list[TensorOutcome] | list[LocalOutcome] = _named(outcome, verdict)
-    found = found or [layer for layer in blamed(outcome) if layer.verdict == verdict]
-    note = next((f" ({one_line(item.note)})" for item in found if item.note), "")
-    names = listed(item.name for item in found)
-    what = plural(len(found), "tensor" if _named(outcome, verdict) else "layer")
+    moved: list[TensorOutcome] | list[LocalOutcome] = _named(outcome, verdict)
+    moved = moved or [layer for layer in blamed(outcome) if layer.verdict == verdict]
+    note = next((f" ({one_line(item.note)})" for item in moved if item.note), "")
+    names = listed(item.name for item in moved)
+    what = plural(len(moved), "tensor" if _named(outcome, verdict) else "layer")
     return f"{what} {problem}{since(outcome)}: {names}{note}.{_others(outcome, verdict)}"
 
 
@@ -144,20 +144,20 @@ def _incomparable(outcome: TestOutcome) -> str:
 
 
 def _systematic(outcome: TestOutcome) -> str:
-    found = _named(outcome, "systematic")
+    tensors = _named(outcome, "systematic")
     guilty = [layer for layer in blamed(outcome) if layer.verdict == "systematic"]
     if guilty:
         names = family_list(layer.name for layer in guilty)
         start = f"{plural(len(guilty), 'layer')} changed systematically{since(outcome)}: {names}"
     else:
-        names = listed(t.name for t in found)
-        start = f"{plural(len(found), 'tensor')} changed systematically{since(outcome)}: {names}"
-    bias = _slope([*guilty, *found])
+        names = listed(t.name for t in tensors)
+        start = f"{plural(len(tensors), 'tensor')} changed systematically{since(outcome)}: {names}"
+    bias = _slope([*guilty, *tensors])
     return f"{start}{bias}; every element is inside its tolerance.{_causes(outcome)}"
 
 
-def _slope(found: list[LocalOutcome | TensorOutcome]) -> str:
-    biased = [item for item in found if item.bias is not None]
+def _slope(moved: list[LocalOutcome | TensorOutcome]) -> str:
+    biased = [item for item in moved if item.bias is not None]
     if not biased:
         return ""
     item = max(biased, key=lambda x: abs(x.bias or 0.0))
@@ -166,12 +166,12 @@ def _slope(found: list[LocalOutcome | TensorOutcome]) -> str:
 
 
 def _accumulated(outcome: TestOutcome) -> str:
-    found = _named(outcome, "accumulated")
-    first = found[0] if found else None
+    tensors = _named(outcome, "accumulated")
+    first = tensors[0] if tensors else None
     where = f", first {named(first.name)}: {how_much(first)}" if first else ""
     return (
-        f"{plural(len(found), 'tensor')} beyond tolerance{since(outcome)}{where}; by depth alone: "
-        f"{_rounding(outcome)}."
+        f"{plural(len(tensors), 'tensor')} beyond tolerance{since(outcome)}{where}; by depth "
+        f"alone: {_rounding(outcome)}."
     )
 
 

@@ -53,12 +53,12 @@ def verdict_of(outcome: TestOutcome) -> str:
     """
     if outcome.outcome in {"recorded", "skipped", "xfailed", "error"}:
         return outcome.outcome
-    found = worst(tensor.verdict for tensor in outcome.tensors if tensor.judged)
-    if outcome.outcome == "failed" and (found is None or found in QUIET):
+    verdict = worst(tensor.verdict for tensor in outcome.tensors if tensor.judged)
+    if outcome.outcome == "failed" and (verdict is None or verdict in QUIET):
         layer = worst(layer.verdict for layer in blamed(outcome))
         # Blamed for its cause: a change of meaning may be smaller than one rounding.
         return "drift" if layer in QUIET else layer or "failed"
-    return found or outcome.outcome
+    return verdict or outcome.outcome
 
 
 def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
@@ -103,8 +103,8 @@ def changed(outcome: TestOutcome) -> tuple[LocalOutcome, ...]:
 
 def accuracy(outcome: TestOutcome) -> Counter[str]:
     """better, equal, worse → number of tensors, against their references in higher precision."""
-    found = (tensor.extra.get("reference") for tensor in outcome.tensors if tensor.judged)
-    return Counter(str(item["accuracy"]) for item in found if isinstance(item, Mapping))
+    references = (tensor.extra.get("reference") for tensor in outcome.tensors if tensor.judged)
+    return Counter(str(item["accuracy"]) for item in references if isinstance(item, Mapping))
 
 
 def rows(outcome: TestOutcome) -> tuple[Row, ...]:

@@ -78,8 +78,8 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
 
 def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
     """A golden that should be compared is not there: what exists, and the command that records."""
-    found = [visible(str(candidate)) for candidate in candidates]
-    exists = [f"  {name}" for name in found] or ["  none: this test was never recorded"]
+    recorded = [visible(str(candidate)) for candidate in candidates]
+    exists = [f"  {name}" for name in recorded] or ["  none: this test was never recorded"]
     return "\n".join(
         [
             f"no golden to compare with: {visible(nodeid)}",
@@ -98,8 +98,8 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
     )
 
 
-def _section(title: str, found: Iterable[str], width: int) -> list[str]:
-    wrapped = [line for text in found for line in _wrapped(f"{title}: {text}", width, " " * 4)]
+def _section(title: str, texts: Iterable[str], width: int) -> list[str]:
+    wrapped = [line for text in texts for line in _wrapped(f"{title}: {text}", width, " " * 4)]
     return ["", *wrapped] if wrapped else []
 
 

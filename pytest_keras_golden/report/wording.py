@@ -91,7 +91,7 @@ def families(names: Iterable[str]) -> dict[str, int]:
 
 def family_list(names: Iterable[str], limit: int = 3) -> str:
     """`` `blocks/*/norm` (×64), `final_norm` ``."""
-    found = families(names)
-    parts = [named(name) + (f" (×{count})" if count > 1 else "") for name, count in found.items()]
-    rest = sum(list(found.values())[limit:])
+    grouped = families(names)
+    parts = [named(name) + (f" (×{count})" if count > 1 else "") for name, count in grouped.items()]
+    rest = sum(list(grouped.values())[limit:])
     return ", ".join(parts[:limit]) + (f" and {rest} more" if rest else "")

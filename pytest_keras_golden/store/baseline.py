@@ -36,22 +36,22 @@ def find_baseline(
     With `requested`, the golden of exactly that version (3.5 is 3.5.0) or None. any_policy: goldens
     of another dtype policy count as well.
     """
-    found = _family(root, folder, slot, any_policy)
+    slots = _family(root, folder, slot, any_policy)
     if requested is not None:
-        found = [other for other in found if _same(other.keras, requested)]
+        slots = [other for other in slots if _same(other.keras, requested)]
         wanted = requested
     else:
-        found = [other for other in found if not _newer(other.keras, slot.keras)]
+        slots = [other for other in slots if not _newer(other.keras, slot.keras)]
         wanted = slot.keras
     # Where two spellings of one version are recorded, the one asked for literally wins.
-    found.sort(key=lambda other: other.keras == wanted)
-    return root / folder / found[-1].filename if found else None
+    slots.sort(key=lambda other: other.keras == wanted)
+    return root / folder / slots[-1].filename if slots else None
 
 
 def find_anchor(root: Path, folder: PurePosixPath, slot: Slot) -> Path | None:
     """The oldest golden kept in the slot's family."""
-    found = _family(root, folder, slot)
-    return root / folder / found[0].filename if found else None
+    slots = _family(root, folder, slot)
+    return root / folder / slots[0].filename if slots else None
 
 
 def unreadable(error: OSError) -> StoreError:

@@ -36,9 +36,9 @@ def native(dtype: np.dtype[Any], name: str = "a tensor") -> np.dtype[Any]:
 
     Raises StoreError, naming the tensor, where a golden cannot hold the dtype.
     """
-    found: np.dtype[Any] = dtype.newbyteorder("<")
-    if found in CODES:
-        return found
+    little: np.dtype[Any] = dtype.newbyteorder("<")
+    if little in CODES:
+        return little
     raise StoreError(
         f"{name} has dtype {dtype.name}: a golden holds {', '.join(map(str, CODES))}", _fix(dtype)
     )

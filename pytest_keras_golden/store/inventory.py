@@ -55,14 +55,14 @@ def list_goldens(root: Path) -> Iterator[GoldenFile]:
 
 def stats(root: Path) -> Stats:
     """Counts and bytes of the goldens under the folder."""
-    found = list(list_goldens(root))
-    versions = Counter(golden.slot.keras for golden in found)
+    goldens = list(list_goldens(root))
+    versions = Counter(golden.slot.keras for golden in goldens)
     return Stats(
-        tests=len({golden.folder for golden in found}),
-        goldens=len(found),
-        bytes=sum(golden.size for golden in found),
+        tests=len({golden.folder for golden in goldens}),
+        goldens=len(goldens),
+        bytes=sum(golden.size for golden in goldens),
         versions={version: versions[version] for version in sorted(versions, key=order)},
-        backends=dict(sorted(Counter(golden.slot.backend for golden in found).items())),
+        backends=dict(sorted(Counter(golden.slot.backend for golden in goldens).items())),
     )
 
 

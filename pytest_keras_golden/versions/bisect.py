@@ -72,9 +72,9 @@ class BisectResult:
     def guilty(self) -> tuple[VerdictRow, ...]:
         """The tests that moved at the culprit."""
         name = self.commit.sha if self.commit is not None else self.first_bad
-        found = [p for p in (*self.commit_probes, *self.probes) if p.name == name]
+        probes = [p for p in (*self.commit_probes, *self.probes) if p.name == name]
         at_release = [p for p in self.probes if p.name == self.first_bad]
-        return next((p.moved for p in (*found, *at_release)), ())
+        return next((p.moved for p in (*probes, *at_release)), ())
 
     @property
     def local_drift(self) -> tuple[str, ...]:
@@ -133,11 +133,11 @@ class Prober:
         try:
             run = self.run(name, Side(pins()))
             self.again = self.again or run
-            found = judged(name, self.first, self.again, run, self.watched)
+            answer = judged(name, self.first, self.again, run, self.watched)
         except StackError as error:
-            found = Probe(name, "skip", first_line(error.problem))
-        self.done.append(found)
-        return found
+            answer = Probe(name, "skip", first_line(error.problem))
+        self.done.append(answer)
+        return answer
 
 
 def judged(
@@ -193,8 +193,8 @@ def bisect_releases(
     if first.reused:
         prober.reused[f"{versions[0]}, recording"] = first.reused
     _check_ends(versions, make_pins, prober)
-    found = first_bad(versions, lambda v: prober.probe(v, lambda: make_pins(v)).answer)
-    return _result(package, versions, found, prober), prober
+    search = first_bad(versions, lambda v: prober.probe(v, lambda: make_pins(v)).answer)
+    return _result(package, versions, search, prober), prober
 
 
 def _check_ends(versions: Sequence[str], make_pins: MakePins, prober: Prober) -> None:
@@ -215,15 +215,15 @@ def _check_ends(versions: Sequence[str], make_pins: MakePins, prober: Prober) ->
 
 
 def _result(
-    package: str, versions: Sequence[str], found: Found[str], prober: Prober
+    package: str, versions: Sequence[str], search: Found[str], prober: Prober
 ) -> BisectResult:
     return BisectResult(
         package=package,
         good=versions[0],
         bad=versions[-1],
-        first_bad=found.first_bad,
-        last_good=found.last_good,
-        between=found.between,
+        first_bad=search.first_bad,
+        last_good=search.last_good,
+        between=search.between,
         probes=tuple(prober.done),
         releases=len(versions),
         reused=dict(prober.reused),
@@ -246,7 +246,7 @@ def bisect_commits(
             overlay = overlay_of_commit(clone, sha, result.first_bad, release)
             return (Pin(result.package, sha, overlay), *others)
 
-        found = first_bad_commit(
+        search = first_bad_commit(
             clone,
             clone.release(result.last_good),
             clone.release(result.first_bad),
@@ -259,9 +259,9 @@ def bisect_commits(
         )
     return replace(
         result,
-        commit=clone.describe(found.first_bad),
-        commit_between=found.between,
-        commit_candidates=found.candidates,
+        commit=clone.describe(search.first_bad),
+        commit_between=search.between,
+        commit_candidates=search.candidates,
         commit_probes=tuple(prober.done),
         reused=dict(prober.reused),
     )

@@ -84,16 +84,14 @@ class Clone:
         """The commit that a release was made from: its tag, else where the version was set."""
         version = exact_version(version)
         for tag in (f"v{version}", version, f"{self.package}-{version}"):
-            found = self._try("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
-            if found:
-                return found
+            sha = self._try("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
+            if sha:
+                return sha
         for file in (f"{self.folder}/src/version.py", f"{self.folder}/version.py"):
             pickaxe = f'__version__ = "{version}"'
-            found = self._try(
-                "log", "--all", "--reverse", "--format=%H", f"-S{pickaxe}", "--", file
-            )
-            if found:
-                return found.splitlines()[0]
+            sha = self._try("log", "--all", "--reverse", "--format=%H", f"-S{pickaxe}", "--", file)
+            if sha:
+                return sha.splitlines()[0]
         raise StackError(
             f"{self.path} has neither a tag nor a version change for {self.package} {version}.",
             "Fetch the tags: git fetch --tags",

@@ -117,11 +117,11 @@ def gate(
         new.label: check_job("new", new, suite, place, first),
     }
     again, compared = run_all(jobs, where, progress).values()
-    found = _rows(old, first, again, compared)
-    if where.slots > 1 and _may_have_met(found, (again, compared)):
+    rows = _rows(old, first, again, compared)
+    if where.slots > 1 and _may_have_met(rows, (again, compared)):
         again, compared = run_alone(jobs, where, progress).values()
-        found = _rows(old, first, again, compared)
-    return GateResult(old, new, found, (first, again, compared))
+        rows = _rows(old, first, again, compared)
+    return GateResult(old, new, rows, (first, again, compared))
 
 
 def _rows(
@@ -137,9 +137,9 @@ _OF_COLLISIONS: frozenset[Status] = frozenset({"broke", "unstable", "incomparabl
 """What tests come to whose files another run wrote over."""
 
 
-def _may_have_met(found: Sequence[VerdictRow], runs: Sequence[InnerRun]) -> bool:
+def _may_have_met(rows: Sequence[VerdictRow], runs: Sequence[InnerRun]) -> bool:
     """Where processes of their own did what nobody heard, only another run tells."""
-    if not _OF_COLLISIONS.intersection(row.status for row in found):
+    if not _OF_COLLISIONS.intersection(row.status for row in rows):
         return False
     return any(run.reused is None and evidence.unproven(run.place) for run in runs)
 

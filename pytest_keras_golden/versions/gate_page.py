@@ -33,10 +33,10 @@ _CELL = 300
 
 def verdict_line(result: GateResult) -> str:
     """`keras 3.5.0 → keras 3.6.0: 5 of 8 tests moved, 1 broke; guilty: …`, in one line."""
-    found = counts(result.rows)
-    compared = sum(found[status] for status in ("holds", "moved", "incomparable"))
+    by_status = counts(result.rows)
+    compared = sum(by_status[status] for status in ("holds", "moved", "incomparable"))
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
-    aside = _aside(found, len(unseen(result.rows)))
+    aside = _aside(by_status, len(unseen(result.rows)))
     asides = [_carried(result.rows), only_unseen(unseen(result.rows))]
     told = [f"{text}." for text in asides if text]
     if result.verdict == "nothing compared":
@@ -44,26 +44,30 @@ def verdict_line(result: GateResult) -> str:
     if result.verdict == "holds":
         held = f"{span}: holds. {plural(compared, 'test')} compared{aside}."
         return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
-    parts = [f"{found[status]} {status}" for status in ("incomparable", "broke") if found[status]]
-    moved = f"{found['moved']} of {plural(compared, 'compared test')} moved"
+    parts = [
+        f"{by_status[status]} {status}" for status in ("incomparable", "broke") if by_status[status]
+    ]
+    moved = f"{by_status['moved']} of {plural(compared, 'compared test')} moved"
     guilty = ", ".join(guilty_layers(result.rows))
     blamed = f"; guilty: {guilty}" if guilty else ""
     drift = f"{span}: DRIFT. {', '.join([moved, *parts])}{aside}{blamed}."
     return " ".join([drift, *told])
 
 
-def _aside(found: Counter[Status], not_looked_at: int) -> str:
-    said = [f"{found[s]} {s}" for s in ("unstable", "failing before", "skipped") if found[s]]
-    without = found["no tensors"] - not_looked_at
+def _aside(by_status: Counter[Status], not_looked_at: int) -> str:
+    said = [
+        f"{by_status[s]} {s}" for s in ("unstable", "failing before", "skipped") if by_status[s]
+    ]
+    without = by_status["no tensors"] - not_looked_at
     said += [f"{without} without Keras"] if without else []
     return f" ({', '.join(said)})" if said else ""
 
 
 def _carried(rows: Iterable[VerdictRow]) -> str:
     """What of the old side the new one ran with, and in how many tests."""
-    found = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
-    told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(found.items()))
-    return f"Carried over: {', '.join(told)}" if found else ""
+    by_kind = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
+    told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(by_kind.items()))
+    return f"Carried over: {', '.join(told)}" if by_kind else ""
 
 
 def _by_depth(rows: Iterable[VerdictRow]) -> list[str]:
@@ -130,11 +134,11 @@ def row_layers(row: VerdictRow) -> str:
 
 def _sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Status, list[VerdictRow]]]:
     for status in ORDER:
-        found = [row for row in rows if row.status == status]
+        these = [row for row in rows if row.status == status]
         if status == "no tensors":
-            found = [row for row in found if row.outcome and row.outcome.unseen]
-        if found and status in _TITLES:
-            yield status, found
+            these = [row for row in these if row.outcome and row.outcome.unseen]
+        if these and status in _TITLES:
+            yield status, these
 
 
 def _title(status: Status, result: GateResult) -> str:
@@ -161,9 +165,9 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     return captured.get() + "\n".join(map(escape.visible, [*result.taken, verdict_line(result)]))
 
 
-def _left_out(say: Callable[[str], object], found: Sequence[VerdictRow]) -> None:
-    if len(found) > _LISTED:
-        say(f"… and {len(found) - _LISTED} more")
+def _left_out(say: Callable[[str], object], rows: Sequence[VerdictRow]) -> None:
+    if len(rows) > _LISTED:
+        say(f"… and {len(rows) - _LISTED} more")
 
 
 def markdown(result: GateResult) -> str:

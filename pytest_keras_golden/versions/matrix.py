@@ -163,8 +163,8 @@ def _version(side: Side) -> str:
     return side.pins[0].version
 
 
-def _by_test(found: Sequence[VerdictRow]) -> dict[str, VerdictRow]:
-    return {row.nodeid: row for row in found}
+def _by_test(rows: Sequence[VerdictRow]) -> dict[str, VerdictRow]:
+    return {row.nodeid: row for row in rows}
 
 
 def _row(

@@ -149,18 +149,18 @@ def _word(run: InnerRun, nodeid: str) -> str:
 
 def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list[str]:
     """The exact versions named by `keras_versions` markers of the tests `arguments` select."""
-    found = place / "marked.json"
+    listing = place / "marked.json"
     command = [sys.executable, "-m", "pytest", "-p", "pytest_keras_golden.versions.inner.marked"]
     finished = run_tree(
         [*command, *arguments, "--collect-only", "-q"],
-        environment={**os.environ, MARKED: str(found), EXPECT: "{}"},
+        environment={**os.environ, MARKED: str(listing), EXPECT: "{}"},
         folder=folder,
         output=place / "marked.txt",
     )
-    if not found.exists():
+    if not listing.exists():
         said = (place / "marked.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
         raise StackError(f"Collecting marked tests ended with {finished.exitstatus}:\n{said}")
-    versions: list[str] = json.loads(found.read_text(encoding="utf-8"))
+    versions: list[str] = json.loads(listing.read_text(encoding="utf-8"))
     if not versions:
         raise ConfigError(
             "--keras-versions=marked, but no marker names an exact version.",

@@ -61,14 +61,14 @@ def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:
     return [f"taken from the run of {at}: {', '.join(by_time[at])}" for at in sorted(by_time)]
 
 
-def unseen(found: Iterable[VerdictRow]) -> list[TestOutcome]:
+def unseen(rows: Iterable[VerdictRow]) -> list[TestOutcome]:
     """The tests without tensors that do use Keras, in ways that are not looked at."""
-    outcomes = (row.outcome for row in found if row.status == "no tensors")
+    outcomes = (row.outcome for row in rows if row.status == "no tensors")
     return asides.unseen(outcome for outcome in outcomes if outcome is not None)
 
 
-def counts(found: Iterable[VerdictRow]) -> Counter[Status]:
-    return Counter(row.status for row in found)
+def counts(rows: Iterable[VerdictRow]) -> Counter[Status]:
+    return Counter(row.status for row in rows)
 
 
 def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[VerdictRow]:

@@ -165,7 +165,7 @@ def _with_layers(ended: Ended, recorder: CallRecorder | None, first: int = 0) ->
     return replace(ended, layers=calls, pool=pool, unavailable=recorder.unavailable)
 
 
-def with_twins(ended: Ended, found: Mapping[str, tuple[Array | None, ...]]) -> Ended:
+def with_twins(ended: Ended, samples: Mapping[str, tuple[Array | None, ...]]) -> Ended:
     """A call whose layers have twins, by the watch's names."""
     pool = dict(ended.pool)
 
@@ -177,7 +177,8 @@ def with_twins(ended: Ended, found: Mapping[str, tuple[Array | None, ...]]) -> E
         return key
 
     layers = tuple(
-        replace(layer, twins=tuple(map(keep, found.get(layer.name, ())))) for layer in ended.layers
+        replace(layer, twins=tuple(map(keep, samples.get(layer.name, ()))))
+        for layer in ended.layers
     )
     return replace(ended, layers=layers, pool=pool)
 

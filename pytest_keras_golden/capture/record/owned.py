@@ -123,14 +123,14 @@ class OwnedCalls:
         """Keras runs the steps without compiling them, so watching changes no number."""
         __tracebackhide__ = True
         before = ModelState(asked.model, step="train") if asked.step == "train" else None
-        found: list[Ended] = []
-        with self._first(found):
+        ended: list[Ended] = []
+        with self._first(ended):
             returned, records, batches = self._captured(asked, asked.kwargs)
 
         def run_first() -> Ended | None:
             if before is not None:
                 before.restore()
-            return found[0] if found else None
+            return ended[0] if ended else None
 
         with kept(asked.model) if before is not None else nullcontext():
             self._finish(asked, records, returned, batches, run_first)
@@ -253,8 +253,8 @@ class OwnedCalls:
 
     # -- the first batch, eagerly -----------------------------------------------------------
 
-    def _first(self, found: list[Ended]) -> AbstractContextManager[Any]:
-        return nullcontext() if self.first is None else _into(self.first(), found)
+    def _first(self, ended: list[Ended]) -> AbstractContextManager[Any]:
+        return nullcontext() if self.first is None else _into(self.first(), ended)
 
     def _first_again(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
         if batch is None or self.first is None:
@@ -264,9 +264,9 @@ class OwnedCalls:
             stack.enter_context(attribute(model, f"{asked.step}_function", None))
             stack.enter_context(attribute(model, "run_eagerly", True))
             stack.enter_context(self._paused())
-            found = stack.enter_context(self.first())
+            ended = stack.enter_context(self.first())
             getattr(model, method)(**batch)
-        return found[0] if found else None
+        return ended[0] if ended else None
 
     def _batch_of(self, asked: MethodCall) -> Mapping[str, Any]:
         """The first batch of arrays, as the method for one batch takes it."""
@@ -286,10 +286,10 @@ class OwnedCalls:
 
 
 @contextmanager
-def _into(first: AbstractContextManager[list[Ended]], found: list[Ended]) -> Iterator[None]:
+def _into(first: AbstractContextManager[list[Ended]], ended: list[Ended]) -> Iterator[None]:
     with first as seen:
         yield
-    found += seen
+    ended += seen
 
 
 @contextmanager

@@ -38,7 +38,7 @@ Nudges = Mapping[TensorPlace, "_Floats"]
 
 def nudges(changes: Iterable[LocalMeasurement]) -> dict[TensorPlace, _Floats]:
     """The sizes of changes, where they are of finite floating-point numbers of one shape."""
-    found: dict[TensorPlace, _Floats] = {}
+    sizes: dict[TensorPlace, _Floats] = {}
     for change in changes:
         if change.identical or change.actual.shape != change.golden.shape:
             continue
@@ -46,8 +46,8 @@ def nudges(changes: Iterable[LocalMeasurement]) -> dict[TensorPlace, _Floats]:
             continue
         with np.errstate(all="ignore"):
             error = change.actual.astype(np.float64) - change.golden.astype(np.float64)
-        found[change.place] = np.abs(np.where(np.isfinite(error), error, 0.0))
-    return found
+        sizes[change.place] = np.abs(np.where(np.isfinite(error), error, 0.0))
+    return sizes
 
 
 class Nudging:

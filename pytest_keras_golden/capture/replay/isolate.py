@@ -135,13 +135,13 @@ class Isolation:
         if above is not None and above.name in self._otherwise:
             self._otherwise[call.name] = self._otherwise[above.name]
             return
-        found = called_otherwise(golden.name, golden.given, given_to(call, args, kwargs))
-        if found is None:
+        otherwise = called_otherwise(golden.name, golden.given, given_to(call, args, kwargs))
+        if otherwise is None:
             return
         # Whoever calls it otherwise: the code around it, or the layer whose mask came along.
-        caller = self._masked if found.by_mask else None
+        caller = self._masked if otherwise.by_mask else None
         self._otherwise[call.name] = replace(
-            caller or self._around(call, self._calls[call.name][0]), why=found.why
+            caller or self._around(call, self._calls[call.name][0]), why=otherwise.why
         )
 
     def _around(self, call: Call, order: int) -> Caller:

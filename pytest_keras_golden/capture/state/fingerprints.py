@@ -133,12 +133,12 @@ class Fingerprints:
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
     def _seeds(self, path: str, target: Any) -> dict[str, str]:
-        found = {}
+        digests = {}
         for name, variable in named_seeds(target, path):
             key = self._digests.of(variable)
             if key is not None:
-                found[self.prefix + name] = key
-        return found
+                digests[self.prefix + name] = key
+        return digests
 
 
 @dataclass(frozen=True)
@@ -175,11 +175,11 @@ def named_states(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _outputs(returned: Any) -> dict[str, str]:
     """Place → digest of what a golden could hold of a nest of outputs."""
-    found = {}
+    digests = {}
     for place, leaf in flatten(returned):
         if is_numeric(leaf):
             try:
-                found[place] = digest(to_numpy(leaf))
+                digests[place] = digest(to_numpy(leaf))
             except CaptureError:
                 continue
-    return found
+    return digests

@@ -78,8 +78,8 @@ def recurrent_states(target: Any) -> list[Any]:
     """What stateful recurrent layers carry from call to call: variables that no list of a layer's
     variables has."""
     layers = getattr(target, "_flatten_layers", None)
-    found = layers(include_self=True, recursive=True) if callable(layers) else ()
-    return [state for layer in found for state in states_of(layer)]
+    flat = layers(include_self=True, recursive=True) if callable(layers) else ()
+    return [state for layer in flat for state in states_of(layer)]
 
 
 def states_of(layer: Any) -> list[Any]:

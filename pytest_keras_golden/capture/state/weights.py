@@ -120,13 +120,13 @@ def _listed(layer: Any, attribute: str) -> list[Any]:
 
 def _places(layer: Any) -> dict[int, str]:
     """id of a variable → attribute that holds it, first in order of the name, lists by index."""
-    found: dict[int, str] = {}
+    paths: dict[int, str] = {}
     for attribute in sorted(vars(layer), key=lambda name: (name.lstrip("_"), name)):
         if attribute in _LISTS:
             continue
         for suffix, leaf in _held(vars(layer)[attribute]):
-            found.setdefault(id(leaf), attribute.lstrip("_") + suffix)
-    return found
+            paths.setdefault(id(leaf), attribute.lstrip("_") + suffix)
+    return paths
 
 
 _LISTS = frozenset(

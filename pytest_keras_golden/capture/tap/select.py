@@ -35,9 +35,9 @@ class Selection:
     def wants(self, name: str, kind: Kind, outermost: bool = False) -> bool:
         if self._globs:
             self._seen.add(name)
-        found = [glob for glob in self._globs if fnmatchcase(name, glob)]
-        self._globs.update(dict.fromkeys(found, True))
-        return bool(found) or kind in self._kinds or (outermost and self._outputs)
+        matching = [glob for glob in self._globs if fnmatchcase(name, glob)]
+        self._globs.update(dict.fromkeys(matching, True))
+        return bool(matching) or kind in self._kinds or (outermost and self._outputs)
 
     def check(self) -> None:
         """Raises CaptureError for a glob that no tensor of the block matched."""

@@ -16,14 +16,14 @@ MARKED = "KERAS_GOLDEN_MARKED"
 
 
 def pytest_collection_finish(session: Any) -> None:
-    found = {
+    specs = {
         spec
         for item in session.items
         for marker in item.iter_markers("keras_versions")
         for spec in map(exact, marker.args)
         if spec is not None
     }
-    ordered = [str(version) for version in sorted(map(Version, found))]
+    ordered = [str(version) for version in sorted(map(Version, specs))]
     Path(os.environ[MARKED]).write_text(json.dumps(ordered), encoding="utf-8")
 
 

@@ -73,8 +73,8 @@ def _keep(job: Job, run: InnerRun, attempt: Path) -> None:
     if job.resumes:
         salt = evidence.new_salt()
         around = evidence.surroundings(*_decided(job), salt)
-        found = evidence.gather(attempt / "witness", (*job.makes, *job.given))
-        evidence.write(attempt, found, around, salt)
+        gathered = evidence.gather(attempt / "witness", (*job.makes, *job.given))
+        evidence.write(attempt, gathered, around, salt)
     facts = {"exitstatus": run.exitstatus, "seconds": run.seconds, "label": run.label}
     kept.keep(attempt, job.place, facts)
 

@@ -175,8 +175,8 @@ def list_overlays(cache: Path | None = None) -> list[Overlay]:
     """Every whole overlay of this Python, by package and version."""
     root = cache_root(cache)
     folders = sorted(root.iterdir()) if root.is_dir() else []
-    found = [_describe(folder) for folder in folders if is_whole(folder)]
-    return sorted(found, key=lambda overlay: (overlay.package, order(overlay.version)))
+    overlays = [_describe(folder) for folder in folders if is_whole(folder)]
+    return sorted(overlays, key=lambda overlay: (overlay.package, order(overlay.version)))
 
 
 def _describe(folder: Path) -> Overlay:

@@ -111,15 +111,15 @@ def _uv_indexes_for_pip() -> dict[str, str]:
         ("PIP_EXTRA_INDEX_URL", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
         ("PIP_FIND_LINKS", ("UV_FIND_LINKS",)),
     )
-    found = {}
+    variables = {}
     for pips, uvs in pairs:
         value = next((os.environ[uv] for uv in uvs if os.environ.get(uv)), None)
         if value and not os.environ.get(pips):
             # uv allows `name=address`; pip wants the address alone.
-            found[pips] = " ".join(
+            variables[pips] = " ".join(
                 re.sub(r"^\w[\w-]*=(?=\w+:)", "", part) for part in value.split()
             )
-    return found
+    return variables
 
 
 def _unreachable(package: str, said: str) -> StackError:
@@ -171,13 +171,13 @@ def _meant(text: str, offered: Sequence[Version], package: str) -> list[Version]
     if exact is not None:
         # As the index writes it, where it is known: 3.5 is 3.5.0.
         return [next((version for version in offered if version == exact), exact)]
-    found = [version for version in offered if _fits(version, text, offered)]
-    if not found:
+    fitting = [version for version in offered if _fits(version, text, offered)]
+    if not fitting:
         raise ConfigError(
             f"No release of {package} fits {text!r}; the index offers {_sample(offered)}.",
             f"Forms: {_FORMS}; pre-releases need --pre.",
         )
-    return found
+    return fitting
 
 
 def _fits(version: Version, text: str, offered: Sequence[Version]) -> bool:

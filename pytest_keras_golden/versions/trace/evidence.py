@@ -46,15 +46,15 @@ def tree(root: Path, left_out: Iterable[str] = ()) -> dict[str, State]:
 
     Raises ValueError where there are too many for a proof that costs little.
     """
-    found: dict[str, State] = {}
+    states: dict[str, State] = {}
     ignored = frozenset(left_out)
     for place, folders, files in os.walk(root):
         folders[:] = [name for name in folders if _belongs(Path(place, name))]
         paths = (os.path.join(place, name) for name in files)  # noqa: PTH118
-        found |= {path: state(path) for path in paths if path not in ignored}
-        if len(found) > _MOST_FILES:
+        states |= {path: state(path) for path in paths if path not in ignored}
+        if len(states) > _MOST_FILES:
             raise ValueError(f"{root} holds more than {_MOST_FILES:,} files")
-    return found
+    return states
 
 
 def _belongs(folder: Path) -> bool:
@@ -171,12 +171,12 @@ def shared(folders: Sequence[Path]) -> dict[Path, str]:
     """Of runs that ran at the same time, by the folders of their evidence: those that met in a
     file, and the file."""
     told = {folder: _told(folder) for folder in folders}
-    found: dict[Path, str] = {}
+    owners: dict[Path, str] = {}
     for one, other in combinations(told, 2):
         met = _met(told[one], told[other]) or _met(told[other], told[one])
         if met is not None:
-            found |= {one: met, other: met}
-    return found
+            owners |= {one: met, other: met}
+    return owners
 
 
 def unproven(folder: Path) -> str | None:

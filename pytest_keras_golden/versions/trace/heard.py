@@ -41,24 +41,24 @@ class Heard:
 def state(path: str) -> State:
     """Size, mtime and inode of the file that `path` leads to; None where there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def names(folder: str) -> list[str] | None:
     """What is in a folder, but for Python's caches; None where there is none."""
     try:
-        found = os.listdir(folder)
+        entries = os.listdir(folder)
     except (OSError, ValueError):
         return None
-    return sorted(name for name in found if name != "__pycache__")
+    return sorted(name for name in entries if name != "__pycache__")
 
 
 def data_beside(folder: str) -> dict[str, State]:
     """The states of the files in a folder that are of a kind which C code reads."""
-    found = (name for name in names(folder) or () if name.endswith(C_DATA))
-    return {name: state(os.path.join(folder, name)) for name in found}
+    beside = (name for name in names(folder) or () if name.endswith(C_DATA))
+    return {name: state(os.path.join(folder, name)) for name in beside}
