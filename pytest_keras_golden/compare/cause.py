@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..outcomes import Cause, Twin
-from ..tolerance import DEFAULT_K, EPSILON, LOW_PRECISION_K
+from ..tolerance import DEFAULT_K, EPSILON, LOW_PRECISION_K, default
 from .floats import epsilon
+from .metrics import measure
 from .scale import root_mean_square
 from .threeway import ThreeWay, three_way
 
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
 MEANING: dict[str, float] = {
     name: DEFAULT_K.get(name, LOW_PRECISION_K) * EPSILON[name]
     for name in ("float32", "float16", "bfloat16")
-} | {"float64": 2.0 * EPSILON["float32"]}
+} | {"float64": DEFAULT_K["float32"] * EPSILON["float32"]}
 """Distance of twins, relative to |golden| + rms, from which they mean something else, by the
-coarser of the precisions that they were computed in: in float64 two roundings of float32, seven
-orders above its own (a constant that was rounded to float32 once stays below); else what a single
-layer of that precision may (docs/tolerances.md)."""
+coarser of the precisions that they were computed in: what a single layer of that precision may
+(docs/tolerances.md). Of float64 what one of float32 may: a backend may compute in float32 where
+nobody sees it, as jax does the softmax inside of its attention."""
+
+SYSTEMATIC = 2.0 * EPSILON["float32"]
+"""Distance from which twins of float32 and float64 mean something else where their difference has
+a direction: rounding has none (see `bias`). A constant that was rounded to float32 stays below."""
 
 WORSE, WORSE_BY_CAST, BETTER = 3.0, 2.0, 1 / 1.5
 """Changes of the error against the twin from which they are of precision handling. Attention that
@@ -55,13 +60,21 @@ def cause_of(
     accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
     distance = _distance(twin, golden_twin)
     figures = Twin(coarser, distance / EPSILON["float32"], compared.ratio, accuracy)
-    if not distance <= MEANING[coarser]:
+    if not distance <= MEANING[coarser] or _directed(twin, golden_twin, distance, coarser):
         return "meaning", figures
     if dtypes[0] != dtypes[1]:
         return "precision", figures
     if EPSILON[coarser] >= EPSILON[precision]:
         return None, figures
     return "rounding" if accuracy == "equal" else "precision", figures
+
+
+def _directed(twin: Array, golden: Array, distance: float, coarser: str) -> bool:
+    if distance <= SYSTEMATIC or coarser not in ("float32", "float64"):
+        return False
+    a, g = (array.astype(np.float64).reshape(-1) for array in (twin, golden))
+    bias = measure(a, g, default("float32"), "float32").bias
+    return bias is not None and bias.systematic
 
 
 def _accuracy(compared: ThreeWay, precision: str, worse: float) -> str:

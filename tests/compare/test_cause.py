@@ -27,6 +27,18 @@ def test_twins_beyond_rounding_are_another_meaning(precision: str) -> None:
         assert figures.k == pytest.approx(factor * limit * 2**23, rel=0.05)
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_less_is_another_meaning_where_it_has_a_direction(precision: str) -> None:
+    golden = EXACT.astype(precision)
+    moved = (EXACT * (1 + 10 * 2.0**-23)).astype(precision)
+    assert cause_of(LOW, LOW, moved, golden, "bfloat16")[0] == "meaning"
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], EXACT.size)
+    rounded = (EXACT * (1 + signs * 10 * 2.0**-23)).astype(precision)
+    assert cause_of(LOW, LOW, rounded, golden, "bfloat16")[0] == "rounding"
+    barely = (EXACT * (1 + 2.0**-24)).astype(precision)
+    assert cause_of(LOW, LOW, barely, golden, "bfloat16")[0] == "rounding"
+
+
 def test_casts_that_are_new_are_of_precision_unless_they_cannot_do_it() -> None:
     single, moved = EXACT.astype(np.float32), EXACT * (1 + 1e-4)
     assert cause_of(LOW, LOW, single, EXACT, "bfloat16")[0] == "precision"
