@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..compare.cause import cause_of
+from ..compare.cause import cause_of, distance
+from ..compare.floats import epsilon
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome
 from .replay.isolate import LocalMeasurement
@@ -20,6 +21,11 @@ RANK = ("rounding", "precision", "structure", "random", "meaning")
 """Causes from harmless to what matters: the worst output of a layer decides."""
 
 EXCUSING = ("rounding", "precision")
+
+UNSEEN = 4.0
+"""How much further a layer may have moved than its sample did, to be excused by what the sample
+says: of normal errors the largest of 10⁹ is 1.7 times the largest of 1,024, and no sample knows of
+the one element that is something else."""
 
 
 def with_causes(
@@ -44,7 +50,9 @@ def with_causes(
         if cause is None:
             untold |= set() if item.identical else {item.name}
         else:
-            causes[item.name] = max(causes.get(item.name, cause), cause, key=_rank)
+            worst = max(causes.get(item.name, cause), cause, key=_rank)
+            k = max(causes.get(item.name, cause).k or 0.0, cause.k or 0.0)
+            causes[item.name] = replace(worst, k=k)
     return tuple(_with(local, causes.get(local.name), local.name in untold) for local in layers)
 
 
@@ -56,11 +64,19 @@ def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: bool) -> Loca
     """untold: something of the layer moved that has no twin, which nothing can excuse."""
     if local.verdict == "structure":
         return replace(local, cause="structure")
-    if cause is None or (untold and cause.cause in EXCUSING):
-        return local
-    if local.verdict == "identical" and cause.cause in EXCUSING:
+    if cause is None or (cause.cause in EXCUSING and (untold or not _excuses(cause, local))):
         return local
     return replace(local, cause=cause.cause, twin=cause.twin)
+
+
+def _excuses(cause: LocalOutcome, local: LocalOutcome) -> bool:
+    """Whether what a sample says holds for all of a layer that changed."""
+    if local.verdict in ("identical", "nonfinite"):
+        return False
+    if local.verdict == "systematic" and cause.cause == "rounding":
+        # Rounding has no direction.
+        return False
+    return (local.k or 0.0) <= UNSEEN * (cause.k or 0.0)
 
 
 def _cause(
@@ -83,4 +99,5 @@ def _cause(
         return None
     if cause == "meaning" and place.call in lifting.drew:
         cause = "random"
-    return LocalOutcome(item.name, item.order, "within", cause=cause, twin=figures)
+    k = distance(run, golden) / epsilon(item.precision)
+    return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)

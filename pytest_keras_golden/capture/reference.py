@@ -1,10 +1,7 @@
 """The same layers, weights and inputs in higher precision, for the three-way rule.
 
-Policies are lifted in place: every layer computes in float32 where any was of low precision, else
-in float64 (not on jax, which has none by default), and Keras' own autocast raises the stored
-weights, which is exact; then the calls are replayed. Nothing is rebuilt, so models without a config
-work too. Functional and Sequential models cast inputs to the dtype that they were built for, so
-their symbolic inputs are lifted as well.
+Layers are lifted to float32 where any was of low precision, else to float64 (not on jax), and the
+call is made again. See `replay.lifted`.
 """
 
 from __future__ import annotations

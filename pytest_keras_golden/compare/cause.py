@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from ..records import Array
 
 MEANING: dict[str, float] = {
-    name: DEFAULT_K.get(name, LOW_PRECISION_K) * EPSILON[name]
-    for name in ("float32", "float16", "bfloat16")
-} | {"float64": DEFAULT_K["float32"] * EPSILON["float32"]}
+    "float64": DEFAULT_K["float32"] * EPSILON["float32"],
+    "float32": DEFAULT_K["float32"] * EPSILON["float32"],
+    "float16": LOW_PRECISION_K * EPSILON["float16"],
+    "bfloat16": LOW_PRECISION_K * EPSILON["bfloat16"],
+}
 """Distance of twins, relative to |golden| + rms, from which they mean something else, by the
 coarser of the precisions that they were computed in: what a single layer of that precision may
 (docs/tolerances.md). Of float64 what one of float32 may: a backend may compute in float32 where
@@ -58,9 +60,9 @@ def cause_of(
     compared = three_way(run, golden, finer, precision)
     lowered = EPSILON[dtypes[0]] > EPSILON[dtypes[1]] and EPSILON[dtypes[0]] >= EPSILON[precision]
     accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
-    distance = _distance(twin, golden_twin)
-    figures = Twin(coarser, distance / EPSILON["float32"], compared.ratio, accuracy)
-    if not distance <= MEANING[coarser] or _directed(twin, golden_twin, distance, coarser):
+    apart = distance(twin, golden_twin)
+    figures = Twin(coarser, apart / EPSILON["float32"], compared.ratio, accuracy)
+    if not apart <= MEANING[coarser] or _directed(twin, golden_twin, apart, coarser):
         return "meaning", figures
     if dtypes[0] != dtypes[1]:
         return "precision", figures
@@ -69,8 +71,8 @@ def cause_of(
     return "rounding" if accuracy == "equal" else "precision", figures
 
 
-def _directed(twin: Array, golden: Array, distance: float, coarser: str) -> bool:
-    if distance <= SYSTEMATIC or coarser not in ("float32", "float64"):
+def _directed(twin: Array, golden: Array, apart: float, coarser: str) -> bool:
+    if apart <= SYSTEMATIC or coarser not in ("float32", "float64"):
         return False
     a, g = (array.astype(np.float64).reshape(-1) for array in (twin, golden))
     bias = measure(a, g, default("float32"), "float32").bias
@@ -86,9 +88,9 @@ def _accuracy(compared: ThreeWay, precision: str, worse: float) -> str:
     return "better" if compared.ratio < BETTER else "equal"
 
 
-def _distance(twin: Array, golden: Array) -> float:
-    """Largest |twin − golden| / (|golden| + rms); infinite where only one of the two is finite."""
-    a, g = (array.astype(np.float64).reshape(-1) for array in (twin, golden))
+def distance(run: Array, golden: Array) -> float:
+    """Largest |run − golden| / (|golden| + rms); infinite where only one of the two is finite."""
+    a, g = (array.astype(np.float64).reshape(-1) for array in (run, golden))
     scale = root_mean_square(g)
     finite = np.isfinite(a) & np.isfinite(g)
     with np.errstate(all="ignore"):

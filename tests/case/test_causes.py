@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+
+from pytest_keras_golden.capture.replay.twins import sampled
 
 SUITE = """
     import os
@@ -127,3 +130,52 @@ def test_every_change_has_its_cause(changed: dict[str, Outcome]) -> None:
         assert causes(statistics) == {"middle": "precision"}, dtype
         assert statistics["locals"][2]["twin"]["accuracy"] == "worse"
         assert statistics["outcome"] == "failed"
+
+
+FEW = """
+    import os
+    import keras
+    import numpy as np
+    import pytest
+    from keras import layers, ops
+
+    CHANGED = os.environ.get("CHANGED")
+    X = np.random.default_rng(0).normal(size=(2, 64, 64)).astype("float32")
+    KINDS = {"one": 1.0, "nan": float("nan")}
+
+    class Edge(layers.Layer):
+        # One element of 8,192 is another one, where no sample of a twin looks.
+        def compute_output_shape(self, shape):
+            return shape
+
+        def call(self, x):
+            at = np.zeros((2, 64, 64), "float32")
+            at.reshape(-1)[PLACE] = 1
+            there = ops.convert_to_tensor(at > 0)
+            return ops.where(there, x + KINDS[CHANGED], x) if CHANGED else ops.where(there, x, x)
+
+    def test_few(golden_tensors):
+        model = keras.Sequential([
+            keras.Input((64, 64)), layers.Dense(64, name="first"), Edge(name="border"),
+            layers.GlobalMaxPooling1D(name="most"), layers.Dense(4, name="logits"),
+        ])
+        golden_tensors.fill_weights(model)
+        with golden_tensors.capture(model, select="all"):
+            model(X)
+"""
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("one", "drift"), ("nan", "nonfinite")])
+def test_a_sample_excuses_nothing_that_it_did_not_see(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kind: str, verdict: str
+) -> None:
+    seen = set(sampled(np.arange(2 * 64 * 64).reshape(2, 64, 64)).tolist())
+    place = next(index for index in range(2 * 64 * 64) if index not in seen)
+    suite.makepyfile(FEW.replace("PLACE", str(place)))
+    assert suite.runpytest_inprocess("--update-goldens").ret == 0
+    monkeypatch.setenv("CHANGED", kind)
+    assert suite.runpytest_inprocess("--golden-log=log.json").ret == 1
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    (border,) = [layer for layer in test["locals"] if layer["name"] == "border"]
+    assert (border["verdict"], border["cause"]) == (verdict, None)
+    assert test["local_drift"] == ["border"]

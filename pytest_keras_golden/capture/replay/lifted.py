@@ -1,9 +1,8 @@
-"""A model's layers computing in the next higher precision, for a while.
+"""A model's layers computing in a higher precision, for a while.
 
-Policies are lifted in place: every layer computes in float32 where any was of low precision, else
-in float64, and Keras' own autocast raises the stored weights, which is exact. Nothing is rebuilt,
-so models without a config work too. Functional and Sequential models cast inputs to the dtype that
-they were built for, so their symbolic inputs are lifted as well.
+Policies are lifted in place, and Keras' own autocast raises the stored weights, which is exact.
+Nothing is rebuilt, so models without a config work too. Functional and Sequential models cast
+inputs to the dtype that they were built for, so their symbolic inputs are lifted as well.
 """
 
 from __future__ import annotations
