@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..compare.cause import cause_of, distance
+from ..compare.cause import MEANING, cause_of, distance
 from ..compare.floats import epsilon
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome
@@ -17,7 +17,7 @@ from .replay.twins import Calls, Lifting, sampled, twins
 if TYPE_CHECKING:
     from ..records import Array
 
-RANK = ("rounding", "precision", "structure", "random", "meaning")
+RANK = ("rounding", "precision", "random", "meaning")
 """Causes from harmless to what matters: the worst output of a layer decides."""
 
 EXCUSING = ("rounding", "precision")
@@ -93,8 +93,12 @@ def _cause(
     twin, key = pairs[place.index] if place.index < len(pairs) else (None, "")
     if twin is None or not key:
         return None
+    golden_twin = pool[key]
+    if golden_twin.shape != twin.shape or golden_twin.dtype.name not in MEANING:
+        # Of a stranger, or of a version that samples otherwise.
+        return None
     run, golden = sampled(item.actual), sampled(item.golden)
-    cause, figures = cause_of(run, golden, twin, pool[key], item.precision)
+    cause, figures = cause_of(run, golden, twin, golden_twin, item.precision)
     if cause is None:
         return None
     if cause == "meaning" and place.call in lifting.drew:
