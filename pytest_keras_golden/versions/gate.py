@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..errors import StackError
 from ..report import asides
+from .changes import Change, changes
 from .inner.job import InnerRun, Job, Pin
 from .inner.jobs import Runner, run_all, run_alone
 from .inner.progress import Progress
@@ -53,6 +54,10 @@ class GateResult:
     runs: tuple[InnerRun, ...]
 
     @property
+    def changes(self) -> tuple[Change, ...]:
+        return changes(self.old.pins, self.new.pins)
+
+    @property
     def verdict(self) -> GateVerdict:
         statuses = {row.status for row in self.rows}
         if statuses & GUILTY:
@@ -66,6 +71,7 @@ class GateResult:
             "verdict": self.verdict,
             "old": {pin.package: pin.version for pin in self.old.pins},
             "new": {pin.package: pin.version for pin in self.new.pins},
+            "changes": [change.to_json() for change in self.changes],
             "counts": dict(counts(self.rows)),
             "not_looked_at": len(unseen(self.rows)),
             "tests": [row_json(row) for row in self.rows],
