@@ -115,6 +115,12 @@ class Bench:
             raise RuntimeError(f"{self.subject.name} {policy}: {outcome.reason}")
         self._blocks[policy] = block
 
+    def redraw(self, seed: int) -> None:
+        """Other inputs, and other weights where they are drawn; goldens are recorded anew."""
+        for policy, (model, _) in self._models.items():
+            self._models[policy] = model, self.subject.draw(model, seed)
+            self.record(policy)
+
     def model(self, policy: str) -> tuple[Any, tuple[Any, ...]]:
         """The model, and what it is called with."""
         return self._models[policy]
