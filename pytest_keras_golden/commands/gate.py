@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
-    from ..versions import gate_page
     from ..versions.gate import Side, gate
+    from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
     suite = suite_of(arguments)
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         where,
     ):
         result = gate(sides[0], sides[1], suite, place, where, told)
-    tell(arguments, result, gate_page)
+    tell(arguments, result, gate_page, gate_html.page)
     return EXIT_CODES[result.verdict]
 
 
@@ -76,13 +77,18 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
     return versions[0]
 
 
-def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:
+def tell(
+    arguments: argparse.Namespace,
+    result: GateResult | MatrixResult,
+    page: Any,
+    html: Callable[[Any], str],
+) -> None:
     """Print, and write what was asked for. page: the module that words the result."""
     emit(arguments.json, result.to_json(), lambda: page.terminal(result))
     if arguments.markdown is not None:
         _append(arguments.markdown, page.markdown(result))
     if arguments.html is not None:
-        _write(arguments.html, page.page(result))
+        _write(arguments.html, html(result))
 
 
 def _append(path: Path, text: str) -> None:

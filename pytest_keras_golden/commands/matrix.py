@@ -40,9 +40,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..versions import matrix_page
     from ..versions.matrix import matrix
     from ..versions.overlay.releases import resolve
+    from ..versions.pages import matrix_page
 
     demand_usable(arguments)
     suite = suite_of(arguments)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     sides, missing = sides_of(arguments, versions)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
         result = matrix(sides, suite, place, where, told, missing)
-    tell(arguments, result, matrix_page)
+    tell(arguments, result, matrix_page, matrix_page.page)
     return EXIT_CODES[result.verdict]
 
 

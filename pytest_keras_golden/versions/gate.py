@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
+from ..outcomes import TensorOutcome, to_json
 from ..report import asides
 from .changes import Change, changes
 from .inner.job import InnerRun, Job, Pin
@@ -101,7 +102,20 @@ def row_json(row: VerdictRow) -> dict[str, Any]:
         "local_drift": list(outcome.local_drift) if outcome else [],
         "unseen": list(outcome.unseen) if outcome else [],
         "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
+        "numbers": {t.name: _numbers(t) for t in outcome.tensors if t.judged} if outcome else {},
+        "locals": [to_json(layer) for layer in outcome.locals] if outcome else [],
     }
+
+
+NUMBERS = (
+    *("k", "tolerance", "rel_l2", "max_abs", "max_rel", "cosine", "mismatches", "max_ulp"),
+    *("bias", "bias_t", "detects"),
+)
+"""What is measured of a tensor, by the names that outcomes have for it."""
+
+
+def _numbers(tensor: TensorOutcome) -> dict[str, Any]:
+    return {name: to_json(getattr(tensor, name)) for name in NUMBERS}
 
 
 def gate(

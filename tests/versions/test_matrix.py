@@ -15,7 +15,7 @@ from suites import NORM, PROGRAM, as_json, environment, keras_golden, suite
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.inner.job import InnerRun
 from pytest_keras_golden.versions.matrix import NEVER_RAN, MatrixResult, assemble
-from pytest_keras_golden.versions.matrix_page import (
+from pytest_keras_golden.versions.pages.matrix_page import (
     cell_text,
     markdown,
     page,

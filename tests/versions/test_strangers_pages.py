@@ -15,13 +15,14 @@ from suites import keras_golden, suite
 from pytest_keras_golden.commands import bisect
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.report.escape import console, visible
-from pytest_keras_golden.versions import gate_page, matrix_page, sessions
+from pytest_keras_golden.versions import sessions
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
+from pytest_keras_golden.versions.pages import gate_html, gate_page, matrix_page
 from pytest_keras_golden.versions.verdicts import ORDER, VerdictRow
 
 PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")
@@ -104,7 +105,7 @@ def test_markdown_is_dead(text: str) -> None:
 
 @examples
 def test_html_is_text(text: str) -> None:
-    for made in (gate_page.page(gate_of(text)), matrix_page.page(matrix_of(text))):
+    for made in (gate_html.page(gate_of(text)), matrix_page.page(matrix_of(text))):
         page = Page(made)
         assert set(page.tags) <= OURS
         assert visible(text) in page.text

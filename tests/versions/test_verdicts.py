@@ -9,9 +9,11 @@ import pytest
 from pytest_keras_golden.commands.gate import EXIT_CODES
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.gate_page import markdown, page, terminal, verdict_line
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell
+from pytest_keras_golden.versions.pages.conclusion import verdict_line
+from pytest_keras_golden.versions.pages.gate_html import page
+from pytest_keras_golden.versions.pages.gate_page import markdown, terminal
 from pytest_keras_golden.versions.verdicts import (
     Status,
     VerdictRow,
@@ -363,7 +365,7 @@ def test_the_pages_say_what_moved_and_who_did_it() -> None:
     for text in (terminal(gate, width=200), markdown(gate), page(gate)):
         assert "block/norm" in text
         assert "TypeError: unexpected keyword" in text
-    assert "| `t[a\\|<b>]` | block/norm |" in markdown(gate)
+    assert "| `t[a\\|<b>]` |  | block/norm |" in markdown(gate)
     assert "<b>" not in page(gate).replace("<body>", "")
     assert gate.to_json()["counts"] == {"moved": 1, "broke": 1, "holds": 1}
 
@@ -371,7 +373,11 @@ def test_the_pages_say_what_moved_and_who_did_it() -> None:
 def test_a_gate_that_holds_says_so_in_one_line() -> None:
     gate = result(judged("t", "passed", "within"))
     assert gate.verdict == "holds"
-    assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
+    assert terminal(gate).splitlines() == [
+        "compared:",
+        "  t: 1 test, 1 tensor (1 within)",
+        "keras 3.5.0 → 3.6.0: holds. 1 test compared.",
+    ]
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..report import escape
-from ..report.template import filled
-from ..report.wording import STYLE, plural
-from .matrix import Cell, MatrixResult
+from ...report import escape
+from ...report.template import filled
+from ...report.wording import STYLE, plural
+from ..matrix import Cell, MatrixResult
 
 _LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
 
