@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from .commands import (
     accept,
+    accept_drift,
     bisect,
     diff,
     gate,
@@ -32,7 +33,7 @@ HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = (
     *(show, diff, list_goldens, stats, prune, verify, accept, report),
-    *(gate, matrix, bisect, overlays),
+    *(gate, accept_drift, matrix, bisect, overlays),
 )
 """In the order of `--help`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from .arguments import (
     pins_of,
     suite_of,
 )
+from .place import accepted_file
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
@@ -42,17 +44,28 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("new", metavar="B", help="version to judge, or latest")
     add_shared(parser, jobs=default_jobs(2))
     add_pages(parser)
+    parser.add_argument(
+        "--accepted",
+        type=Path,
+        metavar="FILE",
+        help="drift that may pass, instead of golden_accepted.toml beside the goldens",
+    )
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
+    from ..versions.accepted import load
     from ..versions.gate import Side, gate
     from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
+    accepted_in = accepted_file(arguments.accepted)
+    accepted = load(accepted_in)
+    # It decides what is said of numbers, not what they are: runs that are kept stay good.
     suite = suite_of(arguments)
+    suite = replace(suite, left_out=(*suite.left_out, accepted_in))
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
     if Version(old) == Version(new):
         note(f"both versions are {old}: this shows only whether the suite repeats itself")
@@ -63,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         told,
         where,
     ):
-        result = gate(sides[0], sides[1], suite, place, where, told)
+        result = gate(sides[0], sides[1], suite, place, where, told, accepted)
     tell(arguments, result, gate_page, gate_html.page)
     return EXIT_CODES[result.verdict]
 

@@ -47,7 +47,9 @@ def gate_of(text: str) -> GateResult:
     run = InnerRun(text, 0, 1.0, Path(), {"tests": []})
     side = Side((Pin("keras", "3.5.0", Path()),))
     found = [VerdictRow(text, status, moved(text), text) for status in ORDER]
-    return GateResult(side, side, (*found, VerdictRow(text, "broke", None, text)), (run, run, run))
+    return GateResult(
+        side, side, (*found, VerdictRow(text, "broke", None, text)), {"old": run, "new": run}
+    )
 
 
 def matrix_of(text: str) -> MatrixResult:

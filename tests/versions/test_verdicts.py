@@ -294,7 +294,7 @@ def test_a_run_that_crashes_after_its_tests_broke_as_a_whole() -> None:
 )
 def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: TestOutcome) -> None:
     found = rows(run(RECORDED), run(again), run(new))
-    gate = GateResult(OLD, NEW, tuple(found), (run(RECORDED), run(again), run(new)))
+    gate = GateResult(OLD, NEW, tuple(found), {"old": run(RECORDED), "new": run(new)})
     assert gate.verdict == gate.to_json()["verdict"] == "nothing compared"
     assert EXIT_CODES[gate.verdict] == 2
     assert "NOTHING COMPARED (1 " in verdict_line(gate)
@@ -303,6 +303,7 @@ def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: Tes
 
 VERDICT_OF = {
     "holds": "holds",
+    "accepted": "holds",
     "moved": "drift",
     "incomparable": "drift",
     "broke": "drift",
@@ -317,7 +318,7 @@ VERDICT_OF = {
 @pytest.mark.parametrize("status", get_args(Status))
 def test_what_each_status_says_of_the_bump(status: Status) -> None:
     """Alone, and beside a test that holds: blame is never outvoted."""
-    runs = (run(RECORDED), run(SAME), run(SAME))
+    runs = {"old": run(RECORDED), "new": run(SAME)}
     row, held = VerdictRow("t", status), VerdictRow("u", "holds", SAME)
     alone = GateResult(OLD, NEW, (row,), runs).verdict
     beside = GateResult(OLD, NEW, (row, held), runs).verdict
@@ -346,7 +347,7 @@ def result(*new: TestOutcome) -> GateResult:
     old = tuple(judged(item.nodeid, "recorded") for item in new)
     same = tuple(judged(item.nodeid, "passed", "identical") for item in new)
     found = rows(run(*old), run(*same), run(*new))
-    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
+    return GateResult(OLD, NEW, tuple(found), {"old": run(*old), "new": run(*new)})
 
 
 def test_the_pages_say_what_moved_and_who_did_it() -> None:
@@ -386,7 +387,7 @@ def gate_of(*new: TestOutcome) -> GateResult:
     old = [judged(t.nodeid, "recorded") if t.tensors else t for t in new]
     same = [judged(t.nodeid, "passed", "identical") if t.tensors else t for t in new]
     found = rows(run(*old), run(*same), run(*new))
-    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
+    return GateResult(OLD, NEW, tuple(found), {"old": run(*old), "new": run(*new)})
 
 
 def test_what_is_not_looked_at_is_counted_and_named_everywhere() -> None:

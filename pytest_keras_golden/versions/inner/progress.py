@@ -15,28 +15,63 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ...config import in_ci
 from ...report import escape
+from ...report.sentence import headline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.table import Table
+    from rich.console import Group
+
+    from ...outcomes import TestOutcome
+    from .job import InnerRun
 
 
 class Progress(Protocol):
     """Told about each inner run. `label` says which one."""
 
-    def started(self, label: str) -> None: ...
+    def started(self, label: str, expected: float | None = None) -> None:
+        """expected: how many seconds it will take, where a run before it lets guess."""
+
+    def advanced(self, label: str, done: int, total: int) -> None:
+        """So many of its tests are done."""
+
+    def failed(self, label: str, test: TestOutcome) -> None:
+        """A test of it failed just now."""
+
+    def said(self, line: str) -> None:
+        """What is known before the end."""
 
     def finished(self, label: str, result: str) -> None: ...
 
 
-@dataclass(slots=True)
 class Silent:
-    def started(self, label: str) -> None:
+    """Says nothing."""
+
+    def started(self, label: str, expected: float | None = None) -> None:
+        """Says nothing."""
+
+    def advanced(self, label: str, done: int, total: int) -> None:
+        """Says nothing."""
+
+    def failed(self, label: str, test: TestOutcome) -> None:
+        """Says nothing."""
+
+    def said(self, line: str) -> None:
         """Says nothing."""
 
     def finished(self, label: str, result: str) -> None:
         """Says nothing."""
+
+
+def _ahead(since: float, done: int, total: int, expected: float | None) -> str:
+    """`, about 20 s left`: by what a run before took, else by the tests that are done."""
+    passed = time.monotonic() - since
+    whole = expected or (passed / done * total if done else 0.0)
+    return f", about {max(1.0, whole - passed):.0f} s left" if whole else ""
+
+
+_EVERY_S = 20.0
+"""How often a log hears of a run that goes on."""
 
 
 @dataclass(slots=True)
@@ -45,10 +80,26 @@ class Lines:
 
     stream: TextIO
     _since: dict[str, float] = field(default_factory=dict)
+    _expected: dict[str, float | None] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
 
-    def started(self, label: str) -> None:
-        self._since[label] = time.monotonic()
-        self._say(f"{label} …")
+    def started(self, label: str, expected: float | None = None) -> None:
+        self._since[label] = self._told[label] = time.monotonic()
+        self._expected[label] = expected
+        self._say(f"{label} …" + (f" about {expected:.0f} s" if expected else ""))
+
+    def advanced(self, label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done and done < total and now - self._told.get(label, now) >= _EVERY_S:
+            self._told[label] = now
+            left = _ahead(self._since[label], done, total, self._expected[label])
+            self._say(f"{label}: {done} of {total} tests done{left}")
+
+    def failed(self, label: str, test: TestOutcome) -> None:
+        """A log has the whole result soon enough."""
+
+    def said(self, line: str) -> None:
+        self._say(line)
 
     def finished(self, label: str, result: str) -> None:
         took = time.monotonic() - self._since.pop(label, time.monotonic())
@@ -60,35 +111,100 @@ class Lines:
 
 
 @dataclass(slots=True)
+class _Row:
+    since: float
+    expected: float | None = None
+    done: int = 0
+    total: int = 0
+    until: float | None = None
+    result: str = ""
+
+    @property
+    def state(self) -> str:
+        if self.until is not None:
+            return self.result
+        tests = f", {self.done} of {self.total} tests done" if self.total else ""
+        return f"running{tests}{_ahead(self.since, self.done, self.total, self.expected)}"
+
+
+@dataclass(slots=True)
 class Rows:
     """The rows of a live table; rich renders them anew several times a second."""
 
     title: str
-    rows: dict[str, tuple[float, float | None, str]] = field(default_factory=dict)
+    rows: dict[str, _Row] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def started(self, label: str) -> None:
+    def started(self, label: str, expected: float | None = None) -> None:
         with self._lock:
-            self.rows[label] = (time.monotonic(), None, "running")
+            self.rows[label] = _Row(time.monotonic(), expected)
+
+    def advanced(self, label: str, done: int, total: int) -> None:
+        with self._lock:
+            if label in self.rows:
+                self.rows[label].done, self.rows[label].total = done, total
+
+    def failed(self, label: str, test: TestOutcome) -> None:
+        """The table says how many tests are done; what failed is told by whoever judges it."""
+
+    def said(self, line: str) -> None:
+        with self._lock:
+            self.notes.append(line)
 
     def finished(self, label: str, result: str) -> None:
         now = time.monotonic()
         with self._lock:
-            since = self.rows.get(label, (now, None, ""))[0]
-            self.rows[label] = (since, now, result)
+            row = self.rows.setdefault(label, _Row(now))
+            row.until, row.result = now, result
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Group:
+        from rich.console import Group
         from rich.table import Table
 
         table = Table(title=escape.text(self.title), title_justify="left")
         for column, justify in (("run", "left"), ("state", "left"), ("time", "right")):
             table.add_column(column, justify=justify)  # type: ignore[arg-type]
         with self._lock:
-            rows = dict(self.rows)
-        for label, (since, until, state) in rows.items():
+            shown = [(label, r.state, r.since, r.until) for label, r in self.rows.items()]
+            notes = list(self.notes)
+        for label, state, since, until in shown:
             end = until if until is not None else time.monotonic()
             table.add_row(escape.text(label), escape.text(state), f"{end - since:.0f} s")
-        return table
+        return Group(table, *map(escape.text, notes))
+
+
+_SENTENCE = 240
+
+
+@dataclass(slots=True)
+class FirstVerdict:
+    """Passes progress on, and says at once what fails first under the new side alone."""
+
+    told: Progress
+    side: str
+    first: InnerRun
+    _said: bool = False
+
+    def started(self, label: str, expected: float | None = None) -> None:
+        self.told.started(label, expected)
+
+    def advanced(self, label: str, done: int, total: int) -> None:
+        self.told.advanced(label, done, total)
+
+    def failed(self, label: str, test: TestOutcome) -> None:
+        before = self.first.tests.get(test.nodeid)
+        if self._said or before is None or before.outcome != "recorded":
+            return
+        self._said = True
+        said = escape.shortened(headline(test), _SENTENCE)
+        self.told.said(f"first to differ under {self.side}: {test.nodeid}: {said}")
+
+    def said(self, line: str) -> None:
+        self.told.said(line)
+
+    def finished(self, label: str, result: str) -> None:
+        self.told.finished(label, result)
 
 
 @contextmanager

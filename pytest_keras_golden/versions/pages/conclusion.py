@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from ...names import ACCEPTED_FILE
 from ...outcomes import LocalOutcome, TestOutcome
 from ...report import amount
 from ...report.asides import only_unseen
 from ...report.wording import family_list, plural
+from ..accepted import Acceptance
 from ..gate import GateResult
 from ..verdicts import Status, VerdictRow, counts, unseen
 
@@ -24,19 +26,23 @@ def verdict_line(result: GateResult) -> str:
     if result.verdict == "nothing compared":
         return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
     if result.verdict == "holds":
-        held = f"{span}: holds. {plural(_compared(by_status), 'test')} compared{aside}."
+        accepted = plural(len(result.review.used), "accepted change")
+        holds = f"holds; {accepted}" if result.review.used else "holds"
+        held = f"{span}: {holds}. {plural(_compared(by_status), 'test')} compared{aside}."
         return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
     return " ".join([f"{span}: {_drift(result, by_status)}{aside}{_blamed(result.rows)}.", *told])
 
 
 def _compared(by_status: Counter[Status]) -> int:
-    return sum(by_status[status] for status in ("holds", "moved", "incomparable"))
+    return sum(by_status[status] for status in ("holds", "accepted", "moved", "incomparable"))
 
 
 def _drift(result: GateResult, by_status: Counter[Status]) -> str:
     moved = f"{by_status['moved']} of {plural(_compared(by_status), 'compared test')} moved"
     others = [
-        f"{by_status[status]} {status}" for status in ("incomparable", "broke") if by_status[status]
+        f"{by_status[status]} {status}"
+        for status in ("incomparable", "broke", "accepted")
+        if by_status[status]
     ]
     most = amount.most(row.outcome for row in result.rows if row.outcome and row.status == "moved")
     how_much = f" of {most}" if most else ""
@@ -62,6 +68,32 @@ def _carried(rows: Iterable[VerdictRow]) -> str:
     by_kind = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
     told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(by_kind.items()))
     return f"Carried over: {', '.join(told)}" if by_kind else ""
+
+
+def accepted_lines(result: GateResult) -> list[str]:
+    """What was accepted, and which entries of the file are not needed any more."""
+    review = result.review
+    return [
+        *(
+            f"accepted: {entry.layer} in {plural(len(nodeids), 'test')} "
+            f"({_made(entry)}, {entry.date}): {entry.reason}"
+            for entry, nodeids in review.used.items()
+        ),
+        *(
+            f"accepted and not needed: {entry.layer} ({_made(entry)}) did not move; "
+            f"remove it from {ACCEPTED_FILE}"
+            for entry in review.unused
+        ),
+        *(
+            f"accepted and expired: {entry.layer} ({_made(entry)}), which {result.old.label} has "
+            f"already; remove it from {ACCEPTED_FILE}"
+            for entry in review.expired
+        ),
+    ]
+
+
+def _made(entry: Acceptance) -> str:
+    return ", ".join(f"{c.name} {c.old or 'none'} → {c.new or 'none'}" for c in entry.changes)
 
 
 def _by_depth(rows: Iterable[VerdictRow]) -> list[str]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ...report import escape
 from ..gate import GateResult
 from ..verdicts import Status, VerdictRow
-from .conclusion import verdict_line
+from .conclusion import accepted_lines, verdict_line
 from .sections import (
+    WITH_NUMBERS,
     compared,
     not_looked_at,
     row_amount,
@@ -43,12 +44,12 @@ def terminal(result: GateResult, width: int | None = None) -> str:
                 table.add_row(*(escape.text(columns[name](row)) for name in columns))
             console.print(table)
             _left_out(console.print, found)
-    lines = [*_looked_at(result), *result.taken, verdict_line(result)]
+    lines = [*_looked_at(result), *result.taken, *accepted_lines(result), verdict_line(result)]
     return captured.get() + "\n".join(map(escape.visible, lines))
 
 
 def _columns(status: Status, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
-    if status != "moved":
+    if status not in WITH_NUMBERS:
         return {"test": _nodeid, "what": row_detail}
     moved = {"test": _nodeid, "how much": row_amount, "layers by themselves": row_layers}
     return moved | ({"what": row_detail} if width >= _ROOM_FOR_SENTENCES else {})
@@ -76,7 +77,7 @@ def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
-    lines += [f"{escape.prose(text)}\n" for text in result.taken]
+    lines += [f"{escape.prose(text)}\n" for text in (*result.taken, *accepted_lines(result))]
     for status, found in sections(result.rows):
         lines += [f"#### {escape.prose(title(status, result))}", ""]
         columns = list(_columns(status, _ROOM_FOR_SENTENCES))
@@ -91,7 +92,7 @@ def markdown(result: GateResult) -> str:
 def _cells(row: VerdictRow) -> Iterator[str]:
     """A row's cells as Markdown."""
     yield escape.code(row.nodeid)
-    if row.status == "moved":
+    if row.status in WITH_NUMBERS:
         yield escape.prose(row_amount(row), _CELL)
         yield escape.prose(row_layers(row), _CELL)
     yield escape.sentence(row_detail(row), _CELL)

@@ -17,12 +17,17 @@ _TITLES: dict[Status, str] = {
     "broke": "Broke under {new}, not by numbers",
     "moved": "Moved",
     "incomparable": "Incomparable: they ran with other weights, states or inputs under {new}",
+    "accepted": "Moved, and accepted",
     "unstable": "Unstable: differ from themselves under {old}",
     "failing before": "Failing under {old} already",
     "new": "Only under {new}",
     "skipped": "Skipped",
     "no tensors": "Not looked at: they use Keras in other ways than calling a model",
 }
+
+
+WITH_NUMBERS: frozenset[Status] = frozenset({"moved", "accepted"})
+"""The kinds whose rows say how much."""
 
 
 def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Status, list[VerdictRow]]]:
@@ -45,12 +50,14 @@ def row_detail(row: VerdictRow) -> str:
         return " ".join(headline(row.outcome).split())
     if row.outcome is not None and row.status == "no tensors":
         return ", ".join(row.outcome.unseen)
+    if row.status == "accepted":
+        return f"accepted: {' '.join((row.reason or '').split())}"
     return " ".join((row.reason or "").split())
 
 
 def row_layers(row: VerdictRow) -> str:
     """The layers to blame in one test, each with its own change; else where it began."""
-    if row.outcome is None or row.status != "moved":
+    if row.outcome is None or row.status not in WITH_NUMBERS:
         return ""
     if row.outcome.local_drift:
         return ", ".join(f"{name}{sized([layer])}" for name, layer in own_changes(row.outcome))
@@ -60,7 +67,7 @@ def row_layers(row: VerdictRow) -> str:
 
 def row_amount(row: VerdictRow) -> str:
     """`0.41 %, 4.2× its limit (k 21 of 5)` of the tensor of a test that moved most."""
-    if row.outcome is None or row.status not in ("moved", "unstable"):
+    if row.outcome is None or row.status not in WITH_NUMBERS:
         return ""
     tensor = amount.moved_most(row.outcome)
     return "" if tensor is None else amount.size(tensor)
@@ -71,7 +78,7 @@ def compared(rows: Iterable[VerdictRow], most: int) -> list[str]:
     that hold; how many more files there are."""
     by_file: dict[str, list[VerdictRow]] = {}
     for row in rows:
-        if row.status == "holds":
+        if row.status in ("holds", "accepted"):
             by_file.setdefault(row.nodeid.partition("::")[0], []).append(row)
     lines = [f"{file}: {_counted(found)}" for file, found in sorted(by_file.items())]
     rest = len(lines) - most
