@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
     add_shared,
+    asked,
     default_jobs,
     demand_usable,
     identity,
@@ -77,7 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
         where,
     ):
         result = gate(sides[0], sides[1], suite, place, where, told, accepted)
-    tell(arguments, result, gate_page, gate_html.page)
+        result = replace(result, asked=asked(arguments, old, new))
+        # Its pictures are drawn from goldens and candidates, which go with the folder.
+        html = gate_html.page(result) if arguments.html is not None else None
+    tell(arguments, result, gate_page, html)
     return EXIT_CODES[result.verdict]
 
 
@@ -94,14 +97,15 @@ def tell(
     arguments: argparse.Namespace,
     result: GateResult | MatrixResult,
     page: Any,
-    html: Callable[[Any], str],
+    html: str | None,
 ) -> None:
-    """Print, and write what was asked for. page: the module that words the result."""
+    """Print, and write what was asked for. page: the module that words the result. html: the same
+    as a page, where one was asked for."""
     emit(arguments.json, result.to_json(), lambda: page.terminal(result))
     if arguments.markdown is not None:
         _append(arguments.markdown, page.markdown(result))
-    if arguments.html is not None:
-        _write(arguments.html, html(result))
+    if html is not None:
+        _write(arguments.html, html)
 
 
 def _append(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
-from ..outcomes import TensorOutcome, to_json
+from ..outcomes import TensorOutcome, TestOutcome, to_json
 from ..report import asides
 from ..report.wording import plural
 from .accepted import Acceptance
@@ -50,15 +50,34 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How a gate or a search was asked for, for whoever words the command that comes next.
+
+    options: those that decide what runs. arguments: pytest's. json: the file that has the result;
+    html: whether a page has it.
+    """
+
+    old: str
+    new: str
+    folder: Path
+    options: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    json: str | None = None
+    html: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
     """rows: one per test, worst first. runs: the inner runs by name, `old` and `new` first, then
-    those that repeated what differed. review: what of the drift was accepted before."""
+    those that repeated what differed. review: what of the drift was accepted before. asked: by
+    whom it can be asked again."""
 
     old: Side
     new: Side
     rows: tuple[VerdictRow, ...]
     runs: Mapping[str, InnerRun]
     review: Review = NOTHING_ACCEPTED
+    asked: Asked | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -112,7 +131,7 @@ def row_json(row: VerdictRow) -> dict[str, Any]:
         "local_drift": list(outcome.local_drift) if outcome else [],
         "unseen": list(outcome.unseen) if outcome else [],
         "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
-        "numbers": {t.name: _numbers(t) for t in outcome.tensors if t.judged} if outcome else {},
+        "numbers": numbers_of(outcome),
         "locals": [to_json(layer) for layer in outcome.locals] if outcome else [],
     }
 
@@ -122,6 +141,12 @@ NUMBERS = (
     *("bias", "bias_t", "detects"),
 )
 """What is measured of a tensor, by the names that outcomes have for it."""
+
+
+def numbers_of(outcome: TestOutcome | None) -> dict[str, Any]:
+    """Judged tensor → everything that was measured of it."""
+    tensors = outcome.tensors if outcome else ()
+    return {tensor.name: _numbers(tensor) for tensor in tensors if tensor.judged}
 
 
 def _numbers(tensor: TensorOutcome) -> dict[str, Any]:

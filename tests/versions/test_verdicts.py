@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -350,6 +351,11 @@ def result(*new: TestOutcome) -> GateResult:
     return GateResult(OLD, NEW, tuple(found), {"old": run(*old), "new": run(*new)})
 
 
+def told(html: str) -> str:
+    """What a page holds as text and data, without its own script and style."""
+    return re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.DOTALL)
+
+
 def test_the_pages_say_what_moved_and_who_did_it() -> None:
     moved = judged(
         "t[a|<b>]", "failed", "drift", local_drift=("block/norm",), first_drift="norm",
@@ -363,11 +369,11 @@ def test_the_pages_say_what_moved_and_who_did_it() -> None:
         "keras 3.5.0 → 3.6.0: DRIFT. 1 of 2 compared tests moved, 1 broke; "
         "guilty: block/norm (1 test)."
     )
-    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+    for text in (terminal(gate, width=200), markdown(gate), told(page(gate))):
         assert "block/norm" in text
         assert "TypeError: unexpected keyword" in text
     assert "| `t[a\\|<b>]` |  | block/norm |" in markdown(gate)
-    assert "<b>" not in page(gate).replace("<body>", "")
+    assert "<b>" not in told(page(gate))
     assert gate.to_json()["counts"] == {"moved": 1, "broke": 1, "holds": 1}
 
 
@@ -398,11 +404,11 @@ def test_what_is_not_looked_at_is_counted_and_named_everywhere() -> None:
         "keras 3.5.0 → 3.6.0: holds. 1 test compared (1 without Keras). "
         "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)."
     )
-    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+    for text in (terminal(gate, width=200), markdown(gate), told(page(gate))):
         assert "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)" in text
         assert "t.py::test_b" in text
         assert "fit, evaluate" in text
-        assert "plain" not in text
+        assert "plain" not in text.replace("text/plain", "")
     document = gate.to_json()
     assert document["not_looked_at"] == 2
     unseen = {test["nodeid"]: test["unseen"] for test in document["tests"]}

@@ -63,11 +63,42 @@ class Silent:
         """Says nothing."""
 
 
-def _ahead(since: float, done: int, total: int, expected: float | None) -> str:
-    """`, about 20 s left`: by what a run before took, else by the tests that are done."""
-    passed = time.monotonic() - since
-    whole = expected or (passed / done * total if done else 0.0)
-    return f", about {max(1.0, whole - passed):.0f} s left" if whole else ""
+@dataclass(slots=True)
+class _Run:
+    """One run as it goes on. expected: seconds, where a run before it lets guess. began: when the
+    first of its tests were done, which were `first` many."""
+
+    since: float
+    expected: float | None = None
+    done: int = 0
+    total: int = 0
+    began: float | None = None
+    first: int = 0
+    told: float = 0.0
+    until: float | None = None
+    result: str = ""
+
+    def advance(self, done: int, total: int) -> None:
+        if done and self.began is None:
+            # Imports are over; from here on tests take the time.
+            self.began = time.monotonic()
+            self.first = done
+        self.done, self.total = done, total
+
+    @property
+    def state(self) -> str:
+        """`12 of 30 tests done, about 20 s left`."""
+        tests = f"{self.done} of {self.total} tests done" if self.total else ""
+        return ", ".join(filter(None, [tests, self._left()]))
+
+    def _left(self) -> str:
+        now = time.monotonic()
+        if self.expected:
+            return f"about {max(1.0, self.expected - (now - self.since)):.0f} s left"
+        if self.began is None or self.done <= self.first:
+            return ""
+        each = (now - self.began) / (self.done - self.first)
+        return f"about {each * (self.total - self.done):.0f} s left"
 
 
 _EVERY_S = 20.0
@@ -79,21 +110,20 @@ class Lines:
     """A line per event, for logs."""
 
     stream: TextIO
-    _since: dict[str, float] = field(default_factory=dict)
-    _expected: dict[str, float | None] = field(default_factory=dict)
-    _told: dict[str, float] = field(default_factory=dict)
+    _runs: dict[str, _Run] = field(default_factory=dict)
 
     def started(self, label: str, expected: float | None = None) -> None:
-        self._since[label] = self._told[label] = time.monotonic()
-        self._expected[label] = expected
+        now = time.monotonic()
+        self._runs[label] = _Run(now, expected, told=now)
         self._say(f"{label} …" + (f" about {expected:.0f} s" if expected else ""))
 
     def advanced(self, label: str, done: int, total: int) -> None:
+        run = self._runs[label]
+        run.advance(done, total)
         now = time.monotonic()
-        if done and done < total and now - self._told.get(label, now) >= _EVERY_S:
-            self._told[label] = now
-            left = _ahead(self._since[label], done, total, self._expected[label])
-            self._say(f"{label}: {done} of {total} tests done{left}")
+        if 0 < done < total and now - run.told >= _EVERY_S:
+            run.told = now
+            self._say(f"{label}: {run.state}")
 
     def failed(self, label: str, test: TestOutcome) -> None:
         """A log has the whole result soon enough."""
@@ -102,8 +132,9 @@ class Lines:
         self._say(line)
 
     def finished(self, label: str, result: str) -> None:
-        took = time.monotonic() - self._since.pop(label, time.monotonic())
-        self._say(f"{label}: {result} ({took:.1f} s)")
+        now = time.monotonic()
+        run = self._runs.pop(label, _Run(now))
+        self._say(f"{label}: {result} ({now - run.since:.1f} s)")
 
     def _say(self, line: str) -> None:
         self.stream.write(escape.visible(line) + "\n")
@@ -111,39 +142,21 @@ class Lines:
 
 
 @dataclass(slots=True)
-class _Row:
-    since: float
-    expected: float | None = None
-    done: int = 0
-    total: int = 0
-    until: float | None = None
-    result: str = ""
-
-    @property
-    def state(self) -> str:
-        if self.until is not None:
-            return self.result
-        tests = f", {self.done} of {self.total} tests done" if self.total else ""
-        return f"running{tests}{_ahead(self.since, self.done, self.total, self.expected)}"
-
-
-@dataclass(slots=True)
 class Rows:
     """The rows of a live table; rich renders them anew several times a second."""
 
     title: str
-    rows: dict[str, _Row] = field(default_factory=dict)
+    runs: dict[str, _Run] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def started(self, label: str, expected: float | None = None) -> None:
         with self._lock:
-            self.rows[label] = _Row(time.monotonic(), expected)
+            self.runs[label] = _Run(time.monotonic(), expected)
 
     def advanced(self, label: str, done: int, total: int) -> None:
         with self._lock:
-            if label in self.rows:
-                self.rows[label].done, self.rows[label].total = done, total
+            self.runs[label].advance(done, total)
 
     def failed(self, label: str, test: TestOutcome) -> None:
         """The table says how many tests are done; what failed is told by whoever judges it."""
@@ -155,8 +168,8 @@ class Rows:
     def finished(self, label: str, result: str) -> None:
         now = time.monotonic()
         with self._lock:
-            row = self.rows.setdefault(label, _Row(now))
-            row.until, row.result = now, result
+            run = self.runs.setdefault(label, _Run(now))
+            run.until, run.result = now, result
 
     def __rich__(self) -> Group:
         from rich.console import Group
@@ -166,11 +179,13 @@ class Rows:
         for column, justify in (("run", "left"), ("state", "left"), ("time", "right")):
             table.add_column(column, justify=justify)  # type: ignore[arg-type]
         with self._lock:
-            shown = [(label, r.state, r.since, r.until) for label, r in self.rows.items()]
-            notes = list(self.notes)
-        for label, state, since, until in shown:
-            end = until if until is not None else time.monotonic()
-            table.add_row(escape.text(label), escape.text(state), f"{end - since:.0f} s")
+            runs, notes = dict(self.runs), list(self.notes)
+        for label, run in runs.items():
+            ended = run.until is not None
+            state = run.result if ended else ", ".join(filter(None, ["running", run.state]))
+            end = time.monotonic() if run.until is None else run.until
+            took = f"{end - run.since:.0f} s"
+            table.add_row(escape.text(label), escape.text(state), took)
         return Group(table, *map(escape.text, notes))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...names import ACCEPTED_FILE
 from ...outcomes import LocalOutcome, TestOutcome
@@ -20,9 +20,7 @@ def verdict_line(result: GateResult) -> str:
     by_status = counts(result.rows)
     span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
     aside = _aside(by_status, len(unseen(result.rows)))
-    told = [
-        f"{text}." for text in (_carried(result.rows), only_unseen(unseen(result.rows))) if text
-    ]
+    told = [f"{text}." for text in (carried(result.rows), only_unseen(unseen(result.rows))) if text]
     if result.verdict == "nothing compared":
         return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
     if result.verdict == "holds":
@@ -63,7 +61,7 @@ def _aside(by_status: Counter[Status], not_looked_at: int) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _carried(rows: Iterable[VerdictRow]) -> str:
+def carried(rows: Iterable[VerdictRow]) -> str:
     """What of the old side the new one ran with, and in how many tests."""
     by_kind = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
     told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(by_kind.items()))
@@ -117,6 +115,16 @@ def _by_precision(rows: Iterable[VerdictRow]) -> list[str]:
     better = sum(layer.twin is not None and layer.twin.accuracy == "better" for layer in layers)
     names = family_list(dict.fromkeys(layer.name for layer in layers))
     return [f"Other precision handling in {names}: {better} of {len(layers)} more accurate."]
+
+
+def how_much(moved: Sequence[VerdictRow]) -> list[str]:
+    """How much some tests moved, and each layer to blame, as lines."""
+    most = amount.most(row.outcome for row in moved if row.outcome)
+    layers = guilty_layers(moved)
+    return [
+        *([f"how much: {most}"] if most else []),
+        f"layers with local drift: {', '.join(layers) or 'not isolated'}",
+    ]
 
 
 def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ...report import escape
 from ..gate import GateResult
 from ..verdicts import Status, VerdictRow
+from . import next_lines
 from .conclusion import accepted_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
@@ -44,7 +45,13 @@ def terminal(result: GateResult, width: int | None = None) -> str:
                 table.add_row(*(escape.text(columns[name](row)) for name in columns))
             console.print(table)
             _left_out(console.print, found)
-    lines = [*_looked_at(result), *result.taken, *accepted_lines(result), verdict_line(result)]
+    lines = [
+        *_looked_at(result),
+        *next_lines.lines(next_lines.after_gate(result)),
+        *result.taken,
+        *accepted_lines(result),
+        verdict_line(result),
+    ]
     return captured.get() + "\n".join(map(escape.visible, lines))
 
 
@@ -85,8 +92,16 @@ def markdown(result: GateResult) -> str:
         lines += [escape.row(*_cells(row)) for row in found[:_LISTED]]
         _left_out(lines.append, found)
         lines.append("")
-    lines += _listed(result)
+    lines += [*_listed(result), *_next(result)]
     return "\n".join(lines)
+
+
+def _next(result: GateResult) -> list[str]:
+    steps = next_lines.after_gate(result)
+    if not steps:
+        return []
+    told = [line for why, command in steps for line in (f"# {why}", command)]
+    return ["#### What to run next", "", "```sh", *map(escape.visible, told), "```", ""]
 
 
 def _cells(row: VerdictRow) -> Iterator[str]:

@@ -73,12 +73,15 @@ def row_amount(row: VerdictRow) -> str:
     return "" if tensor is None else amount.size(tensor)
 
 
+COMPARED: frozenset[Status] = frozenset({"holds", "accepted", "moved", "incomparable"})
+
+
 def compared(rows: Iterable[VerdictRow], most: int) -> list[str]:
     """`tests/test_a.py: 12 tests, 340 tensors (330 identical, 10 within)` for each file of tests
-    that hold; how many more files there are."""
+    that were compared; how many more files there are."""
     by_file: dict[str, list[VerdictRow]] = {}
     for row in rows:
-        if row.status in ("holds", "accepted"):
+        if row.status in COMPARED:
             by_file.setdefault(row.nodeid.partition("::")[0], []).append(row)
     lines = [f"{file}: {_counted(found)}" for file, found in sorted(by_file.items())]
     rest = len(lines) - most
