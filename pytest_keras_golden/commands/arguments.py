@@ -42,12 +42,13 @@ def parsed(
     arguments.pytest_arguments = [*over, *for_pytest]
     if over and (own[0] not in COMMANDS or for_pytest):
         parser.error(f"unrecognized arguments: {' '.join(over)}")
-    if any(argument.startswith("-") for argument in over):
+    option = next((argument for argument in over if argument.startswith("-")), None)
+    if option is not None:
         kept = list(own)
         for argument in over:
             kept.remove(argument)
         line = f"keras-golden {shlex.join(kept)} -- {shlex.join(over)}"
-        parser.error(f"{over[0]} is no argument of {own[0]}; what pytest is to take: {line}")
+        parser.error(f"{option} is no argument of {own[0]}; what pytest is to take: {line}")
     return arguments
 
 
