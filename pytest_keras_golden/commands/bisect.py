@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
-from .arguments import add_shared, demand_usable, identity, inner_runs, pins_of, suite_of
+from .arguments import add_shared, asked, demand_usable, identity, inner_runs, pins_of, suite_of
 from .gate import one_version
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.repo is not None:
             clone = Clone(arguments.repo.resolve(), arguments.package)
             result = bisect_commits(result, prober, clone, make_pins)
+    result = replace(result, asked=asked(arguments, versions[0], versions[-1]))
     emit(arguments.json, result.to_json(), lambda: page(result))
     return USAGE if result.no_commit else HOLDS
 
@@ -91,6 +93,9 @@ def _probe_line(probe: Probe) -> str:
 
 
 def _conclusion(result: BisectResult) -> list[str]:
+    from ..versions.pages import next_lines
+    from ..versions.pages.conclusion import how_much
+
     lines = [
         f"{result.package} {result.first_bad} is the first release that drifts from {result.good} "
         f"({len(result.probes)} probes of {result.releases} releases)."
@@ -107,8 +112,8 @@ def _conclusion(result: BisectResult) -> list[str]:
         lines.append(f"No commit: {result.no_commit}")
     lines += result.taken
     lines.append(f"tests that moved: {', '.join(row.nodeid for row in result.guilty) or 'none'}")
-    lines.append(f"layers with local drift: {', '.join(result.local_drift) or 'not isolated'}")
-    return lines
+    lines += how_much(result.guilty)
+    return [*lines, *next_lines.lines(next_lines.after_bisect(result))]
 
 
 def _unsure(names: Sequence[str], what: str) -> list[str]:

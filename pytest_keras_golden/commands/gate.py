@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
     add_shared,
+    asked,
     default_jobs,
     demand_usable,
     identity,
@@ -19,6 +21,7 @@ from .arguments import (
     pins_of,
     suite_of,
 )
+from .place import accepted_file
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
@@ -41,29 +44,44 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("new", metavar="B", help="version to judge, or latest")
     add_shared(parser, jobs=default_jobs(2))
     add_pages(parser)
+    parser.add_argument(
+        "--accepted",
+        type=Path,
+        metavar="FILE",
+        help="drift that may pass, instead of golden_accepted.toml beside the goldens",
+    )
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from packaging.version import Version
 
-    from ..versions import gate_page
+    from ..versions.accepted import load
     from ..versions.gate import Side, gate
+    from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
+    accepted_in = accepted_file(arguments.accepted)
+    accepted = load(accepted_in)
+    # It decides what is said of numbers, not what they are: runs that are kept stay good.
     suite = suite_of(arguments)
+    suite = replace(suite, left_out=(*suite.left_out, accepted_in))
     old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
     if Version(old) == Version(new):
         note(f"both versions are {old}: this shows only whether the suite repeats itself")
     sides = [Side(pins_of(arguments, version)) for version in (old, new)]
-    named = [*identity(arguments, "gate"), old, new]
+    # Not the new side: the old one's recording serves whatever comes after it.
+    named = [*identity(arguments, "gate"), old]
     with inner_runs(arguments, named, f"gate {arguments.package} {old} → {new}") as (
         place,
         told,
         where,
     ):
-        result = gate(sides[0], sides[1], suite, place, where, told)
-    tell(arguments, result, gate_page)
+        result = gate(sides[0], sides[1], suite, place, where, told, accepted)
+        result = replace(result, asked=asked(arguments, old, new))
+        # Its pictures are drawn from goldens and candidates, which go with the folder.
+        html = gate_html.page(result) if arguments.html is not None else None
+    tell(arguments, result, gate_page, html)
     return EXIT_CODES[result.verdict]
 
 
@@ -76,13 +94,19 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
     return versions[0]
 
 
-def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:
-    """Print, and write what was asked for. page: the module that words the result."""
+def tell(
+    arguments: argparse.Namespace,
+    result: GateResult | MatrixResult,
+    page: Any,
+    html: str | None,
+) -> None:
+    """Print, and write what was asked for. page: the module that words the result. html: the same
+    as a page, where one was asked for."""
     emit(arguments.json, result.to_json(), lambda: page.terminal(result))
     if arguments.markdown is not None:
         _append(arguments.markdown, page.markdown(result))
-    if arguments.html is not None:
-        _write(arguments.html, page.page(result))
+    if html is not None:
+        _write(arguments.html, html)
 
 
 def _append(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -40,12 +41,18 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..versions import matrix_page
     from ..versions.matrix import matrix
     from ..versions.overlay.releases import resolve
+    from ..versions.pages import matrix_html, matrix_page
 
     demand_usable(arguments)
     suite = suite_of(arguments)
+    paths = [text for text in arguments.versions if Path(text.partition("::")[0]).exists()]
+    if paths:
+        raise ConfigError(
+            f"{paths[0]} is a path, no version.",
+            f"What pytest is to take goes behind `--`: keras-golden matrix … -- {paths[0]}",
+        )
     versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
     if len(versions) < 2:
         raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")
@@ -54,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     sides, missing = sides_of(arguments, versions)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
         result = matrix(sides, suite, place, where, told, missing)
-    tell(arguments, result, matrix_page)
+        html = matrix_html.page(result) if arguments.html is not None else None
+    tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StackError
 from ..report.escape import first_line
 from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
-from .gate import Side, Suite, check_job, record
+from .gate import Asked, Side, Suite, check_job, numbers_of, record
 from .inner.job import InnerRun, Pin
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
@@ -58,6 +58,7 @@ class BisectResult:
     commit_probes: tuple[Probe, ...] = ()
     no_commit: str | None = None
     reused: Mapping[str, str] = field(default_factory=dict)
+    asked: Asked | None = None
 
     @property
     def taken(self) -> list[str]:
@@ -100,6 +101,7 @@ class BisectResult:
             "no_commit": self.no_commit,
             "local_drift": list(self.local_drift),
             "tests": [row.nodeid for row in self.guilty],
+            "numbers": {row.nodeid: numbers_of(row.outcome) for row in self.guilty},
             "reused": dict(self.reused),
         }
 

@@ -16,8 +16,8 @@ class Change:
     """
 
     name: str
-    old: str | None
-    new: str | None
+    old: str | None = None
+    new: str | None = None
 
     def to_json(self) -> dict[str, str | None]:
         return {"name": self.name, "old": self.old, "new": self.new}

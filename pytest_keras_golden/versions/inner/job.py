@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from ...outcomes import TestOutcome, test_from_json
+
+WITNESS_FOLDER = "witness"
+"""In an attempt's folder: where its processes leave proofs, and tell how far they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,15 @@ class Job:
     given: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
     resumes: bool = False
+
+    def attempt(self, mark: str) -> Path:
+        """The folder in which one attempt works, before its result is taken over into `place`."""
+        return self.place.with_name(f".{self.place.name}-{mark}")
+
+    @property
+    def attempts(self) -> list[Path]:
+        """The folders of attempts that are at work, or were ended."""
+        return sorted(self.place.parent.glob(f".{escape(self.place.name)}-*"))
 
     @property
     def label(self) -> str:

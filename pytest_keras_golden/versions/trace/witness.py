@@ -21,6 +21,8 @@ from . import evidence
 from .hearing import WITNESS, Wanted, listener, wanted
 from .listener import Listener
 from .proof import sightings
+from .selected import deselect
+from .telling import Telling
 
 hook = HookimplMarker("pytest")
 
@@ -33,6 +35,8 @@ def pytest_configure(config: Any) -> None:
     folder = os.environ.get(WITNESS)
     if folder:
         config.pluginmanager.register(Witness(Path(folder), config), "keras-golden-witness")
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(Telling(Path(folder)), "keras-golden-telling")
 
 
 class Witness:
@@ -48,6 +52,10 @@ class Witness:
             # Workers run in the same folders: one walk is enough.
             roots = (config.rootpath, config.invocation_params.dir) if controls else ()
             self.evidence = Evidence(listener, asked, roots)
+
+    @hook(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+        deselect(config, items)
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
