@@ -25,7 +25,7 @@ NO_MODEL := commands compare docs io report store versions test_adoption.py test
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/cuda.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
 BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
