@@ -16,7 +16,10 @@ EVERY_RELEASE ?= 3.0.5 3.1.1 3.2.1 3.3.3 3.4.1 3.5.0 3.6.0 3.7.0 3.8.0 3.9.2 3.1
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
-PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+# Hundreds of processes compile the same operations of jax: two thirds of the tests' time.
+COMPILED := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax-cache \
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+PYTEST := $(COMPILED) $(BIN)/python -m pytest $(PYTEST_ARGS)
 PARALLEL := -n $(WORKERS) --dist worksteal
 NO_MODEL := commands compare docs io report store versions test_adoption.py test_aliases.py \
     test_architecture.py test_cli.py test_config.py test_detection.py test_names.py \
@@ -28,7 +31,7 @@ CORE := $(HERE) and not processes
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/cuda.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
-BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
+BUILT := $(COMPILED) PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
