@@ -30,7 +30,7 @@ FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pic
 WHEEL := $(VENV)/wheel
 BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
-OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay.folder import \
+OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.stacks.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2

@@ -16,8 +16,8 @@ from ..errors import ConfigError
 from ..report.output import add_json
 
 if TYPE_CHECKING:
+    from ..stacks.pin import Pin
     from ..versions.gate import Suite
-    from ..versions.inner.job import Pin
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
 
@@ -93,7 +93,7 @@ def _seconds(text: str) -> float:
 
 def demand_usable(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for what could not be carried out, before anything is made or run."""
-    from ..versions.overlay.named import package_name
+    from ..stacks.overlay.named import package_name
 
     package_name(arguments.package)
     others_of(arguments)
@@ -145,9 +145,9 @@ def _written(arguments: argparse.Namespace) -> tuple[Path, ...]:
 
 def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
     """The overlays of one side: the package in `version`, then what `--with` adds."""
-    from ..versions.inner.job import Pin
-    from ..versions.overlay.folder import ensure_overlay
-    from ..versions.overlay.neighbours import ensure_runnable
+    from ..stacks.overlay.folder import ensure_overlay
+    from ..stacks.overlay.neighbours import ensure_runnable
+    from ..stacks.pin import Pin
 
     pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
     return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
@@ -155,7 +155,7 @@ def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
 
 def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """Names and versions that `--with` pins. Raises ConfigError for what pins nothing."""
-    from ..versions.overlay.named import pinned
+    from ..stacks.overlay.named import pinned
 
     texts = (text for group in arguments.others for text in group)
     try:

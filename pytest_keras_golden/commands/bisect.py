@@ -39,8 +39,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..stacks.clone import Clone
     from ..versions.bisect import bisect_commits, bisect_releases
-    from ..versions.commits import Clone
 
     demand_usable(arguments)
     suite = suite_of(arguments)
@@ -63,7 +63,7 @@ def releases_between(arguments: argparse.Namespace) -> list[str]:
     """All releases from GOOD to BAD, both ends included, ascending."""
     from packaging.version import Version
 
-    from ..versions.overlay.releases import releases
+    from ..stacks.overlay.releases import releases
 
     good, bad = (one_version(arguments, text) for text in (arguments.good, arguments.bad))
     low, high = Version(good), Version(bad)

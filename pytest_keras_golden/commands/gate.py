@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def one_version(arguments: argparse.Namespace, text: str) -> str:
-    from ..versions.overlay.releases import resolve
+    from ..stacks.overlay.releases import resolve
 
     versions = resolve([text], arguments.package, pre=arguments.pre)
     if len(versions) != 1:

@@ -40,9 +40,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..stacks.overlay.releases import resolve
     from ..versions import matrix_page
     from ..versions.matrix import matrix
-    from ..versions.overlay.releases import resolve
 
     demand_usable(arguments)
     suite = suite_of(arguments)

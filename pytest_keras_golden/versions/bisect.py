@@ -9,9 +9,11 @@ from typing import Any
 
 from ..errors import StackError
 from ..report.escape import first_line
-from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
+from ..stacks.clone import Clone, Commit, overlay_of_commit
+from ..stacks.pin import Pin
+from .commits import first_bad_commit
 from .gate import Side, Suite, check_job, record
-from .inner.job import InnerRun, Pin
+from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
 from .search import Answer, Found, first_bad

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .inner.job import Pin
+from ..stacks.pin import Pin
 
 
 @dataclass(frozen=True, slots=True)

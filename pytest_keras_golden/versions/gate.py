@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from ..errors import StackError
 from ..report import asides
+from ..stacks.pin import Pin
 from .changes import Change, changes
-from .inner.job import InnerRun, Job, Pin
+from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all, run_alone
 from .inner.progress import Progress
 from .inner.run import check_options, forget, record_options

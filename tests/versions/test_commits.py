@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_keras_golden.errors import StackError
-from pytest_keras_golden.versions.commits import Clone, first_bad_commit, overlay_of_commit
-from pytest_keras_golden.versions.overlay.folder import is_whole, overlay_environment
+from pytest_keras_golden.stacks.clone import Clone, overlay_of_commit
+from pytest_keras_golden.stacks.overlay.folder import is_whole, overlay_environment
+from pytest_keras_golden.versions.commits import first_bad_commit
 from pytest_keras_golden.versions.search import Answer
 
 

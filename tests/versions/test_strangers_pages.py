@@ -15,9 +15,9 @@ from suites import keras_golden, suite
 from pytest_keras_golden.commands import bisect
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.report.escape import console, visible
+from pytest_keras_golden.stacks.clone import Commit
 from pytest_keras_golden.versions import gate_page, matrix_page, sessions
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
-from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows

@@ -11,39 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...outcomes import TestOutcome, test_from_json
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One package in one version, and its overlay folder."""
-
-    package: str
-    version: str
-    overlay: Path
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The names it is imported under: as it is called, else what its overlay holds.
-
-        scikit-learn is `sklearn`, pyyaml is `yaml`.
-        """
-        called = self.package.replace("-", "_")
-        names = sorted(filter(None, map(_importable, self.overlay.iterdir())))
-        public = [n for n in names if n not in _INCIDENTAL and not n.startswith("_")]
-        return (called,) if called in names or not public else tuple(public)
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-def _importable(entry: Path) -> str | None:
-    if (entry / "__init__.py").is_file():
-        return entry.name
-    return entry.stem if entry.suffix == ".py" else None
-
-
-_INCIDENTAL = frozenset({"test", "tests", "docs", "examples"})
-"""What careless wheels bring along, and the user's own folders may well be called."""
+from ...stacks.pin import Pin
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ...errors import StackError
 from ...io.ownership import remove, renew
 from ...io.process import run_tree
 from ...outcomes import checked_log
-from ..overlay.folder import overlay_environment
+from ...stacks.overlay.folder import overlay_environment
 from ..trace import evidence
 from ..trace.hearing import WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
