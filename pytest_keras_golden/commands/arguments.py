@@ -16,7 +16,6 @@ from ..errors import ConfigError
 from ..report.output import add_json
 
 if TYPE_CHECKING:
-    from ..stacks.pin import Pin
     from ..versions.gate import Suite
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
@@ -141,16 +140,6 @@ def _written(arguments: argparse.Namespace) -> tuple[Path, ...]:
     """The files that the command writes when it is done."""
     given = (getattr(arguments, name, None) for name in ("json", "markdown", "html"))
     return tuple(Path(file).absolute() for file in given if file not in (None, "-"))
-
-
-def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
-    """The overlays of one side: the package in `version`, then what `--with` adds."""
-    from ..stacks.overlay.folder import ensure_overlay
-    from ..stacks.overlay.neighbours import ensure_runnable
-    from ..stacks.pin import Pin
-
-    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
-    return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
 
 
 def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:

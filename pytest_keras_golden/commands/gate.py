@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
 from ..io.atomic import append_whole, write_whole
 from ..report.output import cannot_write, emit, note
 from .arguments import (
@@ -16,9 +15,9 @@ from .arguments import (
     demand_usable,
     identity,
     inner_runs,
-    pins_of,
     suite_of,
 )
+from .sides import demand_difference, side_of, stacks_of
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
@@ -37,43 +36,29 @@ def add_parser(subparsers: Any) -> None:
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
         epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
     )
-    parser.add_argument("old", metavar="A", help="version now in use, or latest")
-    parser.add_argument("new", metavar="B", help="version to judge, or latest")
+    parser.add_argument("old", metavar="A", help="the side now in use")
+    parser.add_argument("new", metavar="B", help="the side to judge")
     add_shared(parser, jobs=default_jobs(2))
     add_pages(parser)
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from packaging.version import Version
-
+    from ..stacks.installing import fingerprint
     from ..versions import gate_page
-    from ..versions.gate import Side, gate
+    from ..versions.gate import gate
 
     demand_usable(arguments)
     suite = suite_of(arguments)
-    old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
-    if Version(old) == Version(new):
-        note(f"both versions are {old}: this shows only whether the suite repeats itself")
-    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
-    named = [*identity(arguments, "gate"), old, new]
-    with inner_runs(arguments, named, f"gate {arguments.package} {old} → {new}") as (
-        place,
-        told,
-        where,
-    ):
-        result = gate(sides[0], sides[1], suite, place, where, told)
+    texts = [arguments.old, arguments.new]
+    stacks = stacks_of(arguments, texts)
+    demand_difference(stacks, texts)
+    old, new = (side_of(arguments, stack, stacks) for stack in stacks)
+    named = [*identity(arguments, "gate"), *map(fingerprint, stacks)]
+    with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
+        result = gate(old, new, suite, place, where, told)
     tell(arguments, result, gate_page)
     return EXIT_CODES[result.verdict]
-
-
-def one_version(arguments: argparse.Namespace, text: str) -> str:
-    from ..stacks.overlay.releases import resolve
-
-    versions = resolve([text], arguments.package, pre=arguments.pre)
-    if len(versions) != 1:
-        raise ConfigError(f"{text!r} means {len(versions)} versions; one is needed.", "Name one.")
-    return versions[0]
 
 
 def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError
 from .arguments import (
@@ -13,13 +13,10 @@ from .arguments import (
     demand_usable,
     identity,
     inner_runs,
-    pins_of,
     suite_of,
 )
 from .gate import EXIT_CODES, tell
-
-if TYPE_CHECKING:
-    from ..versions.gate import Side
+from .sides import installed_sides, stacks_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,7 +29,10 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: keras-golden matrix 3.3.3..3.6 3.14.1..latest --jobs 2 -- tests/",
     )
     parser.add_argument(
-        "versions", nargs="+", metavar="V", help="3.5.0, 3.3.3..3.6, '>=3.9,<3.12', 3.14.*, latest"
+        "versions",
+        nargs="+",
+        metavar="V",
+        help="3.5.0, 3.3.3..3.6, '>=3.9,<3.12', 3.14.*, latest, or a side",
     )
     add_shared(parser, jobs=default_jobs(8))
     add_pages(parser)
@@ -40,40 +40,33 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..stacks.overlay.releases import resolve
+    from ..stacks.installing import fingerprint
     from ..versions import matrix_page
     from ..versions.matrix import matrix
 
     demand_usable(arguments)
     suite = suite_of(arguments)
-    versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
-    if len(versions) < 2:
-        raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")
-    # Not the versions: a matrix with one more column goes on from what is there.
-    named = [*identity(arguments, "matrix"), versions[0]]
-    sides, missing = sides_of(arguments, versions)
+    texts = columns(arguments)
+    if len(texts) < 2:
+        raise ConfigError(f"A matrix needs two sides; this is {texts[0]} alone.", "Add one.")
+    stacks = stacks_of(arguments, texts)
+    # Not the others: a matrix with one more column goes on from what is there.
+    named = [*identity(arguments, "matrix"), fingerprint(stacks[0])]
+    sides, missing = installed_sides(arguments, stacks)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
-        result = matrix(sides, suite, place, where, told, missing)
+        result = matrix(sides, suite, place, where, told, missing, arguments.package)
     tell(arguments, result, matrix_page)
     return EXIT_CODES[result.verdict]
 
 
-def sides_of(
-    arguments: argparse.Namespace, versions: list[str]
-) -> tuple[list[Side], dict[str, str]]:
-    """A side per version, made side by side; and, per version that cannot be had, the reason."""
-    from ..errors import StackError
-    from ..versions.gate import Side
-    from ..versions.inner.jobs import map_parallel
+def columns(arguments: argparse.Namespace) -> list[str]:
+    """The sides, each once: versions in their order, in the place of the first that was named."""
+    from ..stacks.grammar import is_version_range
+    from ..stacks.overlay.releases import resolve
 
-    def make(version: str) -> Side | StackError:
-        try:
-            return Side(pins_of(arguments, version))
-        except StackError as error:
-            return error
-
-    made = dict(zip(versions, map_parallel(make, versions, arguments.jobs), strict=True))
-    if isinstance(made[versions[0]], StackError):
-        raise made[versions[0]]
-    missing = {v: str(error) for v, error in made.items() if isinstance(error, StackError)}
-    return [side for side in made.values() if isinstance(side, Side)], missing
+    ranges = [text for text in arguments.versions if is_version_range(text)]
+    versions = resolve(ranges, arguments.package, pre=arguments.pre) if ranges else []
+    found: dict[str, None] = {}
+    for text in arguments.versions:
+        found |= dict.fromkeys(versions if text in ranges else [text])
+    return list(found)

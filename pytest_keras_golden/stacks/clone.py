@@ -78,6 +78,21 @@ class Clone:
         text = self.git("show", "-s", "--format=%H%x00%as%x00%s", revision(sha), "--")
         return Commit(*text.split("\0", 2))
 
+    def commit(self, revision: str) -> str:
+        """The full hash of what a revision names. Raises StackError where it names no commit."""
+        if revision.startswith("-"):
+            raise StackError(f"{revision!r} is no revision.")
+        return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+
+    def version_at(self, sha: str) -> str | None:
+        """The version that the package gives itself at a commit."""
+        for file in VERSION_FILES:
+            text = self._try("show", f"{revision(sha)}:{self.folder}/{file}")
+            found = _written_version(text)
+            if found is not None:
+                return found
+        return None
+
     def release(self, version: str) -> str:
         """The commit that a release was made from: its tag, else where the version was set."""
         version = exact_version(version)
@@ -121,8 +136,20 @@ def overlay_of_commit(
     return place
 
 
+def fill_from(package: Path, clone: Clone, fresh: Path, release: Path) -> None:
+    """As a commit, from the package folder of a source checkout."""
+    ignored = shutil.ignore_patterns("*_test.py", "__pycache__")
+    shutil.copytree(package, fresh / clone.folder, ignore=ignored)
+    _complete(clone, fresh, release)
+    _write_metadata(clone, "checkout", "0", fresh)
+
+
 def _fill(clone: Clone, sha: str, fresh: Path, release: Path) -> None:
     unpack(clone.archive(sha, clone.folder), fresh)
+    _complete(clone, fresh, release)
+
+
+def _complete(clone: Clone, fresh: Path, release: Path) -> None:
     _take_neighbours(clone, fresh, release)
     package = fresh / clone.folder
     if (package / API).is_dir() or clone.folder != "keras":
@@ -220,11 +247,15 @@ def _write_metadata(clone: Clone, sha: str, version: str, fresh: Path) -> None:
     (folder / "INSTALLER").write_text("keras-golden\n", encoding="utf-8")
 
 
+VERSION_FILES = ("src/version.py", "version.py", "src/version_utils.py", "version_utils.py")
+
+
 def _own_version(package: Path) -> str | None:
-    for file in ("src/version.py", "version.py", "src/version_utils.py", "version_utils.py"):
-        source = package / file
-        if source.is_file():
-            match = re.search(r'^__version__ = "([^"]+)"', source.read_text("utf-8"), re.MULTILINE)
-            if match and parsed(match[1]):
-                return match[1]
-    return None
+    sources = (package / file for file in VERSION_FILES)
+    texts = (source.read_text("utf-8") for source in sources if source.is_file())
+    return next(filter(None, map(_written_version, texts)), None)
+
+
+def _written_version(text: str) -> str | None:
+    match = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return match[1] if match and parsed(match[1]) else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from ..stacks.pin import Pin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +21,10 @@ class Change:
         return {"name": self.name, "old": self.old, "new": self.new}
 
 
-def changes(old: Iterable[Pin], new: Iterable[Pin]) -> tuple[Change, ...]:
-    """The packages whose versions differ, in the order in which the sides name them."""
-    before, after = _versions(old), _versions(new)
+def changes(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> tuple[Change, ...]:
+    """What differs between the parts of two sides, in the order in which they name them."""
     return tuple(
-        Change(name, before.get(name), after.get(name))
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
+        Change(name, old.get(name), new.get(name))
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
     )
-
-
-def _versions(pins: Iterable[Pin]) -> Mapping[str, str]:
-    return {pin.package: pin.version for pin in pins}

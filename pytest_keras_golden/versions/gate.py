@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import StackError
 from ..report import asides
-from ..stacks.pin import Pin
+from ..stacks.side import Side
 from .changes import Change, changes
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all, run_alone
@@ -19,17 +19,6 @@ from .trace import evidence
 from .verdicts import GUILTY, Status, VerdictRow, collection_error, counts, rows, taken, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of the bump: the package in question first, then what else is overlaid."""
-
-    pins: tuple[Pin, ...]
-
-    @property
-    def label(self) -> str:
-        return str(self.pins[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +45,7 @@ class GateResult:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        return changes(self.old.pins, self.new.pins)
+        return changes(self.old.parts, self.new.parts)
 
     @property
     def verdict(self) -> GateVerdict:
@@ -70,8 +59,8 @@ class GateResult:
         return {
             "schema": 1,
             "verdict": self.verdict,
-            "old": {pin.package: pin.version for pin in self.old.pins},
-            "new": {pin.package: pin.version for pin in self.new.pins},
+            "old": self.old.parts,
+            "new": self.new.parts,
             "changes": [change.to_json() for change in self.changes],
             "counts": dict(counts(self.rows)),
             "not_looked_at": len(unseen(self.rows)),
@@ -155,17 +144,9 @@ def record(
     side: Side, suite: Suite, place: Path, where: Runner, progress: Progress | None = None
 ) -> InnerRun:
     """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
-    job = Job(
-        pins=side.pins,
-        arguments=suite.arguments,
-        options=record_options(place / "goldens", place / "weights"),
-        folder=suite.folder,
-        place=place / "runs" / "first",
-        timeout=suite.timeout,
-        makes=(place / "goldens", place / "weights"),
-        left_out=suite.left_out,
-        resumes=True,
-    )
+    options = record_options(place / "goldens", place / "weights")
+    makes = (place / "goldens", place / "weights")
+    job = _job(side, suite, place / "runs" / "first", options, makes)
     run = run_all({side.label: job}, where, progress)[side.label]
     try:
         _demand_a_measure(side, run)
@@ -180,17 +161,33 @@ def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun)
     """A run of `side`, compared with what `record` left in `place`."""
     candidates = place / "runs" / name / "candidates"
     options = check_options(place / "goldens", baseline_of(first), place / "weights", candidates)
+    given = (place / "goldens", place / "weights")
+    return _job(side, suite, place / "runs" / name, options, (candidates,), given)
+
+
+def _job(
+    side: Side,
+    suite: Suite,
+    place: Path,
+    options: tuple[str, ...],
+    makes: tuple[Path, ...],
+    given: tuple[Path, ...] = (),
+) -> Job:
     return Job(
         pins=side.pins,
         arguments=suite.arguments,
         options=options,
         folder=suite.folder,
-        place=place / "runs" / name,
+        place=place,
         timeout=suite.timeout,
-        makes=(candidates,),
-        given=(place / "goldens", place / "weights"),
+        environment=side.variables,
+        makes=makes,
+        given=given,
         left_out=suite.left_out,
-        resumes=True,
+        # What another interpreter has installed is not watched.
+        resumes=side.python is None,
+        called=side.text,
+        python=side.python,
     )
 
 

@@ -35,7 +35,7 @@ def verdict_line(result: GateResult) -> str:
     """`keras 3.5.0 → keras 3.6.0: 5 of 8 tests moved, 1 broke; guilty: …`, in one line."""
     by_status = counts(result.rows)
     compared = sum(by_status[status] for status in ("holds", "moved", "incomparable"))
-    span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
+    span = f"{result.old.label} → {result.new.short}"
     aside = _aside(by_status, len(unseen(result.rows)))
     asides = [_carried(result.rows), only_unseen(unseen(result.rows))]
     told = [f"{text}." for text in asides if text]

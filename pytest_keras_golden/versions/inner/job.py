@@ -21,7 +21,8 @@ class Job:
     place: where log and output of this run lie. makes: folders that hold its result, emptied before
     it runs; given: folders of earlier runs that it reads. left_out: files that the outer command
     writes, which are no input of the suite. own_cache: pytest's cache folder is this run's own, not
-    the suite's. resumes: a finished run is taken again where nothing has changed.
+    the suite's. resumes: a finished run is taken again where nothing has changed. called: what it is
+    called where that is more than its first package. python: another interpreter than this.
     """
 
     pins: tuple[Pin, ...]
@@ -36,9 +37,13 @@ class Job:
     given: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
     resumes: bool = False
+    called: str = ""
+    python: str | None = None
 
     @property
     def label(self) -> str:
+        if self.called:
+            return self.called
         return str(self.pins[0]) if self.pins else "this environment"
 
 
