@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import StackError
 from ..io.atomic import append_whole, write_whole
 from ..report.output import cannot_write, emit, note
 from .arguments import (
@@ -20,7 +23,11 @@ from .arguments import (
 from .sides import demand_difference, side_of, stacks_of
 
 if TYPE_CHECKING:
+    from ..stacks.chosen import Stack
+    from ..versions.changes import Culprit
     from ..versions.gate import GateResult, GateVerdict
+    from ..versions.inner.jobs import Runner
+    from ..versions.inner.progress import Progress
     from ..versions.matrix import MatrixResult
 
 EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
@@ -40,6 +47,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("new", metavar="B", help="the side to judge")
     add_shared(parser, jobs=default_jobs(2))
     add_pages(parser)
+    parser.add_argument(
+        "--no-culprit",
+        action="store_true",
+        help="do not look for the changes to blame where there are several",
+    )
     parser.set_defaults(handler=run)
 
 
@@ -57,8 +69,45 @@ def run(arguments: argparse.Namespace) -> int:
     named = [*identity(arguments, "gate"), *map(fingerprint, stacks)]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
         result = gate(old, new, suite, place, where, told)
+        if result.verdict == "drift" and not arguments.no_culprit:
+            result = replace(
+                result, culprit=_culprit(arguments, stacks, result, place, where, told)
+            )
     tell(arguments, result, gate_page)
     return EXIT_CODES[result.verdict]
+
+
+def _culprit(
+    arguments: argparse.Namespace,
+    stacks: Sequence[Stack],
+    result: GateResult,
+    place: Path,
+    where: Runner,
+    told: Progress,
+) -> Culprit | None:
+    """Which of the changes do it; None where there is but one, or the sides cannot be mixed."""
+    from ..stacks.mixtures import demand_mixable, mixture, needs
+    from ..versions.culprit import bisect_line, find_culprit
+
+    old, new = stacks
+    try:
+        demand_mixable(old, new)
+    except StackError as error:
+        note(str(error))
+        return None
+    found = find_culprit(
+        result,
+        needs(old, new) if len(result.changes) > 1 else {},
+        lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
+        suite_of(arguments),
+        place,
+        where,
+        told,
+    )
+    if found is None:
+        return None
+    line = bisect_line(found, (arguments.old, arguments.new), arguments.pytest_arguments)
+    return replace(found, bisect=line)
 
 
 def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:

@@ -28,6 +28,11 @@ _OURS = ("KERAS_GOLDEN_", "PYTHONPATH")
 """Variables that carry overlays and proofs."""
 
 
+def is_switch(name: str) -> bool:
+    """Whether a change of that name is a switch, and no package. `python` is one as well."""
+    return name in (*_NAMES, "python") or name.startswith("env.")
+
+
 def checked_switch(name: str, value: str) -> str:
     """The value as it is used. Raises ConfigError for what no switch can be set to."""
     if name.startswith("env."):

@@ -13,12 +13,12 @@ from ..stacks.clone import Clone, Commit, overlay_of_commit
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.pin import Pin
 from ..stacks.side import Side
-from .commits import first_bad_commit
 from .gate import Suite, check_job, record
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .search import Answer, Found, first_bad
+from .search.commits import first_bad_commit
+from .search.halves import Answer, Found, first_bad
 from .verdicts import GUILTY, VerdictRow, rows, taken
 
 MakeSide = Callable[[str], Side]

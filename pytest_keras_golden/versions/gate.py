@@ -10,12 +10,13 @@ from typing import Any, Literal
 from ..errors import StackError
 from ..report import asides
 from ..stacks.side import Side
-from .changes import Change, changes
+from .changes import Change, Culprit, changes
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all, run_alone
 from .inner.progress import Progress
 from .inner.run import check_options, forget, record_options
 from .trace import evidence
+from .trace.hearing import only_these
 from .verdicts import GUILTY, Status, VerdictRow, collection_error, counts, rows, taken, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
@@ -25,23 +26,27 @@ GateVerdict = Literal["holds", "drift", "nothing compared"]
 class Suite:
     """What is run: pytest's arguments, in which folder, for how long at most (seconds).
 
-    left_out: files that the command itself writes, which are no input of the suite.
+    left_out: files that the command itself writes, which are no input of the suite. only: the node
+    ids of the tests that are run; empty: all.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     timeout: float | None = None
     left_out: tuple[Path, ...] = ()
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """rows: one per test, worst first. runs: the three inner runs, in order."""
+    """rows: one per test, worst first. runs: the three inner runs, in order. culprit: which of the
+    changes do it; None where nobody looked."""
 
     old: Side
     new: Side
     rows: tuple[VerdictRow, ...]
     runs: tuple[InnerRun, ...]
+    culprit: Culprit | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -62,6 +67,8 @@ class GateResult:
             "old": self.old.parts,
             "new": self.new.parts,
             "changes": [change.to_json() for change in self.changes],
+            "culprit": None if self.culprit is None else self.culprit.to_json(),
+            "culprit_search": None if self.culprit is None else self.culprit.search_json(),
             "counts": dict(counts(self.rows)),
             "not_looked_at": len(unseen(self.rows)),
             "tests": [row_json(row) for row in self.rows],
@@ -180,7 +187,7 @@ def _job(
         folder=suite.folder,
         place=place,
         timeout=suite.timeout,
-        environment=side.variables,
+        environment=side.variables | only_these(suite.only),
         makes=makes,
         given=given,
         left_out=suite.left_out,

@@ -162,7 +162,13 @@ def terminal(result: GateResult, width: int | None = None) -> str:
                 table.add_row(*map(escape.text, (row.nodeid, *layers, row_detail(row))))
             console.print(table)
             _left_out(console.print, found)
-    return captured.get() + "\n".join(map(escape.visible, [*result.taken, verdict_line(result)]))
+    return captured.get() + "\n".join(
+        map(escape.visible, [*result.taken, verdict_line(result), *_culprit(result)])
+    )
+
+
+def _culprit(result: GateResult) -> list[str]:
+    return [] if result.culprit is None else result.culprit.lines
 
 
 def _left_out(say: Callable[[str], object], rows: Sequence[VerdictRow]) -> None:
@@ -174,7 +180,7 @@ def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
-    lines += [f"{escape.prose(text)}\n" for text in result.taken]
+    lines += [f"{escape.prose(text)}\n" for text in (*result.taken, *_culprit(result))]
     for status, found in _sections(result.rows):
         lines += [f"#### {escape.prose(_title(status, result))}", ""]
         columns = ("test", "guilty layers", "what") if status == "moved" else ("test", "what")
@@ -204,6 +210,6 @@ def page(result: GateResult) -> str:
         "gate.html",
         title=verdict_line(result),
         holds=result.verdict == "holds",
-        taken=result.taken,
+        taken=[*result.taken, *_culprit(result)],
         sections=sections,
     )

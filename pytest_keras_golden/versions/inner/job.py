@@ -21,8 +21,8 @@ class Job:
     place: where log and output of this run lie. makes: folders that hold its result, emptied before
     it runs; given: folders of earlier runs that it reads. left_out: files that the outer command
     writes, which are no input of the suite. own_cache: pytest's cache folder is this run's own, not
-    the suite's. resumes: a finished run is taken again where nothing has changed. called: what it is
-    called where that is more than its first package. python: another interpreter than this.
+    the suite's. resumes: a finished run is taken again where nothing has changed. called: its name,
+    where that is more than its first package. python: another interpreter than this.
     """
 
     pins: tuple[Pin, ...]

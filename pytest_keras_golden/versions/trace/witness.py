@@ -21,7 +21,7 @@ from ...errors import GoldenError
 from ...io.process import LIFELINE
 from ...stacks.switches import asked as asked_switches
 from . import evidence
-from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
+from .hearing import ONLY, REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
 from .listener import Listener
 from .proof import sightings
 
@@ -38,6 +38,13 @@ def pytest_configure(config: Any) -> None:
         witness = Witness(Path(folder), config)
         config.pluginmanager.register(witness, "keras-golden-witness")
         witness.set_switches()
+
+
+def nodeid_of(item: Any) -> str:
+    """As the log has it: without the `@group` that pytest-xdist appends."""
+    if item.parent is not None and any(item.iter_markers("xdist_group")):
+        return f"{item.parent.nodeid}::{item.name}"
+    return str(item.nodeid)
 
 
 class Witness:
@@ -75,6 +82,18 @@ class Witness:
         found = read_switches(self.switches)
         told = {name: (wanted, found[name]) for name, wanted in self.switches.items()}
         self._write(SWITCHED, json.dumps(told))
+
+    @hook(trylast=True)
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+        # Behind whatever orders or drops tests by itself.
+        only = os.environ.get(ONLY)
+        if not only:
+            return
+        wanted_ones = set(json.loads(only))
+        left = [item for item in items if nodeid_of(item) not in wanted_ones]
+        if left:
+            items[:] = [item for item in items if nodeid_of(item) in wanted_ones]
+            config.hook.pytest_deselected(items=left)
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:

@@ -13,8 +13,8 @@ import pytest
 from pytest_keras_golden.errors import StackError
 from pytest_keras_golden.stacks.clone import Clone, overlay_of_commit
 from pytest_keras_golden.stacks.overlay.folder import is_whole, overlay_environment
-from pytest_keras_golden.versions.commits import first_bad_commit
-from pytest_keras_golden.versions.search import Answer
+from pytest_keras_golden.versions.search.commits import first_bad_commit
+from pytest_keras_golden.versions.search.halves import Answer
 
 
 class Repository:

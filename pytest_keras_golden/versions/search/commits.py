@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import StackError
-from ..stacks.clone import Clone
-from ..stacks.overlay.named import revision
-from .search import Answer
+from ...errors import StackError
+from ...stacks.clone import Clone
+from ...stacks.overlay.named import revision
+from .halves import Answer
 
 
 @dataclass(frozen=True, slots=True)
