@@ -86,6 +86,12 @@ OPTIONS: tuple[Option, ...] = (
         metavar="MODE:DIR",
         hidden=True,
     ),
+    Option(
+        "compare with goldens recorded otherwise on purpose: a backend's name, policy, or both",
+        "--golden-across",
+        metavar="LIST",
+        hidden=True,
+    ),
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
@@ -102,6 +108,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("seed before the fixtures of a golden test, or none", None, "golden_seed", default="0"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Across:
+    """What a golden to compare with was recorded under, on purpose: another backend, by name, or
+    any dtype policy."""
+
+    backend: str | None = None
+    policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,7 @@ class Settings:
     report: Path | None = None
     versions: str | None = None
     transplant: tuple[Literal["save", "load"], Path] | None = None
+    across: Across | None = None
 
     def require_goldens_dir(self) -> Path:
         if self.goldens_dir is None:
@@ -182,6 +198,7 @@ def read_settings(
         report=_path(option("golden_report"), working_dir),
         versions=option("keras_versions"),
         transplant=_transplant(option("golden_transplant"), working_dir),
+        across=_across(option("golden_across")),
     )
 
 
@@ -320,6 +337,16 @@ def _aliases(lines: Iterable[str]) -> dict[str, str]:
 
 def _path(value: str | None, working_dir: Path) -> Path | None:
     return (working_dir / value).resolve() if value else None
+
+
+def _across(value: str | None) -> Across | None:
+    if not value:
+        return None
+    names = value.split(",")
+    backends = [name for name in names if name != "policy"]
+    if len(backends) > 1:
+        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, or both.")
+    return Across(backends[0] if backends else None, "policy" in names)
 
 
 def _transplant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -167,7 +167,8 @@ def record(
 def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun) -> Job:
     """A run of `side`, compared with what `record` left in `place`."""
     candidates = place / "runs" / name / "candidates"
-    options = check_options(place / "goldens", baseline_of(first), place / "weights", candidates)
+    recorded = place / "goldens", baseline_of(first), place / "weights"
+    options = check_options(*recorded, candidates, _across(side, first))
     given = (place / "goldens", place / "weights")
     return _job(side, suite, place / "runs" / name, options, (candidates,), given)
 
@@ -198,9 +199,21 @@ def _job(
     )
 
 
+def _across(side: Side, first: InnerRun) -> list[str]:
+    """What the recording differs in on purpose: sides that name it are compared all the same."""
+    backend, recorded = side.parts.get("backend"), _stack_of(first).get("backend")
+    differs = backend is not None and recorded is not None and backend != recorded
+    policy = ["policy"] if "policy" in side.parts else []
+    return [*([str(recorded)] if differs else []), *policy]
+
+
+def _stack_of(first: InnerRun) -> Mapping[str, Any]:
+    return (first.log or {}).get("stack") or {}
+
+
 def baseline_of(first: InnerRun) -> str:
     """The Keras version that the recording run says it ran."""
-    version = ((first.log or {}).get("stack") or {}).get("keras")
+    version = _stack_of(first).get("keras")
     if version is None:
         raise StackError(
             f"{first.label}: no test of the suite runs Keras; nothing can be compared.",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -203,12 +203,16 @@ def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
 
 
 def check_options(
-    goldens: Path, baseline: str, transplant: Path, candidates: Path
+    goldens: Path, baseline: str, transplant: Path, candidates: Path, across: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Options of a run that is compared with the recording made under Keras `baseline`."""
+    """Options of a run that is compared with the recording made under Keras `baseline`.
+
+    across: what the recording may differ in on purpose: its backend's name, `policy`.
+    """
     loaded = f"--golden-transplant=load:{transplant}"
     compared = (f"--goldens-dir={goldens}", f"--golden-baseline={baseline}")
-    return (*_APART, *compared, loaded, f"--golden-output={candidates}")
+    differing = (f"--golden-across={','.join(across)}",) if across else ()
+    return (*_APART, *compared, *differing, loaded, f"--golden-output={candidates}")
 
 
 _APART = (
