@@ -72,7 +72,7 @@ class Pair:
 
 def pair(seed: int) -> Pair:
     chance = random.Random(seed)
-    count = chance.randint(2, 40)
+    count = chance.randint(2, 30)  # companions come on top
     names = {f"kgc-{at:02}" for at in chance.sample(range(POOL), count)}
     for one, other in (*TIED.items(), *BREAKING.items(), *LEADING.items()):
         if one in names or (other in names and one not in LEADING):

@@ -12,6 +12,7 @@ from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
+from ..tolerance import default
 from .causes import with_causes
 from .record.host import LayerCapture
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
@@ -35,6 +36,10 @@ class Against(Protocol):
     @property
     def recording(self) -> bool:
         """Whether a golden is to be written of this run."""
+
+    @property
+    def across_backends(self) -> bool:
+        """Whether the golden is of another backend, on purpose."""
 
     def moved(self, records: Sequence[TensorRecord]) -> bool:
         """Whether a judged tensor is not the golden's, bit for bit."""
@@ -107,6 +112,8 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
         locals_ = with_causes(_locals(measured), measured, call.made, calls, pool)
+        if against.across_backends:
+            locals_ = tuple(map(_between_backends, locals_))
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
             examined = replace(examined, reach=carried(call, measured, request))
@@ -188,6 +195,18 @@ def _judged(item: LocalMeasurement) -> LocalOutcome:
     between = f"between the layers of {item.layer}: {item.at}" if item.part == "between" else ""
     said = "; ".join(text for text in (between, item.why, local.note) if text)
     return replace(local, note=said or None)
+
+
+def _between_backends(local: LocalOutcome) -> LocalOutcome:
+    """What two implementations of one layer may differ by: they round, and approximate, elsewhere.
+
+    Other precision handling is no fault of either; how far it reaches is.
+    """
+    limit = default(local.precision, between_backends=True).k
+    small = None not in (limit, local.k) and local.k <= limit  # type: ignore[operator]
+    tolerated = small and local.verdict in ("drift", "systematic")
+    cause = None if local.cause == "precision" else local.cause
+    return replace(local, verdict="within" if tolerated else local.verdict, cause=cause)
 
 
 def _rounding_only(examined: Examined) -> bool:

@@ -32,6 +32,10 @@ class CaseGolden:
     def recording(self) -> bool:
         return self.case.settings.update
 
+    @property
+    def across_backends(self) -> bool:
+        return self.case.settings.across_backends
+
     def begins(self, policy: str | None) -> None:
         self.case.goldens.note_policy(policy, own=False)
 
@@ -64,7 +68,8 @@ class CaseGolden:
         golden = self.golden
         if golden is None:
             return None
-        differs = difference(golden.header, _Seen(self.case, prints), call.name)
+        seen, across = _Seen(self.case, prints), self.case.settings.across_backends
+        differs = difference(golden.header, seen, call.name, across)
         return None if differs is None or differs.kind == "descended" else differs.sentence
 
 

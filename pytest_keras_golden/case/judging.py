@@ -123,7 +123,8 @@ class _Calls:
 
     def difference(self, call: str) -> Difference | None:
         if call not in self._known:
-            self._known[call] = difference(self._golden, self._case, call)
+            across = self._case.settings.across_backends
+            self._known[call] = difference(self._golden, self._case, call, across)
         return self._known[call]
 
     def reason(self, tensor: TensorOutcome) -> str | None:

@@ -11,6 +11,7 @@ from ..errors import StackError
 from ..report import asides
 from ..stacks.side import Side
 from .changes import Change, Culprit, changes
+from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all, run_alone
 from .inner.progress import Progress
@@ -121,10 +122,17 @@ def gate(
     }
     again, compared = run_all(jobs, where, progress).values()
     rows = _rows(old, first, again, compared)
+    if not _ran(rows):
+        demand_importable(new, suite.folder)
     if where.slots > 1 and _may_have_met(rows, (again, compared)):
         again, compared = run_alone(jobs, where, progress).values()
         rows = _rows(old, first, again, compared)
     return GateResult(old, new, rows, (first, again, compared))
+
+
+def _ran(rows: Sequence[VerdictRow]) -> bool:
+    """Whether a test got as far as numbers under the new side."""
+    return any(row.outcome is not None and row.outcome.tensors for row in rows)
 
 
 def _rows(
@@ -156,6 +164,8 @@ def record(
     job = _job(side, suite, place / "runs" / "first", options, makes)
     run = run_all({side.label: job}, where, progress)[side.label]
     try:
+        if run.log is None or not any(test.tensors for test in run.tests.values()):
+            demand_importable(side, suite.folder)
         _demand_a_measure(side, run)
     except StackError:
         # Whatever spoilt it may be gone when the same command is given again.

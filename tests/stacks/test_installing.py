@@ -173,12 +173,8 @@ def test_concurrent_sides_share_one_folder(offer: Offer, tmp_path: Path) -> None
         "chosen = choose(parse_side('kg-one==1.0,kg-two==1.0'), 'keras', None)\n"
         "print(install(chosen, [chosen]).pins[0].overlay)\n"
     )
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ
-        )
-        for _ in range(3)
-    ]
+    command = [sys.executable, "-c", code]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     found = {process.communicate()[0].strip() for process in running}
     assert [process.returncode for process in running] == [0, 0, 0]
     assert len(found) == 1
