@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StackError
 from ..io.atomic import append_whole, write_whole
+from ..report.escape import visible
 from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
@@ -20,7 +21,7 @@ from .arguments import (
     inner_runs,
     suite_of,
 )
-from .sides import demand_difference, side_of, stacks_of
+from .sides import differ, side_of, stacks_of
 
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
@@ -62,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     demand_usable(arguments)
     suite = suite_of(arguments)
-    texts = [arguments.old, arguments.new]
-    stacks = stacks_of(arguments, texts)
-    demand_difference(stacks, texts)
+    stacks = stacks_of(arguments, [arguments.old, arguments.new])
+    if not differ(stacks):
+        return _unchanged(arguments)
     old, new = (side_of(arguments, stack, stacks) for stack in stacks)
     named = [*identity(arguments, "gate"), *map(fingerprint, stacks)]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
@@ -75,6 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
             )
     tell(arguments, result, gate_page)
     return EXIT_CODES[result.verdict]
+
+
+def _unchanged(arguments: argparse.Namespace) -> int:
+    """Two locks that pin the same for this platform: there is nothing that could move."""
+    said = f"{arguments.old} → {arguments.new}: nothing differs on this platform; nothing was run."
+    document = {"schema": 1, "verdict": "holds", "changes": [], "culprit": None, "tests": []}
+    emit(arguments.json, document, lambda: visible(said))
+    return EXIT_CODES["holds"]
 
 
 def _culprit(

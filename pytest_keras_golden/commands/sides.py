@@ -70,16 +70,25 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
     return versions[0]
 
 
-def demand_difference(stacks: Sequence[Stack], texts: Sequence[str]) -> None:
-    """Raise ConfigError where two sides are equal: a suite against itself is no evidence."""
+def differ(stacks: Sequence[Stack]) -> bool:
+    """Whether the two locks that a pull request leaves as they were, say, come to two stacks.
+
+    Raises ConfigError where two sides are equal as they are written, or name no lock: a suite
+    against itself is no evidence.
+    """
     from ..stacks.chosen import parts
+    from ..stacks.grammar import parse_side
 
     old, new = (parts(stack, stacks) for stack in stacks)
-    if old == new:
-        raise ConfigError(
-            f"The sides {texts[0]} and {texts[1]} are equal: {_told(old)}.",
-            "Name two sides that differ, as in: keras-golden gate 3.14.1 3.15.1 -- tests/",
-        )
+    texts = [stack.text for stack in stacks]
+    if old != new:
+        return True
+    if texts[0] != texts[1] and all(parse_side(text).locks for text in texts):
+        return False
+    raise ConfigError(
+        f"The sides {texts[0]} and {texts[1]} are equal: {_told(old)}.",
+        "Name two sides that differ, as in: keras-golden gate 3.14.1 3.15.1 -- tests/",
+    )
 
 
 def _told(parts: dict[str, str | None]) -> str:

@@ -164,7 +164,7 @@ def record(
     job = _job(side, suite, place / "runs" / "first", options, makes)
     run = run_all({side.label: job}, where, progress)[side.label]
     try:
-        if run.log is None or not any(test.tensors for test in run.tests.values()):
+        if run.log is None or "recorded" not in _outcomes(run):
             demand_importable(side, suite.folder)
         _demand_a_measure(side, run)
     except StackError:
@@ -240,7 +240,12 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
             if run.timed_out
             else "Make the suite pass under the old version first.",
         )
-    outcomes = [test.outcome for test in run.tests.values()]
+    outcomes = _outcomes(run)
+    if not outcomes and run.internal_error:
+        raise StackError(
+            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
+            "Name a side under which the suite runs.",
+        )
     if outcomes and set(outcomes) <= {"failed", "error"}:
         raise StackError(
             f"Every test fails under {side.label} already; first: {_first_reason(run)}",
@@ -252,6 +257,10 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
             f"({_sentence(outcomes, run) or run.last_line}).",
             "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
         )
+
+
+def _outcomes(run: InnerRun) -> list[str]:
+    return [test.outcome for test in run.tests.values()]
 
 
 def _first_reason(run: InnerRun) -> str:

@@ -81,6 +81,12 @@ class InnerRun:
     def last_line(self) -> str:
         return self.output.strip().rpartition("\n")[2].strip("= ")
 
+    @property
+    def internal_error(self) -> str | None:
+        """The last line of an error in pytest or a plugin; None where there was none."""
+        lines = [line for line in self.output.splitlines() if line.startswith("INTERNALERROR>")]
+        return lines[-1].removeprefix("INTERNALERROR>").strip() if lines else None
+
     def why(self) -> str:
         """Why there is no log, in a line or two, with the end of the output."""
         if self.timed_out:
