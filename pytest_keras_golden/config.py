@@ -154,6 +154,11 @@ class Settings:
         """Whether the golden to compare with is of another backend, on purpose."""
         return self.across is not None and self.across.backend is not None
 
+    @property
+    def across_policies(self) -> bool:
+        """Whether the golden to compare with may be of another dtype policy, on purpose."""
+        return self.across is not None and self.across.policy
+
     def require_goldens_dir(self) -> Path:
         if self.goldens_dir is None:
             raise ConfigError(

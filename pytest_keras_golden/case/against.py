@@ -36,6 +36,10 @@ class CaseGolden:
     def across_backends(self) -> bool:
         return self.case.settings.across_backends
 
+    @property
+    def across_policies(self) -> bool:
+        return self.case.settings.across_policies
+
     def begins(self, policy: str | None) -> None:
         self.case.goldens.note_policy(policy, own=False)
 
@@ -62,6 +66,7 @@ class CaseGolden:
             self.case.tolerance(record),
             systematic=self.case.settings.systematic,
             digest=self.case.digest(record),
+            any_precision=self.across_policies,
         ).verdict
 
     def refuses(self, call: OutermostCall, prints: Ran) -> str | None:

@@ -195,6 +195,7 @@ def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> Ten
         reference=lambda: golden.reference(record.name),
         noise=None if entry is None else entry.noise,
         candidates=() if record.call else _gone(case, golden),
+        any_precision=case.settings.across_policies,
     )
     if entry is not None and record.judged and tolerance != entry.tolerance:
         outcome = _reconsidered(outcome, golden, entry, tolerance)
