@@ -12,7 +12,7 @@ from .chosen import Stack, parts
 from .installing import folder
 from .ties import fits, requirements
 
-Value = TypeVar("Value")
+_Part = TypeVar("_Part")
 
 
 def mixture(old: Stack, new: Stack, taken: Collection[str]) -> Stack:
@@ -27,8 +27,8 @@ def mixture(old: Stack, new: Stack, taken: Collection[str]) -> Stack:
 
 
 def _mixed(
-    old: Mapping[str, Value], new: Mapping[str, Value], taken: Collection[str]
-) -> dict[str, Value]:
+    old: Mapping[str, _Part], new: Mapping[str, _Part], taken: Collection[str]
+) -> dict[str, _Part]:
     sides = ((name, new if name in taken else old) for name in dict.fromkeys([*old, *new]))
     return {name: side[name] for name, side in sides if name in side}
 

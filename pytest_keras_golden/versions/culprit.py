@@ -18,7 +18,7 @@ from .inner.progress import Progress
 from .search.halves import Answer
 from .search.minimal import minimal_set
 
-MakeSide = Callable[[frozenset[str]], Side]
+MakeMixture = Callable[[frozenset[str]], Side]
 """Names of the changes taken → the side to run; raises GoldenError where it cannot be had."""
 
 FIRST = ("keras", "backend")
@@ -28,7 +28,7 @@ FIRST = ("keras", "backend")
 def find_culprit(
     result: GateResult,
     needs: Mapping[str, Set[str]],
-    make_side: MakeSide,
+    make_side: MakeMixture,
     suite: Suite,
     place: Path,
     where: Runner,

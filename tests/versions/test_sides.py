@@ -94,7 +94,7 @@ def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:
     folder = suite(tmp_path / "suite", test_up=text)
     told = gated(folder, "backend=numpy", "backend=torch")
     (test,) = told["tests"]
-    assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2_d"])
+    assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2d"])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from ...errors import ConfigError
 from .locked import Locked, holds, locked, needs, tables, toml, unreadable
 
 
@@ -201,7 +202,8 @@ def _pixi_package(
         return None
     try:
         return locked(where, match["name"], match["version"])
-    except Exception:
+    except ConfigError:
+        # conda knows versions that are none of PEP 440: of compilers, of time zones.
         return None
 
 
