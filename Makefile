@@ -18,14 +18,14 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 PARALLEL := -n $(WORKERS) --dist worksteal
-NO_MODEL := commands compare docs io report store versions test_adoption.py test_aliases.py \
+NO_MODEL := commands compare docs io report stacks store versions test_adoption.py test_aliases.py \
     test_architecture.py test_cli.py test_config.py test_detection.py test_names.py \
     $(addprefix case/test_,creep.py goldens.py marker.py outputs.py rules.py) \
     $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
 BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)

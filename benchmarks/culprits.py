@@ -10,7 +10,7 @@ instead of running a suite on Keras, which takes ten seconds. `--gates N` runs N
 through `keras-golden gate` as well, with a Keras layer that uses the packages, among a real bump of
 Keras that moves nothing there.
 
-    python benchmarks/culprits.py [--pairs 60] [--gates 5] [--seed 0]
+    python benchmarks/culprits.py [--pairs 60] [--gates 2] [--seed 0]
 """
 
 from __future__ import annotations
@@ -289,7 +289,7 @@ def figures(title: str, done: Sequence[Trial]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=60)
-    parser.add_argument("--gates", type=int, default=5)
+    parser.add_argument("--gates", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kg-culprits-") as temporary:

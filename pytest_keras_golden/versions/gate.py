@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,11 +178,20 @@ def record(
 
 def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun) -> Job:
     """A run of `side`, compared with what `record` left in `place`."""
-    candidates = place / "runs" / name / "candidates"
+    run = place / "runs" / folder_name(name)
+    candidates = run / "candidates"
     recorded = place / "goldens", baseline_of(first), place / "weights"
     options = check_options(*recorded, candidates, _across(side, first))
     given = (place / "goldens", place / "weights")
-    return _job(side, suite, place / "runs" / name, options, (candidates,), given)
+    return _job(side, suite, run, options, (candidates,), given)
+
+
+def folder_name(name: str) -> str:
+    """Of the run of that name: a side may be a path, and must not lead out of the workspace."""
+    if re.fullmatch(r"[\w+][\w.+, -]*", name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return re.sub(r"[^\w+-]", "_", name)[:40] + f"-{digest}"
 
 
 def _job(
