@@ -25,7 +25,8 @@ NO_MODEL := commands compare docs io report stacks store versions test_adoption.
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/cuda.py \
+    benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
 BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
@@ -37,6 +38,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Hundreds of test processes import Keras; without bytecode, which PYTHONDONTWRITEBYTECODE keeps
 # Python from writing, each compiles it anew (6.5 s instead of 2.4).
 export UV_COMPILE_BYTECODE ?= 1
+# pytest keeps the modules whose assertions it rewrites: ours are 68, a second for each process.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-numpy test-processes test-backends test-hub test-releases \

@@ -36,7 +36,10 @@ from pytest_keras_golden.records import (
 from pytest_keras_golden.store.contents import ISOLATION, REFERENCE
 from pytest_keras_golden.store.header import KEY
 from pytest_keras_golden.tolerance import EPSILON, default
-from pytest_keras_golden.versions.verdicts import GUILTY, Status
+from pytest_keras_golden.stacks.pin import Pin
+from pytest_keras_golden.stacks.side import Side
+from pytest_keras_golden.versions.gate import GateResult
+from pytest_keras_golden.versions.verdicts import GUILTY, Status, VerdictRow
 
 PAGE = Path(__file__).with_name("reference.md")
 
@@ -62,6 +65,7 @@ CONDITIONAL: Meanings = {
 }
 STATUSES: Meanings = {
     "holds": "compared, and inside its tolerance",
+    "accepted": "the numbers drifted as `golden_accepted.toml` allows",
     "moved": "the numbers drifted",
     "incomparable": "it ran with other weights, states or inputs under B",
     "broke": "fails under the new version only, for another reason than numbers",
@@ -70,6 +74,40 @@ STATUSES: Meanings = {
     "skipped": "skipped, or failed as expected, under one of the versions",
     "no tensors": "calls no Keras model, or trains and evaluates only, which is not looked at",
     "new": "exists under the new version only",
+}
+GATE: Meanings = {
+    "schema": "1",
+    "verdict": "`holds`, `drift` or `nothing compared`",
+    "old": "package → version, and switch → value, of the old side",
+    "new": "package → version, and switch → value, of the new side",
+    "changes": "what differs between the sides: `name`, `old`, `new`",
+    "culprit": "the smallest set of changes that alone moves the tests, as `changes`; null where "
+    "nothing moved, or nobody looked (`--no-culprit`)",
+    "culprit_search": "how it was found: `probes`; `changes`, among how many; `rest`, what the others "
+    "are without it (`good`, `bad`, `skip` or null); `unresolved`, mixtures that could not be run, "
+    "with the reason",
+    "accepted": "entries of `golden_accepted.toml` that let drift through, with the tests they did so in",
+    "accepted_unused": "entries whose tests ran and did not move by them",
+    "accepted_expired": "entries whose change the old side has",
+    "counts": "status → number of tests",
+    "not_looked_at": "how many tests use Keras only in ways that are not looked at",
+    "tests": "one object per test, see below",
+    "seconds": "name of an inner run → its wall time: `old`, `new`, and `old again` or `new again` where "
+    "something was repeated",
+    "reused": "name of an inner run → when it ran, where it was taken from `--keep`",
+}
+GATED: Meanings = {
+    "nodeid": "pytest's node id",
+    "status": "see above",
+    "reason": "why, in a line",
+    "weights": "as in the outcomes",
+    "isolation": "as in the outcomes",
+    "first_drift": "the first tensor beyond its tolerance",
+    "local_drift": "the layers that changed by themselves, in execution order",
+    "unseen": "what of Keras ran and was not looked at, by kind",
+    "tensors": "judged tensor → verdict",
+    "numbers": "judged tensor → `k`, `tolerance`, `rel_l2`, `max_abs`, … as in the outcomes",
+    "locals": "each layer by itself, as in the outcomes",
 }
 EXIT_CODES: Meanings = {
     "HOLDS": "holds",
@@ -230,6 +268,7 @@ def reference() -> str:
         ["## `keras-golden`", *_commands()],
         ["## Exit codes", _exit_codes()],
         ["## What a gate says of a test", _statuses()],
+        ["## JSON of a gate (`gate --json`)", *_gate()],
         ["## JSON outcomes (`--golden-log`)", *_outcomes()],
         ["## The golden file", *_golden_file()],
         ["## Environment variables", _table(("variable", "meaning"), _named(ENVIRONMENT))],
@@ -370,6 +409,21 @@ def _statuses() -> str:
         for name in _same(STATUSES, Status)
     ]
     return _table(("status", "meaning", "exit code"), rows)
+
+
+def _gate() -> Iterator[str]:
+    side = Side((Pin("keras", "3.5.0", Path()),))
+    row = VerdictRow("t", "holds", TestOutcome("t", "passed"))
+    made = GateResult(side, side, (row,), {}).to_json()
+    yield _keyed(made, GATE)
+    yield "### Each of a gate's `tests`"
+    yield _keyed(made["tests"][0], GATED)
+
+
+def _keyed(made: Mapping[str, Any], meanings: Meanings) -> str:
+    if list(made) != list(meanings):
+        raise SystemExit(f"meanings {list(meanings)}, keys {list(made)}")
+    return _table(("key", "meaning"), _named(meanings))
 
 
 def _exit_codes() -> str:

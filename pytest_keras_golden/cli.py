@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from .commands import (
     accept,
+    accept_drift,
     bisect,
     diff,
     gate,
@@ -23,7 +24,7 @@ from .commands import (
     verify,
 )
 from .commands import list as list_goldens
-from .commands.arguments import split_pytest_arguments
+from .commands.arguments import parsed, split_pytest_arguments
 from .errors import GoldenError
 from .io.strict import cut
 from .report.output import flush, note, prepare_streams
@@ -32,7 +33,7 @@ HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = (
     *(show, diff, list_goldens, stats, prune, verify, accept, report),
-    *(gate, matrix, bisect, overlays),
+    *(gate, accept_drift, matrix, bisect, overlays),
 )
 """In the order of `--help`."""
 
@@ -66,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     try:
         own, for_pytest = split_pytest_arguments(argv)
-        arguments = _parser().parse_args(own)
-        arguments.pytest_arguments = for_pytest
+        arguments = parsed(_parser(), own, for_pytest)
         return int(arguments.handler(arguments))
     finally:
         flush()

@@ -44,6 +44,10 @@ class Option:
         return self.flag is not None and self.metavar is None and self.choices is None
 
 
+REPORT_KEY = "keras_golden"
+"""Attribute of a test report that carries the outcome, as builtins: from xdist workers, and to
+whoever follows a run."""
+
 OPTIONS: tuple[Option, ...] = (
     Option("write goldens of the running stack for the tests that ran", "--update-goldens"),
     Option(

@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from .errors import StoreError
 
 SUFFIX = ".safetensors"
+ACCEPTED_FILE = "golden_accepted.toml"
+"""Beside the goldens folder: drift that a gate lets through."""
 
 # Half of what file systems allow in one component: room for the hash, and for a deep checkout.
 _LONGEST = 120

@@ -123,6 +123,8 @@ class LayerCall:
     outermost call that it was part of. given: None where nobody looked; masks: digests of the Keras
     masks that its outputs carry. twins: per output, a sample of what the call makes of the same
     inputs in higher precision, "" where it is of no higher precision; empty where nobody looked.
+    input_twins: per input, the same of what code between layers made of their golden outputs, "" of
+    any other.
     """
 
     name: str
@@ -134,11 +136,12 @@ class LayerCall:
     given: Given | None = None
     masks: tuple[str, ...] = ()
     twins: tuple[str, ...] = ()
+    input_twins: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Into the pool."""
-        return (*self.inputs, *self.outputs, *filter(None, self.twins))
+        return (*self.inputs, *self.outputs, *filter(None, (*self.twins, *self.input_twins)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,17 +84,6 @@ def global_policy(keras: ModuleType) -> str:
     return str(read().name)
 
 
-def seed_everything(seed: int) -> None:
-    """Python, numpy, the backend and Keras, as `keras.utils.set_random_seed` does.
-
-    Before Keras 3.13 that leaves the generator behind `keras.random` where earlier tests left it.
-    """
-    import_keras().utils.set_random_seed(seed)
-    from keras.src.backend.common import global_state
-
-    global_state.set_global_attribute("global_seed_generator", None)
-
-
 def _distribution(*names: str) -> str | None:
     for name in names:
         try:

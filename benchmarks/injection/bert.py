@@ -194,6 +194,12 @@ def build(policy: str) -> tuple[Any, tuple[Any, ...]]:
     return model, (TOKENS, SEGMENTS, PADDING)
 
 
+def draw(model: Any, seed: int) -> tuple[Any, ...]:
+    fill_weights(model, seed)
+    tokens = np.random.default_rng(seed).integers(1, WORDS, TOKENS.shape).astype("int32")
+    return tokens * PADDING, SEGMENTS, PADDING
+
+
 NORMS = "*norm"
 CORES = "*/attention:core"
 DENSE = "*/query */key */value */output_dense */up */down pooler classifier"
@@ -253,4 +259,5 @@ CHANGES: tuple[Change, ...] = (
     harmless("bias added in float32", (layers.Dense, "call", n.dense(wide=True))),
 )  # fmt: skip
 
-SUBJECT = Subject("bert", build, CHANGES)
+# An added mask of -1e9 is -inf in float16: rows of padding are NaN, as such models had it.
+SUBJECT = Subject("bert", build, CHANGES, draw, ("float32", "bfloat16"))

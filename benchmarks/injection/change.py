@@ -69,8 +69,14 @@ def replaced(owner: Any, attribute: str, value: Any) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test. build: dtype policy → (model with weights, arguments of its call)."""
+    """A model under test. build: dtype policy → (model with weights, arguments of its call).
+
+    draw: model, seed → other arguments; it may fill the model with other weights. policies: those
+    under which the model answers with numbers.
+    """
 
     name: str
     build: Callable[[str], tuple[Any, tuple[Any, ...]]]
     changes: Sequence[Change] = field(default_factory=tuple)
+    draw: Callable[[Any, int], tuple[Any, ...]] = lambda model, seed: ()
+    policies: Sequence[str] = ("float32", "bfloat16", "float16")

@@ -56,6 +56,12 @@ def build(policy: str) -> tuple[Any, tuple[Any, ...]]:
     return model, (IMAGES,)
 
 
+def draw(model: Any, seed: int) -> tuple[Any, ...]:
+    fill_weights(model, seed)
+    images = np.random.default_rng(seed).normal(0.3, 1.0, IMAGES.shape)
+    return (images.astype("float32"),)
+
+
 def batch_norm(
     epsilon: float | None = None, own_statistics: bool = False, folded: bool = False
 ) -> n.Method:
@@ -97,6 +103,16 @@ Conv = Callable[..., Any]
 plain_conv, plain_depthwise = nn.conv, nn.depthwise_conv
 plain_gru = layers.GRU.inner_loop
 plain_average, plain_maximum = nn.average_pool, nn.max_pool
+
+
+def ungrouped(conv: Conv) -> Conv:
+    """`conv`, but for what runs a depthwise convolution as one of many groups, as torch does."""
+
+    def chosen(inputs: Any, kernel: Any, *rest: Any, **options: Any) -> Any:
+        whole = kernel.shape[2] == inputs.shape[-1]
+        return (conv if whole else plain_conv)(inputs, kernel, *rest, **options)
+
+    return chosen
 
 
 def padded_before(inputs: Any, kernel: Any, strides: Any, padding: str, *rest: Any) -> Any:
@@ -277,11 +293,12 @@ def transposed(self: Any, images: Any) -> Any:
 
 
 CHANGES: tuple[Change, ...] = (
-    harmful("padding in front of a strided convolution", "stem", (nn, "conv", padded_before)),
+    harmful("padding in front of a strided convolution", "stem",
+            (nn, "conv", ungrouped(padded_before))),
     lowered("convolution of bfloat16 inputs", "stem pointwise",
-            (nn, "conv", lowered_conv("bfloat16"))),
+            (nn, "conv", ungrouped(lowered_conv("bfloat16")))),
     lowered("convolution of float8 inputs", "stem pointwise",
-            (nn, "conv", lowered_conv("float8_e4m3fn"))),
+            (nn, "conv", ungrouped(lowered_conv("float8_e4m3fn")))),
     harmful("depthwise weights quantised to int4", "depthwise",
             (nn, "depthwise_conv", quantised_depthwise)),
     harmful("depthwise kernel flipped", "depthwise", (nn, "depthwise_conv", flipped_depthwise)),
@@ -326,12 +343,16 @@ CHANGES: tuple[Change, ...] = (
             n.with_values(layers.GroupNormalization.call, epsilon=lambda e: 2 * e))),
     harmful("leaky slope 0.2 to 0.2005", "leaky", (layers.LeakyReLU, "call", leaky(0.2005))),
     harmless("nothing"),
-    harmless("convolution tap by tap", (nn, "conv", conv_by_taps)),
-    harmless("convolution in float32", (nn, "conv", wide_conv)),
+    harmless("convolution tap by tap", (nn, "conv", ungrouped(conv_by_taps))),
+    harmless("convolution in float32", (nn, "conv", ungrouped(wide_conv))),
     harmless("batch norm written out", (layers.BatchNormalization, "call", batch_norm())),
     harmless("batch norm folded", (layers.BatchNormalization, "call", batch_norm(folded=True))),
     harmless("group norm written out", (layers.GroupNormalization, "call", group_norm())),
-    harmless("average by sums and counts", (nn, "average_pool", average_by_sums)),
+    # On torch, `same` repeats the edge instead of leaving it out: that is another mean.
+    *(
+        harmless("average by sums and counts", (nn, "average_pool", average_by_sums))
+        for _ in range(keras.backend.backend() != "torch")
+    ),
     harmless("leaky relu written out", (layers.LeakyReLU, "call", leaky(0.2))),
     harmless("GRU cell written out", (layers.GRUCell, "call", gru_cell())),
     harmless("GRU fused", (layers.GRU, "inner_loop", fused_gru)),
@@ -340,4 +361,4 @@ CHANGES: tuple[Change, ...] = (
     harmless("classifier split-K", (layers.Dense, "call", n.dense(pieces=2))),
 )  # fmt: skip
 
-SUBJECT = Subject("convnet", build, CHANGES)
+SUBJECT = Subject("convnet", build, CHANGES, draw)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from keras import layers, ops
 from keras.src.backend import nn
 
@@ -23,6 +24,12 @@ BLOCKS = "blocks/?"
 
 def build(policy: str) -> tuple[Any, tuple[Any, ...]]:
     return decoder.load(policy), (decoder.encode(TEXT),)
+
+
+def draw(model: Any, seed: int) -> tuple[Any, ...]:
+    """Other text; the weights stay, since they are trained."""
+    count = len(decoder.alphabet())
+    return (np.random.default_rng(seed).integers(0, count, (1, len(TEXT))).astype("int32"),)
 
 
 def scaled_residual(self: Any, x: Any) -> Any:
@@ -177,4 +184,4 @@ CHANGES: tuple[Change, ...] = (
     harmless("embedding by one-hot product", (layers.Embedding, "call", one_hot_embedding)),
 )  # fmt: skip
 
-SUBJECT = Subject("gpt", build, CHANGES)
+SUBJECT = Subject("gpt", build, CHANGES, draw)

@@ -88,7 +88,8 @@ def host_tables(self: Any, x: Any) -> Any:
     """Tables from numpy in float64, rounded once."""
     half = x.shape[-1] // 2
     turned = np.outer(np.arange(x.shape[1]), 10000.0 ** -(np.arange(half) / half))[:, None]
-    return halves(x, np.cos(turned).astype("float32"), np.sin(turned).astype("float32"))
+    tables = (ops.convert_to_tensor(f(turned).astype("float32")) for f in (np.cos, np.sin))
+    return halves(x, *tables)
 
 
 def doubled_tables(self: Any, x: Any) -> Any:
@@ -265,6 +266,11 @@ def build(policy: str) -> tuple[Any, tuple[Any, ...]]:
     return model, (TOKENS,)
 
 
+def draw(model: Any, seed: int) -> tuple[Any, ...]:
+    fill_weights(model, seed)
+    return (np.random.default_rng(seed).integers(0, WORDS, TOKENS.shape).astype("int32"),)
+
+
 def tiled(self: Any, x: Any) -> Any:
     return ops.tile(x, (1, 1, HEADS // KV_HEADS, 1))
 
@@ -351,4 +357,4 @@ CHANGES: tuple[Change, ...] = (
     harmless("products in float32", (layers.Dense, "call", n.dense(wide=True))),
 )  # fmt: skip
 
-SUBJECT = Subject("llama", build, CHANGES)
+SUBJECT = Subject("llama", build, CHANGES, draw)

@@ -115,12 +115,22 @@ class Bench:
             raise RuntimeError(f"{self.subject.name} {policy}: {outcome.reason}")
         self._blocks[policy] = block
 
+    def redraw(self, seed: int) -> None:
+        """Other inputs, and other weights where they are drawn; goldens are recorded anew."""
+        for policy, (model, _) in self._models.items():
+            self._models[policy] = model, self.subject.draw(model, seed)
+            self.record(policy)
+
     def model(self, policy: str) -> tuple[Any, tuple[Any, ...]]:
         """The model, and what it is called with."""
         return self._models[policy]
 
     def logits(self, policy: str) -> Tensor:
         return _logits(self._blocks[policy])
+
+    def precision(self, policy: str) -> str:
+        """The coarsest arithmetic behind the logits."""
+        return self._blocks[policy].records[-1].precision or policy
 
     def check(self, policy: str, change: Change) -> tuple[TestOutcome, CaptureBlock]:
         return self._run(policy, change.applied(), update=False)

@@ -84,14 +84,8 @@ def _cause(
 ) -> LocalOutcome | None:
     """What made one output of a layer, where it has a twin on both sides and nobody else is to
     blame for it."""
-    place = item.place
-    layer = calls[place.call][1] if place.call in calls else None
-    own = place.side == "output" and layer is not None and layer.name == item.name
-    if not own or layer is None or item.actual.shape != item.golden.shape:
-        return None
-    pairs = list(zip(lifting.twins.get(place.call, ()), layer.twins, strict=False))
-    twin, key = pairs[place.index] if place.index < len(pairs) else (None, "")
-    if twin is None or not key:
+    twin, key = _twins_of(item, calls, lifting)
+    if twin is None or not key or item.actual.shape != item.golden.shape:
         return None
     golden_twin = pool[key]
     if golden_twin.shape != twin.shape or golden_twin.dtype.name not in MEANING:
@@ -101,7 +95,24 @@ def _cause(
     cause, figures = cause_of(run, golden, twin, golden_twin, item.precision)
     if cause is None:
         return None
-    if cause == "meaning" and place.call in lifting.drew:
+    if cause == "meaning" and item.place.call in lifting.drew:
         cause = "random"
     k = distance(run, golden) / epsilon(item.precision)
     return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)
+
+
+def _twins_of(item: LocalMeasurement, calls: Calls, lifting: Lifting) -> tuple[Array | None, str]:
+    """The run's twin of a tensor, and the key of the golden's; of an output that another layer is
+    to blame for, neither."""
+    place = item.place
+    layer = calls[place.call][1] if place.call in calls else None
+    if layer is None:
+        return None, ""
+    if place.side == "input":
+        made, keys = lifting.input_twins, layer.input_twins
+    elif layer.name == item.name:
+        made, keys = lifting.twins, layer.twins
+    else:
+        return None, ""
+    pairs = list(zip(made.get(place.call, ()), keys, strict=False))
+    return pairs[place.index] if place.index < len(pairs) else (None, "")

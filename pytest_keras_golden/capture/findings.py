@@ -126,10 +126,10 @@ class Findings:
             return ended
         calls = {layer.name: (order, layer) for order, layer in enumerate(ended.layers)}
         try:
-            samples = twins(made, calls, ended.pool).twins
+            lifting = twins(made, calls, ended.pool)
         except CaptureError:  # today's judgement is what such a model keeps
             return ended
-        return with_twins(ended, samples)
+        return with_twins(ended, lifting)
 
     def _may_run_again(self, made: Outermost) -> bool:
         return self.request.asked or is_of_keras_alone(made.target)

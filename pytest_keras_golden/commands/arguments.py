@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..report.output import add_json
 
 if TYPE_CHECKING:
-    from ..versions.gate import Suite
+    from ..versions.gate import Asked, Suite
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
 
@@ -30,6 +30,25 @@ def split_pytest_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         return list(argv), []
     at = list(argv).index("--")
     return list(argv[:at]), list(argv[at + 1 :])
+
+
+def parsed(
+    parser: argparse.ArgumentParser, own: Sequence[str], for_pytest: Sequence[str]
+) -> argparse.Namespace:
+    """The command's arguments, with pytest's in `pytest_arguments`: also test paths without `--`
+    before them. Ends the program with the line to type where more is left over."""
+    arguments, over = parser.parse_known_args(own)
+    arguments.pytest_arguments = [*over, *for_pytest]
+    if over and (own[0] not in COMMANDS or for_pytest):
+        parser.error(f"unrecognized arguments: {' '.join(over)}")
+    option = next((argument for argument in over if argument.startswith("-")), None)
+    if option is not None:
+        kept = list(own)
+        for argument in over:
+            kept.remove(argument)
+        line = f"keras-golden {shlex.join(kept)} -- {shlex.join(over)}"
+        parser.error(f"{option} is no argument of {own[0]}; what pytest is to take: {line}")
+    return arguments
 
 
 def add_shared(parser: argparse.ArgumentParser, jobs: int) -> None:
@@ -99,9 +118,9 @@ def demand_usable(arguments: argparse.Namespace) -> None:
     written = [getattr(arguments, name, None) for name in ("json", "markdown", "html")]
     demand_writable(*written)
     if getattr(arguments, "html", None) is not None:
-        from ..report.template import demand_html
+        from ..report.template import TEXT, demand_html
 
-        demand_html()
+        demand_html(TEXT)
     if arguments.executor is not None:
         from ..versions.inner.cluster import check_address
 
@@ -156,6 +175,20 @@ def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
 def identity(arguments: argparse.Namespace, command: str) -> list[object]:
     """What tells this command's runs from another's, for `workspace`."""
     return [command, arguments.package, arguments.others, arguments.pytest_arguments]
+
+
+def asked(arguments: argparse.Namespace, old: str, new: str) -> Asked:
+    """How the command was given, so that the next one can be worded."""
+    from ..versions.gate import Asked
+
+    options = [] if arguments.package == "keras" else ["--package", arguments.package]
+    for group in arguments.others:
+        options += ["--with", *group]
+    file = getattr(arguments, "json", None)
+    behind = tuple(arguments.pytest_arguments)
+    given = None if file in (None, "-") else str(file)
+    has_page = getattr(arguments, "html", None) is not None
+    return Asked(old, new, Path.cwd(), tuple(options), behind, given, has_page)
 
 
 def shown(arguments: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..release import parsed
 from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
-from .arguments import add_shared, demand_usable, identity, inner_runs, suite_of
+from .arguments import add_shared, asked, demand_usable, identity, inner_runs, suite_of
 from .sides import settled, side_of, stack_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.repo is not None:
             clone = Clone(arguments.repo.resolve(), arguments.package)
             result = bisect_commits(result, prober, clone, make_side)
+    result = replace(result, asked=asked(arguments, versions[0], versions[-1]))
     emit(arguments.json, result.to_json(), lambda: page(result))
     return USAGE if result.no_commit else HOLDS
 
@@ -125,6 +126,9 @@ def _probe_line(probe: Probe) -> str:
 
 
 def _conclusion(result: BisectResult) -> list[str]:
+    from ..versions.pages import next_lines
+    from ..versions.pages.conclusion import how_much
+
     lines = [
         f"{result.package} {result.first_bad} is the first release that drifts from {result.good} "
         f"({len(result.probes)} probes of {result.releases} releases)."
@@ -141,8 +145,8 @@ def _conclusion(result: BisectResult) -> list[str]:
         lines.append(f"No commit: {result.no_commit}")
     lines += result.taken
     lines.append(f"tests that moved: {', '.join(row.nodeid for row in result.guilty) or 'none'}")
-    lines.append(f"layers with local drift: {', '.join(result.local_drift) or 'not isolated'}")
-    return lines
+    lines += how_much(result.guilty)
+    return [*lines, *next_lines.lines(next_lines.after_bisect(result))]
 
 
 def _unsure(names: Sequence[str], what: str) -> list[str]:

@@ -15,12 +15,14 @@ from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
     add_shared,
+    asked,
     default_jobs,
     demand_usable,
     identity,
     inner_runs,
     suite_of,
 )
+from .place import accepted_file
 from .sides import differ, side_of, stacks_of
 
 if TYPE_CHECKING:
@@ -53,28 +55,42 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="do not look for the changes to blame where there are several",
     )
+    parser.add_argument(
+        "--accepted",
+        type=Path,
+        metavar="FILE",
+        help="drift that may pass, instead of golden_accepted.toml beside the goldens",
+    )
     parser.set_defaults(handler=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from ..stacks.installing import fingerprint
-    from ..versions import gate_page
+    from ..versions.accepted import load
     from ..versions.gate import gate
+    from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
+    accepted_in = accepted_file(arguments.accepted)
+    accepted = load(accepted_in)
+    # It decides what is said of numbers, not what they are: runs that are kept stay good.
     suite = suite_of(arguments)
+    suite = replace(suite, left_out=(*suite.left_out, accepted_in))
     stacks = stacks_of(arguments, [arguments.old, arguments.new])
     if not differ(stacks):
         return _unchanged(arguments)
     old, new = (side_of(arguments, stack, stacks) for stack in stacks)
-    named = [*identity(arguments, "gate"), *map(fingerprint, stacks)]
+    # Not the new side: the old one's recording serves whatever comes after it.
+    named = [*identity(arguments, "gate"), fingerprint(stacks[0])]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
-        result = gate(old, new, suite, place, where, told)
+        result = gate(old, new, suite, place, where, told, accepted)
         if result.verdict == "drift" and not arguments.no_culprit:
-            result = replace(
-                result, culprit=_culprit(arguments, stacks, result, place, where, told)
-            )
-    tell(arguments, result, gate_page)
+            culprit = _culprit(arguments, stacks, result, place, where, told)
+            result = replace(result, culprit=culprit)
+        result = replace(result, asked=asked(arguments, arguments.old, arguments.new))
+        # Its pictures are drawn from goldens and candidates, which go with the folder.
+        html = gate_html.page(result) if arguments.html is not None else None
+    tell(arguments, result, gate_page, html)
     return EXIT_CODES[result.verdict]
 
 
@@ -119,13 +135,19 @@ def _culprit(
     return replace(found, bisect=line)
 
 
-def tell(arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any) -> None:
-    """Print, and write what was asked for. page: the module that words the result."""
+def tell(
+    arguments: argparse.Namespace,
+    result: GateResult | MatrixResult,
+    page: Any,
+    html: str | None,
+) -> None:
+    """Print, and write what was asked for. page: the module that words the result. html: the same
+    as a page, where one was asked for."""
     emit(arguments.json, result.to_json(), lambda: page.terminal(result))
     if arguments.markdown is not None:
         _append(arguments.markdown, page.markdown(result))
-    if arguments.html is not None:
-        _write(arguments.html, page.page(result))
+    if html is not None:
+        _write(arguments.html, html)
 
 
 def _append(path: Path, text: str) -> None:

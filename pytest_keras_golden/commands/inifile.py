@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import configparser
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..io.toml import parse_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,11 @@ def _ini(section: str, required: bool) -> _Reader:
 
 def _toml(*tables: str) -> _Reader:
     def read(text: str) -> Mapping[str, Any] | None:
-        document = _parse_toml(text)
+        document = parse_toml(text)
         sections = (_table(document, table.split(".")) for table in tables)
         return next((table for table in sections if table), None)
 
     return read
-
-
-def _parse_toml(text: str) -> Mapping[str, Any]:
-    # Python 3.10 has no tomllib; pytest itself brings tomli there.
-    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    parsed: Mapping[str, Any] = toml.loads(text)
-    return parsed
 
 
 def _table(document: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
@@ -41,11 +43,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..stacks.installing import fingerprint
-    from ..versions import matrix_page
     from ..versions.matrix import matrix
+    from ..versions.pages import matrix_html, matrix_page
 
     demand_usable(arguments)
     suite = suite_of(arguments)
+    _refuse_paths(arguments.versions)
     texts = columns(arguments)
     if len(texts) < 2:
         raise ConfigError(f"A matrix needs two sides; this is {texts[0]} alone.", "Add one.")
@@ -55,8 +58,21 @@ def run(arguments: argparse.Namespace) -> int:
     sides, missing = installed_sides(arguments, stacks)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
         result = matrix(sides, suite, place, where, told, missing, arguments.package)
-    tell(arguments, result, matrix_page)
+        html = matrix_html.page(result) if arguments.html is not None else None
+    tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]
+
+
+def _refuse_paths(texts: Sequence[str]) -> None:
+    """What pytest is to take, where a side is expected."""
+    from ..stacks.grammar import is_lock
+
+    paths = [text for text in texts if Path(text.partition("::")[0]).exists() and not is_lock(text)]
+    if paths:
+        raise ConfigError(
+            f"{paths[0]} is a path, no version.",
+            f"What pytest is to take goes behind `--`: keras-golden matrix … -- {paths[0]}",
+        )
 
 
 def columns(arguments: argparse.Namespace) -> list[str]:

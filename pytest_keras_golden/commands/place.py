@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..names import ACCEPTED_FILE
 from .inifile import find_ini
 
 
@@ -25,6 +26,16 @@ def goldens_dir(given: Path | None) -> Path:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder", "Name the goldens folder: --goldens-dir DIR")
     return folder
+
+
+def accepted_file(given: Path | None) -> Path:
+    """`golden_accepted.toml` beside the goldens folder, whether or not that is there."""
+    if given is not None:
+        return (Path.cwd() / given).resolve()
+    ini = find_ini(Path.cwd())
+    folder = Path.cwd() if ini is None else ini.folder
+    goldens = "goldens" if ini is None else str(ini.values.get("goldens_dir") or "goldens")
+    return (folder / goldens).resolve().parent / ACCEPTED_FILE
 
 
 def _from_ini() -> Path:

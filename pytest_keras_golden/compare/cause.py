@@ -28,6 +28,7 @@ MEANING: dict[str, float] = {
     "float32": DEFAULT_K["float32"] * EPSILON["float32"],
     "float16": LOW_PRECISION_K * EPSILON["float16"],
     "bfloat16": LOW_PRECISION_K * EPSILON["bfloat16"],
+    **{name: DEFAULT_K[name] * EPSILON[name] for name in ("float8_e4m3fn", "float8_e5m2")},
 }
 """Distance of twins, relative to |golden| + rms, from which they mean something else, by the
 coarser of the precisions that they were computed in: what a single layer of that precision may

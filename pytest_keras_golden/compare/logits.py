@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import epsilon
+from .threeway import FACTOR
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -25,9 +26,9 @@ TIE_ULPS = 2.0
 """Margin between two logits, on both sides, that decides nothing at their precision: each logit is
 rounded by up to half an ULP on its own, and once more upstream."""
 TIE_ERRORS = 4.0
-"""With a reference: the true margin that decides nothing, in units of the golden's own rms error in
-that row. 86 flips by harmless changes of two bfloat16 decoders (benchmarks/detection.py) reached
-3.99; the first rule alone called 7 of them real."""
+"""With a reference: the true margin that decides nothing, in units of the rms error of that row,
+the golden's or the run's. 86 flips by harmless changes of two bfloat16 decoders reached 3.99 of the
+golden's (benchmarks/detection.py); the first rule alone called 7 of them real."""
 LISTED = 20
 TOP = 5
 
@@ -37,8 +38,8 @@ class Flip:
     """A row whose most likely token changed. position: index of the row, an int where there is one
     batch. margin_ulp: how far the golden's token led the run's, in ULPs of the precision at that
     logit. reference_margin_ulp: the same in the reference, negative where that has the run's token;
-    error_ulp: rms error of the golden's row against it. tie: no margin is more than rounding
-    decides."""
+    error_ulp: rms error of the row against it, of the golden or the run. tie: no margin is more
+    than rounding decides."""
 
     position: int | tuple[int, ...]
     golden: int
@@ -128,7 +129,7 @@ def logits_metrics(
             for row in _flipped(a, g, kept):
                 flip = _flip(a, g, row, start, leading, eps)
                 flips.append(
-                    flip if true is None else _against(flip, g[row], true[start + row], eps)
+                    flip if true is None else _against(flip, a[row], g[row], true[start + row], eps)
                 )
     kl, top5 = np.concatenate(kls), np.concatenate(top5s)
     counted = max(1, kl.size)
@@ -199,18 +200,25 @@ def _flip(
     )
 
 
-def _against(flip: Flip, golden: _Rows, reference: Array, eps: float) -> Flip:
+def _against(flip: Flip, actual: _Rows, golden: _Rows, reference: Array, eps: float) -> Flip:
     """The flip beside what the reference says of its two tokens."""
     true = reference.astype(np.float64)
     ulp = _ulp(golden, flip.golden, flip.actual, eps)
-    usable = np.isfinite(true) & np.isfinite(golden)
+    usable = np.isfinite(true) & np.isfinite(golden) & np.isfinite(actual)
     if not (ulp and usable[[flip.golden, flip.actual]].all()):
         return flip
     return replace(
         flip,
         reference_margin_ulp=float(true[flip.golden] - true[flip.actual]) / ulp,
-        error_ulp=math.sqrt(float(np.square((golden - true)[usable]).mean())) / ulp,
+        error_ulp=_error(actual[usable], golden[usable], true[usable]) / ulp,
     )
+
+
+def _error(actual: _Rows, golden: _Rows, true: _Rows) -> float:
+    """Rms error of the golden's row or of the run's, which may round as much worse as the three-way
+    rule lets it."""
+    before, after = (math.sqrt(float(np.square(row - true).mean())) for row in (golden, actual))
+    return min(max(before, after), FACTOR * before)
 
 
 def _margin(row: _Rows, first: int, second: int, eps: float) -> float:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..config import Settings
+from ..config import REPORT_KEY, Settings
 from ..errors import GoldenError
 from ..io.atomic import write_whole
 from .unused import LeftOut
 
 if TYPE_CHECKING:
     from ..outcomes import TestOutcome
-
-REPORT_KEY = "keras_golden"
-"""Attribute of a test report that carries the outcome, as builtins, from xdist workers."""
 
 BEGUN_KEY = "keras_golden_begun"
 """Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""

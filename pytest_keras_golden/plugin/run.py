@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..config import Settings
+from ..config import REPORT_KEY, Settings
 from ..errors import GoldenError
 from .automatic import Automatic
 from .body import BodyWatch
@@ -27,7 +27,7 @@ from .items import (
     parsed_marker,
 )
 from .reach import may_reach_keras
-from .results import BEGUN_KEY, REPORT_KEY
+from .results import BEGUN_KEY
 from .seeding import Seeding
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ class Seeding:
     def seed(self) -> None:
         seed = self._seed if self._own is None else self._own
         if seed is not None:
-            from ..stack import seed_everything
+            from ..capture.state.seeds import seed_everything
 
             seed_everything(seed)
 
@@ -88,8 +88,8 @@ class Seeding:
         if self._seed is None or not _keras_imports():
             yield
             return
+        from ..capture.state.seeds import seed_everything
         from ..capture.state.variables import unchanged
-        from ..stack import seed_everything
 
         with unchanged(()):
             # Two models of two fixtures must not start from the same numbers.

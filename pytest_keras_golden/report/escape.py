@@ -189,11 +189,17 @@ def quoted(argument: str) -> str:
     """An argument as bash and zsh take it, to the letter and without a control character: in double
     quotes where that is enough. What begins with a dash is a path here, never an option."""
     given = f"./{argument}" if argument.startswith("-") else argument
-    if not given.isprintable():
-        return f"$'{''.join(map(_ansi_c, given))}'"
-    if re.search(r"[\"$`\\!]", given):
-        return shlex.quote(given)
+    if not given.isprintable() or re.search(r"[\"$`\\!]", given):
+        return passed(given)
     return f'"{given}"'
+
+
+def passed(argument: str) -> str:
+    """An argument that a user gave, as it has to be given again: options too, bare where that is
+    enough."""
+    if not argument.isprintable():
+        return f"$'{''.join(map(_ansi_c, argument))}'"
+    return shlex.quote(argument)
 
 
 def _ansi_c(character: str) -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
-from ..records import Tolerance
-from ..tolerance import default
 from . import tokens
+from .amount import moved_most, own_strain, percent
 from .asides import asides, unseen
 from .attribution import stack_lines
 from .drawings import draw
@@ -32,7 +34,6 @@ from .summary import (
     positions,
     strain,
     tensor_counts,
-    verdict_counts,
     verdict_of,
     worst_first,
 )
@@ -53,32 +54,83 @@ class _Table:
         return self.numbers.setdefault(text, len(self.numbers))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One test of a page. word: what the list says of it, a verdict or a status. name: what it is
+    listed under; its node id without one. lead: the sentence on top of it, where its outcome does
+    not tell. steps: why and command, in the place of the outcome's own."""
+
+    outcome: TestOutcome
+    word: str
+    name: str = ""
+    lead: str = ""
+    steps: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What stands above the tests beside counts. sections: heading and lines. grid: a table of
+    cells, each [text, why, is it bad, place of its entry or None]; its first row are headings."""
+
+    product: str = "Golden tensors"
+    sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    steps: tuple[tuple[str, str], ...] = ()
+    grid: tuple[tuple[Any, ...], ...] = ()
+
+
 def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """One `--golden-log` document, or several, as an HTML page without any outside reference.
 
     Goldens and candidates that the log names are read for the pictures, where they still exist.
     """
     runs = read(log)
-    tests = runs.tests
-    tests.sort(key=lambda test: (-severity_of(test), test.nodeid))
+    tests = sorted(runs.tests, key=lambda test: (-severity_of(test), test.nodeid))
+    return written(
+        [Entry(test, verdict_of(test)) for test in tests],
+        conclusion(runs),
+        facts={
+            "errors": runs.errors[:50],
+            "asides": asides(runs.ran),
+            "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(runs.ran)],
+        },
+    )
+
+
+def written(
+    entries: Sequence[Entry],
+    sentence: str,
+    facts: Mapping[str, Any],
+    overview: Overview | None = None,
+) -> str:
+    """The page of some tests, in their order, below a sentence. facts: `errors`, `asides` and
+    `unseen` of what is no entry."""
     texts = _Table()
-    index = [_summary(test) for test in tests]
-    details = [_detail(test, texts) for test in tests]
+    tests = [entry.outcome for entry in entries]
+    index = [_summary(entry) for entry in entries]
+    details = [_detail(entry, texts) for entry in entries]
     drawings = _drawings(tests)
+    above = overview or Overview()
     page = {
-        "verdicts": verdict_counts(tests),
+        "verdicts": Counter(entry.word for entry in entries),
         "tensors": tensor_counts(tests),
         "stack": sorted({line for test in tests for line in stack_lines(test)}),
-        "errors": runs.errors[:50],
-        "asides": asides(runs.ran),
-        "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(runs.ran)],
+        **facts,
+        "sections": above.sections,
+        "steps": above.steps,
+        "grid": above.grid,
         "tests": index,
         "texts": list(texts.numbers),
     }
     blocks = [_block("report", page)]
     blocks += [_block(f"test-{place}", detail) for place, detail in enumerate(details)]
     blocks += [_block(f"drawing-{place}", drawing) for place, drawing in drawings]
-    return _page(blocks, conclusion(runs))
+    charts = bool(drawings) or any(map(_is_drawn, tests))
+    return _page(blocks, above.product, sentence, charts)
+
+
+def _is_drawn(outcome: TestOutcome) -> bool:
+    """Whether there is a curve of its drift against depth."""
+    return any(map(strain, outcome.tensors)) or any(map(own_strain, outcome.locals))
 
 
 def severity_of(outcome: TestOutcome) -> int:
@@ -100,13 +152,16 @@ def _drawings(tests: Sequence[TestOutcome]) -> list[tuple[int, Mapping[str, Any]
     return drawn
 
 
-def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
+def _summary(entry: Entry) -> Mapping[str, Any]:
     """What the list shows of a test; absent facts are left out."""
+    outcome = entry.outcome
     first = first_drift(outcome)
+    most = moved_most(outcome)
     facts = {
-        "id": outcome.nodeid,
-        "verdict": verdict_of(outcome),
+        "id": entry.name or outcome.nodeid,
+        "verdict": entry.word,
         "first": None if first is None else first.name,
+        "share": None if most is None or not most.rel_l2 else percent(most.rel_l2),
         "strain": _short(max(map(strain, outcome.tensors), default=0.0)),
         "local": families(layer.name for layer in blamed(outcome)),
         "tensors": dict(tensor_counts([outcome])),
@@ -116,15 +171,16 @@ def _summary(outcome: TestOutcome) -> Mapping[str, Any]:
     return {key: value for key, value in facts.items() if value}
 
 
-def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
+def _detail(entry: Entry, texts: _Table) -> Mapping[str, Any]:
     """Tensors and layers as rows of numbers; see the reading side in assets/report.js."""
+    outcome = entry.outcome
     layers = {layer.name: layer for layer in outcome.locals}
     tensors = sorted(outcome.tensors, key=lambda tensor: tensor.order)
     names = {tensor.name for tensor in tensors}
     guilty = set(outcome.local_drift)
     loud = bool(worst_first([outcome]))
     facts = {
-        "headline": headline(outcome) if loud else None,
+        "headline": entry.lead or (headline(outcome) if loud else None),
         "reason": outcome.reason,
         "baseline": outcome.baseline,
         "keras": outcome.stack.get("keras"),
@@ -136,7 +192,7 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         "observer": outcome.observer,
         "unseen": ", ".join(outcome.unseen),
         "warnings": further_warnings(outcome) if loud else list(outcome.warnings),
-        "steps": next_steps(outcome) if loud else None,
+        "steps": _steps(outcome, loud) if entry.steps is None else entry.steps,
         "rows": [_row(t, layers.get(t.name), t.name in guilty, texts) for t in tensors],
         "places": [key[:2] for key in positions(tensors, outcome.locals)] if layers else None,
         "layers": [
@@ -145,6 +201,10 @@ def _detail(outcome: TestOutcome, texts: _Table) -> Mapping[str, Any]:
         ],
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _steps(outcome: TestOutcome, loud: bool) -> list[tuple[str, str]] | None:
+    return next_steps(outcome) if loud else None
 
 
 def _row(
@@ -183,13 +243,11 @@ def _cut(row: list[Any]) -> list[Any]:
 
 def _layer(layer: LocalOutcome, guilty: bool, is_tensor: bool, texts: _Table) -> list[Any]:
     """[name, verdict, k, strain, L2, guilty, is also a tensor, bias, cause]"""
-    allowed = default(layer.precision) if layer.precision else Tolerance()
-    used = layer.k / allowed.k if layer.k is not None and allowed.k else 0.0
     return [
         texts.number(layer.name),
         texts.number(layer.verdict),
         _short(layer.k),
-        _short(used),
+        _short(own_strain(layer)),
         _short(layer.rel_l2),
         int(guilty),
         int(is_tensor),
@@ -220,17 +278,27 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _page(blocks: Sequence[tuple[str, str]], sentence: str) -> str:
+def _page(blocks: Sequence[tuple[str, str]], product: str, sentence: str, charts: bool) -> str:
     package = "pytest_keras_golden.report"
-    from plotly.offline import get_plotlyjs
-
     assets = files(package) / "assets"
     return filled(
         package,
         "report.html",
-        title=sentence,
+        product=product,
+        title=sentence.replace("`", ""),
+        sentence=sentence,
         style=(assets / "report.css").read_text(encoding="utf-8"),
         blocks=blocks,
-        plotly=get_plotlyjs(),
+        plotly=_plotly() if charts else "",
         script=(assets / "report.js").read_text(encoding="utf-8"),
     )
+
+
+def _plotly() -> str:
+    """The library's source; nothing where it is not installed, which the page then says."""
+    if find_spec("plotly") is None:
+        return ""
+    from plotly.offline import get_plotlyjs
+
+    source: str = get_plotlyjs()
+    return source

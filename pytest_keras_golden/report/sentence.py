@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
+from .amount import own_size, own_strain, percent
 from .attribution import attribution, same_stack
 from .causes import cause_sentences
 from .escape import named, one_line
@@ -44,19 +45,41 @@ def _drift(outcome: TestOutcome) -> str:
     counts = tensor_counts([outcome])
     moved = counts["drift"]
     if not moved:
-        start = f"Every tensor is inside its tolerance{since(outcome)}, but not every layer is."
-        return f"{start}{_others(outcome, 'drift')}{_blame(outcome)}"
+        return f"{_hidden(outcome)}{_others(outcome, 'drift')}{_causes(outcome)}"
     start = f"{moved:,} of {plural(counts.total(), 'tensor')} drifted{since(outcome)}"
     first = first_drift(outcome)
     where = f", first {named(first.name)}: {how_much(first)}" if first else ""
     return f"{start}{where}.{_others(outcome, 'drift')}{_blame(outcome)}"
 
 
+def _hidden(outcome: TestOutcome) -> str:
+    """Layers drift where no tensor does: what they changed is small in what comes behind them."""
+    guilty = blamed(outcome)
+    if not guilty:
+        return f"No tensor is beyond its tolerance{since(outcome)}, but not every layer is within."
+    most = own_size(max(guilty, key=own_strain))
+    size = f" ({'up to ' if len(guilty) > 1 else ''}{most})" if most else ""
+    names = family_list(layer.name for layer in guilty)
+    itself, gives = ("itself", "gives") if len(guilty) == 1 else ("themselves", "give")
+    return (
+        f"{plural(len(guilty), 'layer')} changed by {itself}{since(outcome)}: on the same inputs, "
+        f"{names} {gives} other numbers{size}. In this test that stays hidden, {_held(outcome)}; "
+        "in another model it may not."
+    )
+
+
+def _held(outcome: TestOutcome) -> str:
+    excused = any(strain(tensor) > 1 for tensor in outcome.tensors if tensor.judged)
+    told = "every compared tensor is inside its tolerance"
+    return f"{told}, or beyond it and no less accurate than before" if excused else told
+
+
 def how_much(tensor: TensorOutcome) -> str:
-    """`k 12.3, 2.5× its bfloat16 tolerance k=5 (relative L2 4.0e-3, max |Δ| 0.03 at [0, 4])`."""
+    """`0.4 % (relative L2), k 12.3, 2.5× its bfloat16 tolerance k=5 (max |Δ| 0.03 at [0, 4])`."""
     used = strain(tensor)
     limit = f"{number(used)}× its" if used > 1 else "its"
-    parts = [f"k {number(tensor.k)}"] if tensor.k is not None else []
+    parts = [f"{percent(tensor.rel_l2)} (relative L2)"] if tensor.rel_l2 is not None else []
+    parts += [f"k {number(tensor.k)}"] if tensor.k is not None else []
     parts.append(f"{limit} {tensor.precision} tolerance {tolerance(tensor.tolerance)}")
     if used <= 1:
         parts[-1] = f"tolerance {tolerance(tensor.tolerance)}"
@@ -65,7 +88,7 @@ def how_much(tensor: TensorOutcome) -> str:
 
 def _sizes(tensor: TensorOutcome) -> str:
     at = "" if tensor.index is None else f" at {list(tensor.index)}"
-    return f"relative L2 {number(tensor.rel_l2)}, max |Δ| {number(tensor.max_abs)}{at}"
+    return f"max |Δ| {number(tensor.max_abs)}{at}"
 
 
 def _blame(outcome: TestOutcome) -> str:

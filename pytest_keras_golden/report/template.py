@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from ..errors import ConfigError
 from .escape import finalize
 
-NEEDED = ("jinja2", "plotly")
+CHARTS = ("jinja2", "plotly")
+TEXT = ("jinja2",)
 
 
-def demand_html() -> None:
-    """Called before anything runs. Raises ConfigError where no HTML page could be written then."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+def demand_html(needed: Sequence[str] = CHARTS) -> None:
+    """Called before anything runs. Raises ConfigError where no HTML page could be written then.
+
+    needed: `TEXT` for a page in which nothing may come to be drawn.
+    """
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"an HTML report needs {' and '.join(missing)}",

@@ -13,7 +13,7 @@ from ..stacks.clone import Clone, Commit, overlay_of_commit
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.pin import Pin
 from ..stacks.side import Side
-from .gate import Suite, check_job, record
+from .gate import Asked, Suite, check_job, numbers_of, record
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
@@ -62,6 +62,7 @@ class BisectResult:
     commit_probes: tuple[Probe, ...] = ()
     no_commit: str | None = None
     reused: Mapping[str, str] = field(default_factory=dict)
+    asked: Asked | None = None
 
     @property
     def taken(self) -> list[str]:
@@ -104,6 +105,7 @@ class BisectResult:
             "no_commit": self.no_commit,
             "local_drift": list(self.local_drift),
             "tests": [row.nodeid for row in self.guilty],
+            "numbers": {row.nodeid: numbers_of(row.outcome) for row in self.guilty},
             "reused": dict(self.reused),
         }
 
@@ -113,6 +115,7 @@ class Prober:
     """Runs one candidate after the other against the recording of the good end.
 
     again: the good end's second run. watched: the tests that moved at the bad end.
+    only: the tests that are run; empty: all.
     """
 
     suite: Suite
@@ -122,11 +125,12 @@ class Prober:
     first: InnerRun
     again: InnerRun | None = None
     watched: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
     done: list[Probe] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
-        job = check_job(name, side, self.suite, self.place, self.first)
+        job = check_job(name, side, self.suite, self.place, self.first, self.only)
         run = run_all({name: job}, self.where, self.progress)[name]
         if run.reused:
             self.reused[name] = run.reused

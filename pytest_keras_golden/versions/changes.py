@@ -19,8 +19,8 @@ class Change:
     """
 
     name: str
-    old: str | None
-    new: str | None
+    old: str | None = None
+    new: str | None = None
 
     @property
     def is_package(self) -> bool:
@@ -81,8 +81,8 @@ class Culprit:
 
     @property
     def lines(self) -> list[str]:
-        """What it is, and what to type to go on."""
-        return [self.sentence, *([f"To find the release: {self.bisect}"] if self.bisect else [])]
+        """What to say of it; nothing where there was but one change."""
+        return [self.sentence] if self.among > 1 else []
 
     @property
     def sentence(self) -> str:

@@ -42,8 +42,8 @@ def find_culprit(
     by_name = {change.name: change for change in result.changes}
     if not moved or not by_name:
         return None
-    first, again = result.runs[:2]
-    prober = Prober(replace(suite, only=moved), place, where, progress, first, again, moved)
+    first, again = result.runs["old"], result.runs.get("old again")
+    prober = Prober(suite, place, where, progress, first, again, moved, only=moved)
     names = list(by_name)
     if len(names) == 1:
         return Culprit(result.changes, 1, 0)

@@ -1,26 +1,30 @@
-"""May this bump go in? The old side twice, then the new side against it."""
+"""May this bump go in? The old side records, the new side is compared; what differs is repeated."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import StackError
+from ..outcomes import TensorOutcome, TestOutcome, to_json
 from ..report import asides
+from ..report.wording import plural
 from ..stacks.side import Side
+from .accepted import Acceptance
 from .changes import Change, Culprit, changes
 from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
-from .inner.jobs import Runner, run_all, run_alone
-from .inner.progress import Progress
+from .inner.jobs import Runner, run_all
+from .inner.progress import FirstVerdict, Progress, Silent
 from .inner.run import check_options, forget, record_options
-from .trace import evidence
-from .trace.hearing import only_these
-from .verdicts import GUILTY, Status, VerdictRow, collection_error, counts, rows, taken, unseen
+from .repeats import RunAgain, settled
+from .review import NOTHING_ACCEPTED, Review, review
+from .trace.selected import selection
+from .verdicts import GUILTY, VerdictRow, collection_error, counts, taken, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
 
@@ -29,26 +33,44 @@ GateVerdict = Literal["holds", "drift", "nothing compared"]
 class Suite:
     """What is run: pytest's arguments, in which folder, for how long at most (seconds).
 
-    left_out: files that the command itself writes, which are no input of the suite. only: the node
-    ids of the tests that are run; empty: all.
+    left_out: files that the command itself writes, which are no input of the suite.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     timeout: float | None = None
     left_out: tuple[Path, ...] = ()
-    only: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a gate or a search was asked for, for whoever words the command that comes next.
+
+    options: those that decide what runs. arguments: pytest's. json: the file that has the result;
+    html: whether a page has it.
+    """
+
+    old: str
+    new: str
+    folder: Path
+    options: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    json: str | None = None
+    html: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """rows: one per test, worst first. runs: the three inner runs, in order. culprit: which of the
-    changes do it; None where nobody looked."""
+    """rows: one per test, worst first. runs: the inner runs by name, `old` and `new` first, then
+    those that repeated what differed. review: what of the drift was accepted before. asked: by
+    whom it can be asked again. culprit: which of the changes do it; None where nobody looked."""
 
     old: Side
     new: Side
     rows: tuple[VerdictRow, ...]
-    runs: tuple[InnerRun, ...]
+    runs: Mapping[str, InnerRun]
+    review: Review = NOTHING_ACCEPTED
+    asked: Asked | None = None
     culprit: Culprit | None = None
 
     @property
@@ -61,7 +83,7 @@ class GateResult:
         if statuses & GUILTY:
             return "drift"
         # All skipped or unstable: an all-clear that has looked at nothing would be a lie.
-        return "holds" if "holds" in statuses else "nothing compared"
+        return "holds" if statuses & {"holds", "accepted"} else "nothing compared"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,21 +94,25 @@ class GateResult:
             "changes": [change.to_json() for change in self.changes],
             "culprit": None if self.culprit is None else self.culprit.to_json(),
             "culprit_search": None if self.culprit is None else self.culprit.search_json(),
+            "accepted": [
+                {**entry.to_json(), "tests": list(nodeids)}
+                for entry, nodeids in self.review.used.items()
+            ],
+            "accepted_unused": [entry.to_json() for entry in self.review.unused],
+            "accepted_expired": [entry.to_json() for entry in self.review.expired],
             "counts": dict(counts(self.rows)),
             "not_looked_at": len(unseen(self.rows)),
             "tests": [row_json(row) for row in self.rows],
-            "seconds": {name: round(run.seconds, 3) for name, run in self._named()},
-            "reused": {name: run.reused for name, run in self._named() if run.reused},
+            "seconds": {name: round(run.seconds, 3) for name, run in self.runs.items()},
+            "reused": {name: run.reused for name, run in self.runs.items() if run.reused},
         }
 
     @property
     def taken(self) -> list[str]:
         """Which runs were not made anew, in words."""
-        labels = (self.old.label, f"{self.old.label} again", self.new.label)
-        return taken(zip(labels, (run.reused for run in self.runs), strict=True))
-
-    def _named(self) -> Iterator[tuple[str, InnerRun]]:
-        return zip(("old", "old again", "new"), self.runs, strict=True)
+        sides = {"old": self.old.label, "new": self.new.label}
+        named = ((name.partition(" "), run.reused) for name, run in self.runs.items())
+        return taken((f"{sides[side]}{space}{rest}", at) for (side, space, rest), at in named)
 
 
 def row_json(row: VerdictRow) -> dict[str, Any]:
@@ -101,7 +127,27 @@ def row_json(row: VerdictRow) -> dict[str, Any]:
         "local_drift": list(outcome.local_drift) if outcome else [],
         "unseen": list(outcome.unseen) if outcome else [],
         "tensors": {t.name: t.verdict for t in outcome.tensors if t.judged} if outcome else {},
+        "numbers": numbers_of(outcome),
+        "locals": [to_json(layer) for layer in outcome.locals] if outcome else [],
     }
+
+
+NUMBERS = (
+    *("k", "tolerance", "rel_l2", "max_abs", "max_rel", "cosine", "mismatches", "max_ulp"),
+    *("bias", "bias_t", "detects"),
+)
+"""What is measured of a tensor, by the names that outcomes have for it."""
+
+
+def numbers_of(outcome: TestOutcome | None) -> dict[str, Any]:
+    """Judged tensor → everything that was measured of it."""
+    tensors = outcome.tensors if outcome else ()
+    return {tensor.name: _numbers(tensor) for tensor in tensors if tensor.judged}
+
+
+def _numbers(tensor: TensorOutcome) -> dict[str, Any]:
+    told = {name: to_json(getattr(tensor, name)) for name in NUMBERS}
+    return told | ({"note": tensor.note} if tensor.note else {})
 
 
 def gate(
@@ -111,60 +157,61 @@ def gate(
     place: Path,
     where: Runner,
     progress: Progress | None = None,
+    accepted: Sequence[Acceptance] = (),
 ) -> GateResult:
-    """Run the suite under `old` twice and under `new` once, in `place`, and say what moved.
+    """Run the suite under `old` and under `new`, in `place`, repeat what differs, and say what
+    moved. accepted: what may move.
 
     Raises StackError where the old side cannot serve as a measure: it does not run, everything
     in it fails, or nothing in it calls a Keras model.
     """
-    first = record(old, suite, place, where, progress)
-    jobs = {
-        f"{old.label} again": check_job("again", old, suite, place, first),
-        new.label: check_job("new", new, suite, place, first),
-    }
-    again, compared = run_all(jobs, where, progress).values()
-    rows = _rows(old, first, again, compared)
-    if not _ran(rows):
+    told = progress or Silent()
+    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}")
+    label = f"run 2 of 2: {new.label}"
+    job = check_job("new", new, suite, place, first)
+    watching = FirstVerdict(told, new.label, first)
+    compared = run_all({label: job}, where, watching, {label: first.seconds})[label]
+
+    def repeat(name: str, side: Side) -> RunAgain:
+        def run_again(only: Collection[str] | None) -> InnerRun:
+            job = check_job(name if only else f"{name}-whole", side, suite, place, first, only)
+            what = plural(len(only), "test") if only else "the whole suite"
+            key = f"{side.label} again, {what}"
+            return run_all({key: job}, where, told)[key]
+
+        return run_again
+
+    if not any(test.tensors for test in compared.tests.values()):
         demand_importable(new, suite.folder)
-    if where.slots > 1 and _may_have_met(rows, (again, compared)):
-        again, compared = run_alone(jobs, where, progress).values()
-        rows = _rows(old, first, again, compared)
-    return GateResult(old, new, rows, (first, again, compared))
+    found = settled(first, compared, repeat("again", old), repeat("new-again", new))
+    runs = {"old": first, "new": compared, **found.runs}
+    reviewed = review(found.rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
+    return GateResult(old, new, reviewed.rows, runs, reviewed)
 
 
-def _ran(rows: Sequence[VerdictRow]) -> bool:
-    """Whether a test got as far as numbers under the new side."""
-    return any(row.outcome is not None and row.outcome.tensors for row in rows)
-
-
-def _rows(
-    old: Side, first: InnerRun, again: InnerRun, compared: InnerRun
-) -> tuple[VerdictRow, ...]:
-    if again.log is None:
-        forget(again)
-        raise StackError(f"{old.label}, run a second time: {again.why()}")
-    return tuple(rows(first, again, compared))
-
-
-_OF_COLLISIONS: frozenset[Status] = frozenset({"broke", "unstable", "incomparable"})
-"""What tests come to whose files another run wrote over."""
-
-
-def _may_have_met(rows: Sequence[VerdictRow], runs: Sequence[InnerRun]) -> bool:
-    """Where processes of their own did what nobody heard, only another run tells."""
-    if not _OF_COLLISIONS.intersection(row.status for row in rows):
-        return False
-    return any(run.reused is None and evidence.unproven(run.place) for run in runs)
+def versions_of(side: Side, run: InnerRun) -> dict[str, str]:
+    """Package → version on one side: its pins, and what its run says of the rest."""
+    stack = (run.log or {}).get("stack") or {}
+    told = {"keras": stack.get("keras"), "keras-hub": stack.get("keras_hub")}
+    told |= {str(stack.get("backend")): stack.get("backend_version"), "numpy": stack.get("numpy")}
+    known = {name: str(version) for name, version in told.items() if version}
+    return known | {pin.package: pin.version for pin in side.pins}
 
 
 def record(
-    side: Side, suite: Suite, place: Path, where: Runner, progress: Progress | None = None
+    side: Side,
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    progress: Progress | None = None,
+    label: str | None = None,
 ) -> InnerRun:
     """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
     options = record_options(place / "goldens", place / "weights")
     makes = (place / "goldens", place / "weights")
+    label = label or side.label
     job = _job(side, suite, place / "runs" / "first", options, makes)
-    run = run_all({side.label: job}, where, progress)[side.label]
+    run = run_all({label: job}, where, progress)[label]
     try:
         if run.log is None or "recorded" not in _outcomes(run):
             demand_importable(side, suite.folder)
@@ -176,14 +223,25 @@ def record(
     return run
 
 
-def check_job(name: str, side: Side, suite: Suite, place: Path, first: InnerRun) -> Job:
-    """A run of `side`, compared with what `record` left in `place`."""
+def check_job(
+    name: str,
+    side: Side,
+    suite: Suite,
+    place: Path,
+    first: InnerRun,
+    only: Collection[str] | None = None,
+) -> Job:
+    """A run of `side`, compared with what `record` left in `place`. only: these tests."""
     run = place / "runs" / folder_name(name)
     candidates = run / "candidates"
     recorded = place / "goldens", baseline_of(first), place / "weights"
     options = check_options(*recorded, candidates, _across(side, first))
     given = (place / "goldens", place / "weights")
-    return _job(side, suite, run, options, (candidates,), given)
+    job = _job(side, suite, run, options, (candidates,), given)
+    if not only:
+        return job
+    chosen = selection(run.with_name(f"{run.name}.only.json"), only)
+    return replace(job, environment={**job.environment, **chosen})
 
 
 def folder_name(name: str) -> str:
@@ -209,7 +267,7 @@ def _job(
         folder=suite.folder,
         place=place,
         timeout=suite.timeout,
-        environment=side.variables | only_these(suite.only),
+        environment=side.variables,
         makes=makes,
         given=given,
         left_out=suite.left_out,

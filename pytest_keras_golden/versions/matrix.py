@@ -37,7 +37,7 @@ class Cell:
 
     status: as `verdicts.Status`, or `lost`. left, anchor: verdict against the left neighbour and
     against the anchor, None where there is nothing to compare. since_left: the layers with local
-    drift that the left neighbour does not have.
+    drift that the left neighbour does not have. outcome: the test against the anchor.
     """
 
     nodeid: str
@@ -50,6 +50,7 @@ class Cell:
     weights: str | None = None
     reason: str | None = None
     unseen: tuple[str, ...] = ()
+    outcome: TestOutcome | None = field(default=None, repr=False)
 
     @property
     def red(self) -> bool:
@@ -214,7 +215,9 @@ def _cell(row: VerdictRow, version: str, left: TestOutcome | None, *, is_anchor:
     outcome = row.outcome
     if outcome is None or not outcome.tensors:
         unseen = outcome.unseen if outcome else ()
-        return Cell(row.nodeid, version, row.status, reason=row.reason, unseen=unseen)
+        return Cell(
+            row.nodeid, version, row.status, reason=row.reason, unseen=unseen, outcome=outcome
+        )
     guilty = outcome.local_drift
     known = left.local_drift if left is not None else ()
     return Cell(
@@ -228,6 +231,7 @@ def _cell(row: VerdictRow, version: str, left: TestOutcome | None, *, is_anchor:
         weights=outcome.weights,
         reason=row.reason,
         unseen=outcome.unseen,
+        outcome=outcome,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from .inner.job import InnerRun
 
 Status = Literal[
     "holds",
+    "accepted",
     "moved",
     "incomparable",
     "broke",
@@ -23,16 +24,17 @@ Status = Literal[
     "no tensors",
     "new",
 ]
-"""holds: compared and inside its tolerance. moved: the numbers drifted. incomparable: it ran with
-other weights, states or inputs. broke: fails under the new version only, for another reason than
-numbers. failing before: failed under the old version already. unstable: differs from itself under
-the old version. no tensors: calls no Keras model. new: exists under the new version only."""
+"""holds: compared and inside its tolerance. accepted: it moved as `golden_accepted.toml` allows.
+moved: the numbers drifted. incomparable: it ran with other weights, states or inputs. broke:
+fails under the new version only, for another reason than numbers. failing before: failed under
+the old version already. unstable: differs from itself under the old version. no tensors: calls
+no Keras model. new: exists under the new version only."""
 
 GUILTY: frozenset[Status] = frozenset({"moved", "incomparable", "broke"})
 """What the new version is to blame for."""
 
 ORDER: tuple[Status, ...] = (
-    *("broke", "moved", "incomparable", "unstable", "failing before"),
+    *("broke", "moved", "incomparable", "accepted", "unstable", "failing before"),
     *("new", "skipped", "no tensors", "holds"),
 )
 
@@ -47,9 +49,22 @@ class VerdictRow:
     reason: str | None = None
 
 
-def rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> list[VerdictRow]:
-    """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared."""
-    return sorted(_rows(first, again, new), key=lambda row: (ORDER.index(row.status), row.nodeid))
+def rows(
+    first: InnerRun,
+    again: InnerRun | None,
+    new: InnerRun,
+    repeated: Collection[str] | None = None,
+) -> list[VerdictRow]:
+    """A row per test of either run: `first` recorded, `again` repeated it, `new` is compared.
+
+    repeated: the tests that `again` was asked for, where it was not of all.
+    """
+    return in_order(_rows(first, again, new, repeated))
+
+
+def in_order(rows: Iterable[VerdictRow]) -> list[VerdictRow]:
+    """Worst first."""
+    return sorted(rows, key=lambda row: (ORDER.index(row.status), row.nodeid))
 
 
 def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:
@@ -72,19 +87,23 @@ def counts(rows: Iterable[VerdictRow]) -> Counter[Status]:
     return Counter(row.status for row in rows)
 
 
-def _rows(first: InnerRun, again: InnerRun | None, new: InnerRun) -> Iterator[VerdictRow]:
-    before, repeated, after = first.tests, again.tests if again else {}, new.tests
+def _rows(
+    first: InnerRun, again: InnerRun | None, new: InnerRun, repeated: Collection[str] | None
+) -> Iterator[VerdictRow]:
+    before, after = first.tests, new.tests
+    second = again.tests if again else {}
     yield from _uncollected(first, new)
     if new.log is None or _crashed(new) > _crashed(first):
         yield VerdictRow("the whole run", "broke", reason=new.why())
     if new.log is None:
         return
     for nodeid, old in before.items():
-        unstable = again is not None and _unstable(old, repeated.get(nodeid))
+        asked = again is not None and (repeated is None or nodeid in repeated)
+        unstable = _unstable(old, second.get(nodeid)) if asked else None
         if unstable:
             yield unstable
         elif nodeid in after or not _inside(nodeid, new.broken_collections):
-            yield _row(old, after.get(nodeid))
+            yield row_of(old, after.get(nodeid))
     for nodeid, outcome in after.items():
         if nodeid not in before and not _inside(nodeid, first.broken_collections):
             yield VerdictRow(nodeid, "new", outcome)
@@ -133,7 +152,8 @@ def _unstable(old: TestOutcome, again: TestOutcome | None) -> VerdictRow | None:
     return None
 
 
-def _row(old: TestOutcome, new: TestOutcome | None) -> VerdictRow:
+def row_of(old: TestOutcome, new: TestOutcome | None) -> VerdictRow:
+    """What a test did under the new version, given what it did under the old one."""
     if old.outcome in ("failed", "error"):
         return VerdictRow(old.nodeid, "failing before", old, old.reason)
     if old.outcome in ("skipped", "xfailed"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -9,9 +10,11 @@ import pytest
 from pytest_keras_golden.commands.gate import EXIT_CODES
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.gate_page import markdown, page, terminal, verdict_line
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.matrix import Cell
+from pytest_keras_golden.versions.pages.conclusion import verdict_line
+from pytest_keras_golden.versions.pages.gate_html import page
+from pytest_keras_golden.versions.pages.gate_page import markdown, terminal
 from pytest_keras_golden.versions.verdicts import (
     Status,
     VerdictRow,
@@ -292,7 +295,7 @@ def test_a_run_that_crashes_after_its_tests_broke_as_a_whole() -> None:
 )
 def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: TestOutcome) -> None:
     found = rows(run(RECORDED), run(again), run(new))
-    gate = GateResult(OLD, NEW, tuple(found), (run(RECORDED), run(again), run(new)))
+    gate = GateResult(OLD, NEW, tuple(found), {"old": run(RECORDED), "new": run(new)})
     assert gate.verdict == gate.to_json()["verdict"] == "nothing compared"
     assert EXIT_CODES[gate.verdict] == 2
     assert "NOTHING COMPARED (1 " in verdict_line(gate)
@@ -301,6 +304,7 @@ def test_a_gate_that_compared_nothing_does_not_hold(again: TestOutcome, new: Tes
 
 VERDICT_OF = {
     "holds": "holds",
+    "accepted": "holds",
     "moved": "drift",
     "incomparable": "drift",
     "broke": "drift",
@@ -315,7 +319,7 @@ VERDICT_OF = {
 @pytest.mark.parametrize("status", get_args(Status))
 def test_what_each_status_says_of_the_bump(status: Status) -> None:
     """Alone, and beside a test that holds: blame is never outvoted."""
-    runs = (run(RECORDED), run(SAME), run(SAME))
+    runs = {"old": run(RECORDED), "new": run(SAME)}
     row, held = VerdictRow("t", status), VerdictRow("u", "holds", SAME)
     alone = GateResult(OLD, NEW, (row,), runs).verdict
     beside = GateResult(OLD, NEW, (row, held), runs).verdict
@@ -344,7 +348,12 @@ def result(*new: TestOutcome) -> GateResult:
     old = tuple(judged(item.nodeid, "recorded") for item in new)
     same = tuple(judged(item.nodeid, "passed", "identical") for item in new)
     found = rows(run(*old), run(*same), run(*new))
-    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
+    return GateResult(OLD, NEW, tuple(found), {"old": run(*old), "new": run(*new)})
+
+
+def told(html: str) -> str:
+    """What a page holds as text and data, without its own script and style."""
+    return re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.DOTALL)
 
 
 def test_the_pages_say_what_moved_and_who_did_it() -> None:
@@ -360,18 +369,22 @@ def test_the_pages_say_what_moved_and_who_did_it() -> None:
         "keras 3.5.0 → 3.6.0: DRIFT. 1 of 2 compared tests moved, 1 broke; "
         "guilty: block/norm (1 test)."
     )
-    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+    for text in (terminal(gate, width=200), markdown(gate), told(page(gate))):
         assert "block/norm" in text
         assert "TypeError: unexpected keyword" in text
-    assert "| `t[a\\|<b>]` | block/norm |" in markdown(gate)
-    assert "<b>" not in page(gate).replace("<body>", "")
+    assert "| `t[a\\|<b>]` |  | block/norm |" in markdown(gate)
+    assert "<b>" not in told(page(gate))
     assert gate.to_json()["counts"] == {"moved": 1, "broke": 1, "holds": 1}
 
 
 def test_a_gate_that_holds_says_so_in_one_line() -> None:
     gate = result(judged("t", "passed", "within"))
     assert gate.verdict == "holds"
-    assert terminal(gate) == "keras 3.5.0 → 3.6.0: holds. 1 test compared."
+    assert terminal(gate).splitlines() == [
+        "compared:",
+        "  t: 1 test, 1 tensor (1 within)",
+        "keras 3.5.0 → 3.6.0: holds. 1 test compared.",
+    ]
     assert markdown(gate).startswith("### ✅ keras 3.5.0 → 3.6.0: holds")
 
 
@@ -380,7 +393,7 @@ def gate_of(*new: TestOutcome) -> GateResult:
     old = [judged(t.nodeid, "recorded") if t.tensors else t for t in new]
     same = [judged(t.nodeid, "passed", "identical") if t.tensors else t for t in new]
     found = rows(run(*old), run(*same), run(*new))
-    return GateResult(OLD, NEW, tuple(found), (run(*old), run(*same), run(*new)))
+    return GateResult(OLD, NEW, tuple(found), {"old": run(*old), "new": run(*new)})
 
 
 def test_what_is_not_looked_at_is_counted_and_named_everywhere() -> None:
@@ -391,11 +404,11 @@ def test_what_is_not_looked_at_is_counted_and_named_everywhere() -> None:
         "keras 3.5.0 → 3.6.0: holds. 1 test compared (1 without Keras). "
         "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)."
     )
-    for text in (terminal(gate, width=200), markdown(gate), page(gate)):
+    for text in (terminal(gate, width=200), markdown(gate), told(page(gate))):
         assert "2 tests train or evaluate only: not looked at (fit 2, evaluate 2)" in text
         assert "t.py::test_b" in text
         assert "fit, evaluate" in text
-        assert "plain" not in text
+        assert "plain" not in text.replace("text/plain", "")
     document = gate.to_json()
     assert document["not_looked_at"] == 2
     unseen = {test["nodeid"]: test["unseen"] for test in document["tests"]}

@@ -24,6 +24,7 @@ from .host import LayerCapture
 
 if TYPE_CHECKING:
     from ...records import Array
+    from ..replay.twins import Lifting, Samples
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _with_layers(ended: Ended, recorder: CallRecorder | None, first: int = 0) ->
     return replace(ended, layers=calls, pool=pool, unavailable=recorder.unavailable)
 
 
-def with_twins(ended: Ended, samples: Mapping[str, tuple[Array | None, ...]]) -> Ended:
+def with_twins(ended: Ended, lifting: Lifting) -> Ended:
     """A call whose layers have twins, by the watch's names."""
     pool = dict(ended.pool)
 
@@ -176,8 +177,15 @@ def with_twins(ended: Ended, samples: Mapping[str, tuple[Array | None, ...]]) ->
         pool[key] = twin
         return key
 
+    def kept(samples: Samples, layer: LayerCall) -> tuple[str, ...]:
+        return tuple(map(keep, samples.get(layer.name, ())))
+
     layers = tuple(
-        replace(layer, twins=tuple(map(keep, samples.get(layer.name, ()))))
+        replace(
+            layer,
+            twins=kept(lifting.twins, layer),
+            input_twins=kept(lifting.input_twins, layer),
+        )
         for layer in ended.layers
     )
     return replace(ended, layers=layers, pool=pool)

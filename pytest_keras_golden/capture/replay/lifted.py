@@ -76,7 +76,7 @@ def downcasts(told: Callable[[str], None]) -> Iterator[None]:
 
 
 _CASTS = ("cast", "convert_to_tensor")
-_LOWER = frozenset((*FLOAT32_FOR, *FLOAT64_FOR))
+_LOWER = frozenset((*FLOAT32_FOR, *FLOAT64_FOR, "float8_e4m3fn", "float8_e5m2"))
 
 
 def _telling(function: Callable[..., Any], told: Callable[[str], None]) -> Callable[..., Any]:

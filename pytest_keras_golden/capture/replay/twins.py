@@ -17,14 +17,14 @@ same elements, and a golden hardly grows. What it says of the rest is bounded in
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+import ml_dtypes
 import numpy as np
-from ml_dtypes import bfloat16
 
 from ...errors import CaptureError
 from ...records import LayerCall
@@ -52,6 +52,8 @@ Calls = Mapping[str, "tuple[int, LayerCall]"]
 """The watch's name of a call → its place in the golden's calls, and what is there."""
 
 
+Samples = dict[str, "tuple[Array | None, ...]"]
+
 LOW = (*FLOAT32_FOR, *FLOAT64_FOR)
 """The precisions that are lifted."""
 
@@ -73,11 +75,13 @@ class Lifting:
     """Observer of a call whose layers are lifted.
 
     twins: the watch's name of a call → per output a sample of its twin, None where it has none.
+    input_twins: per input the same of what code between layers made of their golden outputs.
     drew: the calls that advanced a random generator.
     """
 
     def __init__(self, calls: Calls, pool: Mapping[str, Array]) -> None:
-        self.twins: dict[str, tuple[Array | None, ...]] = {}
+        self.twins: Samples = {}
+        self.input_twins: Samples = {}
         self.drew: set[str] = set()
         self._calls = calls
         self._pool = pool
@@ -97,6 +101,8 @@ class Lifting:
         golden = self._calls[call.name][1]
         given = in_order(call, args, kwargs)
         live = argument_tensors(*given)
+        if self._computing:
+            self.input_twins[call.name] = tuple(self._between(live, golden.inputs))
         args, kwargs = replaced(
             [given[0], dict(sorted(given[1].items()))], self._golden(live, golden.inputs)
         )
@@ -117,16 +123,23 @@ class Lifting:
         )
         return replaced(outputs, self._golden(made, golden.outputs))
 
+    def _between(self, live: Sequence[Any], keys: Sequence[str]) -> Iterator[Array | None]:
+        """Twins of what code between layers made; what a layer returned has one there."""
+        for tensor, key in zip(live, keys, strict=False):
+            returned = self._is_golden(tensor, key)
+            yield None if returned else self._twin(tensor, self._pool[key], self._computing[-1])
+
+    def _is_golden(self, tensor: Any, key: str) -> bool:
+        known, of = self._forced.get(id(tensor), (None, ""))
+        return known is not None and known() is tensor and of == key
+
     def _golden(self, live: Sequence[Any], keys: Sequence[str]) -> dict[int, Any]:
         """The golden's tensors in the places of live ones, numbers of the model as float64: norms
         cast nothing that they are given."""
         forced = {}
         for index, (tensor, key) in enumerate(zip(live, keys, strict=False)):
-            known, of = self._forced.get(id(tensor), (None, ""))
             golden = self._pool[key]
-            if (known is not None and known() is tensor and of == key) or (
-                tuple(tensor.shape) != golden.shape
-            ):
+            if self._is_golden(tensor, key) or tuple(tensor.shape) != golden.shape:
                 continue
             new = with_mask_of(tensor, from_numpy(_raised(golden), tensor))
             self._forced[id(new)] = weakref.ref(new), key
@@ -145,7 +158,7 @@ class Lifting:
 
 def _coarsest(pins: set[str]) -> np.dtype[Any]:
     name = max(pins, key=EPSILON.__getitem__)
-    return np.dtype(bfloat16 if name == "bfloat16" else name)
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def _raised(array: Array) -> Array:

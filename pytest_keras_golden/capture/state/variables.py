@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backends import to_numpy
 from ..backends.nest import leaves
+from .seeds import seed_to_come, set_seed_to_come
 
 _QUANTISED = ("int4", "int8", "uint8", "float8")
 """Dtypes of quantised kernels: non-trainable, large, and never state."""
@@ -128,3 +129,5 @@ def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:
         from ..backends.tensorflow import generators
 
         yield from generators()
+    else:
+        yield set_seed_to_come, seed_to_come()

@@ -9,10 +9,14 @@
   const report = block("report");
   const texts = report.texts;
   const QUIET = new Set(["identical", "within"]);
-  const ORDER = ["incomparable", "structure", "nonfinite", "vacuous", "unstable", "drift", "systematic",
-    "accumulated", "failed", "error", "recorded", "skipped", "xfailed", "within", "identical", "passed"];
+  /** Words of tests of which nothing more could be drawn. */
+  const SETTLED = new Set([...QUIET, "holds", "skipped", "new", "failing before", "no tensors", "broke"]);
+  const ORDER = ["broke", "moved", "incomparable", "structure", "nonfinite", "vacuous", "unstable", "drift", "systematic",
+    "accumulated", "accepted", "failed", "error", "failing before", "new", "recorded", "skipped", "xfailed", "no tensors", "holds",
+    "within", "identical", "passed"];
   const COLOURS = {identical: "identical", within: "within", passed: "within", accumulated: "accumulated",
-    systematic: "systematic", drift: "drift", recorded: "recorded", skipped: "skipped", xfailed: "skipped"};
+    systematic: "systematic", drift: "drift", recorded: "recorded", skipped: "skipped", xfailed: "skipped",
+    moved: "drift", accepted: "accumulated", holds: "within", new: "recorded", "failing before": "skipped", "no tensors": "skipped"};
   const colour = (verdict) => `var(--${COLOURS[verdict] || "severe"})`;
   const rank = (verdict) => (ORDER.indexOf(verdict) + 1 || 1);
   const byVerdict = (counts) => Object.entries(counts).sort((a, b) => rank(a[0]) - rank(b[0]));
@@ -54,6 +58,13 @@
       make("button", {v: verdict, type: "button", "aria-pressed": "false", onclick: (event) => toggle(event.currentTarget, verdict)},
         make("b", {}, n.toLocaleString("en")), ` ${verdict}`))));
     const tensors = byVerdict(report.tensors).map(([verdict, n]) => `${n.toLocaleString("en")} ${verdict}`).join(", ");
+    const sentence = document.getElementById("sentence");
+    sentence.classList.toggle("long", sentence.textContent.length > 140);
+    sentence.replaceChildren(...worded(sentence.textContent));
+    document.getElementById("overview").append(...report.sections.map(([heading, lines]) => make("section", {},
+      make("h2", {}, heading), make("ul", {}, lines.map((line) => make("li", {}, ...worded(line)))))),
+      report.steps.length ? make("section", {class: "wide"}, make("h2", {}, "What to run next"), ...report.steps.map(command)) : "");
+    if (report.grid.length) document.getElementById("grid").append(grid(report.grid));
     document.getElementById("facts").append(
       make("span", {}, report.stack.length ? "Stack: " : "Same stack on both sides", ...report.stack.flatMap((line, i) => [i ? ", " : "", make("code", {}, line)])),
       make("span", {}, tensors ? `Tensors: ${tensors}` : ""), ...report.asides.map((line) => make("span", {}, line)),
@@ -65,6 +76,13 @@
     if (!tests.length) return "";
     return make("details", {}, make("summary", {}, `${plural(tests.length, "test")} not looked at`),
       make("ul", {}, tests.map(([id, kinds]) => make("li", {}, make("code", {}, id), ` ${kinds}`))));
+  }
+  /** Tests down, versions across; a cell leads to its test below. */
+  function grid([headings, ...rows]) {
+    const cell = ([text, why, bad, place]) => make("td", {class: bad ? "bad" : false, title: why || false},
+      place === null ? text : make("a", {href: link(place)}, text));
+    return make("table", {}, make("thead", {}, make("tr", {}, headings.map((heading) => make("th", {}, heading)))),
+      make("tbody", {}, rows.map(([name, ...cells]) => make("tr", {}, make("th", {class: "mono"}, ...breakable(name)), cells.map(cell)))));
   }
   function toggle(button, verdict) {
     const on = !chosen.has(verdict);
@@ -81,7 +99,7 @@
     const [file, ...rest] = test.id.split("::");
     const local = Object.entries(test.local || {}).slice(0, 2).map(([name, n]) => (n > 1 ? `${name} ×${n}` : name)).join(", ");
     const strain = finite(test.strain);
-    const what = [local ? `local: ${local}` : test.first, strain > 1 ? `up to ${number(strain)}× tolerance` : "", test.flips];
+    const what = [test.share, local ? `local: ${local}` : test.first, strain > 1 ? `up to ${number(strain)}× tolerance` : "", test.flips];
     return make("a", {href: link(place), v: test.verdict, "data-place": place},
       make("span", {class: "id"}, rest.length ? [make("i", {}, `${file}::`), make("wbr")] : "", ...breakable(rest.length ? rest.join("::") : file)),
       make("span", {class: "what"}, make("span", {class: "verdict"}, test.verdict), what.filter(Boolean).join(" · ")));
@@ -163,7 +181,12 @@
   }
   function drawCharts() {
     if (!charts.length) return;
-    if (!window.Plotly) document.head.append(make("script", {}, document.getElementById("plotly").textContent));
+    const source = document.getElementById("plotly").textContent;
+    if (!window.Plotly && !source) {
+      charts.forEach(({holder}) => { holder.style.height = ""; holder.replaceChildren(make("p", {class: "hint"}, "Charts need plotly where the page is made: pip install 'pytest-keras-golden[report]'")); });
+      return;
+    }
+    if (!window.Plotly) document.head.append(make("script", {}, source));
     for (const {holder, figure} of charts) {
       const {traces, layout} = figure();
       Plotly.react(holder, traces, {...common(), ...layout}, {displaylogo: false, responsive: true, modeBarButtons: [["toImage", "resetScale2d"]]});
@@ -275,7 +298,7 @@
       make("td", {class: "verdict", v: item.verdict}, item.verdict),
       make("td", {class: "n"}, change),
       isolated ? make("td", {class: "n"}, [item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local), item.cause].filter(Boolean).join(" ")) : "",
-      make("td", {class: "n"}, number(item.l2)), cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
+      make("td", {class: "n"}, typeof item.l2 === "number" ? `${number(100 * item.l2)} %` : number(item.l2)), cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
   }
 
   // -- pictures -----------------------------------------------------------------------------
@@ -283,7 +306,7 @@
   function pictures(place, test) {
     const drawing = block(`drawing-${place}`);
     if (!drawing) {
-      return QUIET.has(test.verdict) || !test.tensors ? [] : [make("p", {class: "hint"}, "Heat map, attention maps and error histogram need the golden and the candidate: keep the folder of --golden-output and make the report where both are.")];
+      return SETTLED.has(test.verdict) || !test.tensors ? [] : [make("p", {class: "hint"}, "Heat map, attention maps and error histogram need the golden and the candidate: keep the folder of --golden-output and make the report where both are.")];
     }
     if (drawing.problem) return [make("p", {class: "hint"}, `The golden or the candidate cannot be read: ${drawing.problem}`)];
     return [...heat(drawing.heat, drawing.place), ...maps(drawing.attention), ...histogram(drawing.ulps), ...topTokens(drawing.tokens)];
@@ -385,10 +408,11 @@
 
   function steps(detail) {
     if (!detail.steps) return [];
-    return [make("h3", {}, "What to run next"), ...detail.steps.map(([why, command]) => {
-      const copy = make("button", {type: "button", onclick: () => navigator.clipboard.writeText(command).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it"; })}, "Copy");
-      return make("div", {class: "step"}, make("span", {}, why), make("div", {}, make("code", {class: "command"}, command), copy));
-    })];
+    return [make("h3", {}, "What to run next"), ...detail.steps.map(command)];
+  }
+  function command([why, line]) {
+    const copy = make("button", {type: "button", onclick: () => navigator.clipboard.writeText(line).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it"; })}, "Copy");
+    return make("div", {class: "step"}, make("span", {}, why), make("div", {}, make("code", {class: "command"}, line), copy));
   }
 
   // -- address and keys ---------------------------------------------------------------------

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from ...outcomes import TestOutcome, test_from_json
 from ...stacks.pin import Pin
+
+WITNESS_FOLDER = "witness"
+"""In an attempt's folder: where its processes leave proofs, and tell how far they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class Job:
     resumes: bool = False
     called: str = ""
     python: str | None = None
+
+    def attempt(self, mark: str) -> Path:
+        """The folder in which one attempt works, before its result is taken over into `place`."""
+        return self.place.with_name(f".{self.place.name}-{mark}")
+
+    @property
+    def attempts(self) -> list[Path]:
+        """The folders of attempts that are at work, or were ended."""
+        return sorted(self.place.parent.glob(f".{escape(self.place.name)}-*"))
 
     @property
     def label(self) -> str:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from ...errors import GoldenError
 from ...report.escape import first_line
-from ..trace import evidence
+from ..trace import evidence, telling
 from . import kept
-from .job import InnerRun, Job
+from .job import WITNESS_FOLDER, InnerRun, Job
 from .progress import Progress, Silent
 from .run import run_inner
 
@@ -67,16 +67,19 @@ def runner(jobs: int, address: str | None = None) -> Iterator[Runner]:
 
 
 def run_all(
-    jobs: Mapping[str, Job], where: Runner, progress: Progress | None = None
+    jobs: Mapping[str, Job],
+    where: Runner,
+    progress: Progress | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> dict[str, InnerRun]:
     """Run every job; a job whose process or worker dies is tried again, once. Jobs that met in a
-    file while they ran are run again, each alone.
+    file while they ran are run again, each alone. expected: key → seconds that it will take.
 
     Returns key → run, in the order of `jobs`; a job lost twice yields a run that is `lost`.
     Raises StackError where a run proves to import something else than its overlay.
     """
     told = progress or Silent()
-    done = _side_by_side(jobs, where, told)
+    done = _side_by_side(jobs, where, told, expected)
     fresh = {run.place: key for key, run in done.items() if run.reused is None}
     met = evidence.shared(list(fresh)) if where.slots > 1 and len(fresh) > 1 else {}
     again = {fresh[place]: f"runs met in {path}, each again alone" for place, path in met.items()}
@@ -99,17 +102,26 @@ def run_alone(
     return done
 
 
-def _side_by_side(jobs: Mapping[str, Job], where: Runner, told: Progress) -> dict[str, InnerRun]:
+def _side_by_side(
+    jobs: Mapping[str, Job],
+    where: Runner,
+    told: Progress,
+    expected: Mapping[str, float] | None = None,
+) -> dict[str, InnerRun]:
     queue = [(key, 1) for key in jobs]
     pending: dict[Future[InnerRun], tuple[str, int]] = {}
     done: dict[str, InnerRun] = {}
+    failed: set[tuple[str, str]] = set()
     try:
         while queue or pending:
             while queue and len(pending) < where.slots:
                 key, attempt = queue.pop(0)
-                told.started(key)
+                told.started(key, (expected or {}).get(key))
                 pending[where.submit(jobs[key])] = (key, attempt)
-            for future in wait(pending, _POLL, FIRST_COMPLETED).done:
+            finished = wait(pending, _POLL, FIRST_COMPLETED).done
+            for key, _ in pending.values():
+                _follow(key, jobs[key], told, failed)
+            for future in finished:
                 key, attempt = pending.pop(future)
                 run = _result(future, jobs[key])
                 if run.lost and attempt < ATTEMPTS:
@@ -122,6 +134,18 @@ def _side_by_side(jobs: Mapping[str, Job], where: Runner, told: Progress) -> dic
         for future in pending:
             future.cancel()
     return {key: done[key] for key in jobs}
+
+
+def _follow(key: str, job: Job, told: Progress, failed: set[tuple[str, str]]) -> None:
+    """Pass on what a run tells of itself. failed: (key, test) of what was passed on already."""
+    for attempt in job.attempts:
+        news = telling.told(attempt / WITNESS_FOLDER)
+        if news.total:
+            told.advanced(key, news.done, news.total)
+        for test in news.failed:
+            if (key, test.nodeid) not in failed:
+                failed.add((key, test.nodeid))
+                told.failed(key, test)
 
 
 def _result(future: Future[InnerRun], job: Job) -> InnerRun:

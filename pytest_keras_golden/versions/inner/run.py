@@ -19,7 +19,7 @@ from ..trace import evidence
 from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
 from . import kept
-from .job import InnerRun, Job
+from .job import WITNESS_FOLDER, InnerRun, Job
 
 _TAIL = 100_000
 
@@ -36,7 +36,7 @@ def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
         return earlier
     for folder in job.makes:
         renew(folder)
-    attempt = renew(job.place.with_name(f".{job.place.name}-{os.getpid()}-{threading.get_ident()}"))
+    attempt = renew(job.attempt(f"{os.getpid()}-{threading.get_ident()}"))
     try:
         with TemporaryDirectory(prefix="kg-", ignore_cleanup_errors=True) as scratch:
             run = _run(job, attempt, Path(scratch), stop)
@@ -51,9 +51,9 @@ def run_inner(job: Job, stop: threading.Event | None = None) -> InnerRun:
 
 def _run(job: Job, attempt: Path, scratch: Path, stop: threading.Event | None) -> InnerRun:
     """scratch: this run's own folder for temporary files, an input of none."""
-    (attempt / "witness").mkdir()
+    (attempt / WITNESS_FOLDER).mkdir()
     if job.resumes:
-        prepare(attempt / "witness", job.left_out, (*job.makes, *job.given, scratch))
+        prepare(attempt / WITNESS_FOLDER, job.left_out, (*job.makes, *job.given, scratch))
     finished = run_tree(
         command(job, attempt),
         environment=_environment(job, attempt) | dict.fromkeys(_TEMPORARY, str(scratch)),
@@ -73,7 +73,7 @@ def _keep(job: Job, run: InnerRun, attempt: Path) -> None:
     if job.resumes:
         salt = evidence.new_salt()
         around = evidence.surroundings(*_decided(job), salt)
-        gathered = evidence.gather(attempt / "witness", (*job.makes, *job.given))
+        gathered = evidence.gather(attempt / WITNESS_FOLDER, (*job.makes, *job.given))
         evidence.write(attempt, gathered, around, salt)
     facts = {"exitstatus": run.exitstatus, "seconds": run.seconds, "label": run.label}
     kept.keep(attempt, job.place, facts)
@@ -131,7 +131,7 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
     environment = overlay_environment(laid)
     expected = {name: pin.overlay for pin in job.pins for name in pin.modules}
     environment |= expectation(expected)
-    environment |= {WITNESS: str(attempt / "witness"), "PYTHONUNBUFFERED": "1"}
+    environment |= {WITNESS: str(attempt / WITNESS_FOLDER), "PYTHONUNBUFFERED": "1"}
     # The outer command summarises; every inner run would add a summary of its own.
     environment["GITHUB_STEP_SUMMARY"] = ""
     return environment | dict(job.environment)
@@ -157,7 +157,7 @@ def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: b
 def _demand_proof(job: Job, attempt: Path, run: InnerRun) -> None:
     """Every process of the run must have seen each package in its overlay and nowhere else, and
     every switch as it was set."""
-    witness = attempt / "witness"
+    witness = attempt / WITNESS_FOLDER
     _demand_switches(job, witness)
     proofs = [json.loads(path.read_text()) for path in witness.glob("*.json")]
     shadowed = [seen for proof in proofs for seen in _shadowed(proof)]

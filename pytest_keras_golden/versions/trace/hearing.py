@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,6 @@ WITNESS = "KERAS_GOLDEN_WITNESS"
 SWITCHED, REFUSED = ".switched", ".refused"
 """How files in it end: switches as they were asked for and found, or why one cannot be set."""
 
-ONLY = "KERAS_GOLDEN_ONLY"
-"""Environment variable: JSON list of the node ids of the tests to run; the others are left out."""
-
 _WANTED = "wanted"
 """The file in it that asks for evidence."""
 
@@ -30,11 +27,6 @@ class Wanted:
 
     left_out: tuple[str, ...]
     own: tuple[str, ...]
-
-
-def only_these(tests: Collection[str]) -> dict[str, str]:
-    """The environment of a run of these tests alone; of all where there are none."""
-    return {ONLY: json.dumps(sorted(tests))} if tests else {}
 
 
 def prepare(folder: Path, left_out: Sequence[Path], own: Sequence[Path]) -> None:

@@ -21,9 +21,11 @@ from ...errors import GoldenError
 from ...io.process import LIFELINE
 from ...stacks.switches import asked as asked_switches
 from . import evidence
-from .hearing import ONLY, REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
+from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
 from .listener import Listener
 from .proof import sightings
+from .selected import deselect
+from .telling import Telling
 
 hook = HookimplMarker("pytest")
 
@@ -37,14 +39,9 @@ def pytest_configure(config: Any) -> None:
     if folder:
         witness = Witness(Path(folder), config)
         config.pluginmanager.register(witness, "keras-golden-witness")
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(Telling(Path(folder)), "keras-golden-telling")
         witness.set_switches()
-
-
-def nodeid_of(item: Any) -> str:
-    """As the log has it: without the `@group` that pytest-xdist appends."""
-    if item.parent is not None and any(item.iter_markers("xdist_group")):
-        return f"{item.parent.nodeid}::{item.name}"
-    return str(item.nodeid)
 
 
 class Witness:
@@ -83,17 +80,9 @@ class Witness:
         told = {name: (wanted, found[name]) for name, wanted in self.switches.items()}
         self._write(SWITCHED, json.dumps(told))
 
-    @hook(trylast=True)
+    @hook(tryfirst=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
-        # Behind whatever orders or drops tests by itself.
-        only = os.environ.get(ONLY)
-        if not only:
-            return
-        wanted_ones = set(json.loads(only))
-        left = [item for item in items if nodeid_of(item) not in wanted_ones]
-        if left:
-            items[:] = [item for item in items if nodeid_of(item) in wanted_ones]
-            config.hook.pytest_deselected(items=left)
+        deselect(config, items)
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,18 @@ from suites import keras_golden, suite
 
 from pytest_keras_golden.commands import bisect
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
-from pytest_keras_golden.report.escape import console, visible
+from pytest_keras_golden.report.escape import console, shown
 from pytest_keras_golden.stacks.clone import Commit
-from pytest_keras_golden.versions import gate_page, matrix_page, sessions
+from pytest_keras_golden.versions import sessions
+from pytest_keras_golden.versions.accepted import Acceptance, Bounds
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
-from pytest_keras_golden.versions.gate import GateResult, Side
+from pytest_keras_golden.versions.changes import Change
+from pytest_keras_golden.versions.gate import Asked, GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
+from pytest_keras_golden.versions.pages import gate_html, gate_page, matrix_html, matrix_page
+from pytest_keras_golden.versions.review import Review
 from pytest_keras_golden.versions.verdicts import ORDER, VerdictRow
 
 PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")
@@ -46,7 +52,18 @@ def gate_of(text: str) -> GateResult:
     run = InnerRun(text, 0, 1.0, Path(), {"tests": []})
     side = Side((Pin("keras", "3.5.0", Path()),))
     found = [VerdictRow(text, status, moved(text), text) for status in ORDER]
-    return GateResult(side, side, (*found, VerdictRow(text, "broke", None, text)), (run, run, run))
+    return GateResult(
+        side, side, (*found, VerdictRow(text, "broke", None, text)), {"old": run, "new": run}
+    )
+
+
+def asked_by(text: str) -> GateResult:
+    """With all that a command line can bring along, and an acceptance of each kind."""
+    entry = Acceptance((Change(text, text, text),), text, (text,), "drift", Bounds(), text, text)
+    gate = gate_of(text)
+    asked = Asked(text, text, Path(), (text,), (text,), text)
+    reviewed = Review(gate.rows, {entry: (text,)}, (entry,), (entry,))
+    return replace(gate, asked=asked, review=reviewed)
 
 
 def matrix_of(text: str) -> MatrixResult:
@@ -65,6 +82,7 @@ def test_terminals_get_no_control(text: str) -> None:
     )  # fmt: skip
     drawn = [
         gate_page.terminal(gate_of(text), width=200),
+        gate_page.terminal(asked_by(text), width=200),
         matrix_page.terminal(matrix_of(text), width=200),
         sessions.table({"3.5.0": InnerRun("a", 0, 1.0, Path(), log_json(0, {}, [moved(text)]))}),
         sessions.table({"3.5.0": InnerRun("a", 3, 1.0, Path(), None, output=text)}),
@@ -97,23 +115,36 @@ def test_markdown_is_dead(text: str) -> None:
     for page in (gate_page.markdown(gate_of(text)), matrix_page.markdown(matrix_of(text))):
         tokens = markdown(page)
         assert_dead(tokens, also=FRAME)
+    assert_dead(markdown(gate_page.markdown(asked_by(text))), also=FRAME | {"fence"})
     rows = [token.type for token in markdown(gate_page.markdown(gate_of(text)))].count("tr_open")
     listed = [status for status in ORDER if status not in ("holds", "no tensors")]
     assert rows == 2 * len(listed) + 1
 
 
 @examples
-def test_html_is_text(text: str) -> None:
-    for made in (gate_page.page(gate_of(text)), matrix_page.page(matrix_of(text))):
-        page = Page(made)
+def test_html_holds_texts_as_data_without_controls(text: str) -> None:
+    for made in (gate_html.page(asked_by(text)), matrix_html.page(matrix_of(text))):
+        blocks = re.findall(r'<script type="application/json" id="[\w-]+">(.*?)</script>', made)
+        held = [item for block in blocks for item in strings(json.loads(block))]
+        assert controls("".join(held)) == []
+        assert any(" ".join(shown(text).split()) in " ".join(item.split()) for item in held)
+        rest = re.sub(r"<(script|style)[^>]*>.*?</\1>", "", made, flags=re.DOTALL)
+        page = Page(rest)
         assert set(page.tags) <= OURS
-        assert visible(text) in page.text
         assert set(controls(page.text)) <= {"\n"}
         assert made.encode("utf-8")
 
 
-OURS = {"html", "meta", "title", "style", "h1", "h2", "table", "tr", "th", "td", "code", "p"}
-OURS |= {"ul", "li"}
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for pair in value.items() for item in pair for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+OURS = {"html", "head", "body", "meta", "title", "header", "h1", "p", "div", "ul", "ol", "nav"}
+OURS |= {"noscript", "code", "label", "input", "span", "main", "footer", "kbd"}
 
 IDS = """
 import keras

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..report import escape
-from ..report.template import filled
-from ..report.wording import STYLE, plural
-from .matrix import Cell, MatrixResult
+from ...report import escape
+from ...report.wording import STYLE, plural
+from ..matrix import Cell, MatrixResult
 
-_LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
+LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
 
 
 def cell_text(cell: Cell) -> str:
@@ -60,7 +59,7 @@ def terminal(result: MatrixResult, width: int | None = None) -> str:
     console = escape.console(width=width)
     with console.capture() as captured:
         console.print(table)
-    legend = _LEGEND.format(anchor=result.versions[0])
+    legend = LEGEND.format(anchor=result.versions[0])
     told = map(escape.visible, [*notes(result), *result.taken, summary_line(result)])
     return captured.get() + "\n".join([legend, *told])
 
@@ -76,28 +75,10 @@ def markdown(result: MatrixResult) -> str:
     lines.append("|---" * (len(result.versions) + 1) + "|")
     for nodeid, row in result.cells.items():
         lines.append(escape.row(escape.code(nodeid), *map(_word, row.values())))
-    lines += ["", _LEGEND.format(anchor=result.versions[0]), ""]
+    lines += ["", LEGEND.format(anchor=result.versions[0]), ""]
     lines += [f"- {escape.sentence(note)}" for note in (*notes(result), *result.taken)]
     return "\n".join(lines) + "\n"
 
 
 def _word(cell: Cell) -> str:
     return f"**{escape.prose(cell_text(cell))}**" if cell.red else escape.prose(cell_text(cell))
-
-
-def page(result: MatrixResult) -> str:
-    return filled(
-        "pytest_keras_golden.versions",
-        "matrix.html",
-        title=summary_line(result),
-        versions=result.versions,
-        rows=[(nodeid, list(map(_shown, row.values()))) for nodeid, row in result.cells.items()],
-        legend=_LEGEND.format(anchor=result.versions[0]),
-        notes=notes(result),
-        taken=result.taken,
-    )
-
-
-def _shown(cell: Cell) -> tuple[str, str, bool]:
-    """Text, why, and whether it is red."""
-    return cell_text(cell), ", ".join(cell.local_drift) or cell.reason or "", cell.red

@@ -1,0 +1,120 @@
+"""What a gate that holds costs: its processor time over that of the plain suite.
+
+`gate`: both sides are run. `kept recording`: the old side's is taken from `--keep`, as CI would
+cache it, and another new side is compared with it. Exits 1 where a ratio is above its goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLD, NEW, OTHER = "3.14.1", "3.15.0", "3.15.1"
+FRESH, KEPT = 2.2, 1.1
+PROGRAM = [sys.executable, "-m", "pytest_keras_golden.cli"]
+PLAIN = ("-p", "no:keras_golden", "-p", "no:cacheprovider", "-q")
+GENERATED = """
+import keras
+import numpy as np
+import pytest
+
+X = np.random.default_rng(0).normal(size=(8, 16)).astype("float32")
+LAYERS = (
+    lambda: keras.layers.Dense(8, activation="gelu"),
+    lambda: keras.layers.LayerNormalization(),
+    lambda: keras.layers.BatchNormalization(),
+    lambda: keras.layers.Activation("softmax"),
+    lambda: keras.Sequential([keras.layers.Dense(16), keras.layers.Dense(4)]),
+    lambda: keras.Sequential([keras.layers.Reshape((4, 4)), keras.layers.LSTM(4)]),
+)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=range(6))
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 5])
+def test_call(layer, scale):
+    assert np.isfinite(np.asarray(layer()(X * scale))).all()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of processor time of a process and all that it started."""
+
+    plain: float
+    fresh: float
+    kept: float
+
+
+def spent(command: list[str], folder: Path, codes: tuple[int, ...] = (0,)) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode not in codes:
+        raise SystemExit(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def costs(folder: Path, arguments: tuple[str, ...]) -> Cost:
+    plain = spent([sys.executable, "-m", "pytest", *PLAIN, *arguments], folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        keep = ("--keep", f"{scratch}/kept", "--json", f"{scratch}/gate.json")
+        behind = ("--", *arguments)
+        fresh = spent([*PROGRAM, "gate", OLD, NEW, *keep, *behind], folder)
+        demand(Path(scratch, "gate.json"), {"old", "new"}, set())
+        kept = spent([*PROGRAM, "gate", OLD, OTHER, *keep, *behind], folder)
+        demand(Path(scratch, "gate.json"), {"old", "new"}, {"old"})
+    return Cost(plain, fresh, kept)
+
+
+def demand(file: Path, runs: set[str], reused: set[str]) -> None:
+    """A figure of a gate that did something else would say nothing."""
+    said = json.loads(file.read_text(encoding="utf-8"))
+    if said["verdict"] != "holds" or set(said["seconds"]) != runs or set(said["reused"]) != reused:
+        raise SystemExit(f"expected {runs}, {reused} taken again: {said['seconds']}, "
+                         f"{said['reused']}, {said['counts']}")  # fmt: skip
+
+
+def suites(scratch: Path) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
+    (scratch / "pytest.ini").write_text("[pytest]\naddopts = -p no:randomly\n")
+    (scratch / "test_generated.py").write_text(GENERATED)
+    yield "30 small tests", scratch, ()
+    yield "plain suite", ROOT / "tests" / "versions" / "plain_suite", ("-p", "no:randomly")
+    trained = ("-p", "no:randomly", "examples/gpt", "-k", "test_it_learned")
+    yield "trained decoder", ROOT, trained
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=1, help="medians of so many (default: 1)")
+    chosen = parser.parse_args()
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
+    over = False
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, folder, arguments in suites(Path(scratch)):
+            found = [costs(folder, arguments) for _ in range(chosen.pairs)]
+            fresh = statistics.median(cost.fresh / cost.plain for cost in found)
+            kept = statistics.median(cost.kept / cost.plain for cost in found)
+            plain = statistics.median(cost.plain for cost in found)
+            over = over or fresh > FRESH or kept > KEPT
+            marks = [" (over)" if ratio > goal else "" for ratio, goal in
+                     ((fresh, FRESH), (kept, KEPT))]  # fmt: skip
+            print(f"{name}: plain {plain:.1f} s, gate {fresh:.2f} ×{marks[0]}, "
+                  f"kept recording {kept:.2f} ×{marks[1]}", flush=True)  # fmt: skip
+    return int(over)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

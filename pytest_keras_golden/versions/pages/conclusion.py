@@ -1,0 +1,158 @@
+"""The sentence on top of a gate: the verdict, how much, in how many tests, which layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from ...names import ACCEPTED_FILE
+from ...outcomes import LocalOutcome, TestOutcome
+from ...report import amount
+from ...report.asides import only_unseen
+from ...report.wording import family_list, plural
+from ..accepted import Acceptance
+from ..gate import GateResult
+from ..verdicts import Status, VerdictRow, counts, unseen
+
+
+def verdict_line(result: GateResult) -> str:
+    """`keras 3.5.0 → 3.6.0: DRIFT of up to 0.41 %, 4.2× the limit. 5 of 8 compared tests moved`."""
+    by_status = counts(result.rows)
+    span = f"{result.old.label} → {result.new.short}"
+    aside = _aside(by_status, len(unseen(result.rows)))
+    told = [f"{text}." for text in (carried(result.rows), only_unseen(unseen(result.rows))) if text]
+    if result.verdict == "nothing compared":
+        return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
+    if result.verdict == "holds":
+        accepted = plural(len(result.review.used), "accepted change")
+        holds = f"holds; {accepted}" if result.review.used else "holds"
+        held = f"{span}: {holds}. {plural(_compared(by_status), 'test')} compared{aside}."
+        return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
+    return " ".join([f"{span}: {_drift(result, by_status)}{aside}{_blamed(result.rows)}.", *told])
+
+
+def culprit_lines(result: GateResult) -> list[str]:
+    """Which of several changes moves the tests, where that was looked for."""
+    return [] if result.culprit is None else result.culprit.lines
+
+
+def _compared(by_status: Counter[Status]) -> int:
+    return sum(by_status[status] for status in ("holds", "accepted", "moved", "incomparable"))
+
+
+def _drift(result: GateResult, by_status: Counter[Status]) -> str:
+    moved = f"{by_status['moved']} of {plural(_compared(by_status), 'compared test')} moved"
+    others = [
+        f"{by_status[status]} {status}"
+        for status in ("incomparable", "broke", "accepted")
+        if by_status[status]
+    ]
+    most = amount.most(row.outcome for row in result.rows if row.outcome and row.status == "moved")
+    how_much = f" of {most}" if most else ""
+    return f"DRIFT{how_much}. {', '.join([moved, *others])}"
+
+
+def _blamed(rows: Iterable[VerdictRow]) -> str:
+    guilty = ", ".join(guilty_layers(rows))
+    return f"; guilty: {guilty}" if guilty else ""
+
+
+def _aside(by_status: Counter[Status], not_looked_at: int) -> str:
+    said = [
+        f"{by_status[s]} {s}" for s in ("unstable", "failing before", "skipped") if by_status[s]
+    ]
+    without = by_status["no tensors"] - not_looked_at
+    said += [f"{without} without Keras"] if without else []
+    return f" ({', '.join(said)})" if said else ""
+
+
+def carried(rows: Iterable[VerdictRow]) -> str:
+    """What of the old side the new one ran with, and in how many tests."""
+    by_kind = Counter(kind for row in rows if row.outcome for kind in row.outcome.carried)
+    told = (f"{kind} in {plural(count, 'test')}" for kind, count in sorted(by_kind.items()))
+    return f"Carried over: {', '.join(told)}" if by_kind else ""
+
+
+def accepted_lines(result: GateResult) -> list[str]:
+    """What was accepted, and which entries of the file are not needed any more."""
+    review = result.review
+    return [
+        *(
+            f"accepted: {entry.layer} in {plural(len(nodeids), 'test')} "
+            f"({_made(entry)}, {entry.date}): {entry.reason}"
+            for entry, nodeids in review.used.items()
+        ),
+        *(
+            f"accepted and not needed: {entry.layer} ({_made(entry)}) did not move; "
+            f"remove it from {ACCEPTED_FILE}"
+            for entry in review.unused
+        ),
+        *(
+            f"accepted and expired: {entry.layer} ({_made(entry)}), which {result.old.label} has "
+            f"already; remove it from {ACCEPTED_FILE}"
+            for entry in review.expired
+        ),
+    ]
+
+
+def _made(entry: Acceptance) -> str:
+    return ", ".join(f"{c.name} {c.old or 'none'} → {c.new or 'none'}" for c in entry.changes)
+
+
+def _by_depth(rows: Iterable[VerdictRow]) -> list[str]:
+    """What is beyond the tolerance though no layer changed by more than rounding: a warning."""
+    outcomes = [row.outcome for row in rows if row.outcome is not None and row.status == "holds"]
+    count = sum(any(t.verdict == "accumulated" for t in o.tensors) for o in outcomes)
+    return [f"In {plural(count, 'test')} rounding accumulated by depth alone."] if count else []
+
+
+def _by_precision(rows: Iterable[VerdictRow]) -> list[str]:
+    """Which layers of what holds are computed in another precision, and no less accurately."""
+    layers = [
+        layer
+        for row in rows
+        if row.outcome and row.status == "holds"
+        for layer in row.outcome.locals
+        if layer.cause == "precision"
+    ]
+    if not layers:
+        return []
+    better = sum(layer.twin is not None and layer.twin.accuracy == "better" for layer in layers)
+    names = family_list(dict.fromkeys(layer.name for layer in layers))
+    return [f"Other precision handling in {names}: {better} of {len(layers)} more accurate."]
+
+
+def how_much(moved: Sequence[VerdictRow]) -> list[str]:
+    """How much some tests moved, and each layer to blame, as lines."""
+    most = amount.most(row.outcome for row in moved if row.outcome)
+    layers = guilty_layers(moved)
+    return [
+        *([f"how much: {most}"] if most else []),
+        f"layers with local drift: {', '.join(layers) or 'not isolated'}",
+    ]
+
+
+def guilty_layers(rows: Iterable[VerdictRow], most: int = 4) -> list[str]:
+    """The layers with local drift, most tests first: `block/norm [0.4 %, meaning] (4 tests)`."""
+    found: dict[str, list[LocalOutcome | None]] = {}
+    for outcome in (row.outcome for row in rows if row.outcome and row.status == "moved"):
+        for name, layer in own_changes(outcome):
+            found.setdefault(name, []).append(layer)
+    ranked = sorted(found.items(), key=lambda item: -len(item[1]))
+    told = [
+        f"{name}{sized(layers)} ({plural(len(layers), 'test')})" for name, layers in ranked[:most]
+    ]
+    rest = len(ranked) - len(told)
+    return [*told, f"{rest} more"] if rest > 0 else told
+
+
+def own_changes(outcome: TestOutcome) -> Iterator[tuple[str, LocalOutcome | None]]:
+    known = {layer.name: layer for layer in outcome.locals}
+    return ((name, known.get(name)) for name in dict.fromkeys(outcome.local_drift))
+
+
+def sized(layers: Iterable[LocalOutcome | None]) -> str:
+    """The largest of a layer's own changes."""
+    worst = max((x for x in layers if x is not None), key=amount.own_strain, default=None)
+    text = "" if worst is None else amount.own_size(worst)
+    return f" [{text}]" if text else ""

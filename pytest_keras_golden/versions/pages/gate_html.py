@@ -1,0 +1,77 @@
+"""A gate as the page that reports have: the sentence and its grounds above, each test below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ...outcomes import TestOutcome
+from ...report.asides import asides
+from ...report.escape import named
+from ...report.html import Entry, Overview, written
+from ...report.sentence import headline
+from ...report.wording import number, plural
+from ...stacks.side import Side
+from ..changes import Change
+from ..gate import GateResult
+from ..verdicts import VerdictRow, unseen
+from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
+from .next_lines import after_gate, for_test
+from .sections import compared, not_looked_at
+
+_FILES = 12
+
+
+def page(result: GateResult) -> str:
+    """One HTML file that needs nothing else. Goldens and candidates are read for its pictures,
+    where they still are."""
+    listed = [row for row in result.rows if row.status != "no tensors"]
+    facts = {
+        "errors": [],
+        "asides": asides([row.outcome for row in result.rows if row.outcome]),
+        "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(result.rows)],
+    }
+    entries = [_entry(row, result) for row in listed]
+    return written(entries, verdict_line(result), facts, _overview(result))
+
+
+def _entry(row: VerdictRow, result: GateResult) -> Entry:
+    outcome = row.outcome or TestOutcome(row.nodeid, "error", reason=row.reason)
+    return Entry(outcome, row.status, lead=_lead(row), steps=tuple(for_test(result, row)))
+
+
+def _lead(row: VerdictRow) -> str:
+    """What the gate says of a test before its numbers do."""
+    said = " ".join((row.reason or "").split())
+    if row.outcome is None or not row.outcome.tensors:
+        return said
+    if row.status == "accepted":
+        return f"Accepted, {said}. {headline(row.outcome)}"
+    return said if row.status in ("broke", "unstable") and row.outcome.outcome != "failed" else ""
+
+
+def _overview(result: GateResult) -> Overview:
+    told = {
+        "Sides": [_side("old", result.old), _side("new", result.new)],
+        "Changes": _changes(result.changes) or ["none"],
+        "Culprit": culprit_lines(result),
+        "Compared": [*compared(result.rows, _FILES), *filter(None, [carried(result.rows)])],
+        "Not compared": not_looked_at(result.rows),
+        "Accepted": accepted_lines(result),
+        "Runs": [*_runs(result), *result.taken],
+    }
+    sections = tuple((heading, tuple(lines)) for heading, lines in told.items() if lines)
+    return Overview("Gate", sections, tuple(after_gate(result)))
+
+
+def _side(name: str, side: Side) -> str:
+    told = (f"{part} {value or 'as it is'}" for part, value in side.parts.items())
+    return f"{name}: {', '.join(told)}"
+
+
+def _changes(changes: Iterable[Change]) -> list[str]:
+    return [f"{named(c.name)} {c.old or 'absent'} → {c.new or 'absent'}" for c in changes]
+
+
+def _runs(result: GateResult) -> Iterator[str]:
+    for name, run in result.runs.items():
+        yield f"{name}: {plural(len(run.tests), 'test')} in {number(run.seconds)} s"

@@ -1,0 +1,130 @@
+"""A gate's result as text: one verdict line, then the tests that need a reader.
+
+Decided elsewhere; here it is only told: to a terminal, or as Markdown for a job summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from ...report import escape
+from ..gate import GateResult
+from ..verdicts import Status, VerdictRow
+from . import next_lines
+from .conclusion import accepted_lines, culprit_lines, verdict_line
+from .sections import (
+    WITH_NUMBERS,
+    compared,
+    not_looked_at,
+    row_amount,
+    row_detail,
+    row_layers,
+    sections,
+    title,
+)
+
+_LISTED = 200
+_FILES = 40
+_CELL = 300
+_ROOM_FOR_SENTENCES = 110
+"""Columns of a terminal; the sentence of each test that moved needs more than a narrow one has."""
+
+
+def terminal(result: GateResult, width: int | None = None) -> str:
+    """The verdict line and a table per kind of trouble, for a terminal or a log."""
+    from rich.table import Table
+
+    console = escape.console(width=width)
+    with console.capture() as captured:
+        for status, found in sections(result.rows):
+            table = Table(title=title(status, result), title_justify="left", title_style="bold")
+            columns = _columns(status, console.width)
+            for name in columns:
+                table.add_column(name, overflow="fold")
+            for row in found[:_LISTED]:
+                table.add_row(*(escape.text(columns[name](row)) for name in columns))
+            console.print(table)
+            _left_out(console.print, found)
+    lines = [
+        *_looked_at(result),
+        *next_lines.lines(next_lines.after_gate(result)),
+        *result.taken,
+        *accepted_lines(result),
+        verdict_line(result),
+        *culprit_lines(result),
+    ]
+    return captured.get() + "\n".join(map(escape.visible, lines))
+
+
+def _columns(status: Status, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
+    if status not in WITH_NUMBERS:
+        return {"test": _nodeid, "what": row_detail}
+    moved = {"test": _nodeid, "how much": row_amount, "layers by themselves": row_layers}
+    return moved | ({"what": row_detail} if width >= _ROOM_FOR_SENTENCES else {})
+
+
+def _nodeid(row: VerdictRow) -> str:
+    return row.nodeid
+
+
+def _looked_at(result: GateResult) -> list[str]:
+    """What a gate that holds has compared, and what it has not looked at."""
+    if result.verdict != "holds":
+        return []
+    rest = not_looked_at(result.rows)
+    lines = ["compared:", *(f"  {line}" for line in compared(result.rows, _FILES))]
+    return [*lines, *(["not compared:", *(f"  {line}" for line in rest)] if rest else [])]
+
+
+def _left_out(say: Callable[[str], object], rows: Sequence[VerdictRow]) -> None:
+    if len(rows) > _LISTED:
+        say(f"… and {len(rows) - _LISTED} more")
+
+
+def markdown(result: GateResult) -> str:
+    """As `terminal`, for a job summary or a pull-request comment."""
+    mark = "✅" if result.verdict == "holds" else "❌"
+    lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
+    lines += [f"{escape.prose(text)}\n" for text in _told(result)]
+    for status, found in sections(result.rows):
+        lines += [f"#### {escape.prose(title(status, result))}", ""]
+        columns = list(_columns(status, _ROOM_FOR_SENTENCES))
+        lines += [escape.row(*columns), "|---" * len(columns) + "|"]
+        lines += [escape.row(*_cells(row)) for row in found[:_LISTED]]
+        _left_out(lines.append, found)
+        lines.append("")
+    lines += [*_listed(result), *_next(result)]
+    return "\n".join(lines)
+
+
+def _told(result: GateResult) -> list[str]:
+    return [*result.taken, *accepted_lines(result), *culprit_lines(result)]
+
+
+def _next(result: GateResult) -> list[str]:
+    steps = next_lines.after_gate(result)
+    if not steps:
+        return []
+    told = [line for why, command in steps for line in (f"# {why}", command)]
+    return ["#### What to run next", "", "```sh", *map(escape.visible, told), "```", ""]
+
+
+def _cells(row: VerdictRow) -> Iterator[str]:
+    """A row's cells as Markdown."""
+    yield escape.code(row.nodeid)
+    if row.status in WITH_NUMBERS:
+        yield escape.prose(row_amount(row), _CELL)
+        yield escape.prose(row_layers(row), _CELL)
+    yield escape.sentence(row_detail(row), _CELL)
+
+
+def _listed(result: GateResult) -> Iterator[str]:
+    """What was compared and what was not, of a gate that holds, as Markdown lists."""
+    if result.verdict != "holds":
+        return
+    rest = not_looked_at(result.rows)
+    for heading, items in (("Compared", compared(result.rows, _FILES)), ("Not compared", rest)):
+        if items:
+            yield f"#### {heading}\n"
+            yield from (f"- {escape.prose(item)}" for item in items)
+            yield ""

@@ -1,0 +1,119 @@
+"""The tests of a gate by what became of them, and what each is said to have done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ...report import amount
+from ...report.sentence import headline
+from ...report.summary import tensor_counts
+from ...report.wording import counted, plural
+from ..gate import GateResult
+from ..verdicts import ORDER, Status, VerdictRow
+from .conclusion import own_changes, sized
+
+_TITLES: dict[Status, str] = {
+    "broke": "Broke under {new}, not by numbers",
+    "moved": "Moved",
+    "incomparable": "Incomparable: they ran with other weights, states or inputs under {new}",
+    "accepted": "Moved, and accepted",
+    "unstable": "Unstable: differ from themselves under {old}",
+    "failing before": "Failing under {old} already",
+    "new": "Only under {new}",
+    "skipped": "Skipped",
+    "no tensors": "Not looked at: they use Keras in other ways than calling a model",
+}
+
+
+WITH_NUMBERS: frozenset[Status] = frozenset({"moved", "accepted"})
+"""The kinds whose rows say how much."""
+
+
+def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Status, list[VerdictRow]]]:
+    """The tests that need a reader, by status, worst first."""
+    for status in ORDER:
+        these = [row for row in rows if row.status == status]
+        if status == "no tensors":
+            these = [row for row in these if row.outcome and row.outcome.unseen]
+        if these and status in _TITLES:
+            yield status, these
+
+
+def title(status: Status, result: GateResult) -> str:
+    return _TITLES[status].format(old=result.old.label, new=result.new.label)
+
+
+def row_detail(row: VerdictRow) -> str:
+    """What to say of one test beside its name, in one line."""
+    if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
+        return " ".join(headline(row.outcome).split())
+    if row.outcome is not None and row.status == "no tensors":
+        return ", ".join(row.outcome.unseen)
+    if row.status == "accepted":
+        return f"accepted: {' '.join((row.reason or '').split())}"
+    return " ".join((row.reason or "").split())
+
+
+def row_layers(row: VerdictRow) -> str:
+    """The layers to blame in one test, each with its own change; else where it began."""
+    if row.outcome is None or row.status not in WITH_NUMBERS:
+        return ""
+    if row.outcome.local_drift:
+        return ", ".join(f"{name}{sized([layer])}" for name, layer in own_changes(row.outcome))
+    why = row.outcome.isolation or "not run"
+    return f"first {row.outcome.first_drift}; isolation {why}" if row.outcome.first_drift else ""
+
+
+def row_amount(row: VerdictRow) -> str:
+    """`0.41 %, 4.2× its limit (k 21 of 5)` of the tensor of a test that moved most."""
+    if row.outcome is None or row.status not in WITH_NUMBERS:
+        return ""
+    tensor = amount.moved_most(row.outcome)
+    return "" if tensor is None else amount.size(tensor)
+
+
+COMPARED: frozenset[Status] = frozenset({"holds", "accepted", "moved", "incomparable"})
+
+
+def compared(rows: Iterable[VerdictRow], most: int) -> list[str]:
+    """`tests/test_a.py: 12 tests, 340 tensors (330 identical, 10 within)` for each file of tests
+    that were compared; how many more files there are."""
+    by_file: dict[str, list[VerdictRow]] = {}
+    for row in rows:
+        if row.status in COMPARED:
+            by_file.setdefault(row.nodeid.partition("::")[0], []).append(row)
+    lines = [f"{file}: {_counted(found)}" for file, found in sorted(by_file.items())]
+    rest = len(lines) - most
+    return [*lines[:most], *([f"and {plural(rest, 'more file')}"] if rest > 0 else [])]
+
+
+def _counted(rows: Sequence[VerdictRow]) -> str:
+    counts = tensor_counts(row.outcome for row in rows if row.outcome)
+    tensors = f", {plural(counts.total(), 'tensor')} ({counted(counts)})" if counts else ""
+    return f"{plural(len(rows), 'test')}{tensors}"
+
+
+def not_looked_at(rows: Iterable[VerdictRow]) -> list[str]:
+    """What a gate that holds says nothing about, by kind; empty where it looked at all."""
+    by_status = Counter(
+        "unseen"
+        if row.outcome and row.outcome.unseen and row.status == "no tensors"
+        else row.status
+        for row in rows
+    )
+    return [
+        f"{plural(by_status[status], 'test')} {why}"
+        for status, why in _WHY.items()
+        if by_status[status]
+    ]
+
+
+_WHY = {
+    "unseen": "with Keras in ways that are not looked at (listed above)",
+    "no tensors": "without a call of a Keras model",
+    "skipped": "skipped",
+    "failing before": "failing under the old side already",
+    "unstable": "unlike itself under the old side",
+    "new": "under the new side only",
+}

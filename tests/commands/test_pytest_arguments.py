@@ -1,0 +1,50 @@
+"""pytest's arguments, with and without `--` before them."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from pytest_keras_golden.cli import _parser
+from pytest_keras_golden.commands.arguments import parsed, split_pytest_arguments
+
+
+def given(*argv: str) -> argparse.Namespace:
+    return parsed(_parser(), *split_pytest_arguments(argv))
+
+
+@pytest.mark.parametrize(
+    ("argv", "taken"),
+    [
+        (("gate", "3.5.0", "3.6.0"), []),
+        (("gate", "3.5.0", "3.6.0", "--", "tests/", "-k", "x"), ["tests/", "-k", "x"]),
+        (("gate", "3.5.0", "3.6.0", "tests/"), ["tests/"]),
+        (("gate", "3.5.0", "3.6.0", "a.py::test_b[1 x]", "c.py", "--jobs", "1"),
+         ["a.py::test_b[1 x]", "c.py"]),
+        (("bisect", "3.5.0", "3.6.0", "tests/"), ["tests/"]),
+    ],
+)  # fmt: skip
+def test_paths_are_taken_with_and_without_dashes(argv: tuple[str, ...], taken: list[str]) -> None:
+    assert given(*argv).pytest_arguments == taken
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (("gate", "3.5.0", "3.6.0", "tests/", "-k", "a b"),
+         "-k is no argument of gate; what pytest is to take: "
+         "keras-golden gate 3.5.0 3.6.0 -- tests/ -k 'a b'"),
+        (("gate", "3.5.0", "3.6.0", "-x", "--json", "g.json"),
+         "keras-golden gate 3.5.0 3.6.0 --json g.json -- -x"),
+        (("gate", "3.5.0", "3.6.0", "tests/", "--", "-x"), "unrecognized arguments: tests/"),
+        (("show", "a", "b", "c"), "unrecognized arguments: b c"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_answered_with_what_to_type(
+    argv: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        given(*argv)
+    assert ended.value.code == 2
+    assert line in " ".join(capsys.readouterr().err.split())
