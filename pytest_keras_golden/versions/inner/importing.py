@@ -37,8 +37,8 @@ def demand_importable(side: Side, folder: Path) -> None:
 
 
 def _modules(side: Side) -> Iterator[tuple[str, str]]:
-    """What differs first, and Keras with its backend, which needs the others."""
+    """What was laid in front, and last Keras with its backend, which needs the others."""
     for pin in side.pins:
-        if not pin.own:
+        if not pin.own and pin.package != "keras":
             yield from ((str(pin), module) for module in pin.modules)
     yield "keras", "keras"
