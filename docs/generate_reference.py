@@ -230,6 +230,7 @@ CALL: Meanings = {
     "given": "what it was given beside the numbers of its tensors, see below",
     "masks": "digests of the Keras masks that its outputs carry",
     "twins": "per output, which isolation tensor is the sample of its twin; empty where it has none",
+    "input_twins": "per input, the same of what code between layers made",
 }
 GIVEN: Meanings = {
     "tensors": "places of its tensors, by the names of its parameters",
