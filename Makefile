@@ -16,21 +16,25 @@ EVERY_RELEASE ?= 3.0.5 3.1.1 3.2.1 3.3.3 3.4.1 3.5.0 3.6.0 3.7.0 3.8.0 3.9.2 3.1
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
-PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+# Hundreds of processes compile the same operations of jax: two thirds of the tests' time.
+COMPILED := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax-cache \
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+PYTEST := $(COMPILED) $(BIN)/python -m pytest $(PYTEST_ARGS)
 PARALLEL := -n $(WORKERS) --dist worksteal
-NO_MODEL := commands compare docs io report store versions test_adoption.py test_aliases.py \
+NO_MODEL := commands compare docs io report stacks store versions test_adoption.py test_aliases.py \
     test_architecture.py test_cli.py test_config.py test_detection.py test_names.py \
     $(addprefix case/test_,creep.py goldens.py marker.py outputs.py rules.py) \
     $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/mutants.py benchmarks/pictures.py, \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/cuda.py \
+    benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
-BUILT := PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
+BUILT := $(COMPILED) PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
-OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.versions.overlay.folder import \
+OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.stacks.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2

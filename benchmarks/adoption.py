@@ -35,8 +35,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pytest_keras_golden.outcomes import TestOutcome, test_from_json
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay, overlay_environment
 from pytest_keras_golden.store.codec import Golden
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay, overlay_environment
 
 OVERHEAD = 1.15
 PLAIN = ("-p", "no:keras_golden")

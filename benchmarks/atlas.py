@@ -27,9 +27,9 @@ from safetensors import safe_open
 
 from pytest_keras_golden.compare.isolation import judge_local
 from pytest_keras_golden.outcomes import LocalOutcome
-from pytest_keras_golden.versions.overlay.folder import overlay_environment
-from pytest_keras_golden.versions.overlay.neighbours import ensure_runnable
-from pytest_keras_golden.versions.overlay.releases import resolve
+from pytest_keras_golden.stacks.overlay.folder import overlay_environment
+from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
+from pytest_keras_golden.stacks.overlay.releases import resolve
 
 RECORD = Path(__file__).resolve().parent / "history" / "record.py"
 POLICIES = ("float32", "bfloat16")

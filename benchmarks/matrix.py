@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay
 
 RELEASES = (
     *("3.5.0", "3.6.0", "3.7.0", "3.8.0", "3.9.0", "3.9.2"),

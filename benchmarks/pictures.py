@@ -24,7 +24,7 @@ from rich.text import Text
 from pytest_keras_golden.outcomes import test_from_json
 from pytest_keras_golden.report.files import write_report
 from pytest_keras_golden.report.terminal import failure_page
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay, overlay_environment
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay, overlay_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURED = "examples/gpt/test_gpt.py::test_prompt[bfloat16]"

@@ -36,8 +36,9 @@ from pytest_keras_golden.records import (
 from pytest_keras_golden.store.contents import ISOLATION, REFERENCE
 from pytest_keras_golden.store.header import KEY
 from pytest_keras_golden.tolerance import EPSILON, default
-from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.inner.job import Pin
+from pytest_keras_golden.stacks.pin import Pin
+from pytest_keras_golden.stacks.side import Side
+from pytest_keras_golden.versions.gate import GateResult
 from pytest_keras_golden.versions.verdicts import GUILTY, Status, VerdictRow
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -77,9 +78,14 @@ STATUSES: Meanings = {
 GATE: Meanings = {
     "schema": "1",
     "verdict": "`holds`, `drift` or `nothing compared`",
-    "old": "package → version of the old side",
-    "new": "package → version of the new side",
+    "old": "package → version, and switch → value, of the old side",
+    "new": "package → version, and switch → value, of the new side",
     "changes": "what differs between the sides: `name`, `old`, `new`",
+    "culprit": "the smallest set of changes that alone moves the tests, as `changes`; null where "
+    "nothing moved, or nobody looked (`--no-culprit`)",
+    "culprit_search": "how it was found: `probes`; `changes`, among how many; `rest`, what the others "
+    "are without it (`good`, `bad`, `skip` or null); `unresolved`, mixtures that could not be run, "
+    "with the reason",
     "accepted": "entries of `golden_accepted.toml` that let drift through, with the tests they did so in",
     "accepted_unused": "entries whose tests ran and did not move by them",
     "accepted_expired": "entries whose change the old side has",
@@ -224,6 +230,7 @@ CALL: Meanings = {
     "given": "what it was given beside the numbers of its tensors, see below",
     "masks": "digests of the Keras masks that its outputs carry",
     "twins": "per output, which isolation tensor is the sample of its twin; empty where it has none",
+    "input_twins": "per input, the same of what code between layers made",
 }
 GIVEN: Meanings = {
     "tensors": "places of its tensors, by the names of its parameters",

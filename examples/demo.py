@@ -23,7 +23,7 @@ from pytest_keras_golden.errors import GoldenError
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome, test_from_json
 from pytest_keras_golden.report.summary import verdict_of
 from pytest_keras_golden.report.terminal import failure_page
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay, overlay_environment
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay, overlay_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = Path(".demo")

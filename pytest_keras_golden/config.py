@@ -90,6 +90,12 @@ OPTIONS: tuple[Option, ...] = (
         metavar="MODE:DIR",
         hidden=True,
     ),
+    Option(
+        "compare with goldens recorded otherwise on purpose: a backend's name, policy, or both",
+        "--golden-across",
+        metavar="LIST",
+        hidden=True,
+    ),
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
@@ -106,6 +112,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("seed before the fixtures of a golden test, or none", None, "golden_seed", default="0"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Across:
+    """What a golden to compare with was recorded under, on purpose: another backend, by name, or
+    any dtype policy."""
+
+    backend: str | None = None
+    policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,17 @@ class Settings:
     report: Path | None = None
     versions: str | None = None
     transplant: tuple[Literal["save", "load"], Path] | None = None
+    across: Across | None = None
+
+    @property
+    def across_backends(self) -> bool:
+        """Whether the golden to compare with is of another backend, on purpose."""
+        return self.across is not None and self.across.backend is not None
+
+    @property
+    def across_policies(self) -> bool:
+        """Whether the golden to compare with may be of another dtype policy, on purpose."""
+        return self.across is not None and self.across.policy
 
     def require_goldens_dir(self) -> Path:
         if self.goldens_dir is None:
@@ -161,6 +187,10 @@ def read_settings(
 ) -> Settings:
     """Settings from two look-ups (`option(dest)`, `ini(key)`). Raises ConfigError."""
     _refuse_update_in_ci(option, environ)
+    across = _across(option("golden_across"))
+    # Other approximations of one function are biased against each other.
+    unbiased = across is not None and across.backend is not None
+    systematic = _choice(ini, "golden_systematic", ("fail", "warn", "off"))
     return Settings(
         goldens_dir=_goldens_dir(option("goldens_dir"), ini, ini_folder, working_dir),
         update=bool(option("update_goldens")),
@@ -172,7 +202,7 @@ def read_settings(
         select=_names(option("golden_select") or ini("golden_select")),
         noise=_at_least_one(option("golden_noise"), "--golden-noise"),
         tolerances=_tolerances(ini("golden_tolerances")),
-        systematic=_choice(ini, "golden_systematic", ("fail", "warn", "off")),
+        systematic="off" if unbiased else systematic,
         accumulated=_choice(ini, "golden_accumulated", ("warn", "fail")),
         precision=_choice(ini, "golden_precision", ("warn", "fail")),
         anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
@@ -186,6 +216,7 @@ def read_settings(
         report=_path(option("golden_report"), working_dir),
         versions=option("keras_versions"),
         transplant=_transplant(option("golden_transplant"), working_dir),
+        across=across,
     )
 
 
@@ -324,6 +355,16 @@ def _aliases(lines: Iterable[str]) -> dict[str, str]:
 
 def _path(value: str | None, working_dir: Path) -> Path | None:
     return (working_dir / value).resolve() if value else None
+
+
+def _across(value: str | None) -> Across | None:
+    if not value:
+        return None
+    names = value.split(",")
+    backends = [name for name in names if name != "policy"]
+    if len(backends) > 1:
+        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, or both.")
+    return Across(backends[0] if backends else None, "policy" in names)
 
 
 def _transplant(

@@ -54,7 +54,7 @@ def running_stack(policy: str | None = None, device: str | None = None) -> dict[
         "backend_version": _distribution(*_DISTRIBUTIONS.get(backend, (backend,))),
         "keras_hub": _loaded_version("keras_hub"),
         "numpy": _distribution("numpy"),
-        "device": device or _device(backend),
+        "device": device or current_device(backend),
         "isa": _isa(),
         "threads": _threads(),
         "dtype_policy": policy or global_policy(keras),
@@ -98,7 +98,7 @@ def _loaded_version(module: str) -> str | None:
     return None if loaded is None else str(getattr(loaded, "__version__", None))
 
 
-def _device(backend: str) -> str:
+def current_device(backend: str) -> str:
     if backend == "jax":
         return str(sys.modules["jax"].default_backend())
     if backend == "torch":

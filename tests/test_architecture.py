@@ -184,12 +184,12 @@ WRITES = re.compile(
 )
 WRITERS = {
     "io/atomic.py": "the one place",
-    "versions/commits.py": "a clone's files, into an overlay that nobody reads yet",
+    "stacks/clone.py": "a clone's files, into an overlay that nobody reads yet",
     "versions/trace/hearing.py": "for the process that it starts",
     "versions/inner/kept.py": "into the folder of an attempt, renamed when it is whole",
     "versions/trace/listener.py": "writes nothing: names the events of those that do",
     "io/ownership.py": "the mark of a folder of ours",
-    "versions/overlay/folder.py": "into an overlay that nobody reads yet",
+    "stacks/overlay/folder.py": "into an overlay that nobody reads yet",
     "io/process.py": "the output of a process, while it runs",
     "versions/inner/workspace.py": "the mark of its own folder",
     "versions/inner/marked.py": "for the process that waits for it",

@@ -55,15 +55,17 @@ def _compiles(policy: str) -> bool:
 
 def _trial(bench: Bench, policy: str, name: str, golden: Tensor, actual: Tensor) -> Trial:
     test = f"{bench.subject.name}_{policy}_{name.replace(' ', '_')}"
+    # Of a GPU it may be another than the policy's.
+    precision = bench.precision(policy)
     for update, value in ((True, golden), (False, actual)):
-        outcome = _checked(bench.folder, test, value, policy, update)
+        outcome = _checked(bench.folder, test, value, precision, update)
     said = numpy_fails(actual, golden), torch_fails(actual, golden)
     return Trial(bench.subject.name, policy, harmless(name), outcome, 0.0, 0.0, *said)
 
 
-def _checked(folder: Path, test: str, value: Any, policy: str, update: bool) -> TestOutcome:
+def _checked(folder: Path, test: str, value: Any, precision: str, update: bool) -> TestOutcome:
     session = Case(f"tests/test_logits.py::test_{test}", Settings(folder / "goldens", update))
-    session.add(TensorRecord("logits", value, kind="logits", precision=policy))
+    session.add(TensorRecord("logits", value, kind="logits", precision=precision))
     return finish(session, folder / "cache")
 
 

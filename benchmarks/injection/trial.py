@@ -128,6 +128,10 @@ class Bench:
     def logits(self, policy: str) -> Tensor:
         return _logits(self._blocks[policy])
 
+    def precision(self, policy: str) -> str:
+        """The coarsest arithmetic behind the logits."""
+        return self._blocks[policy].records[-1].precision or policy
+
     def check(self, policy: str, change: Change) -> tuple[TestOutcome, CaptureBlock]:
         return self._run(policy, change.applied(), update=False)
 

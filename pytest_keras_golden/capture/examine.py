@@ -8,10 +8,12 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from ..compare.depth import Shift, furthest, shift
+from ..compare.floats import in_the_coarser
 from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
+from ..tolerance import default
 from .causes import with_causes
 from .record.host import LayerCapture
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
@@ -35,6 +37,14 @@ class Against(Protocol):
     @property
     def recording(self) -> bool:
         """Whether a golden is to be written of this run."""
+
+    @property
+    def across_backends(self) -> bool:
+        """Whether the golden is of another backend, on purpose."""
+
+    @property
+    def across_policies(self) -> bool:
+        """Whether the golden may be of another dtype policy, on purpose."""
 
     def moved(self, records: Sequence[TensorRecord]) -> bool:
         """Whether a judged tensor is not the golden's, bit for bit."""
@@ -106,7 +116,9 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     try:
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
-        locals_ = with_causes(_locals(measured), measured, call.made, calls, pool)
+        locals_ = with_causes(_locals(measured, against), measured, call.made, calls, pool)
+        if against.across_backends or against.across_policies:
+            locals_ = tuple(_on_purpose(local, against.across_backends) for local in locals_)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
             examined = replace(examined, reach=carried(call, measured, request))
@@ -170,24 +182,40 @@ class Pooled(Mapping[str, "Array"]):
 # -- what isolation found -------------------------------------------------------------------
 
 
-def _locals(measured: Sequence[LocalMeasurement]) -> tuple[LocalOutcome, ...]:
+def _locals(measured: Sequence[LocalMeasurement], against: Against) -> tuple[LocalOutcome, ...]:
     """Each layer's own change, the worst of its tensors deciding, in execution order."""
     worst: dict[str, LocalOutcome] = {}
     for item in measured:
         if item.part != "given":
-            local = _judged(item)
+            local = _judged(item, against.across_policies)
             known = worst.get(local.name)
             worst[local.name] = local if known is None else worse(known, local)
     return tuple(sorted(worst.values(), key=lambda local: local.order))
 
 
-def _judged(item: LocalMeasurement) -> LocalOutcome:
+def _judged(item: LocalMeasurement, any_precision: bool) -> LocalOutcome:
     if item.identical:
         return LocalOutcome(item.name, item.order, "identical", item.precision, 0.0, 0.0, 0.0, 0.0)
-    local = judge_local(item.name, item.order, [item.actual], [item.golden], item.precision)
+    actual, golden = item.actual, item.golden
+    if any_precision:
+        actual, golden = in_the_coarser(actual, golden)
+    local = judge_local(item.name, item.order, [actual], [golden], item.precision)
     between = f"between the layers of {item.layer}: {item.at}" if item.part == "between" else ""
     said = "; ".join(text for text in (between, item.why, local.note) if text)
     return replace(local, note=said or None)
+
+
+def _on_purpose(local: LocalOutcome, between_backends: bool) -> LocalOutcome:
+    """What two implementations, or two precisions, of one layer may differ by: they round, and
+    approximate, elsewhere.
+
+    Other precision handling is what was asked for; how far it reaches is judged.
+    """
+    limit = default(local.precision, between_backends).k
+    small = None not in (limit, local.k) and local.k <= limit  # type: ignore[operator]
+    tolerated = small and local.verdict in ("drift", "systematic")
+    cause = None if local.cause == "precision" else local.cause
+    return replace(local, verdict="within" if tolerated else local.verdict, cause=cause)
 
 
 def _rounding_only(examined: Examined) -> bool:

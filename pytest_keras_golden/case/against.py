@@ -32,6 +32,14 @@ class CaseGolden:
     def recording(self) -> bool:
         return self.case.settings.update
 
+    @property
+    def across_backends(self) -> bool:
+        return self.case.settings.across_backends
+
+    @property
+    def across_policies(self) -> bool:
+        return self.case.settings.across_policies
+
     def begins(self, policy: str | None) -> None:
         self.case.goldens.note_policy(policy, own=False)
 
@@ -58,13 +66,15 @@ class CaseGolden:
             self.case.tolerance(record),
             systematic=self.case.settings.systematic,
             digest=self.case.digest(record),
+            any_precision=self.across_policies,
         ).verdict
 
     def refuses(self, call: OutermostCall, prints: Ran) -> str | None:
         golden = self.golden
         if golden is None:
             return None
-        differs = difference(golden.header, _Seen(self.case, prints), call.name)
+        seen, across = _Seen(self.case, prints), self.case.settings.across_backends
+        differs = difference(golden.header, seen, call.name, across)
         return None if differs is None or differs.kind == "descended" else differs.sentence
 
 

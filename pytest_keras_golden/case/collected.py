@@ -221,6 +221,7 @@ class Case:
             argument=record.tolerance,
             marker=self.marker.tolerances,
             ini=self.settings.tolerances,
+            between_backends=self.settings.across_backends,
         )
 
 

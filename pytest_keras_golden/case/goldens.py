@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import Settings
+from ..config import Across, Settings
 from ..errors import CorruptGoldenError
 from ..names import Slot, golden_folder
 from ..stack import running_stack
@@ -96,11 +97,21 @@ class Goldens:
 
         settings, folder = self._settings, golden_folder(self._nodeid)
         requested = settings.baseline or self._marker.baseline or settings.ini_baseline
+        across = settings.across or Across()
+        slot = self._recorded_on(across.backend, slot)
         path = find_baseline(self._root, folder, slot, requested)
-        if path is None and not self._own_policy:
+        if path is None and (across.policy or not self._own_policy):
             # A layer of another policy in this release: a change to be told, no missing golden.
             return find_baseline(self._root, folder, slot, requested, any_policy=True)
         return path
+
+    def _recorded_on(self, backend: str | None, slot: Slot) -> Slot:
+        """The slot as the golden of another backend has it, on whichever device that ran."""
+        if backend is None:
+            return slot
+        devices = [other.device for other in self.candidates() if other.backend == backend]
+        device = slot.device if slot.device in devices or not devices else devices[0]
+        return replace(slot, backend=backend, device=device)
 
     def tokens(self, name: str, steps: int) -> Array | None:
         """The baseline's decoded tokens, (batch, steps), to force; None where it has none."""

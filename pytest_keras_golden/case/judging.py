@@ -123,7 +123,8 @@ class _Calls:
 
     def difference(self, call: str) -> Difference | None:
         if call not in self._known:
-            self._known[call] = difference(self._golden, self._case, call)
+            across = self._case.settings.across_backends
+            self._known[call] = difference(self._golden, self._case, call, across)
         return self._known[call]
 
     def reason(self, tensor: TensorOutcome) -> str | None:
@@ -194,6 +195,7 @@ def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> Ten
         reference=lambda: golden.reference(record.name),
         noise=None if entry is None else entry.noise,
         candidates=() if record.call else _gone(case, golden),
+        any_precision=case.settings.across_policies,
     )
     if entry is not None and record.judged and tolerance != entry.tolerance:
         outcome = _reconsidered(outcome, golden, entry, tolerance)

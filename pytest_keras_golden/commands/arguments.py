@@ -17,7 +17,6 @@ from ..report.output import add_json
 
 if TYPE_CHECKING:
     from ..versions.gate import Asked, Suite
-    from ..versions.inner.job import Pin
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
 
@@ -112,7 +111,7 @@ def _seconds(text: str) -> float:
 
 def demand_usable(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for what could not be carried out, before anything is made or run."""
-    from ..versions.overlay.named import package_name
+    from ..stacks.overlay.named import package_name
 
     package_name(arguments.package)
     others_of(arguments)
@@ -162,19 +161,9 @@ def _written(arguments: argparse.Namespace) -> tuple[Path, ...]:
     return tuple(Path(file).absolute() for file in given if file not in (None, "-"))
 
 
-def pins_of(arguments: argparse.Namespace, version: str) -> tuple[Pin, ...]:
-    """The overlays of one side: the package in `version`, then what `--with` adds."""
-    from ..versions.inner.job import Pin
-    from ..versions.overlay.folder import ensure_overlay
-    from ..versions.overlay.neighbours import ensure_runnable
-
-    pin = Pin(arguments.package, version, ensure_runnable(arguments.package, version))
-    return (pin, *(Pin(*named, ensure_overlay(*named)) for named in others_of(arguments)))
-
-
 def others_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """Names and versions that `--with` pins. Raises ConfigError for what pins nothing."""
-    from ..versions.overlay.named import pinned
+    from ..stacks.overlay.named import pinned
 
     texts = (text for group in arguments.others for text in group)
     try:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..release import parsed
 from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
-from .arguments import add_shared, asked, demand_usable, identity, inner_runs, pins_of, suite_of
-from .gate import one_version
+from .arguments import add_shared, asked, demand_usable, identity, inner_runs, suite_of
+from .sides import settled, side_of, stack_of
 
 if TYPE_CHECKING:
+    from ..stacks.chosen import Stack
+    from ..stacks.side import Side
     from ..versions.bisect import BisectResult, Probe
 
 HOLDS, USAGE = 0, 2
@@ -40,34 +43,64 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..stacks.clone import Clone
+    from ..stacks.installing import fingerprint
     from ..versions.bisect import bisect_commits, bisect_releases
-    from ..versions.commits import Clone
 
     demand_usable(arguments)
     suite = suite_of(arguments)
-    versions = releases_between(arguments)
-    make_pins = partial(pins_of, arguments)
-    make_pins(versions[0])
-    named = [*identity(arguments, "bisect"), versions[0]]
+    good, bad = (stack_of(arguments, text) for text in (arguments.good, arguments.bad))
+    versions = releases_between(arguments, *(version_of(arguments, s) for s in (good, bad)))
+    make_side = partial(_side, arguments, good)
+    make_side(versions[0])
+    named = [*identity(arguments, "bisect"), fingerprint(good)]
     with inner_runs(arguments, named, f"bisect {arguments.package}") as (place, told, where):
         result, prober = bisect_releases(
-            versions, make_pins, suite, place, where, told, arguments.package
+            versions, make_side, suite, place, where, told, arguments.package
         )
         if arguments.repo is not None:
             clone = Clone(arguments.repo.resolve(), arguments.package)
-            result = bisect_commits(result, prober, clone, make_pins)
+            result = bisect_commits(result, prober, clone, make_side)
     result = replace(result, asked=asked(arguments, versions[0], versions[-1]))
     emit(arguments.json, result.to_json(), lambda: page(result))
     return USAGE if result.no_commit else HOLDS
 
 
-def releases_between(arguments: argparse.Namespace) -> list[str]:
+def version_of(arguments: argparse.Namespace, stack: Stack) -> str:
+    """Of the package in question, on a side that may be a lock file."""
+    from packaging.utils import canonicalize_name
+
+    from ..stacks.chosen import shown
+
+    found = stack.package(canonicalize_name(arguments.package))
+    version = shown(found)
+    if found is None or version is None or parsed(version) is None:
+        raise ConfigError(
+            f"The side {stack.text} has no release of {arguments.package}.",
+            "Bisect the releases of another package: --package NAME",
+        )
+    return version
+
+
+def _side(arguments: argparse.Namespace, good: Stack, version: str) -> Side:
+    """The good side, but for one package: only that one varies."""
+    from packaging.utils import canonicalize_name
+
+    from ..stacks.chosen import Package, Release
+
+    name = canonicalize_name(arguments.package)
+    others = [package for package in good.packages.values() if package.name != name]
+    varied = good.with_packages([Package(name, version, Release()), *others])
+    (stack,) = settled(arguments, [varied])
+    return side_of(arguments, replace(stack, text=version), [stack])
+
+
+def releases_between(arguments: argparse.Namespace, good: str, bad: str) -> list[str]:
     """All releases from GOOD to BAD, both ends included, ascending."""
     from packaging.version import Version
 
-    from ..versions.overlay.releases import releases
+    from ..stacks.overlay.releases import releases
 
-    good, bad = (one_version(arguments, text) for text in (arguments.good, arguments.bad))
     low, high = Version(good), Version(bad)
     if low >= high:
         raise ConfigError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..errors import StackError
 from ..io.atomic import append_whole, write_whole
+from ..report.escape import visible
 from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
@@ -18,13 +20,17 @@ from .arguments import (
     demand_usable,
     identity,
     inner_runs,
-    pins_of,
     suite_of,
 )
 from .place import accepted_file
+from .sides import differ, side_of, stacks_of
 
 if TYPE_CHECKING:
+    from ..stacks.chosen import Stack
+    from ..versions.changes import Culprit
     from ..versions.gate import GateResult, GateVerdict
+    from ..versions.inner.jobs import Runner
+    from ..versions.inner.progress import Progress
     from ..versions.matrix import MatrixResult
 
 EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
@@ -40,10 +46,15 @@ def add_parser(subparsers: Any) -> None:
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
         epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
     )
-    parser.add_argument("old", metavar="A", help="version now in use, or latest")
-    parser.add_argument("new", metavar="B", help="version to judge, or latest")
+    parser.add_argument("old", metavar="A", help="the side now in use")
+    parser.add_argument("new", metavar="B", help="the side to judge")
     add_shared(parser, jobs=default_jobs(2))
     add_pages(parser)
+    parser.add_argument(
+        "--no-culprit",
+        action="store_true",
+        help="do not look for the changes to blame where there are several",
+    )
     parser.add_argument(
         "--accepted",
         type=Path,
@@ -54,10 +65,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from packaging.version import Version
-
+    from ..stacks.installing import fingerprint
     from ..versions.accepted import load
-    from ..versions.gate import Side, gate
+    from ..versions.gate import gate
     from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
@@ -66,32 +76,63 @@ def run(arguments: argparse.Namespace) -> int:
     # It decides what is said of numbers, not what they are: runs that are kept stay good.
     suite = suite_of(arguments)
     suite = replace(suite, left_out=(*suite.left_out, accepted_in))
-    old, new = (one_version(arguments, text) for text in (arguments.old, arguments.new))
-    if Version(old) == Version(new):
-        note(f"both versions are {old}: this shows only whether the suite repeats itself")
-    sides = [Side(pins_of(arguments, version)) for version in (old, new)]
+    stacks = stacks_of(arguments, [arguments.old, arguments.new])
+    if not differ(stacks):
+        return _unchanged(arguments)
+    old, new = (side_of(arguments, stack, stacks) for stack in stacks)
     # Not the new side: the old one's recording serves whatever comes after it.
-    named = [*identity(arguments, "gate"), old]
-    with inner_runs(arguments, named, f"gate {arguments.package} {old} → {new}") as (
-        place,
-        told,
-        where,
-    ):
-        result = gate(sides[0], sides[1], suite, place, where, told, accepted)
-        result = replace(result, asked=asked(arguments, old, new))
+    named = [*identity(arguments, "gate"), fingerprint(stacks[0])]
+    with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
+        result = gate(old, new, suite, place, where, told, accepted)
+        if result.verdict == "drift" and not arguments.no_culprit:
+            culprit = _culprit(arguments, stacks, result, place, where, told)
+            result = replace(result, culprit=culprit)
+        result = replace(result, asked=asked(arguments, arguments.old, arguments.new))
         # Its pictures are drawn from goldens and candidates, which go with the folder.
         html = gate_html.page(result) if arguments.html is not None else None
     tell(arguments, result, gate_page, html)
     return EXIT_CODES[result.verdict]
 
 
-def one_version(arguments: argparse.Namespace, text: str) -> str:
-    from ..versions.overlay.releases import resolve
+def _unchanged(arguments: argparse.Namespace) -> int:
+    """Two locks that pin the same for this platform: there is nothing that could move."""
+    said = f"{arguments.old} → {arguments.new}: nothing differs on this platform; nothing was run."
+    document = {"schema": 1, "verdict": "holds", "changes": [], "culprit": None, "tests": []}
+    emit(arguments.json, document, lambda: visible(said))
+    return EXIT_CODES["holds"]
 
-    versions = resolve([text], arguments.package, pre=arguments.pre)
-    if len(versions) != 1:
-        raise ConfigError(f"{text!r} means {len(versions)} versions; one is needed.", "Name one.")
-    return versions[0]
+
+def _culprit(
+    arguments: argparse.Namespace,
+    stacks: Sequence[Stack],
+    result: GateResult,
+    place: Path,
+    where: Runner,
+    told: Progress,
+) -> Culprit | None:
+    """Which of the changes do it; None where there is but one, or the sides cannot be mixed."""
+    from ..stacks.mixtures import demand_mixable, mixture, needs
+    from ..versions.culprit import bisect_line, find_culprit
+
+    old, new = stacks
+    try:
+        demand_mixable(old, new)
+    except StackError as error:
+        note(str(error))
+        return None
+    found = find_culprit(
+        result,
+        needs(old, new) if len(result.changes) > 1 else {},
+        lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
+        suite_of(arguments),
+        place,
+        where,
+        told,
+    )
+    if found is None:
+        return None
+    line = bisect_line(found, (arguments.old, arguments.new), arguments.pytest_arguments)
+    return replace(found, bisect=line)
 
 
 def tell(

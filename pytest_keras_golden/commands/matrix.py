@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError
 from .arguments import (
@@ -14,13 +15,10 @@ from .arguments import (
     demand_usable,
     identity,
     inner_runs,
-    pins_of,
     suite_of,
 )
 from .gate import EXIT_CODES, tell
-
-if TYPE_CHECKING:
-    from ..versions.gate import Side
+from .sides import installed_sides, stacks_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,7 +31,10 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: keras-golden matrix 3.3.3..3.6 3.14.1..latest --jobs 2 -- tests/",
     )
     parser.add_argument(
-        "versions", nargs="+", metavar="V", help="3.5.0, 3.3.3..3.6, '>=3.9,<3.12', 3.14.*, latest"
+        "versions",
+        nargs="+",
+        metavar="V",
+        help="3.5.0, 3.3.3..3.6, '>=3.9,<3.12', 3.14.*, latest, or a side",
     )
     add_shared(parser, jobs=default_jobs(8))
     add_pages(parser)
@@ -41,47 +42,47 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..stacks.installing import fingerprint
     from ..versions.matrix import matrix
-    from ..versions.overlay.releases import resolve
     from ..versions.pages import matrix_html, matrix_page
 
     demand_usable(arguments)
     suite = suite_of(arguments)
-    paths = [text for text in arguments.versions if Path(text.partition("::")[0]).exists()]
-    if paths:
-        raise ConfigError(
-            f"{paths[0]} is a path, no version.",
-            f"What pytest is to take goes behind `--`: keras-golden matrix … -- {paths[0]}",
-        )
-    versions = resolve(arguments.versions, arguments.package, pre=arguments.pre)
-    if len(versions) < 2:
-        raise ConfigError(f"A matrix needs two versions; this is {versions[0]} alone.", "Add one.")
-    # Not the versions: a matrix with one more column goes on from what is there.
-    named = [*identity(arguments, "matrix"), versions[0]]
-    sides, missing = sides_of(arguments, versions)
+    _refuse_paths(arguments.versions)
+    texts = columns(arguments)
+    if len(texts) < 2:
+        raise ConfigError(f"A matrix needs two sides; this is {texts[0]} alone.", "Add one.")
+    stacks = stacks_of(arguments, texts)
+    # Not the others: a matrix with one more column goes on from what is there.
+    named = [*identity(arguments, "matrix"), fingerprint(stacks[0])]
+    sides, missing = installed_sides(arguments, stacks)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
-        result = matrix(sides, suite, place, where, told, missing)
+        result = matrix(sides, suite, place, where, told, missing, arguments.package)
         html = matrix_html.page(result) if arguments.html is not None else None
     tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]
 
 
-def sides_of(
-    arguments: argparse.Namespace, versions: list[str]
-) -> tuple[list[Side], dict[str, str]]:
-    """A side per version, made side by side; and, per version that cannot be had, the reason."""
-    from ..errors import StackError
-    from ..versions.gate import Side
-    from ..versions.inner.jobs import map_parallel
+def _refuse_paths(texts: Sequence[str]) -> None:
+    """What pytest is to take, where a side is expected."""
+    from ..stacks.grammar import is_lock
 
-    def make(version: str) -> Side | StackError:
-        try:
-            return Side(pins_of(arguments, version))
-        except StackError as error:
-            return error
+    paths = [text for text in texts if Path(text.partition("::")[0]).exists() and not is_lock(text)]
+    if paths:
+        raise ConfigError(
+            f"{paths[0]} is a path, no version.",
+            f"What pytest is to take goes behind `--`: keras-golden matrix … -- {paths[0]}",
+        )
 
-    made = dict(zip(versions, map_parallel(make, versions, arguments.jobs), strict=True))
-    if isinstance(made[versions[0]], StackError):
-        raise made[versions[0]]
-    missing = {v: str(error) for v, error in made.items() if isinstance(error, StackError)}
-    return [side for side in made.values() if isinstance(side, Side)], missing
+
+def columns(arguments: argparse.Namespace) -> list[str]:
+    """The sides, each once: versions in their order, in the place of the first that was named."""
+    from ..stacks.grammar import is_version_range
+    from ..stacks.overlay.releases import resolve
+
+    ranges = [text for text in arguments.versions if is_version_range(text)]
+    versions = resolve(ranges, arguments.package, pre=arguments.pre) if ranges else []
+    found: dict[str, None] = {}
+    for text in arguments.versions:
+        found |= dict.fromkeys(versions if text in ranges else [text])
+    return list(found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..report.output import add_json, emit, say
 
 if TYPE_CHECKING:
-    from ..versions.overlay.folder import Overlay
+    from ..stacks.overlay.folder import Overlay
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    from ..versions.overlay.folder import list_overlays
+    from ..stacks.overlay.folder import list_overlays
 
     overlays = list_overlays()
     document = [
@@ -64,7 +64,7 @@ def _line(overlay: Overlay) -> str:
 
 
 def run_prune(arguments: argparse.Namespace) -> int:
-    from ..versions.overlay.folder import prune_overlays
+    from ..stacks.overlay.folder import prune_overlays
 
     seconds = 0.0 if arguments.all else arguments.days * 86400
     gone: list[Path] = prune_overlays(seconds)
@@ -73,7 +73,7 @@ def run_prune(arguments: argparse.Namespace) -> int:
 
 
 def run_releases(arguments: argparse.Namespace) -> int:
-    from ..versions.overlay.releases import resolve
+    from ..stacks.overlay.releases import resolve
 
     releases_meant = resolve(
         arguments.specs, arguments.package, pre=arguments.pre, refresh=arguments.refresh

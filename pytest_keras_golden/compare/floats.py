@@ -86,3 +86,11 @@ def ulp_shift(dtype: np.dtype[Any], precision: str) -> int:
     """Bits by which the steps of the storage are finer than those of the precision."""
     eps = epsilon(precision or dtype.name)
     return max(0, mantissa_bits(dtype) + round(np.log2(eps))) if eps else 0
+
+
+def in_the_coarser(one: Array, other: Array) -> tuple[Array, Array]:
+    """Both in the coarser of their floating-point dtypes, rounded to it once."""
+    if one.dtype == other.dtype or not (epsilon(one.dtype.name) and epsilon(other.dtype.name)):
+        return one, other
+    coarser = max((one.dtype, other.dtype), key=lambda dtype: epsilon(dtype.name))
+    return one.astype(coarser), other.astype(coarser)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..outcomes import TensorOutcome
+from ..tolerance import EPSILON, default
 from . import floats
 from .attention import AttentionMetrics, attention_metrics
 from .logits import LogitsMetrics, logits_metrics, unchanged
@@ -31,13 +32,15 @@ def judge(
     reference: Callable[[], Array | None] = lambda: None,
     noise: float | None = None,
     candidates: Iterable[str] = (),
+    any_precision: bool = False,
 ) -> TensorOutcome:
     """Judge one tensor of a run against the golden's `entry`.
 
     load: reads the golden's bytes; reference: the tensor in higher precision, for the three-way
     rule. Neither is called while metadata or the digest decide. entry None is a new tensor,
     `candidates` are then the golden's names, to suggest from. systematic: `off` never says so.
-    noise: the floor in units of k; the entry's own where None. Raises ValueError where the
+    noise: the floor in units of k; the entry's own where None. any_precision: the golden may be of
+    another one on purpose: both are judged in the coarser. Raises ValueError where the
     reference has another shape.
     """
     base = _outcome(record, order, tolerance)
@@ -46,15 +49,19 @@ def judge(
         note = f"new: the golden has no {record.name!r}{nearest}"
         return replace(base, verdict="structure", note=note)
     base = replace(base, precision=_finer(base.precision, entry), detects=entry.detects)
-    problem = _structure(record, entry)
+    if any_precision:
+        base, tolerance = _in_the_coarser(record, entry, base)
+    problem = _structure(record, entry, any_precision)
     if problem:
         return replace(base, verdict="structure", note=problem)
     if digest is not None and digest == entry.digest:
         return _identical(base)
-    golden = load()
+    actual, golden = record.value, load()
+    if any_precision:
+        actual, golden = floats.in_the_coarser(actual, golden)
     floor = entry.noise if noise is None else noise
-    metrics = measure(record.value, golden, tolerance, base.precision, noise=floor)
-    evidence = _gather(base, record.value, golden, reference(), metrics)
+    metrics = measure(actual, golden, tolerance, base.precision, noise=floor)
+    evidence = _gather(base, actual, golden, reference(), metrics)
     verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
     return replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
 
@@ -229,9 +236,23 @@ def _finer(precision: str, entry: TensorEntry) -> str:
     return min((precision, entry.arithmetic), key=floats.epsilon)
 
 
-def _structure(record: TensorRecord, entry: TensorEntry) -> str | None:
+def _in_the_coarser(
+    record: TensorRecord, entry: TensorEntry, base: TensorOutcome
+) -> tuple[TensorOutcome, Tolerance]:
+    """Lower precision is expected to differ: whether by more than its ε explains is asked."""
+    coarser = max((record.arithmetic, entry.arithmetic), key=floats.epsilon)
+    given = base.tolerance
+    is_default = given is None or given == default(record.arithmetic)
+    tolerance = default(coarser) if is_default else given
+    assert tolerance is not None
+    return replace(base, precision=coarser, tolerance=tolerance), tolerance
+
+
+def _structure(record: TensorRecord, entry: TensorEntry, any_precision: bool) -> str | None:
     value = record.value
-    if value.dtype.name == entry.dtype and value.shape == tuple(entry.shape):
+    floating = value.dtype.name in EPSILON and entry.dtype in EPSILON
+    same = value.dtype.name == entry.dtype or (any_precision and floating)
+    if same and value.shape == tuple(entry.shape):
         return None
     return f"{form(value.dtype.name, value.shape)}, golden has {form(entry.dtype, entry.shape)}"
 

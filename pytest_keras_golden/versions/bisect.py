@@ -9,16 +9,20 @@ from typing import Any
 
 from ..errors import StackError
 from ..report.escape import first_line
-from .commits import Clone, Commit, first_bad_commit, overlay_of_commit
-from .gate import Asked, Side, Suite, check_job, numbers_of, record
-from .inner.job import InnerRun, Pin
+from ..stacks.clone import Clone, Commit, overlay_of_commit
+from ..stacks.overlay.neighbours import ensure_runnable
+from ..stacks.pin import Pin
+from ..stacks.side import Side
+from .gate import Asked, Suite, check_job, numbers_of, record
+from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .search import Answer, Found, first_bad
+from .search.commits import first_bad_commit
+from .search.halves import Answer, Found, first_bad
 from .verdicts import GUILTY, VerdictRow, rows, taken
 
-MakePins = Callable[[str], tuple[Pin, ...]]
-"""Version → overlays; raises StackError where the version cannot be had."""
+MakeSide = Callable[[str], Side]
+"""Version → the side to run; raises StackError where the version cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Prober:
     """Runs one candidate after the other against the recording of the good end.
 
     again: the good end's second run. watched: the tests that moved at the bad end.
+    only: the tests that are run; empty: all.
     """
 
     suite: Suite
@@ -120,20 +125,21 @@ class Prober:
     first: InnerRun
     again: InnerRun | None = None
     watched: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
     done: list[Probe] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
-        job = check_job(name, side, self.suite, self.place, self.first)
+        job = check_job(name, side, self.suite, self.place, self.first, self.only)
         run = run_all({name: job}, self.where, self.progress)[name]
         if run.reused:
             self.reused[name] = run.reused
         return run
 
-    def probe(self, name: str, pins: Callable[[], tuple[Pin, ...]]) -> Probe:
+    def probe(self, name: str, side: Callable[[], Side]) -> Probe:
         """Run a candidate; one that cannot be had, or cannot run the tests, is skipped."""
         try:
-            run = self.run(name, Side(pins()))
+            run = self.run(name, side())
             self.again = self.again or run
             answer = judged(name, self.first, self.again, run, self.watched)
         except StackError as error:
@@ -178,7 +184,7 @@ def _why_untested(candidates: Sequence[VerdictRow]) -> str:
 
 def bisect_releases(
     versions: Sequence[str],
-    make_pins: MakePins,
+    make_side: MakeSide,
     suite: Suite,
     place: Path,
     where: Runner,
@@ -189,25 +195,25 @@ def bisect_releases(
 
     Raises StackError where the ends are not good and bad. The prober goes on to commits.
     """
-    good = Side(make_pins(versions[0]))
+    good = make_side(versions[0])
     first = record(good, suite, place, where, progress)
     prober = Prober(suite, place, where, progress, first)
     if first.reused:
         prober.reused[f"{versions[0]}, recording"] = first.reused
-    _check_ends(versions, make_pins, prober)
-    search = first_bad(versions, lambda v: prober.probe(v, lambda: make_pins(v)).answer)
+    _check_ends(versions, make_side, prober)
+    search = first_bad(versions, lambda v: prober.probe(v, lambda: make_side(v)).answer)
     return _result(package, versions, search, prober), prober
 
 
-def _check_ends(versions: Sequence[str], make_pins: MakePins, prober: Prober) -> None:
+def _check_ends(versions: Sequence[str], make_side: MakeSide, prober: Prober) -> None:
     good, bad = versions[0], versions[-1]
-    start = prober.probe(good, lambda: make_pins(good))
+    start = prober.probe(good, lambda: make_side(good))
     if start.answer != "good":
         raise StackError(
             f"The good end is not good: {good} against itself is {start.answer} ({start.reason}).",
             "Leave out tests that differ from run to run, or fix their seed.",
         )
-    end = prober.probe(bad, lambda: make_pins(bad))
+    end = prober.probe(bad, lambda: make_side(bad))
     prober.watched = frozenset(row.nodeid for row in end.moved)
     if end.answer != "bad":
         raise StackError(
@@ -233,7 +239,7 @@ def _result(
 
 
 def bisect_commits(
-    result: BisectResult, prober: Prober, clone: Clone, make_pins: MakePins
+    result: BisectResult, prober: Prober, clone: Clone, make_side: MakeSide
 ) -> BisectResult:
     """Go on to the commits between the last good release and the first bad one.
 
@@ -241,18 +247,19 @@ def bisect_commits(
     """
     prober.done = []
     try:
-        release = make_pins(result.last_good)[0].overlay
-        others = make_pins(result.last_good)[1:]
+        base = make_side(result.last_good)
+        release = ensure_runnable(result.package, result.last_good)
 
-        def pins(sha: str) -> tuple[Pin, ...]:
+        def side(sha: str) -> Side:
             overlay = overlay_of_commit(clone, sha, result.first_bad, release)
-            return (Pin(result.package, sha, overlay), *others)
+            pins = (Pin(result.package, sha, overlay), *base.pins[1:])
+            return replace(base, pins=pins)
 
         search = first_bad_commit(
             clone,
             clone.release(result.last_good),
             clone.release(result.first_bad),
-            lambda sha: prober.probe(sha, lambda: pins(sha)).answer,
+            lambda sha: prober.probe(sha, lambda: side(sha)).answer,
         )
     except StackError as error:
         said = str(error)

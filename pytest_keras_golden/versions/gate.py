@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +13,11 @@ from ..errors import StackError
 from ..outcomes import TensorOutcome, TestOutcome, to_json
 from ..report import asides
 from ..report.wording import plural
+from ..stacks.side import Side
 from .accepted import Acceptance
-from .changes import Change, changes
-from .inner.job import InnerRun, Job, Pin
+from .changes import Change, Culprit, changes
+from .inner.importing import demand_importable
+from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
 from .inner.run import check_options, forget, record_options
@@ -23,17 +27,6 @@ from .trace.selected import selection
 from .verdicts import GUILTY, VerdictRow, collection_error, counts, taken, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of the bump: the package in question first, then what else is overlaid."""
-
-    pins: tuple[Pin, ...]
-
-    @property
-    def label(self) -> str:
-        return str(self.pins[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Asked:
 class GateResult:
     """rows: one per test, worst first. runs: the inner runs by name, `old` and `new` first, then
     those that repeated what differed. review: what of the drift was accepted before. asked: by
-    whom it can be asked again."""
+    whom it can be asked again. culprit: which of the changes do it; None where nobody looked."""
 
     old: Side
     new: Side
@@ -78,10 +71,11 @@ class GateResult:
     runs: Mapping[str, InnerRun]
     review: Review = NOTHING_ACCEPTED
     asked: Asked | None = None
+    culprit: Culprit | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        return changes(self.old.pins, self.new.pins)
+        return changes(self.old.parts, self.new.parts)
 
     @property
     def verdict(self) -> GateVerdict:
@@ -95,9 +89,11 @@ class GateResult:
         return {
             "schema": 1,
             "verdict": self.verdict,
-            "old": {pin.package: pin.version for pin in self.old.pins},
-            "new": {pin.package: pin.version for pin in self.new.pins},
+            "old": self.old.parts,
+            "new": self.new.parts,
             "changes": [change.to_json() for change in self.changes],
+            "culprit": None if self.culprit is None else self.culprit.to_json(),
+            "culprit_search": None if self.culprit is None else self.culprit.search_json(),
             "accepted": [
                 {**entry.to_json(), "tests": list(nodeids)}
                 for entry, nodeids in self.review.used.items()
@@ -185,9 +181,11 @@ def gate(
 
         return run_again
 
+    if not any(test.tensors for test in compared.tests.values()):
+        demand_importable(new, suite.folder)
     found = settled(first, compared, repeat("again", old), repeat("new-again", new))
     runs = {"old": first, "new": compared, **found.runs}
-    reviewed = review(found.rows, accepted, changes(old.pins, new.pins), versions_of(old, first))
+    reviewed = review(found.rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
 
 
@@ -209,20 +207,14 @@ def record(
     label: str | None = None,
 ) -> InnerRun:
     """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
+    options = record_options(place / "goldens", place / "weights")
+    makes = (place / "goldens", place / "weights")
     label = label or side.label
-    job = Job(
-        pins=side.pins,
-        arguments=suite.arguments,
-        options=record_options(place / "goldens", place / "weights"),
-        folder=suite.folder,
-        place=place / "runs" / "first",
-        timeout=suite.timeout,
-        makes=(place / "goldens", place / "weights"),
-        left_out=suite.left_out,
-        resumes=True,
-    )
+    job = _job(side, suite, place / "runs" / "first", options, makes)
     run = run_all({label: job}, where, progress)[label]
     try:
+        if run.log is None or "recorded" not in _outcomes(run):
+            demand_importable(side, suite.folder)
         _demand_a_measure(side, run)
     except StackError:
         # Whatever spoilt it may be gone when the same command is given again.
@@ -240,26 +232,67 @@ def check_job(
     only: Collection[str] | None = None,
 ) -> Job:
     """A run of `side`, compared with what `record` left in `place`. only: these tests."""
-    candidates = place / "runs" / name / "candidates"
-    options = check_options(place / "goldens", baseline_of(first), place / "weights", candidates)
+    run = place / "runs" / folder_name(name)
+    candidates = run / "candidates"
+    recorded = place / "goldens", baseline_of(first), place / "weights"
+    options = check_options(*recorded, candidates, _across(side, first))
+    given = (place / "goldens", place / "weights")
+    job = _job(side, suite, run, options, (candidates,), given)
+    if not only:
+        return job
+    chosen = selection(run.with_name(f"{run.name}.only.json"), only)
+    return replace(job, environment={**job.environment, **chosen})
+
+
+def folder_name(name: str) -> str:
+    """Of the run of that name: a side may be a path, and must not lead out of the workspace."""
+    if re.fullmatch(r"[\w+][\w.+, -]*", name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return re.sub(r"[^\w+-]", "_", name)[:40] + f"-{digest}"
+
+
+def _job(
+    side: Side,
+    suite: Suite,
+    place: Path,
+    options: tuple[str, ...],
+    makes: tuple[Path, ...],
+    given: tuple[Path, ...] = (),
+) -> Job:
     return Job(
         pins=side.pins,
         arguments=suite.arguments,
         options=options,
         folder=suite.folder,
-        place=place / "runs" / name,
+        place=place,
         timeout=suite.timeout,
-        makes=(candidates,),
-        given=(place / "goldens", place / "weights"),
-        environment=selection(place / "runs" / f"{name}.only.json", only) if only else {},
+        environment=side.variables,
+        makes=makes,
+        given=given,
         left_out=suite.left_out,
-        resumes=True,
+        # What another interpreter has installed is not watched.
+        resumes=side.python is None,
+        called=side.text,
+        python=side.python,
     )
+
+
+def _across(side: Side, first: InnerRun) -> list[str]:
+    """What the recording differs in on purpose: sides that name it are compared all the same."""
+    backend, recorded = side.parts.get("backend"), _stack_of(first).get("backend")
+    differs = backend is not None and recorded is not None and backend != recorded
+    policy = ["policy"] if "policy" in side.parts else []
+    return [*([str(recorded)] if differs else []), *policy]
+
+
+def _stack_of(first: InnerRun) -> Mapping[str, Any]:
+    return (first.log or {}).get("stack") or {}
 
 
 def baseline_of(first: InnerRun) -> str:
     """The Keras version that the recording run says it ran."""
-    version = ((first.log or {}).get("stack") or {}).get("keras")
+    version = _stack_of(first).get("keras")
     if version is None:
         raise StackError(
             f"{first.label}: no test of the suite runs Keras; nothing can be compared.",
@@ -276,7 +309,12 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
             if run.timed_out
             else "Make the suite pass under the old version first.",
         )
-    outcomes = [test.outcome for test in run.tests.values()]
+    outcomes = _outcomes(run)
+    if not outcomes and run.internal_error:
+        raise StackError(
+            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
+            "Name a side under which the suite runs.",
+        )
     if outcomes and set(outcomes) <= {"failed", "error"}:
         raise StackError(
             f"Every test fails under {side.label} already; first: {_first_reason(run)}",
@@ -288,6 +326,10 @@ def _demand_a_measure(side: Side, run: InnerRun) -> None:
             f"({_sentence(outcomes, run) or run.last_line}).",
             "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
         )
+
+
+def _outcomes(run: InnerRun) -> list[str]:
+    return [test.outcome for test in run.tests.values()]
 
 
 def _first_reason(run: InnerRun) -> str:

@@ -7,7 +7,7 @@ goldens both runs left behind, so that no run waits for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from packaging.version import Version
 
 from ..errors import GoldenError
 from ..outcomes import TestOutcome
+from ..release import parsed
 from ..report.summary import verdict_of
-from .gate import GateVerdict, Side, Suite, check_job, record
+from ..stacks.side import Side
+from .gate import GateVerdict, Suite, check_job, record
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
@@ -123,6 +125,7 @@ def matrix(
     where: Runner,
     progress: Progress | None = None,
     missing: Mapping[str, str] | None = None,
+    package: str = "keras",
 ) -> MatrixResult:
     """Run the suite under every side; the first is the anchor. Finished runs stay in `place`.
 
@@ -137,7 +140,8 @@ def matrix(
     runs = run_all(jobs, where, progress)
     again = runs.pop("again")
     runs |= {version: _never_ran(version, why, place) for version, why in (missing or {}).items()}
-    return assemble(_version(sides[0]), sides[0].pins[0].package, first, again, runs)
+    order = [_version(side) for side in sides[1:]]
+    return assemble(_version(sides[0]), package, first, again, runs, order)
 
 
 def _never_ran(version: str, why: str, place: Path) -> InnerRun:
@@ -145,11 +149,19 @@ def _never_ran(version: str, why: str, place: Path) -> InnerRun:
 
 
 def assemble(
-    anchor: str, package: str, first: InnerRun, again: InnerRun, runs: Mapping[str, InnerRun]
+    anchor: str,
+    package: str,
+    first: InnerRun,
+    again: InnerRun,
+    runs: Mapping[str, InnerRun],
+    order: Sequence[str] = (),
 ) -> MatrixResult:
-    """The table from finished runs; `runs`: version → run, without the anchor."""
+    """The table from finished runs; `runs`: version → run, without the anchor.
+
+    order: of the columns, where they are more than versions, which are in their own.
+    """
     columns = {anchor: (again, _by_test(rows(first, again, again)))}
-    for version in sorted(runs, key=Version):
+    for version in _ordered(runs, order):
         run = runs[version]
         columns[version] = (run, _by_test(rows(first, again, run)) if run.log is not None else {})
     tests = dict.fromkeys(nodeid for _, found in columns.values() for nodeid in found)
@@ -160,8 +172,16 @@ def assemble(
     return MatrixResult(package, tuple(columns), cells, seconds, reused)
 
 
+def _ordered(runs: Iterable[str], order: Sequence[str]) -> list[str]:
+    names = list(runs)
+    if all(parsed(name) for name in names):
+        return sorted(names, key=Version)
+    return [*(n for n in order if n in names), *(n for n in names if n not in order)]
+
+
 def _version(side: Side) -> str:
-    return side.pins[0].version
+    """What its column is called."""
+    return side.short
 
 
 def _by_test(rows: Sequence[VerdictRow]) -> dict[str, VerdictRow]:

@@ -20,11 +20,12 @@ from ..io.process import run_tree
 from ..report import escape
 from ..report.output import cannot_write, flush, say
 from ..report.summary import verdict_of
-from .inner.job import InnerRun, Job, Pin
+from ..stacks.overlay.neighbours import ensure_runnable
+from ..stacks.overlay.releases import resolve
+from ..stacks.pin import Pin
+from .inner.job import InnerRun, Job
 from .inner.marked import MARKED
 from .inner.run import run_inner
-from .overlay.neighbours import ensure_runnable
-from .overlay.releases import resolve
 from .trace.proof import EXPECT
 
 HOLDS, FAILED, USAGE = 0, 1, 4

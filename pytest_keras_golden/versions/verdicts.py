@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..compare.calls import OTHER_DRAWS
 from ..outcomes import FAILING, TestOutcome
 from ..report import asides
 from .inner.job import InnerRun
@@ -168,12 +169,24 @@ def _judged(new: TestOutcome, recorded: bool) -> VerdictRow:
     if new.outcome == "error":
         return VerdictRow(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":
+        if _draws_by_backend(new):
+            return VerdictRow(new.nodeid, "skipped", new, _WITHOUT_COUNTERPART)
         return VerdictRow(new.nodeid, failure_status(new), new, new.reason)
     if new.outcome == "recorded":
         return VerdictRow(new.nodeid, "broke", new, "it was recorded, not compared")
     if recorded and not new.tensors:
         return VerdictRow(new.nodeid, "broke", new, _uncalled(new, "under the new version"))
     return VerdictRow(new.nodeid, "holds" if recorded else "no tensors", new)
+
+
+_WITHOUT_COUNTERPART = "it draws random numbers, which have no counterpart on another backend"
+
+
+def _draws_by_backend(outcome: TestOutcome) -> bool:
+    """Whether a comparison across backends fails by nothing but random numbers."""
+    beyond = [t for t in outcome.tensors if t.judged and t.verdict in FAILING]
+    drawn = [t for t in beyond if t.verdict == "incomparable" and OTHER_DRAWS in (t.note or "")]
+    return "backend" in outcome.stack_changes and bool(drawn) and len(drawn) == len(beyond)
 
 
 def _uncalled(outcome: TestOutcome, when: str) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from pytest_keras_golden.versions.overlay.folder import overlay_environment
-from pytest_keras_golden.versions.overlay.neighbours import ensure_runnable
+from pytest_keras_golden.stacks.overlay.folder import overlay_environment
+from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 
 HERE = Path(__file__).parent
 NEWEST = "3.15.1"

@@ -179,3 +179,57 @@ def test_a_sample_excuses_nothing_that_it_did_not_see(
     (border,) = [layer for layer in test["locals"] if layer["name"] == "border"]
     assert (border["verdict"], border["cause"]) == (verdict, None)
     assert test["local_drift"] == ["border"]
+
+
+BETWEEN = """
+    import os
+    import keras
+    import numpy as np
+    from keras import layers, ops
+
+    CHANGED = bool(os.environ.get("CHANGED"))
+    X = np.random.default_rng(0).normal(size=(2, 16, 32)).astype("float32")
+
+    class Narrow(layers.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(shape[-1], 32), name="kernel")
+
+        def call(self, x):
+            kernel = ops.convert_to_tensor(self.kernel)
+            if CHANGED:
+                kernel = ops.cast(ops.cast(kernel, "float8_e4m3fn"), x.dtype)
+            return ops.matmul(x, kernel)
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__(dtype="bfloat16")
+            self.first = layers.Dense(32, dtype="bfloat16")
+            self.narrow = Narrow(dtype="bfloat16")
+            self.last = layers.Dense(8, dtype="bfloat16")
+
+        def call(self, x):
+            x = self.narrow(self.first(x))
+            # A changed constant of the model's own code, of about one rounding.
+            return self.last(x + (0.255 if CHANGED else 0.25) * ops.tanh(x))
+
+    def test_between(golden_tensors):
+        model = Model()
+        model(X)
+        golden_tensors.fill_weights(model)
+        with golden_tensors.capture(model):
+            model(X)
+"""
+
+
+def test_code_between_layers_and_casts_to_float8_have_their_causes(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.makepyfile(BETWEEN)
+    assert suite.runpytest_inprocess("--update-goldens").ret == 0
+    assert suite.runpytest_inprocess().ret == 0
+    monkeypatch.setenv("CHANGED", "1")
+    suite.runpytest_inprocess("--golden-log=log.json")
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert causes(test) == {"narrow": "precision", "<model>": "meaning"}
+    assert test["local_drift"] == ["narrow", "<model>"]
+    assert test["outcome"] == "failed"

@@ -22,6 +22,7 @@ HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
     "docs/how-to/versions.md": OVERLAY,
+    "docs/how-to/sides.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
     "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),
 }
@@ -31,6 +32,7 @@ ELSEWHERE = {
     "docs/tutorial.md": "`make tutorial`, a step of .ci/run, in an environment of its own",
     "docs/explanation/fail-closed.md": "tests/plugin/test_bad_input.py, which runs without the plugin",
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
+    "docs/backend-atlas.md": "benchmarks/backend_atlas.py runs its programs on every backend",
     "docs/ci.md": "tests/versions/test_ci_docs.py pastes its workflows and runs their commands",
 }
 NOT_RUN = {

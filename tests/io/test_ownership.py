@@ -16,8 +16,8 @@ import pytest
 from pytest_keras_golden.errors import ConfigError, StackError
 from pytest_keras_golden.io.ownership import MARK, claim, is_ours, remove, renew
 from pytest_keras_golden.outcomes import log_json
+from pytest_keras_golden.stacks.overlay.folder import MANIFEST, prune_overlays, replacing
 from pytest_keras_golden.versions import sessions
-from pytest_keras_golden.versions.overlay.folder import MANIFEST, prune_overlays, replacing
 
 
 def test_a_folder_of_ours_is_made_marked_and_removed(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_a_kill_leaves_of_a_removal_is_still_ours(
 def test_overlays_of_others_stay_in_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_keras_golden.versions.overlay.folder._python_tag", lambda: "tag")
+    monkeypatch.setattr("pytest_keras_golden.stacks.overlay.folder._python_tag", lambda: "tag")
     root = tmp_path / "overlays" / "tag"
     for name in ("mine", ".partial-keras-3.5.0-x", "keras-3.5.0"):
         (root / name).mkdir(parents=True)
@@ -120,7 +120,7 @@ ALLOWED: dict[str, str] = {
     "versions/inner/workspace.py:_start_anew_if_another:write_text": "in a claimed folder",
     "versions/inner/workspace.py:_beside:mkdtemp": "claimed, and removed by its mark",
     "versions/sessions.py:run_session_per_version:mkdtemp": "claimed, and removed by its mark",
-    "versions/overlay/folder.py:_temporary:mkdtemp": "claimed, and removed by its mark",
+    "stacks/overlay/folder.py:_temporary:mkdtemp": "claimed, and removed by its mark",
     # Within those folders.
     "versions/trace/hearing.py:prepare:write_text": "in the attempt's folder",
     "versions/trace/witness.py:_write:write_text": "in the attempt's folder",
@@ -133,23 +133,29 @@ ALLOWED: dict[str, str] = {
     "versions/inner/kept.py:keep:write_text": "in the attempt's folder",
     "versions/inner/kept.py:keep:replace": "a file of a run of ours, in the workspace",
     "versions/inner/kept.py:forget:unlink": "a file of a run of ours, in the workspace",
-    "versions/overlay/folder.py:replacing:replace": "an overlay, known by its manifest",
-    "versions/overlay/folder.py:_remove:replace": "an overlay, known by its manifest",
-    "versions/overlay/folder.py:write_manifest:write_text": "in an overlay being made",
-    "versions/overlay/folder.py:_mark_used:touch": "in an overlay",
-    "versions/commits.py:_take_neighbours:copytree": "into an overlay being made",
-    "versions/commits.py:unpack:write_bytes": "into an overlay being made",
-    "versions/commits.py:_move_sources:rename": "within an overlay being made",
-    "versions/commits.py:_move_sources:write_text": "within an overlay being made",
-    "versions/commits.py:_take_generated:copytree": "into an overlay being made",
-    "versions/commits.py:_take_generated:write_text": "within an overlay being made",
-    "versions/commits.py:_write_metadata:write_text": "within an overlay being made",
+    "stacks/overlay/folder.py:replacing:replace": "an overlay, known by its manifest",
+    "stacks/overlay/folder.py:_remove:replace": "an overlay, known by its manifest",
+    "stacks/overlay/folder.py:write_manifest:write_text": "in an overlay being made",
+    "stacks/overlay/folder.py:_mark_used:touch": "in an overlay",
+    "stacks/overlay/merged.py:_link_file:copy2": "into an overlay being made, where no file is",
+    "stacks/overlay/installer.py:install:TemporaryDirectory": "made and removed by Python",
+    "stacks/overlay/installer.py:install:write_whole": "in that folder",
+    "stacks/locks/uv.py:read_uv:TemporaryDirectory": "made and removed by Python",
+    "stacks/locks/uv.py:read_uv:write_whole": "in that folder",
+    "stacks/clone.py:fill_from:copytree": "into an overlay being made",
+    "stacks/clone.py:_take_neighbours:copytree": "into an overlay being made",
+    "stacks/clone.py:unpack:write_bytes": "into an overlay being made",
+    "stacks/clone.py:_move_sources:rename": "within an overlay being made",
+    "stacks/clone.py:_move_sources:write_text": "within an overlay being made",
+    "stacks/clone.py:_take_generated:copytree": "into an overlay being made",
+    "stacks/clone.py:_take_generated:write_text": "within an overlay being made",
+    "stacks/clone.py:_write_metadata:write_text": "within an overlay being made",
     # Files of the cache, by names that only this package uses.
     # Files that the user names for the purpose.
     "commands/accept.py:_accepted:TemporaryDirectory": "made and removed by Python",
     "versions/inner/run.py:run_inner:TemporaryDirectory": "made and removed by Python",
-    "versions/overlay/neighbours.py:_remember:write_whole": "a memory in the cache of overlays",
-    "versions/overlay/releases.py:_write:write_whole": "a list in the cache of releases",
+    "stacks/overlay/neighbours.py:_remember:write_whole": "a memory in the cache of overlays",
+    "stacks/overlay/releases.py:_write:write_whole": "a list in the cache of releases",
     "commands/gate.py:_append:append_whole": "--markdown FILE, appended to",
     "commands/gate.py:_write:write_whole": "--html FILE",
     "versions/sessions.py:_copy:write_whole": "--golden-log FILE of each version; see there",

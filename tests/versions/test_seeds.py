@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay, overlay_environment
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay, overlay_environment
 
 SUITE = """
 import keras

@@ -41,7 +41,8 @@ def arithmetic(target: Any, tensors: Iterable[Any]) -> str:
     tensors = list(tensors)
     own = str(getattr(target, "compute_dtype", None) or "")
     name = coarsest([own if own in EPSILON else "", *map(dtype_of, tensors)])
-    return "tensorfloat32" if name == "float32" and any(map(_is_tf32, tensors)) else name
+    rounded = name == "float32" and any(_is_tf32(tensor, target) for tensor in tensors)
+    return "tensorfloat32" if rounded else name
 
 
 def tensors_of(nest: Any) -> list[Any]:
@@ -89,18 +90,30 @@ class Provenance:
         return coarsest([dtype_of(tensor), around]) if dtype_of(tensor) else ""
 
 
-def _is_tf32(tensor: Any) -> bool:
+def _is_tf32(tensor: Any, target: Any) -> bool:
     library = type(tensor).__module__.partition(".")[0]
     if library == "torch":
-        torch = sys.modules["torch"]
-        on_gpu: bool = tensor.device.type == "cuda"
-        return on_gpu and torch.get_float32_matmul_precision() != "highest"
+        return tensor.device.type == "cuda" and _is_tf32_torch(target)
     if library == "jaxlib":
         return _is_tf32_jax(tensor)
     if library == "tensorflow" and "GPU" in str(getattr(tensor, "device", "")):
         tf = sys.modules["tensorflow"]
         return bool(tf.config.experimental.tensor_float_32_execution_enabled())
     return False
+
+
+def _is_tf32_torch(target: Any) -> bool:
+    """Two switches: that of matrix products is off as torch comes, that of cuDNN is on."""
+    torch = sys.modules["torch"]
+    if torch.get_float32_matmul_precision() != "highest":
+        return True
+    return bool(torch.backends.cudnn.allow_tf32) and _runs_on_cudnn(type(target))
+
+
+def _runs_on_cudnn(kind: type) -> bool:
+    """Convolutions and recurrent layers, Keras' own and what is built on them; operations too."""
+    names = [base.__name__ for base in kind.__mro__]
+    return any("Conv" in name or name in ("RNN", "LSTM", "GRU", "SimpleRNN") for name in names)
 
 
 def _is_tf32_jax(tensor: Any) -> bool:

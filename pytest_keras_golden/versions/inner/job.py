@@ -12,42 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...outcomes import TestOutcome, test_from_json
+from ...stacks.pin import Pin
 
 WITNESS_FOLDER = "witness"
 """In an attempt's folder: where its processes leave proofs, and tell how far they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One package in one version, and its overlay folder."""
-
-    package: str
-    version: str
-    overlay: Path
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The names it is imported under: as it is called, else what its overlay holds.
-
-        scikit-learn is `sklearn`, pyyaml is `yaml`.
-        """
-        called = self.package.replace("-", "_")
-        names = sorted(filter(None, map(_importable, self.overlay.iterdir())))
-        public = [n for n in names if n not in _INCIDENTAL and not n.startswith("_")]
-        return (called,) if called in names or not public else tuple(public)
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-def _importable(entry: Path) -> str | None:
-    if (entry / "__init__.py").is_file():
-        return entry.name
-    return entry.stem if entry.suffix == ".py" else None
-
-
-_INCIDENTAL = frozenset({"test", "tests", "docs", "examples"})
-"""What careless wheels bring along, and the user's own folders may well be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +25,8 @@ class Job:
     place: where log and output of this run lie. makes: folders that hold its result, emptied before
     it runs; given: folders of earlier runs that it reads. left_out: files that the outer command
     writes, which are no input of the suite. own_cache: pytest's cache folder is this run's own, not
-    the suite's. resumes: a finished run is taken again where nothing has changed.
+    the suite's. resumes: a finished run is taken again where nothing has changed. called: its name,
+    where that is more than its first package. python: another interpreter than this.
     """
 
     pins: tuple[Pin, ...]
@@ -72,6 +41,8 @@ class Job:
     given: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
     resumes: bool = False
+    called: str = ""
+    python: str | None = None
 
     def attempt(self, mark: str) -> Path:
         """The folder in which one attempt works, before its result is taken over into `place`."""
@@ -84,6 +55,8 @@ class Job:
 
     @property
     def label(self) -> str:
+        if self.called:
+            return self.called
         return str(self.pins[0]) if self.pins else "this environment"
 
 
@@ -120,6 +93,12 @@ class InnerRun:
     @property
     def last_line(self) -> str:
         return self.output.strip().rpartition("\n")[2].strip("= ")
+
+    @property
+    def internal_error(self) -> str | None:
+        """The last line of an error in pytest or a plugin; None where there was none."""
+        lines = [line for line in self.output.splitlines() if line.startswith("INTERNALERROR>")]
+        return lines[-1].removeprefix("INTERNALERROR>").strip() if lines else None
 
     def why(self) -> str:
         """Why there is no log, in a line or two, with the end of the output."""

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,9 +14,9 @@ from ...errors import StackError
 from ...io.ownership import remove, renew
 from ...io.process import run_tree
 from ...outcomes import checked_log
-from ..overlay.folder import overlay_environment
+from ...stacks.overlay.folder import overlay_environment
 from ..trace import evidence
-from ..trace.hearing import WITNESS, prepare
+from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
 from . import kept
 from .job import WITNESS_FOLDER, InnerRun, Job
@@ -112,14 +112,23 @@ def command(job: Job, attempt: Path) -> list[str]:
     if job.own_cache:
         # Parallel runs must not race for the suite's cache, nor leave their failures in it.
         ours += ["-o", f"cache_dir={attempt / 'cache'}"]
-    return [sys.executable, "-m", "pytest", *first, *job.arguments, *ours, *job.options]
+    return [
+        job.python or sys.executable,
+        "-m",
+        "pytest",
+        *first,
+        *job.arguments,
+        *ours,
+        *job.options,
+    ]
 
 
 _HERE = "pytest_keras_golden.versions.trace"
 
 
 def _environment(job: Job, attempt: Path) -> dict[str, str]:
-    environment = overlay_environment([pin.overlay for pin in job.pins])
+    laid = dict.fromkeys(pin.overlay for pin in job.pins if not pin.own)
+    environment = overlay_environment(laid)
     expected = {name: pin.overlay for pin in job.pins for name in pin.modules}
     environment |= expectation(expected)
     environment |= {WITNESS: str(attempt / WITNESS_FOLDER), "PYTHONUNBUFFERED": "1"}
@@ -146,8 +155,11 @@ def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: b
 
 
 def _demand_proof(job: Job, attempt: Path, run: InnerRun) -> None:
-    """Every process of the run must have seen each package in its overlay and nowhere else."""
-    proofs = [json.loads(path.read_text()) for path in (attempt / WITNESS_FOLDER).glob("*.json")]
+    """Every process of the run must have seen each package in its overlay and nowhere else, and
+    every switch as it was set."""
+    witness = attempt / WITNESS_FOLDER
+    _demand_switches(job, witness)
+    proofs = [json.loads(path.read_text()) for path in witness.glob("*.json")]
     shadowed = [seen for proof in proofs for seen in _shadowed(proof)]
     if shadowed:
         raise StackError(
@@ -158,6 +170,20 @@ def _demand_proof(job: Job, attempt: Path, run: InnerRun) -> None:
         )
     if run.log is not None and not proofs:
         raise StackError(f"{run.label}: the inner run left no proof of what it imported.")
+
+
+def _demand_switches(job: Job, witness: Path) -> None:
+    for refused in witness.glob(f"*{REFUSED}"):
+        problem, fix = json.loads(refused.read_text(encoding="utf-8"))
+        raise StackError(f"{job.label}: {problem}", fix)
+    for told in witness.glob(f"*{SWITCHED}"):
+        for name, (wanted, found) in json.loads(told.read_text(encoding="utf-8")).items():
+            if wanted != found:
+                raise StackError(
+                    f"{job.label}: the run was to have {name}={wanted} and ended with "
+                    f"{name}={found}: something in the suite sets it.",
+                    "Look for it in a conftest.py, a fixture or pytest's `env` setting.",
+                )
 
 
 def _shadowed(proof: Mapping[str, Sighting]) -> list[Sighting]:
@@ -177,12 +203,16 @@ def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
 
 
 def check_options(
-    goldens: Path, baseline: str, transplant: Path, candidates: Path
+    goldens: Path, baseline: str, transplant: Path, candidates: Path, across: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Options of a run that is compared with the recording made under Keras `baseline`."""
+    """Options of a run that is compared with the recording made under Keras `baseline`.
+
+    across: what the recording may differ in on purpose: its backend's name, `policy`.
+    """
     loaded = f"--golden-transplant=load:{transplant}"
     compared = (f"--goldens-dir={goldens}", f"--golden-baseline={baseline}")
-    return (*_APART, *compared, loaded, f"--golden-output={candidates}")
+    differing = (f"--golden-across={','.join(across)}",) if across else ()
+    return (*_APART, *compared, *differing, loaded, f"--golden-output={candidates}")
 
 
 _APART = (

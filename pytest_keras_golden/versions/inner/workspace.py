@@ -20,7 +20,7 @@ import filelock
 
 from ...errors import ConfigError
 from ...io.ownership import claim, is_ours, remove
-from ..overlay.folder import cache_root
+from ...stacks.overlay.folder import cache_root
 
 RUNS = "runs"
 PARTS = (RUNS, "goldens", "weights")

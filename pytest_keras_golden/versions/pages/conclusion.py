@@ -18,7 +18,7 @@ from ..verdicts import Status, VerdictRow, counts, unseen
 def verdict_line(result: GateResult) -> str:
     """`keras 3.5.0 → 3.6.0: DRIFT of up to 0.41 %, 4.2× the limit. 5 of 8 compared tests moved`."""
     by_status = counts(result.rows)
-    span = f"{result.old.label} → {result.new.label.rpartition(' ')[2]}"
+    span = f"{result.old.label} → {result.new.short}"
     aside = _aside(by_status, len(unseen(result.rows)))
     told = [f"{text}." for text in (carried(result.rows), only_unseen(unseen(result.rows))) if text]
     if result.verdict == "nothing compared":
@@ -29,6 +29,11 @@ def verdict_line(result: GateResult) -> str:
         held = f"{span}: {holds}. {plural(_compared(by_status), 'test')} compared{aside}."
         return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
     return " ".join([f"{span}: {_drift(result, by_status)}{aside}{_blamed(result.rows)}.", *told])
+
+
+def culprit_lines(result: GateResult) -> list[str]:
+    """Which of several changes moves the tests, where that was looked for."""
+    return [] if result.culprit is None else result.culprit.lines
 
 
 def _compared(by_status: Counter[Status]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from ...outcomes import TestOutcome
 from ...report.asides import asides
@@ -10,10 +10,11 @@ from ...report.escape import named
 from ...report.html import Entry, Overview, written
 from ...report.sentence import headline
 from ...report.wording import number, plural
+from ...stacks.side import Side
 from ..changes import Change
-from ..gate import GateResult, Side
+from ..gate import GateResult
 from ..verdicts import VerdictRow, unseen
-from .conclusion import accepted_lines, carried, verdict_line
+from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
 from .next_lines import after_gate, for_test
 from .sections import compared, not_looked_at
 
@@ -49,11 +50,10 @@ def _lead(row: VerdictRow) -> str:
 
 
 def _overview(result: GateResult) -> Overview:
-    culprit: Sequence[Change] = getattr(result, "culprit", None) or ()
     told = {
         "Sides": [_side("old", result.old), _side("new", result.new)],
         "Changes": _changes(result.changes) or ["none"],
-        "Culprit": _changes(culprit),
+        "Culprit": culprit_lines(result),
         "Compared": [*compared(result.rows, _FILES), *filter(None, [carried(result.rows)])],
         "Not compared": not_looked_at(result.rows),
         "Accepted": accepted_lines(result),
@@ -64,7 +64,8 @@ def _overview(result: GateResult) -> Overview:
 
 
 def _side(name: str, side: Side) -> str:
-    return f"{name}: {', '.join(map(str, side.pins))}"
+    told = (f"{part} {value or 'as it is'}" for part, value in side.parts.items())
+    return f"{name}: {', '.join(told)}"
 
 
 def _changes(changes: Iterable[Change]) -> list[str]:

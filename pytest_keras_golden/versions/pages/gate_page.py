@@ -11,7 +11,7 @@ from ...report import escape
 from ..gate import GateResult
 from ..verdicts import Status, VerdictRow
 from . import next_lines
-from .conclusion import accepted_lines, verdict_line
+from .conclusion import accepted_lines, culprit_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
     compared,
@@ -51,6 +51,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
         *result.taken,
         *accepted_lines(result),
         verdict_line(result),
+        *culprit_lines(result),
     ]
     return captured.get() + "\n".join(map(escape.visible, lines))
 
@@ -84,7 +85,7 @@ def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
-    lines += [f"{escape.prose(text)}\n" for text in (*result.taken, *accepted_lines(result))]
+    lines += [f"{escape.prose(text)}\n" for text in _told(result)]
     for status, found in sections(result.rows):
         lines += [f"#### {escape.prose(title(status, result))}", ""]
         columns = list(_columns(status, _ROOM_FOR_SENTENCES))
@@ -94,6 +95,10 @@ def markdown(result: GateResult) -> str:
         lines.append("")
     lines += [*_listed(result), *_next(result)]
     return "\n".join(lines)
+
+
+def _told(result: GateResult) -> list[str]:
+    return [*result.taken, *accepted_lines(result), *culprit_lines(result)]
 
 
 def _next(result: GateResult) -> list[str]:

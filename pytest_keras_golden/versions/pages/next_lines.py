@@ -35,9 +35,12 @@ def _look(asked: Asked) -> Iterator[Step]:
 
 def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
     """Only a package has releases between two versions."""
+    found = result.culprit
+    if found is not None and found.bisect is not None and found.among > 1:
+        yield "find the release that did it", found.bisect
+        return
     moved = [row for row in result.rows if row.status == "moved"]
-    sides = (result.old.pins[0], result.new.pins[0])
-    if moved and len(result.changes) == 1 and sides[0].package == sides[1].package:
+    if moved and len(result.changes) == 1 and result.changes[0].is_package:
         tests = _tests(asked, [row.nodeid for row in moved])
         yield "find the release that did it", _command("bisect", asked, tests)
 

@@ -14,6 +14,9 @@ from .listener import Listener
 WITNESS = "KERAS_GOLDEN_WITNESS"
 """Environment variable: the folder that takes the proofs."""
 
+SWITCHED, REFUSED = ".switched", ".refused"
+"""How files in it end: switches as they were asked for and found, or why one cannot be set."""
+
 _WANTED = "wanted"
 """The file in it that asks for evidence."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
+from ...errors import GoldenError
 from ...io.process import LIFELINE
+from ...stacks.switches import asked as asked_switches
 from . import evidence
-from .hearing import WITNESS, Wanted, listener, wanted
+from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
 from .listener import Listener
 from .proof import sightings
 from .selected import deselect
@@ -34,9 +37,11 @@ def pytest_configure(config: Any) -> None:
         _hold_lifeline()
     folder = os.environ.get(WITNESS)
     if folder:
-        config.pluginmanager.register(Witness(Path(folder), config), "keras-golden-witness")
+        witness = Witness(Path(folder), config)
+        config.pluginmanager.register(witness, "keras-golden-witness")
         if not hasattr(config, "workerinput"):
             config.pluginmanager.register(Telling(Path(folder)), "keras-golden-telling")
+        witness.set_switches()
 
 
 class Witness:
@@ -45,6 +50,7 @@ class Witness:
     def __init__(self, folder: Path, config: Any) -> None:
         self.folder = folder
         self._write("-configure.json", json.dumps(sightings()))
+        self.switches = asked_switches()
         asked = wanted(folder)
         self.evidence = None
         if asked is not None and listener is not None:
@@ -52,6 +58,27 @@ class Witness:
             # Workers run in the same folders: one walk is enough.
             roots = (config.rootpath, config.invocation_params.dir) if controls else ()
             self.evidence = Evidence(listener, asked, roots)
+
+    def set_switches(self) -> None:
+        """Before any module of the suite is imported."""
+        if not self.switches:
+            return
+        from ...capture.switches import set_switches
+
+        try:
+            set_switches(self.switches)
+        except GoldenError as error:
+            self._write(REFUSED, json.dumps([error.problem, error.fix]))
+            raise
+
+    def _tell_switches(self) -> None:
+        if not self.switches or "keras" not in sys.modules:
+            return
+        from ...capture.switches import read_switches
+
+        found = read_switches(self.switches)
+        told = {name: (wanted, found[name]) for name, wanted in self.switches.items()}
+        self._write(SWITCHED, json.dumps(told))
 
     @hook(tryfirst=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
@@ -61,6 +88,7 @@ class Witness:
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         # The plugin may refuse a package now, and end the run; what others read comes afterwards.
         self._write("-finish.json", json.dumps(sightings()))
+        self._tell_switches()
         result = yield
         if self.evidence is not None:
             self._write(evidence.SUFFIX, self.evidence.told())

@@ -271,8 +271,8 @@ def test_real_releases_blame_exactly_the_layers_that_changed(
 
 
 def run_case(release: str, backend: str, *arguments: object) -> str:
-    from pytest_keras_golden.versions.overlay.folder import overlay_environment
-    from pytest_keras_golden.versions.overlay.neighbours import ensure_runnable
+    from pytest_keras_golden.stacks.overlay.folder import overlay_environment
+    from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 
     environment = overlay_environment([ensure_runnable("keras", release), HERE])
     done = subprocess.run(

@@ -17,11 +17,11 @@ from suites import keras_golden, suite
 from pytest_keras_golden.commands import bisect
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.report.escape import console, shown
+from pytest_keras_golden.stacks.clone import Commit
 from pytest_keras_golden.versions import sessions
 from pytest_keras_golden.versions.accepted import Acceptance, Bounds
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.changes import Change
-from pytest_keras_golden.versions.commits import Commit
 from pytest_keras_golden.versions.gate import Asked, GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_keras_golden.errors import ConfigError, StackError
-from pytest_keras_golden.versions.overlay.releases import releases, resolve, split_specs
+from pytest_keras_golden.stacks.overlay.releases import releases, resolve, split_specs
 
 pytestmark = pytest.mark.overlay
 

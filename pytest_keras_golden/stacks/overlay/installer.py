@@ -11,10 +11,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ...errors import StackError
+from ...io.atomic import write_whole
 from .named import requirement
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that overlays are for. tag: of the folder that holds those of its kind."""
+
+    executable: str
+    tag: str
+
 
 TIMEOUT = 900.0
 """Seconds after which an installation counts as hung."""
@@ -36,14 +48,39 @@ def find_uv() -> list[str] | None:
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
 
 
-def install(requirements: Sequence[str], target: Path) -> None:
-    """Install `requirements` without their dependencies into the folder `target`, for this Python.
+def install(
+    requirements: Sequence[str],
+    target: Path,
+    *,
+    hashes: Sequence[str] = (),
+    python: str | None = None,
+) -> None:
+    """Install `requirements` without their dependencies into the folder `target`.
 
-    Raises ConfigError for what is no name with versions, StackError with the installer's own words
-    where installing fails.
+    hashes: of the files that a single requirement may be installed from. python: whom for, this
+    one where it is None. Raises ConfigError for what is no name with versions, StackError with
+    the installer's own words where installing fails.
     """
     named = [requirement(text) for text in requirements]
-    command = [*_client(), *_SHARED, str(target), "--", *named]
+    if not hashes:
+        _run(["--", *named], target, requirements, python)
+        return
+    with TemporaryDirectory(prefix="kg-pins-") as folder:
+        pins = Path(folder) / "requirements.txt"
+        allowed = " ".join(f"--hash={digest}" for digest in hashes)
+        write_whole(pins, "".join(f"{text} {allowed}\n" for text in named))
+        _run(["--require-hashes", "-r", str(pins)], target, requirements, python)
+
+
+def install_wheel(wheel: Path, target: Path, python: str | None = None) -> None:
+    """Install a wheel file as `install` does."""
+    _run(["--", str(wheel)], target, [wheel.name], python)
+
+
+def _run(
+    what: Sequence[str], target: Path, requirements: Sequence[str], python: str | None
+) -> None:
+    command = [*_client(python), *_SHARED, str(target), *what]
     try:
         done = subprocess.run(
             command,
@@ -65,11 +102,16 @@ def install(requirements: Sequence[str], target: Path) -> None:
 _SHARED = ("--quiet", "--no-deps", "--target")
 
 
-def _client() -> list[str]:
+def _client(python: str | None) -> list[str]:
     uv = find_uv()
     if uv:
         # Copies, since a hard link into uv's cache lets damage to an overlay spread to the cache.
-        return [*uv, "pip", "install", "--link-mode", "copy", "--python", sys.executable]
+        return [*uv, "pip", "install", "--link-mode", "copy", "--python", python or sys.executable]
+    if python not in (None, sys.executable):
+        raise StackError(
+            f"Overlays for {python} need uv, which is not installed.",
+            "Install it: pip install 'pytest-keras-golden[versions]'",
+        )
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     raise StackError(

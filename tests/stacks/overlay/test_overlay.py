@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_keras_golden.errors import StackError
-from pytest_keras_golden.versions.overlay.folder import (
+from pytest_keras_golden.stacks.overlay.folder import (
     MANIFEST,
     ensure_overlay,
     is_whole,
@@ -116,7 +116,7 @@ def test_offline_is_a_clear_error(cache: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_processes_at_once_share_one_installation(cache: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "
-        "from pytest_keras_golden.versions.overlay.folder import ensure_overlay; "
+        "from pytest_keras_golden.stacks.overlay.folder import ensure_overlay; "
         "print(ensure_overlay('keras', '3.6.0', cache=Path(sys.argv[1])))"
     )
     racing = [
@@ -132,7 +132,7 @@ def test_processes_at_once_share_one_installation(cache: Path) -> None:
 def test_kills_at_random_moments_leave_nothing_to_trip_over(cache: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "
-        "from pytest_keras_golden.versions.overlay.folder import ensure_overlay; "
+        "from pytest_keras_golden.stacks.overlay.folder import ensure_overlay; "
         "ensure_overlay('keras', '3.6.0', cache=Path(sys.argv[1]))"
     )
     moments = random.Random(0)

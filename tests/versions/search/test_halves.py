@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.versions.search import Answer, first_bad
+from pytest_keras_golden.versions.search.halves import Answer, first_bad
 
 
 @given(st.integers(2, 400), st.data())

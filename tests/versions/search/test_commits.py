@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pytest_keras_golden.errors import StackError
-from pytest_keras_golden.versions.commits import Clone, first_bad_commit, overlay_of_commit
-from pytest_keras_golden.versions.overlay.folder import is_whole, overlay_environment
-from pytest_keras_golden.versions.search import Answer
+from pytest_keras_golden.stacks.clone import Clone, overlay_of_commit
+from pytest_keras_golden.stacks.overlay.folder import is_whole, overlay_environment
+from pytest_keras_golden.versions.search.commits import first_bad_commit
+from pytest_keras_golden.versions.search.halves import Answer
 
 
 class Repository:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_keras_golden.versions.overlay.folder import overlay_environment
-from pytest_keras_golden.versions.overlay.installer import find_uv
-from pytest_keras_golden.versions.overlay.neighbours import ensure_runnable
+from pytest_keras_golden.stacks.overlay.folder import overlay_environment
+from pytest_keras_golden.stacks.overlay.installer import find_uv
+from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 
 pytestmark = pytest.mark.overlay
 
@@ -53,7 +53,7 @@ def test_undeclared_packaging_is_added_where_it_is_absent(cache: Path, tmp_path:
         "sys.path = [p for p in sys.path if not p.endswith('tool')]\n"
         "del sys.modules['packaging'], os.environ['PYTHONPATH']\n"
         "from pathlib import Path\n"
-        "from pytest_keras_golden.versions.overlay.neighbours import ensure_runnable\n"
+        "from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable\n"
         "print(ensure_runnable('keras', '3.3.3', cache=Path(sys.argv[1])))"
     )
     tool = tmp_path / "tool"

@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from ..errors import StackError
 from ..release import parsed
 from .overlay.folder import cache_root, is_whole, locked, replacing, write_manifest
 from .overlay.named import exact_version, package_name, revision
-from .search import Answer
 
 API = "api"
 SRC = "src"
@@ -80,6 +78,21 @@ class Clone:
         text = self.git("show", "-s", "--format=%H%x00%as%x00%s", revision(sha), "--")
         return Commit(*text.split("\0", 2))
 
+    def commit(self, revision: str) -> str:
+        """The full hash of what a revision names. Raises StackError where it names no commit."""
+        if revision.startswith("-"):
+            raise StackError(f"{revision!r} is no revision.")
+        return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+
+    def version_at(self, sha: str) -> str | None:
+        """The version that the package gives itself at a commit."""
+        for file in VERSION_FILES:
+            text = self._try("show", f"{revision(sha)}:{self.folder}/{file}")
+            found = _written_version(text)
+            if found is not None:
+                return found
+        return None
+
     def release(self, version: str) -> str:
         """The commit that a release was made from: its tag, else where the version was set."""
         version = exact_version(version)
@@ -123,8 +136,20 @@ def overlay_of_commit(
     return place
 
 
+def fill_from(package: Path, clone: Clone, fresh: Path, release: Path) -> None:
+    """As a commit, from the package folder of a source checkout."""
+    ignored = shutil.ignore_patterns("*_test.py", "__pycache__")
+    shutil.copytree(package, fresh / clone.folder, ignore=ignored)
+    _complete(clone, fresh, release)
+    _write_metadata(clone, "checkout", "0", fresh)
+
+
 def _fill(clone: Clone, sha: str, fresh: Path, release: Path) -> None:
     unpack(clone.archive(sha, clone.folder), fresh)
+    _complete(clone, fresh, release)
+
+
+def _complete(clone: Clone, fresh: Path, release: Path) -> None:
     _take_neighbours(clone, fresh, release)
     package = fresh / clone.folder
     if (package / API).is_dir() or clone.folder != "keras":
@@ -222,75 +247,15 @@ def _write_metadata(clone: Clone, sha: str, version: str, fresh: Path) -> None:
     (folder / "INSTALLER").write_text("keras-golden\n", encoding="utf-8")
 
 
+VERSION_FILES = ("src/version.py", "version.py", "src/version_utils.py", "version_utils.py")
+
+
 def _own_version(package: Path) -> str | None:
-    for file in ("src/version.py", "version.py", "src/version_utils.py", "version_utils.py"):
-        source = package / file
-        if source.is_file():
-            match = re.search(r'^__version__ = "([^"]+)"', source.read_text("utf-8"), re.MULTILINE)
-            if match and parsed(match[1]):
-                return match[1]
-    return None
+    sources = (package / file for file in VERSION_FILES)
+    texts = (source.read_text("utf-8") for source in sources if source.is_file())
+    return next(filter(None, map(_written_version, texts)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundCommit:
-    """first_bad: the culprit. between: untestable commits any of which may be it instead."""
-
-    first_bad: str
-    between: tuple[str, ...]
-    candidates: int
-
-
-def first_bad_commit(
-    clone: Clone, good: str, bad: str, probe: Callable[[str], Answer]
-) -> FoundCommit:
-    """Git's own bisection of the commits in `bad` and not in `good` that touch the package.
-
-    History with merges is handled as git does: a good commit clears all its ancestors. Where
-    `good` is on another branch, the point where they parted is probed first.
-    Raises StackError where no commit is between them or the parting point is bad already.
-    """
-    clean = [revision(good)]
-    base = clone.git("merge-base", good, revision(bad))
-    if base != clone.git("rev-parse", f"{good}^{{commit}}"):
-        _check_base(base, good, probe)
-    candidates = _between(clone, clean, bad)
-    if not candidates:
-        raise StackError(f"No commit that touches {clone.folder}/ lies between {good} and {bad}.")
-    total, skipped = len(candidates), set[str]()
-    while True:
-        left = _between(clone, clean, bad)
-        # The newest one left has the same package as `bad`: it is known without a probe.
-        pick = _middle(clone, clean, bad, skipped | {left[0]})
-        if pick is None:
-            return FoundCommit(left[0], tuple(left[1:]), total)
-        answer = probe(pick)
-        if answer == "good":
-            clean.append(pick)
-        elif answer == "bad":
-            bad = pick
-        else:
-            skipped.add(pick)
-
-
-def _check_base(base: str, good: str, probe: Callable[[str], Answer]) -> None:
-    if probe(base) == "bad":
-        raise StackError(
-            f"{good} holds, but {base[:10]}, from which its branch parted, drifts already: the "
-            "change was made undone on that branch, and no commit in between brought it.",
-            "Bisect from an older release.",
-        )
-
-
-def _between(clone: Clone, good: Sequence[str], bad: str) -> list[str]:
-    """Newest first: what `bad` has and none of `good`, as far as it touches the package."""
-    refused = [f"^{sha}" for sha in good]
-    return clone.git("rev-list", bad, *refused, "--", clone.folder).split()
-
-
-def _middle(clone: Clone, good: Sequence[str], bad: str, tried: set[str]) -> str | None:
-    """The commit that halves what is left best and has not been tried; None where none is."""
-    refused = [f"^{sha}" for sha in good]
-    ranked = clone.git("rev-list", "--bisect-all", bad, *refused, "--", clone.folder)
-    shas = [line.split()[0] for line in ranked.splitlines() if line.strip()]
-    return next((sha for sha in shas if sha not in tried), None)
+def _written_version(text: str) -> str | None:
+    match = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return match[1] if match and parsed(match[1]) else None

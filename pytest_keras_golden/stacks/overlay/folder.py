@@ -6,14 +6,13 @@ see a whole one or none. It is a cache: one that no longer matches its manifest 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-import sys
-import sysconfig
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from ...errors import StackError
 from ...io.ownership import claim, is_ours, remove
 from ...io.usercache import user_cache
 from ...release import order
-from . import installer
+from . import described, installer
+from .installer import Interpreter
 from .named import exact_version, package_name, requirement
 
 MANIFEST = ".keras-golden-overlay.json"
@@ -46,46 +46,72 @@ class Overlay:
     used: float
 
 
-def cache_root(cache: Path | None = None) -> Path:
-    """Where overlays of this Python live: `cache`, else $KERAS_GOLDEN_CACHE, else the user's."""
-    return (user_cache() if cache is None else cache) / "overlays" / _python_tag()
+def cache_root(cache: Path | None = None, tag: str | None = None) -> Path:
+    """Where overlays of this Python live: `cache`, else $KERAS_GOLDEN_CACHE, else the user's.
+
+    tag: of another Python.
+    """
+    return (user_cache() if cache is None else cache) / "overlays" / (tag or _python_tag())
 
 
 def _python_tag() -> str:
-    # Compiled packages (jaxlib, dm-tree) fit one Python and platform only.
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    return f"{sys.implementation.cache_tag}-{platform}"
+    return described.tag()
 
 
 def ensure_overlay(
-    package: str, version: str, *, cache: Path | None = None, extra: Sequence[str] = ()
+    package: str,
+    version: str,
+    *,
+    cache: Path | None = None,
+    extra: Sequence[str] = (),
+    hashes: Sequence[str] = (),
+    python: Interpreter | None = None,
 ) -> Path:
     """The folder that holds `package` in `version`, installed if it is not there or is damaged.
 
     extra: requirements to install beside it (neighbours that the release needs and the
-    environment lacks). Safe to call from several processes at once.
+    environment lacks). hashes: of the files that it may be installed from. python: another one than
+    this. Safe to call from several processes at once.
     Raises StackError where the release does not exist or the index cannot be reached, ConfigError
     for what is no name, version or requirement.
     """
     named = package_name(package), exact_version(version)
-    return _ensure(*named, tuple(sorted(map(requirement, extra))), cache_root(cache))
+    more = tuple(sorted(map(requirement, extra)))
+    place = cache_root(cache, python.tag if python else None) / _folder_name(*named, more, hashes)
+
+    def fill(fresh: Path) -> None:
+        executable = python.executable if python else None
+        requirements = [f"{named[0]}=={named[1]}", *more]
+        installer.install(requirements, fresh, hashes=hashes, python=executable)
+
+    return ensure_folder(place, fill, *named, more)
 
 
-def _ensure(package: str, version: str, extra: tuple[str, ...], root: Path) -> Path:
-    place = root / _folder_name(package, version, extra)
+def ensure_folder(
+    place: Path,
+    fill: Callable[[Path], None],
+    package: str,
+    version: str,
+    extra: Sequence[str] = (),
+) -> Path:
+    """`place`, made by `fill` where it is not there or is damaged, and marked as used."""
     if not is_whole(place):
         with locked(place):
             if not is_whole(place):
-                requirements = [f"{package}=={version}", *extra]
                 with replacing(place) as fresh:
-                    installer.install(requirements, fresh)
+                    fill(fresh)
                     write_manifest(fresh, package, version, extra)
     _mark_used(place)
     return place
 
 
-def _folder_name(package: str, version: str, extra: Sequence[str]) -> str:
+def _folder_name(
+    package: str, version: str, extra: Sequence[str], hashes: Sequence[str] = ()
+) -> str:
     parts = [f"{canonicalize_name(package)}-{version}", *extra]
+    if hashes:
+        digest = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+        parts.append(f"checked-{digest[:12]}")
     return re.sub(r"[^A-Za-z0-9.+_-]", "_", "+".join(parts))
 
 

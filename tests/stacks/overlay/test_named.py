@@ -13,10 +13,10 @@ from packaging.version import Version
 from suites import keras_golden, suite
 
 from pytest_keras_golden.errors import ConfigError, GoldenError, StackError
-from pytest_keras_golden.versions.commits import Clone
-from pytest_keras_golden.versions.overlay import installer, named
-from pytest_keras_golden.versions.overlay.folder import ensure_overlay
-from pytest_keras_golden.versions.overlay.releases import releases
+from pytest_keras_golden.stacks.clone import Clone
+from pytest_keras_golden.stacks.overlay import installer, named
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay
+from pytest_keras_golden.stacks.overlay.releases import releases
 
 BUILDS = """
 from pathlib import Path

@@ -1,0 +1,124 @@
+"""Sides as a command's arguments name them, and as they can be run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError, GoldenError
+from ..report.output import note
+
+if TYPE_CHECKING:
+    from ..stacks.chosen import Stack
+    from ..stacks.side import Side
+
+
+def stack_of(arguments: argparse.Namespace, text: str) -> Stack:
+    """What a side means, with nothing installed. Raises ConfigError for what is none."""
+    from ..stacks.chosen import choose
+    from ..stacks.grammar import parse_side
+    from .arguments import others_of
+
+    side = parse_side(text)
+    version = None if side.version is None else one_version(arguments, side.version)
+    return choose(side, arguments.package, version, others_of(arguments))
+
+
+def stacks_of(arguments: argparse.Namespace, texts: Sequence[str]) -> list[Stack]:
+    """As `stack_of`, with what goes along with the packages named, and told apart."""
+    return settled(arguments, [stack_of(arguments, text) for text in texts])
+
+
+def settled(arguments: argparse.Namespace, stacks: Sequence[Stack]) -> list[Stack]:
+    """With what the packages named cannot do without, and nothing that makes no difference."""
+    from ..stacks.chosen import completed
+    from ..stacks.installing import with_companions
+
+    return completed([with_companions(stack, note) for stack in completed(stacks)])
+
+
+def side_of(arguments: argparse.Namespace, stack: Stack, among: Sequence[Stack]) -> Side:
+    """The side that a stack comes to, installed. among: the sides that it is one of."""
+    from ..stacks.installing import install
+
+    return install(_first(stack, arguments.package), among, _label(stack))
+
+
+def _first(stack: Stack, package: str) -> Stack:
+    """The package in question leads."""
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(package)
+    ordered = sorted(stack.packages.values(), key=lambda found: found.name != name)
+    return stack.with_packages(ordered)
+
+
+def _label(stack: Stack) -> str:
+    """Nothing where the side is a version of the package and no more."""
+    from ..stacks.grammar import is_version_range
+
+    return "" if is_version_range(stack.text) else stack.text
+
+
+def one_version(arguments: argparse.Namespace, text: str) -> str:
+    from ..stacks.overlay.releases import resolve
+
+    versions = resolve([text], arguments.package, pre=arguments.pre)
+    if len(versions) != 1:
+        raise ConfigError(f"{text!r} means {len(versions)} versions; one is needed.", "Name one.")
+    return versions[0]
+
+
+def differ(stacks: Sequence[Stack]) -> bool:
+    """Whether the two locks that a pull request leaves as they were, say, come to two stacks.
+
+    Raises ConfigError where two sides are equal as they are written, or name no lock: a suite
+    against itself is no evidence.
+    """
+    from ..stacks.chosen import parts
+    from ..stacks.grammar import parse_side
+
+    old, new = (parts(stack, stacks) for stack in stacks)
+    texts = [stack.text for stack in stacks]
+    if old != new:
+        return True
+    if texts[0] != texts[1] and all(parse_side(text).locks for text in texts):
+        return False
+    raise ConfigError(
+        f"The sides {texts[0]} and {texts[1]} are equal: {_told(old)}.",
+        "Name two sides that differ, as in: keras-golden gate 3.14.1 3.15.1 -- tests/",
+    )
+
+
+def _told(parts: dict[str, str | None]) -> str:
+    told = [f"{name} {value}" for name, value in parts.items() if value is not None]
+    return ", ".join(told[:4]) + (f" and {len(told) - 4} more" if len(told) > 4 else "") or (
+        "both are this environment"
+    )
+
+
+def installed_sides(
+    arguments: argparse.Namespace, stacks: Sequence[Stack]
+) -> tuple[list[Side], dict[str, str]]:
+    """A side per stack, made side by side; and, per side that cannot be had, the reason.
+
+    Raises what went wrong with the first, which the others are measured by.
+    """
+    from ..versions.inner.jobs import map_parallel
+
+    def make(stack: Stack) -> Side | GoldenError:
+        try:
+            return side_of(arguments, stack, stacks)
+        except GoldenError as error:
+            return error
+
+    made = map_parallel(make, stacks, arguments.jobs)
+    if isinstance(made[0], GoldenError):
+        raise made[0]
+    missing = {
+        stack.text: str(error)
+        for stack, error in zip(stacks, made, strict=True)
+        if isinstance(error, GoldenError)
+    }
+    return [side for side in made if not isinstance(side, GoldenError)], missing

@@ -1,0 +1,1 @@
+"""Lock files: what each of them pins for one Python and platform."""

@@ -1,0 +1,60 @@
+"""What packages ask of each other, by the metadata they were installed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ..release import parsed
+
+
+def requirements(
+    name: str, folder: Path, environment: Mapping[str, str]
+) -> dict[str, SpecifierSet]:
+    """Normalised name → versions that the package in `folder` asks for on this platform, without
+    its extras."""
+    found: dict[str, SpecifierSet] = {}
+    for distribution in metadata.distributions(name=name, path=[str(folder)]):
+        for requirement in _parsed(distribution.requires or ()):
+            if _is_asked_for(requirement, environment):
+                key = canonicalize_name(requirement.name)
+                found[key] = found.get(key, SpecifierSet()) & requirement.specifier
+        break
+    return found
+
+
+def _parsed(texts: Any) -> Iterator[Requirement]:
+    for text in texts:
+        try:
+            yield Requirement(text)
+        except InvalidRequirement:
+            # Metadata of long ago; what it asks for cannot be known.
+            continue
+
+
+def _is_asked_for(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    if requirement.marker is None:
+        return True
+    values: Any = {**environment, "extra": ""}
+    return requirement.marker.evaluate(values)
+
+
+def fits(specifier: SpecifierSet, version: str) -> bool:
+    """Whether a requirement takes a version; one that is none of the index is taken."""
+    return parsed(version) is None or specifier.contains(version, prereleases=True)
+
+
+def is_exact(specifier: SpecifierSet) -> bool:
+    """Whether a requirement leaves one version: `==0.8.1`, or jax's `<=0.8.1,>=0.8.1`."""
+    bounds: dict[str, set[str]] = {}
+    for clause in specifier:
+        bounds.setdefault(clause.operator, set()).add(clause.version)
+    if "==" in bounds or "===" in bounds:
+        return True
+    return bool(bounds.get("<=", set()) & bounds.get(">=", set()))

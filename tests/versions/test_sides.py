@@ -1,0 +1,245 @@
+"""Sides of every kind through the real command: what is compared, proved, refused."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suites import NORM, as_json, keras_golden, suite
+
+pytestmark = pytest.mark.overlay
+
+LAYERS = """
+import keras
+import numpy as np
+
+X = np.random.default_rng(0).normal(size=(4, 16)).astype("float32")
+
+
+def test_dense():
+    model = keras.Sequential([keras.Input((16,)), keras.layers.Dense(8, activation="gelu")])
+    assert model(X).shape == (4, 8)
+
+
+def test_dropout():
+    assert keras.layers.Dropout(0.5, seed=1)(X, training=True).shape == X.shape
+"""
+
+
+def lock(folder: Path, name: str, *lines: str) -> str:
+    (folder / name).write_text("\n".join(lines) + "\n")
+    return name
+
+
+def gated(folder: Path, *arguments: str, **env: str) -> Any:
+    env = {"KERAS_BACKEND": "numpy", **env}
+    return as_json(keras_golden(folder, "gate", *arguments, "--json", "-", env=env))
+
+
+def test_a_lock_file_is_gated_and_its_culprit_found(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    old = lock(folder, "old.txt", "keras==3.5.0", "optree==0.14.0", "namex==0.0.8")
+    new = lock(folder, "new.txt", "keras==3.6.0", "optree==0.15.0", "namex==0.1.0")
+    done = keras_golden(
+        folder,
+        "gate",
+        old,
+        new,
+        "--html",
+        "page.html",
+        "--",
+        "test_norm.py",
+        env={"KERAS_BACKEND": "numpy"},
+    )
+    assert done.returncode == 1, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "old.txt → new.txt: DRIFT. 1 of 2 compared tests moved" in said
+    assert "The culprit is keras 3.5.0 → 3.6.0 (of 3 changes, 2 probes)." in said
+    assert "keras-golden bisect old.txt new.txt -- test_norm.py" in said
+    assert "The culprit is keras 3.5.0 → 3.6.0" in (folder / "page.html").read_text()
+
+
+def test_changes_and_the_culprit_are_in_the_json_and_no_culprit_stops_it(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    sides = "keras==3.5.0,namex==0.0.8", "keras==3.6.0,namex==0.1.0"
+    told = gated(folder, *sides, "--no-culprit")
+    assert told["changes"] == [
+        {"name": "keras", "old": "3.5.0", "new": "3.6.0"},
+        {"name": "namex", "old": "0.0.8", "new": "0.1.0"},
+    ]
+    assert (told["verdict"], told["culprit"]) == ("drift", None)
+
+
+def test_another_backend_is_compared_on_purpose(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    told = gated(folder, "backend=jax", "backend=numpy")
+    statuses = {test["nodeid"].rpartition("::")[2]: test["status"] for test in told["tests"]}
+    assert (told["verdict"], statuses) == (
+        "holds",
+        {"test_dense": "holds", "test_dropout": "skipped"},
+    )
+    (dropout,) = [test for test in told["tests"] if test["status"] == "skipped"]
+    assert "no counterpart on another backend" in dropout["reason"]
+    assert told["changes"] == [{"name": "backend", "old": "jax", "new": "numpy"}]
+
+
+def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:
+    text = LAYERS.partition("def test_dense")[0] + (
+        "def test_upsampling():\n"
+        '    layer = keras.layers.UpSampling2D(2, interpolation="bicubic", name="up")\n'
+        "    assert layer(X.reshape(1, 4, 4, 4)).shape == (1, 8, 8, 4)\n"
+    )
+    folder = suite(tmp_path / "suite", test_up=text)
+    told = gated(folder, "backend=numpy", "backend=torch")
+    (test,) = told["tests"]
+    assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2d"])
+
+
+@pytest.mark.parametrize(
+    ("side", "said"),
+    [
+        ("3.5.0,flash=off", "Keras 3.5.0 has no switch for flash attention"),
+        ("3.6.0,policy=float4", "Keras 3.6.0 knows no dtype policy 'float4'"),
+        ("3.6.0,jit=on", "numpy backend compiles nothing"),
+        ("3.6.0,threads=4096", "this process may run on"),
+    ],
+)
+def test_a_switch_that_cannot_be_set_is_refused(tmp_path: Path, side: str, said: str) -> None:
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    done = keras_golden(folder, "gate", side, "3.7.0", env={"KERAS_BACKEND": "numpy"})
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_switch_that_the_suite_undoes_is_no_switch(tmp_path: Path) -> None:
+    text = 'import keras\n\nkeras.config.set_dtype_policy("float32")\n' + LAYERS
+    folder = suite(tmp_path / "suite", test_layers=text)
+    sides = "policy=mixed_bfloat16", "policy=mixed_bfloat16,jit=off"
+    done = keras_golden(folder, "gate", *sides, env={"KERAS_BACKEND": "numpy"})
+    assert done.returncode == 2
+    assert "policy=mixed_bfloat16 and ended with policy=float32" in done.stderr
+
+
+def test_switches_are_set_before_the_suites_modules(tmp_path: Path) -> None:
+    text = LAYERS + (
+        "\n\nPOLICY = keras.config.dtype_policy().name\n\n\n"
+        "def test_switches():\n"
+        "    import os\n"
+        '    assert POLICY == "mixed_bfloat16"\n'
+        "    assert keras.Sequential([]).jit_compile is False\n"
+        "    assert len(os.sched_getaffinity(0)) == 1\n"
+        '    assert os.environ["SPEED"] in ("fast,very", "slow")\n'
+    )
+    folder = suite(tmp_path / "suite", test_layers=text)
+    shared = "policy=mixed_bfloat16,jit=off,threads=1"
+    told = gated(folder, f"{shared},env.SPEED=slow", rf"{shared},env.SPEED=fast\,very")
+    assert told["verdict"] == "holds"
+    assert {test["status"] for test in told["tests"]} == {"holds", "no tensors"}
+    assert told["changes"] == [{"name": "env.SPEED", "old": "slow", "new": "fast,very"}]
+
+
+def test_a_side_that_cannot_be_imported_names_the_package(tmp_path: Path) -> None:
+    from zipfile import ZipFile
+
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    wheel = folder / "optree-9.0-py3-none-any.whl"
+    info = "optree-9.0.dist-info"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("optree.py", "raise ImportError('built for another world')\n")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: optree\nVersion: 9.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "optree.py,,\n")
+    done = keras_golden(
+        folder, "gate", "3.6.0", f"3.6.0,optree@{wheel}", env={"KERAS_BACKEND": "jax"}
+    )
+    assert done.returncode == 2
+    assert "cannot be imported: optree" in done.stderr
+    assert "ImportError: built for another world" in done.stderr
+
+
+BAD = {
+    "no lock": ("no.txt", "old.txt"),
+    "no revision": ("nowhere:old.txt", "old.txt"),
+    "not at that revision": ("HEAD:new.txt", "old.txt"),
+    "does not parse": ("old.txt", "broken.txt"),
+    "pins nothing here": ("old.txt", "windows.txt"),
+    "a private index": ("old.txt", "private.txt"),
+    "equal": ("old.txt", "old.txt"),
+    "equal versions": ("3.6.0", "keras==3.6.0"),
+    "no part": ("3.6.0", "newest"),
+    "contradicts itself": ("3.6.0", "keras==3.5.0,keras==3.6.0"),
+    "contradicts its lock": ("old.txt", "old.txt,keras==3.7.0"),
+    "not in the index": ("3.6.0", "3.6.0,six==99.0"),
+    "no such interpreter": ("3.6.0", "python=/nowhere/python"),
+    "no clone": ("3.6.0", "keras@/nowhere:main"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, case: str) -> None:
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    lock(folder, "old.txt", "keras==3.6.0")
+    for command in (["init", "-q"], ["add", "old.txt"], ["commit", "-q", "-m", "x"]):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
+    lock(folder, "new.txt", "keras==3.7.0")
+    lock(folder, "broken.txt", "keras==3.7.0", "<<<<<<< HEAD")
+    lock(folder, "windows.txt", 'keras==3.7.0 ; sys_platform == "win32"')
+    lock(folder, "private.txt", "--index-url https://pypi.corp.example/simple", "keras==3.7.0")
+    cache = tmp_path / "cache"
+    done = keras_golden(folder, "gate", *BAD[case], env={"KERAS_GOLDEN_CACHE": str(cache)})
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith("keras-golden: ")
+    assert "unexpected" not in done.stderr
+    assert not list(cache.rglob(".partial-*"))
+    assert done.stdout == ""
+
+
+def test_a_lock_that_did_not_change_holds_at_once(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    lock(folder, "old.txt", "keras==3.6.0", 'pywin32==306 ; sys_platform == "win32"')
+    lock(folder, "new.txt", "keras==3.6.0", 'pywin32==307 ; sys_platform == "win32"')
+    done = keras_golden(folder, "gate", "old.txt", "new.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing differs on this platform" in done.stdout
+
+
+def test_a_matrix_has_columns_of_any_side(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    side = lock(folder, "new.txt", "keras==3.6.0", "namex==0.0.8")
+    done = keras_golden(
+        folder,
+        "matrix",
+        "3.5.0",
+        side,
+        "3.5.0,jit=off",
+        "--json",
+        "-",
+        env={"KERAS_BACKEND": "numpy"},
+    )
+    told = as_json(done)
+    assert told["versions"] == ["3.5.0", "new.txt", "3.5.0,jit=off"]
+    red = {cell["version"] for cell in told["cells"] if cell["status"] == "moved"}
+    assert (done.returncode, red) == (1, {"new.txt"})
+
+
+def test_bisect_varies_one_package_of_a_lock(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    old = lock(folder, "old.txt", "keras==3.5.0", "namex==0.0.8")
+    new = lock(folder, "new.txt", "keras==3.7.0", "namex==0.1.0")
+    done = keras_golden(
+        folder,
+        "bisect",
+        old,
+        new,
+        "--json",
+        "-",
+        "--",
+        "-k",
+        "norm",
+        env={"KERAS_BACKEND": "numpy"},
+    )
+    assert as_json(done)["first_bad"] == "3.6.0"
