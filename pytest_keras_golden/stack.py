@@ -84,7 +84,9 @@ def global_policy(keras: ModuleType) -> str:
     return str(read().name)
 
 
+@lru_cache(maxsize=16)
 def _distribution(*names: str) -> str | None:
+    """Once per process: reading it anew takes a millisecond, several times a test."""
     for name in names:
         try:
             return importlib.metadata.version(name)

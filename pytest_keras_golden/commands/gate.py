@@ -40,9 +40,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "gate",
         help="may this bump go in? compare a suite under two versions",
-        description="Run a test suite under version A twice and under B once, compare every tensor "
-        "its Keras models produce, and say which tests moved and which layers did it. The suite "
-        "needs no goldens, no marker and no edit. Weights and inputs of A are carried over to B. "
+        description="Run a test suite under A and under B, compare every tensor that its Keras "
+        "models produce, repeat what differs on both sides, and say which tests moved, which "
+        "layers did it and why. The suite needs no goldens, no marker and no edit. Weights and "
+        "inputs of A are carried over to B. "
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
         epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
     )

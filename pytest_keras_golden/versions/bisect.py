@@ -115,7 +115,7 @@ class Prober:
     """Runs one candidate after the other against the recording of the good end.
 
     again: the good end's second run. watched: the tests that moved at the bad end.
-    only: the tests that are run; empty: all.
+    only: the tests that are run; empty: all. against: see `check_job`.
     """
 
     suite: Suite
@@ -126,11 +126,12 @@ class Prober:
     again: InnerRun | None = None
     watched: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    against: InnerRun | None = None
     done: list[Probe] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
-        job = check_job(name, side, self.suite, self.place, self.first, self.only)
+        job = check_job(name, side, self.suite, self.place, self.first, self.only, self.against)
         run = run_all({name: job}, self.where, self.progress)[name]
         if run.reused:
             self.reused[name] = run.reused

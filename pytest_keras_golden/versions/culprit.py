@@ -15,6 +15,7 @@ from .changes import Change, Culprit, Unresolved
 from .gate import GateResult, Suite
 from .inner.jobs import Runner
 from .inner.progress import Progress
+from .repeats import OLD_AGAIN, recorded_again
 from .search.halves import Answer
 from .search.minimal import minimal_set
 
@@ -42,8 +43,9 @@ def find_culprit(
     by_name = {change.name: change for change in result.changes}
     if not moved or not by_name:
         return None
-    first, again = result.runs["old"], result.runs.get("old again")
-    prober = Prober(suite, place, where, progress, first, again, moved, only=moved)
+    first, again = result.runs["old"], result.runs.get(OLD_AGAIN)
+    told = recorded_again(result.runs)
+    prober = Prober(suite, place, where, progress, first, again, moved, moved, told)
     names = list(by_name)
     if len(names) == 1:
         return Culprit(result.changes, 1, 0)

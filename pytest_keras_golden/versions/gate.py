@@ -20,8 +20,8 @@ from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
-from .inner.run import check_options, forget, record_options
-from .repeats import RunAgain, settled
+from .inner.run import TWINS_LATER, TWINS_NOW, check_options, forget, record_options
+from .repeats import settled
 from .review import NOTHING_ACCEPTED, Review, review
 from .trace.selected import selection
 from .verdicts import GUILTY, VerdictRow, collection_error, counts, taken, unseen
@@ -166,24 +166,29 @@ def gate(
     in it fails, or nothing in it calls a Keras model.
     """
     told = progress or Silent()
-    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}")
+    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}", (TWINS_LATER,))
     label = f"run 2 of 2: {new.label}"
     job = check_job("new", new, suite, place, first)
     watching = FirstVerdict(told, new.label, first)
     compared = run_all({label: job}, where, watching, {label: first.seconds})[label]
 
-    def repeat(name: str, side: Side) -> RunAgain:
-        def run_again(only: Collection[str] | None) -> InnerRun:
-            job = check_job(name if only else f"{name}-whole", side, suite, place, first, only)
-            what = plural(len(only), "test") if only else "the whole suite"
-            key = f"{side.label} again, {what}"
-            return run_all({key: job}, where, told)[key]
+    def run_again(side: Side, job: Job, only: Collection[str] | None) -> InnerRun:
+        key = f"{side.label} again, {plural(len(only), 'test') if only else 'the whole suite'}"
+        return run_all({key: job}, where, told)[key]
 
-        return run_again
+    def old_again(only: Collection[str] | None) -> InnerRun:
+        name = "again" if only else "again-whole"
+        job = check_job(name, old, suite, place, first, only)
+        return run_again(old, replace(job, options=(*job.options, TWINS_NOW)), only)
+
+    def new_again(only: Collection[str] | None, against: InnerRun | None) -> InnerRun:
+        name = "new-again" if only else "new-again-whole"
+        job = check_job(name, new, suite, place, first, only, against)
+        return run_again(new, job, only)
 
     if not any(test.tensors for test in compared.tests.values()):
         demand_importable(new, suite.folder)
-    found = settled(first, compared, repeat("again", old), repeat("new-again", new))
+    found = settled(first, compared, old_again, new_again)
     runs = {"old": first, "new": compared, **found.runs}
     reviewed = review(found.rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
@@ -205,9 +210,10 @@ def record(
     where: Runner,
     progress: Progress | None = None,
     label: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> InnerRun:
     """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
-    options = record_options(place / "goldens", place / "weights")
+    options = (*record_options(place / "goldens", place / "weights"), *options)
     makes = (place / "goldens", place / "weights")
     label = label or side.label
     job = _job(side, suite, place / "runs" / "first", options, makes)
@@ -230,18 +236,24 @@ def check_job(
     place: Path,
     first: InnerRun,
     only: Collection[str] | None = None,
+    against: InnerRun | None = None,
 ) -> Job:
-    """A run of `side`, compared with what `record` left in `place`. only: these tests."""
+    """A run of `side`, compared with what `record` left in `place`. only: these tests. against: the
+    run under the recording's side whose candidates are compared with instead."""
     run = place / "runs" / folder_name(name)
-    candidates = run / "candidates"
-    recorded = place / "goldens", baseline_of(first), place / "weights"
+    candidates = run / _CANDIDATES
+    goldens = place / "goldens" if against is None else against.place / _CANDIDATES
+    recorded = goldens, baseline_of(first), place / "weights"
     options = check_options(*recorded, candidates, _across(side, first))
-    given = (place / "goldens", place / "weights")
+    given = (goldens, place / "weights")
     job = _job(side, suite, run, options, (candidates,), given)
     if not only:
         return job
     chosen = selection(run.with_name(f"{run.name}.only.json"), only)
     return replace(job, environment={**job.environment, **chosen})
+
+
+_CANDIDATES = "candidates"
 
 
 def folder_name(name: str) -> str:
