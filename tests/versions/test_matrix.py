@@ -156,4 +156,4 @@ def test_an_interrupted_matrix_goes_on_and_a_killed_one_too(tmp_path: Path) -> N
 def test_one_version_is_no_matrix(tmp_path: Path) -> None:
     done = keras_golden(suite(tmp_path / "suite"), "matrix", "3.5.0")
     assert done.returncode == 2
-    assert "needs two versions" in done.stderr
+    assert "needs two sides" in done.stderr
