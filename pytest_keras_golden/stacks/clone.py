@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..errors import StackError
 from ..release import parsed
-from .overlay.folder import cache_root, is_whole, locked, replacing, write_manifest
+from .overlay.folder import cache_root, ensure_folder
 from .overlay.named import exact_version, package_name, revision
 
 API = "api"
@@ -129,14 +129,12 @@ def overlay_of_commit(
     which what is generated at build time is taken where the commit lacks it.
     """
     place = cache_root(cache).parent / "commits" / f"{clone.folder}-{sha[:16]}"
-    if not is_whole(place):
-        with locked(place):
-            if not is_whole(place):
-                with replacing(place) as fresh:
-                    _fill(clone, sha, fresh, release)
-                    _write_metadata(clone, sha, version, fresh)
-                    write_manifest(fresh, clone.package, f"{version}+{sha[:10]}")
-    return place
+
+    def fill(fresh: Path) -> None:
+        _fill(clone, sha, fresh, release)
+        _write_metadata(clone, sha, version, fresh)
+
+    return ensure_folder(place, fill, clone.package, f"{version}+{sha[:10]}")
 
 
 def fill_from(package: Path, clone: Clone, fresh: Path, release: Path) -> None:

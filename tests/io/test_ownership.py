@@ -93,7 +93,7 @@ def test_what_a_kill_leaves_of_a_removal_is_still_ours(
 def test_overlays_of_others_stay_in_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_keras_golden.stacks.overlay.folder._python_tag", lambda: "tag")
+    monkeypatch.setattr("pytest_keras_golden.stacks.overlay.described.tag", lambda: "tag")
     root = tmp_path / "overlays" / "tag"
     for name in ("mine", ".partial-keras-3.5.0-x", "keras-3.5.0"):
         (root / name).mkdir(parents=True)
