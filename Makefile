@@ -32,7 +32,11 @@ FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmar
     benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
-BUILT := $(COMPILED) PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
+# Tests of the wheel make thousands of small programs and run each a few times: unoptimized they
+# compile in half the time. Every other step runs jax as users have it.
+UNOPTIMIZED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0 \
+    --xla_llvm_disable_expensive_passes=true"
+BUILT := $(COMPILED) $(UNOPTIMIZED) PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.stacks.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'

@@ -18,6 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest_keras_golden as kg
 from pytest_keras_golden import cli
 from pytest_keras_golden.case import marker
 from pytest_keras_golden.case.fixture import GoldenTensors
@@ -264,6 +265,7 @@ def reference() -> str:
         ["## pytest options and ini keys", _options()],
         ["## The marker", _marker()],
         ["## The fixture", *_fixture()],
+        ["## By hand: scripts, notebooks, one test", *_by_hand()],
         ["## Default tolerances", _defaults()],
         ["## Verdicts", _verdicts()],
         ["## `keras-golden`", *_commands()],
@@ -338,6 +340,18 @@ def _fixture() -> Iterator[str]:
         yield f"### `golden_tensors.{name}`"
         yield f"`{name}({_parameters(function)})`"
         yield _paragraphs(inspect.getdoc(function) or "")
+
+
+def _by_hand() -> Iterator[str]:
+    yield "`import pytest_keras_golden as kg`; how-to/notebook.md shows them at work."
+    for function in (kg.load, kg.capture, kg.compare, kg.same):
+        name = function.__name__
+        yield f"### `kg.{name}`"
+        yield f"`{name}({_parameters(inspect.unwrap(function))})`"
+        yield _paragraphs(inspect.getdoc(function) or "")
+    for kind in (kg.Tensors, kg.Comparison):
+        yield f"### `kg.{kind.__name__}`"
+        yield _paragraphs(inspect.getdoc(kind) or "")
 
 
 def _parameters(function: Any) -> str:

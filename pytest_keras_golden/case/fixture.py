@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..compare.numbers import PYTHON_FLOAT, Precisions, known_precision
+from ..compare.numbers import Precisions, known_precision
 from ..config import DEFAULT_SELECT, RUNNING
 from ..errors import CaptureError
-from ..records import Kind, TensorRecord, Tolerance
+from ..records import Tolerance
 from ..tolerance import parse
 from .against import CaseGolden
+from .checked import records
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -59,7 +60,7 @@ class GoldenTensors:
         if not isinstance(name, str):
             raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
         numbers = Precisions(known_precision(precision), self._case.goldens.policy)
-        for record in _records(name, tensor, tolerance, reference):
+        for record in records(name, tensor, tolerance, reference):
             self._case.add(numbers.of(record))
 
     def _check_each(
@@ -171,44 +172,6 @@ class GoldenTensors:
 
         aliases = RUNNING[-1].aliases if RUNNING else {}
         fill_weights(model, seed, tuple(aliases.items()))
-
-
-def _records(name: str, tensor: Any, tolerance: Any, reference: Any) -> Iterator[TensorRecord]:
-    from ..capture.backends import to_numpy
-    from ..capture.backends.nest import flatten
-
-    wanted = None if tolerance is None else parse(tolerance)
-    leaves = flatten(tensor)
-    if not leaves:
-        raise CaptureError(f"check({name!r}) got an empty nest", "Pass at least one tensor.")
-    references = dict(flatten(reference)) if reference is not None else {}
-    _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
-    for suffix, leaf in leaves:
-        value = to_numpy(leaf)
-        own = PYTHON_FLOAT if type(leaf) is float else ""
-        exact = to_numpy(references[suffix]) if suffix in references else None
-        if exact is not None and exact.shape != value.shape:
-            _refuse_strangers(name, [f"{suffix} of shape {exact.shape} for {value.shape}"])
-        yield TensorRecord(
-            name + suffix,
-            value,
-            kind=_kind(name),
-            precision=own,
-            tolerance=wanted,
-            reference=exact,
-        )
-
-
-def _refuse_strangers(name: str, strangers: Sequence[str]) -> None:
-    if strangers:
-        raise CaptureError(
-            f"check({name!r}): the reference is of another form: {name}{strangers[0]}",
-            "Pass the same tensor, or nest of tensors, in higher precision.",
-        )
-
-
-def _kind(name: str) -> Kind:
-    return "logits" if "logits" in name.lower() else "tensor"
 
 
 def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]:

@@ -1,31 +1,50 @@
-"""One golden judged against another, as a test would judge it."""
+"""One golden judged against another, as a test would judge it; or tensors that are in memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift
-from ..records import TensorEntry, TensorRecord, Tolerance, ToleranceRule
+from ..records import GoldenHeader, TensorEntry, TensorRecord, Tolerance, ToleranceRule
 
 if TYPE_CHECKING:
-    from ..store.codec import Golden
+    from ..records import Array
+
+
+class Compared(Protocol):
+    """One side: a golden file, or tensors in memory that are described as one would."""
+
+    @property
+    def path(self) -> Path | str: ...
+    @property
+    def header(self) -> GoldenHeader: ...
+    def array(self, name: str) -> Array: ...
+    def reference(self, name: str) -> Array | None: ...
 
 
 def compare(
-    a: Golden, b: Golden, asked: Tolerance | None, rules: tuple[ToleranceRule, ...]
+    a: Compared,
+    b: Compared,
+    asked: Tolerance | None,
+    rules: tuple[ToleranceRule, ...] = (),
+    systematic: str = "fail",
 ) -> TestOutcome:
-    """B against A; `failed` where a judged tensor is beyond what a test would let pass."""
+    """B against A; `failed` where a judged tensor is beyond what a test would let pass.
+
+    systematic: `off` lets a bias inside the tolerance pass.
+    """
     from ..compare.verdict import missing
     from ..stack import stack_changes
 
     names = tuple(entry.name for entry in b.header.tensors)
-    tensors = [_judged(a, b, entry, asked, rules) for entry in b.header.tensors]
+    tensors = [_judged(a, b, entry, asked, rules, systematic) for entry in b.header.tensors]
     tensors += [missing(e, candidates=names) for e in a.header.tensors if e.name not in names]
     failing = [t for t in tensors if t.judged and t.verdict in FAILING | {"systematic"}]
     return TestOutcome(
         nodeid=f"{a.path} → {b.path}",
         outcome="failed" if failing else "passed",
-        baseline=str(a.header.stack.get("keras")),
+        baseline=a.header.stack.get("keras"),
         golden=str(a.path),
         candidate=str(b.path),
         stack=b.header.stack,
@@ -38,11 +57,12 @@ def compare(
 
 
 def _judged(
-    a: Golden,
-    b: Golden,
+    a: Compared,
+    b: Compared,
     entry: TensorEntry,
     asked: Tolerance | None,
     rules: tuple[ToleranceRule, ...],
+    systematic: str,
 ) -> TensorOutcome:
     from ..compare.verdict import judge
 
@@ -61,6 +81,7 @@ def _judged(
         old,
         lambda: a.array(entry.name),
         asked or _tolerance(old or entry, rules),
+        systematic=systematic,
         digest=entry.digest,
         reference=lambda: a.reference(entry.name),
         noise=None if old is None else old.noise,
@@ -76,7 +97,7 @@ def _tolerance(entry: TensorEntry, rules: tuple[ToleranceRule, ...]) -> Toleranc
     return entry.tolerance if usual and entry.tolerance is not None else tolerance
 
 
-def _weights(a: Golden, b: Golden) -> str:
+def _weights(a: Compared, b: Compared) -> str:
     if not a.header.weights or not b.header.weights:
         return "unknown"
     return "equal" if dict(a.header.weights) == dict(b.header.weights) else "differ"

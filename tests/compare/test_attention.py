@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     actual[:, :, [1, -1]] *= 1.5
     whole = compare(actual, golden)
     assert whole.unnormalised == 12
-    monkeypatch.setattr("pytest_keras_golden.compare.attention.CHUNK", 20)
+    monkeypatch.setattr(sys.modules["pytest_keras_golden.compare.attention"], "CHUNK", 20)
     assert compare(actual, golden) == whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_chunks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     golden, actual = normal((40, 11)), normal((40, 11)) + 0.3 * normal((40, 11), 1)
     reference = golden + 0.1 * normal((40, 11), 2)
     whole = logits_metrics(actual, golden, "float32", reference)
-    monkeypatch.setattr("pytest_keras_golden.compare.logits.CHUNK", 30)
+    monkeypatch.setattr(sys.modules["pytest_keras_golden.compare.logits"], "CHUNK", 30)
     parts = logits_metrics(actual, golden, "float32", reference)
     assert whole is not None
     assert parts is not None

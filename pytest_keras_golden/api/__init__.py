@@ -1,0 +1,1 @@
+"""What scripts and notebooks call: goldens read, calls captured and compared, without pytest."""

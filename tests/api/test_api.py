@@ -1,0 +1,179 @@
+"""The package by hand: what scripts, notebooks and single tests call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import pytest_keras_golden as kg
+from pytest_keras_golden.errors import CaptureError, ConfigError, StoreError
+
+X = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+
+
+def network(scale: float = 1.0) -> Any:
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(8, activation="tanh", name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(hidden))
+    kg.GoldenTensors.fill_weights(model)
+    hidden_layer = model.get_layer("hidden")
+    hidden_layer.kernel.assign(hidden_layer.kernel * scale)
+    return model
+
+
+def test_captured_tensors_are_a_mapping_with_their_stack() -> None:
+    model = network()
+    with kg.capture(model, select="all") as tensors:
+        out = model(X)
+        assert set(tensors) == {"hidden", "logits", "<model>"}
+    np.testing.assert_array_equal(tensors["logits"], keras.ops.convert_to_numpy(out))
+    assert tensors.dtypes == {"hidden": "float32", "logits": "float32", "<model>": "float32"}
+    assert tensors.stack["keras"] == keras.__version__
+    assert "hidden  float32  4×8" in repr(tensors)
+
+
+def test_a_block_that_saw_nothing_is_an_error() -> None:
+    with pytest.raises(CaptureError, match="recorded nothing"), kg.capture(network()):
+        pass
+
+
+def test_a_golden_is_loaded_with_what_made_it(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]")
+    pytester.makepyfile(
+        """
+        import numpy as np
+        def test_a(golden_tensors):
+            golden_tensors.check("a", np.arange(1.0, 7.0, dtype="float32").reshape(2, 3),
+                                 reference=np.arange(1.0, 7.0).reshape(2, 3))
+        """
+    )
+    assert pytester.runpytest("--update-goldens", "--golden-reason=first").ret == 0
+    path = next(pytester.path.rglob("*.safetensors"))
+    golden = kg.load(path)
+    np.testing.assert_array_equal(golden["a"], np.arange(1.0, 7.0, dtype="float32").reshape(2, 3))
+    assert golden.reason == "first"
+    assert golden.precisions == {"a": "float32"}
+    reference = golden.reference("a")
+    assert reference is not None
+    assert reference.dtype == np.float64
+    assert kg.compare(path, golden).verdicts == {"a": "identical"}
+    assert not kg.compare(golden, {"a": golden["a"] * np.float32(1.01)})
+
+
+@pytest.mark.parametrize("content", [b"", b"no golden", b"\xff" * 100])
+def test_what_is_no_golden_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"x\.safetensors"):
+        kg.load(path)
+
+
+def test_anything_is_compared_with_anything() -> None:
+    a = np.linspace(1, 2, 64, dtype="float32")
+    near, far = np.nextafter(a, np.float32(3)), a * np.float32(1.001)
+    assert kg.compare(a, near).verdicts == {"tensor": "within"}
+    assert not kg.compare(a, far)
+    assert kg.compare(a, far, tolerance="rtol=1e-2")
+    assert kg.compare({"x": [a, a]}, {"x": [a, near]})
+    moved = kg.compare({"x": a, "y": a}, {"x": far, "y": a})
+    assert (moved.outcome.first_drift, moved.verdicts["y"]) == ("x", "identical")
+    assert kg.compare({"x": a}, {"y": a}).verdicts == {"x": "structure", "y": "structure"}
+    assert kg.compare(keras.ops.convert_to_tensor(a), a)
+
+
+@pytest.mark.parametrize("nothing", [{}, [], ()])
+def test_nothing_is_never_the_same(nothing: Any) -> None:
+    with pytest.raises(CaptureError):
+        kg.compare(nothing, nothing)
+    with pytest.raises(CaptureError):
+        kg.same(lambda: nothing, lambda: nothing)
+
+
+def test_a_tolerance_that_makes_no_sense_is_an_error() -> None:
+    with pytest.raises(ConfigError):
+        kg.compare(X, X, tolerance="k=-1")
+
+
+def test_predict_and_call_are_the_same() -> None:
+    model = network()
+    comparison = kg.same(lambda: model(X), lambda: model.predict(X, verbose=0))
+    assert comparison
+    assert set(comparison.verdicts) == {"returned"}
+
+
+def test_calls_that_differ_say_where_it_begins() -> None:
+    calls = []
+    first, second = network(), network(scale=1.01)
+
+    def counted(model: Any) -> Any:
+        calls.append(model)
+        return {"answer": model(X)}
+
+    with pytest.raises(AssertionError) as failed:
+        kg.same(lambda: counted(first), lambda: counted(second))
+    assert calls == [first, second]
+    text = str(failed.value)
+    assert "first `functional/hidden`" in text
+    assert "answer" in text
+    assert kg.same(lambda: first(X), lambda: second(X), tolerance={"rtol": 0.5, "atol": 0.5})
+
+
+class _Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_notebooks_show_tables_and_names_are_never_tags() -> None:
+    name = "<img src=x onerror=alert(1)>\x1b[31m"
+    comparison = kg.compare({name: X}, {name: X + 1})
+    model = network()
+    with kg.capture(model, select="all") as tensors:
+        model(X)
+    for page in (_Tags(comparison._repr_html_()), _Tags(tensors._repr_html_())):
+        assert page.tags == {"p", "table", "tr", "th", "td"}
+    assert any(
+        "<img src=x onerror=alert(1)>" in text for text in _Tags(comparison._repr_html_()).texts
+    )
+    assert "\x1b" not in comparison._repr_html_() + repr(comparison)
+
+
+def test_a_long_table_counts_what_it_leaves_out() -> None:
+    many = {f"t{i}": np.float32(i + 1) for i in range(100)}
+    assert "… and 40 more" in kg.compare(many, many)._repr_html_()
+
+
+@pytest.mark.parametrize("first", ["capture.block", "compare.verdict", "api.tensors"])
+def test_functions_stay_functions_whatever_was_imported(first: str) -> None:
+    """Two of them have names of folders."""
+    code = (
+        f"import pytest_keras_golden.{first}, pytest_keras_golden as kg\n"
+        "import pytest_keras_golden.compare.metrics, pytest_keras_golden.capture.block\n"
+        "assert callable(kg.capture) and callable(kg.compare)\n"
+        "from pytest_keras_golden import capture, compare, load, same\n"
+        "assert compare is kg.compare and capture is kg.capture\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, pytest_keras_golden as kg; kg.same, kg.load, kg.compare\n"
+        "assert not {'keras', 'jax', 'torch', 'rich'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
