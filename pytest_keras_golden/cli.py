@@ -13,8 +13,10 @@ from .commands import (
     accept,
     accept_drift,
     bisect,
+    ci,
     diff,
     gate,
+    git_setup,
     matrix,
     overlays,
     prune,
@@ -33,7 +35,7 @@ HOLDS, DRIFT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = (
     *(show, diff, list_goldens, stats, prune, verify, accept, report),
-    *(gate, accept_drift, matrix, bisect, overlays),
+    *(gate, ci, accept_drift, matrix, bisect, overlays, git_setup),
 )
 """In the order of `--help`."""
 

@@ -108,7 +108,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
-    Option("warn or fail: precision that is no worse", None, "golden_precision", default="warn"),
+    Option("pass or fail: precision that is no worse", None, "golden_precision", default="pass"),
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
@@ -148,7 +148,7 @@ class Settings:
     tolerances: tuple[ToleranceRule, ...] = ()
     systematic: str = "fail"
     accumulated: str = "warn"
-    precision: str = "warn"
+    precision: str = "pass"
     anchor_factor: float = 4.0
     max_size: int = 1 << 20
     max_bytes: int = 256 << 20
@@ -214,7 +214,7 @@ def read_settings(
         tolerances=_tolerances(ini("golden_tolerances")),
         systematic="off" if unbiased else systematic,
         accumulated=_choice(ini, "golden_accumulated", ("warn", "fail")),
-        precision=_choice(ini, "golden_precision", ("warn", "fail")),
+        precision=_choice(ini, "golden_precision", ("pass", "fail")),
         anchor_factor=_positive(ini("golden_anchor_factor"), "golden_anchor_factor"),
         max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
         max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),

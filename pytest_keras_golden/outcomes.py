@@ -165,7 +165,7 @@ class LocalOutcome:
     twin: Twin | None = None
 
 
-def is_blamed(layer: LocalOutcome, systematic: str = "fail", precision: str = "warn") -> bool:
+def is_blamed(layer: LocalOutcome, systematic: str = "fail", precision: str = "pass") -> bool:
     """Whether a layer's own change is more than rounding.
 
     Its cause decides where one is known, else its numbers. systematic: `off` blames no bias;

@@ -13,7 +13,7 @@ from ..stack import HARDWARE_KEYS
 
 
 def local_drift(
-    layers: Iterable[LocalOutcome], systematic: str = "fail", precision: str = "warn"
+    layers: Iterable[LocalOutcome], systematic: str = "fail", precision: str = "pass"
 ) -> tuple[str, ...]:
     """Names, in execution order, of the layers whose own change is more than rounding."""
     return tuple(entry.name for entry in layers if is_blamed(entry, systematic, precision))

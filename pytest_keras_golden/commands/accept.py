@@ -17,6 +17,7 @@ from ..outcomes import TestOutcome
 from ..report.logs import read_log
 from ..report.output import add_json, emit_plain, note, tracked
 from ..report.wording import plural
+from .examples import examples
 from .place import add_goldens_dir, goldens_dir
 
 
@@ -36,6 +37,10 @@ def add_parser(subparsers: Any) -> None:
         description="Take the candidate goldens that a run left (pytest --golden-log LOG "
         "--golden-output DIR), for the tests chosen by --tests, --all or, on a terminal, one by "
         "one. Goldens of other versions stay as they are.",
+        **examples(
+            "accept log.json --tests 'tests/test_gpt.py::*' --reason 'new kernel'",
+            "accept log.json --all --candidates candidates/",
+        ),
     )
     parser.add_argument("log", type=Path, metavar="LOG")
     parser.add_argument("--tests", nargs="+", metavar="GLOB", help="node ids to accept")

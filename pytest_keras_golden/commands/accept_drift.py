@@ -21,6 +21,7 @@ from ..report.escape import visible
 from ..report.output import cannot_write, say
 from ..report.wording import plural
 from ..versions.changes import Change
+from .examples import examples
 from .place import accepted_file
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def add_parser(subparsers: Any) -> None:
         "the verdict and how big it is) to golden_accepted.toml beside the goldens. A later gate "
         "lets just that through: anything bigger, elsewhere or otherwise is red, and an entry "
         "expires when the old side has the change. Commit the file.",
-        epilog="examples: keras-golden gate 3.5.0 3.6.0 --json gate.json -- tests/; "
-        "keras-golden accept-drift gate.json --layer functional/norm --reason 'nearer to float64'",
+        **examples(
+            "accept-drift gate.json --layer model/norm --reason 'nearer to float64'",
+            "accept-drift gate.json --layer 'encoder/*' --room 1.5 --reason 'fused kernel'",
+        ),
     )
     parser.add_argument("gate", type=Path, metavar="GATE.json", help="what gate --json wrote")
     parser.add_argument(

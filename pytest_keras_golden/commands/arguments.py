@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..versions.inner.progress import Progress
     from ..versions.measured import Suite
 
-COMMANDS = frozenset({"gate", "matrix", "bisect"})
+COMMANDS = frozenset({"gate", "ci", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
 
 

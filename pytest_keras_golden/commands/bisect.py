@@ -14,6 +14,7 @@ from ..release import parsed
 from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
 from .arguments import add_shared, asked, demand_usable, identity, inner_runs, suite_of
+from .examples import examples
 from .sides import settled, side_of, stack_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def add_parser(subparsers: Any) -> None:
         "the tests drift against GOOD; with --repo over the commits of that release as well. "
         "Releases under which the tests cannot run are skipped and named. "
         "Exit code 0: found; 2: the ends are not good and bad, or a clone that cannot serve.",
-        epilog="example: keras-golden bisect 3.5.0 3.15.1 --repo ~/keras -- tests/test_model.py",
+        **examples(
+            "bisect 3.5.0 3.15.1 -- tests/test_model.py",
+            "bisect 3.5.0 3.6.0 --repo ~/keras -- tests/test_model.py::test_prefill",
+        ),
     )
     parser.add_argument("good", metavar="GOOD")
     parser.add_argument("bad", metavar="BAD")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..outcomes import to_json
 from ..records import ToleranceRule
 from ..report.output import add_json, emit_plain
+from .examples import examples
 from .inifile import find_ini
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ def add_parser(subparsers: Any) -> None:
         description="Judge golden B against golden A, tensor by tensor. The tolerance of a tensor "
         "is --tolerance, else golden_tolerances of the nearest pytest ini file, else the one that "
         "A was recorded with, else the default of its precision.",
+        **examples(
+            "diff OLD.safetensors NEW.safetensors",
+            "diff OLD.safetensors NEW.safetensors --tolerance k=10",
+        ),
     )
     parser.add_argument("a", type=Path, metavar="A", help="the baseline")
     parser.add_argument("b", type=Path, metavar="B")

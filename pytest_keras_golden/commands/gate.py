@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StackError
 from ..io.atomic import append_whole, write_whole
-from ..report.escape import visible
+from ..report.escape import prose, visible
 from ..report.output import cannot_write, emit, note
 from .arguments import (
     add_pages,
@@ -22,6 +22,7 @@ from .arguments import (
     inner_runs,
     suite_of,
 )
+from .examples import examples
 from .place import accepted_file
 from .sides import differ, side_of, stacks_of
 
@@ -46,7 +47,10 @@ def add_parser(subparsers: Any) -> None:
         "layers did it and why. The suite needs no goldens, no marker and no edit. Weights and "
         "inputs of A are carried over to B. "
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
-        epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
+        **examples(
+            "gate 3.14.1 latest -- tests/",
+            "gate origin/main:uv.lock uv.lock --html gate.html -- tests/ -k model",
+        ),
     )
     parser.add_argument("old", metavar="A", help="the side now in use")
     parser.add_argument("new", metavar="B", help="the side to judge")
@@ -101,6 +105,8 @@ def _unchanged(arguments: argparse.Namespace) -> int:
     said = f"{arguments.old} → {arguments.new}: nothing differs on this platform; nothing was run."
     document = {"schema": 1, "verdict": "holds", "changes": [], "culprit": None, "tests": []}
     emit(arguments.json, document, lambda: visible(said))
+    if arguments.markdown is not None:
+        _append(arguments.markdown, f"### ✅ {prose(said)}\n")
     return EXIT_CODES["holds"]
 
 

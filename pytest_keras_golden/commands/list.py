@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..report.output import add_json, emit_plain
 from ..report.wording import plural
+from .examples import examples
 from .place import add_goldens_dir, goldens_dir
-from .selection import add_patterns, by_test, bytes_text, name_of, selected
+from .selection import add_patterns, by_test, bytes_text, chosen, name_of
 
 if TYPE_CHECKING:
     from ..store.inventory import GoldenFile
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
-        "list", help="the goldens of every test", description="The goldens of every test."
+        "list",
+        help="the goldens of every test",
+        description="The goldens of every test.",
+        **examples("list", "list test_gpt --json -"),
     )
     add_patterns(parser)
     add_goldens_dir(parser)
@@ -29,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..store.inventory import list_goldens
 
     root = goldens_dir(arguments.goldens_dir)
-    goldens = selected(list_goldens(root), arguments.patterns)
+    goldens = chosen(list_goldens(root), arguments.patterns, root)
     emit_plain(arguments.json, [fields(golden) for golden in goldens], lambda: listing(goldens))
     return 0
 

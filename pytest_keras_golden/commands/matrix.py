@@ -17,6 +17,7 @@ from .arguments import (
     inner_runs,
     suite_of,
 )
+from .examples import examples
 from .gate import EXIT_CODES, tell
 from .sides import installed_sides, stacks_of
 
@@ -28,7 +29,10 @@ def add_parser(subparsers: Any) -> None:
         description="Run a suite under every version named. The first is the anchor; each cell is "
         "a verdict against the left neighbour and against the anchor. Finished cells of an "
         "interrupted matrix are kept. Exit code 0: everything holds; 1: a red cell; 2: no measure.",
-        epilog="example: keras-golden matrix 3.3.3..3.6 3.14.1..latest --jobs 2 -- tests/",
+        **examples(
+            "matrix 3.3.3..3.6 3.14.1..latest --jobs 2 -- tests/",
+            "matrix 3.14.1 3.15.1 --html matrix.html -- tests/",
+        ),
     )
     parser.add_argument(
         "versions",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..report.output import add_json, emit, say
+from .examples import examples
 
 if TYPE_CHECKING:
     from ..stacks.overlay.folder import Overlay
@@ -18,6 +19,10 @@ def add_parser(subparsers: Any) -> None:
         "overlays",
         help="the cached package versions that gate, matrix and bisect run under",
         description="Overlays are made when they are needed, and shared between suites.",
+        **examples(
+            "overlays list",
+            "overlays prune --days 7",
+        ),
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what is there, how large, when last used")

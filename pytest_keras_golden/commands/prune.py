@@ -15,8 +15,9 @@ from ..outcomes import RunLog
 from ..report.logs import read_log
 from ..report.output import add_json, emit_plain
 from ..report.wording import plural
+from .examples import examples
 from .place import add_goldens_dir, goldens_dir
-from .selection import add_patterns, bytes_text, name_of, selected
+from .selection import add_patterns, bytes_text, chosen, name_of
 
 if TYPE_CHECKING:
     from ..store.inventory import GoldenFile
@@ -28,6 +29,10 @@ def add_parser(subparsers: Any) -> None:
         help="list goldens that nothing needs; --yes removes them",
         description="Goldens that are superseded by newer versions, belong to no test of a whole "
         "run, or are too large. Without --yes nothing is removed.",
+        **examples(
+            "prune --keep 2",
+            "prune --unused-by log.json --yes",
+        ),
     )
     add_patterns(parser)
     parser.add_argument(
@@ -88,7 +93,7 @@ def condemned(root: Path, arguments: argparse.Namespace) -> dict[GoldenFile, str
         reasons |= dict.fromkeys(oversized(root, limit), "oversized")
     if arguments.keep is not None:
         reasons |= dict.fromkeys(superseded(root, arguments.keep), "superseded")
-    every = selected(list_goldens(root), arguments.patterns)
+    every = chosen(list_goldens(root), arguments.patterns, root)
     if arguments.unused_by:
         used = used_folders(arguments.unused_by)
         reasons |= {golden: "unused" for golden in every if golden.folder not in used}

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..report.logs import read_document
 from ..report.output import cannot_write, note, say
+from .examples import examples
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,6 +17,9 @@ def add_parser(subparsers: Any) -> None:
         help="one report from the logs of one or more runs",
         description="One report from the logs of one or more runs (pytest --golden-log), as "
         "Markdown on standard output, or as the file's suffix says.",
+        **examples(
+            "report log.json -o report.html", "report log-3.5.0.json log-3.6.0.json > report.md"
+        ),
     )
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=".html or .md")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..store.inventory import GoldenFile
@@ -22,6 +26,19 @@ def add_patterns(parser: argparse.ArgumentParser) -> None:
 
 def selected(goldens: Iterable[GoldenFile], patterns: Sequence[str]) -> list[GoldenFile]:
     return [golden for golden in goldens if matches(name_of(golden), patterns)]
+
+
+def chosen(goldens: Iterable[GoldenFile], patterns: Sequence[str], root: Path) -> list[GoldenFile]:
+    """As `selected`. Raises ConfigError where patterns match nothing: they were mistyped."""
+    every = list(goldens)
+    found = selected(every, patterns)
+    if patterns and not found:
+        near = get_close_matches(patterns[0], [name_of(golden) for golden in every], 1, 0.3)
+        raise ConfigError(
+            f"no golden below {root} matches {' or '.join(patterns)}",
+            f"The nearest is {near[0]}" if near else "keras-golden list shows what is there.",
+        )
+    return found
 
 
 def name_of(golden: GoldenFile) -> str:

@@ -11,6 +11,7 @@ from ..errors import GoldenError
 from ..outcomes import to_json
 from ..report.escape import lines
 from ..report.output import add_json, emit, say
+from .examples import examples
 
 if TYPE_CHECKING:
     from ..store.codec import Golden
@@ -25,6 +26,10 @@ def add_parser(subparsers: Any) -> None:
         help="a golden's stack, tensors and digests as text",
         description="A golden's stack, tensors and digests as text. The same golden gives the "
         "same text wherever it lies; docs/git.md has the two lines that let git diff use it.",
+        **examples(
+            "show goldens/test_gpt/test_a/keras-3.15.1-jax-cpu-float32.safetensors",
+            "show GOLDEN --json -",
+        ),
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(

@@ -11,8 +11,9 @@ from typing import Any
 from ..config import parse_size
 from ..report.output import add_json, emit_plain
 from ..report.wording import plural
+from .examples import examples
 from .place import add_goldens_dir, goldens_dir
-from .selection import add_patterns, by_test, bytes_text, name_of, selected
+from .selection import add_patterns, by_test, bytes_text, chosen, name_of, selected
 
 LARGEST = 5
 
@@ -22,6 +23,10 @@ def add_parser(subparsers: Any) -> None:
         "stats",
         help="counts and sizes of the goldens",
         description="Counts and sizes of the goldens, the largest, and what prune could remove.",
+        **examples(
+            "stats",
+            "stats --keep 2 --oversized 5MiB",
+        ),
     )
     add_patterns(parser)
     parser.add_argument(
@@ -48,7 +53,7 @@ def counted(root: Path, patterns: Sequence[str], keep: int, limit: int) -> Mappi
     from ..release import order
     from ..store.inventory import list_goldens, superseded
 
-    goldens = selected(list_goldens(root), patterns)
+    goldens = chosen(list_goldens(root), patterns, root)
     largest = sorted(goldens, key=lambda golden: -golden.size)
     old = selected(superseded(root, keep), patterns)
     versions = Counter(golden.slot.keras for golden in goldens)

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..io.strict import cut
 from ..report.output import add_json, emit_plain, tracked
 from ..report.wording import plural
+from .examples import examples
 from .place import add_goldens_dir, goldens_dir
 from .selection import matches
 
@@ -20,6 +21,10 @@ def add_parser(subparsers: Any) -> None:
         help="hash every golden again; exit code 1 on a bad file",
         description="Read every golden whole and hash its tensors again. This finds a flipped bit "
         "that no comparison has read yet. Exit code 1 where a file is bad.",
+        **examples(
+            "verify",
+            "verify goldens/test_gpt/test_a/keras-3.15.1-jax-cpu-float32.safetensors",
+        ),
     )
     parser.add_argument(
         "patterns",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
-    help_text = "==SUPPRESS==" if option.hidden else option.help
+    help_text = SUPPRESS if option.hidden else option.help
     if option.is_switch:
         return {"action": "store_true", "default": False, "help": help_text}
     arguments = {"metavar": option.metavar, "choices": option.choices, "help": help_text}
@@ -122,7 +123,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _demand_own_root(config: pytest.Config) -> None:
     options = config.option
-    if options.inifilename:
+    if options.inifilename or options.help:
+        # For its help, pytest leaves off parsing before the test paths.
         return
     asked = config.invocation_params
     demand_own_root(

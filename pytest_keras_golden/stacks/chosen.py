@@ -72,14 +72,16 @@ def choose(
     """The stack that a side means.
 
     version: of the package in question, exact; None where the side says nothing of it.
-    everywhere: pins of both sides. Raises ConfigError for pins that contradict each other, and as
-    `read_lock`; StackError for another environment that cannot serve.
+    everywhere: pins of both sides. A pin stands before a lock: `uv.lock,keras==3.15.1` is the lock
+    with another Keras. Raises ConfigError for pins that contradict each other, and as `read_lock`;
+    StackError for another environment that cannot serve.
     """
     environment = this_environment() if side.python is None else environment_of(side.python)
     choosing = _Choosing(environment)
     for reference in side.locks:
         for locked in read_lock(reference, environment.markers).values():
-            choosing.add(Package(locked.name, locked.version, Release(locked)), str(reference))
+            found = Package(locked.name, locked.version, Release(locked))
+            choosing.add(found, str(reference), from_lock=True)
     for name, pinned in (*everywhere, *side.pins):
         choosing.add(Package(canonicalize_name(name), pinned, Release()), f"{name}=={pinned}")
     for source in side.sources:
@@ -95,9 +97,11 @@ class _Choosing:
     environment: Environment
     packages: dict[str, Package] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    locked: set[str] = field(default_factory=set)
 
-    def add(self, package: Package, by: str, always: bool = False) -> None:
-        """always: stand before the environment's own of the same version, too."""
+    def add(self, package: Package, by: str, always: bool = False, from_lock: bool = False) -> None:
+        """always: stand before the environment's own of the same version, too. from_lock: give way
+        to what the side names beside its lock."""
         name = package.name
         if name in KEPT:
             return
@@ -105,6 +109,9 @@ class _Choosing:
         own = self.environment.installed.get(name)
         if not always and own is not None and _is_installed(package, own.version):
             package = Package(name, own.version)
+        if name in self.locked and not from_lock:
+            self.locked.discard(name)
+            known = None
         if known is not None and not _agree(known, package):
             raise ConfigError(
                 f"The side contradicts itself: {self.said[name]} means {name} {known.version}, "
@@ -114,6 +121,8 @@ class _Choosing:
         if known is None or known.origin is None or always:
             self.packages[name] = package
             self.said[name] = by
+            if from_lock:
+                self.locked.add(name)
 
 
 def _agree(one: Package, other: Package) -> bool:

@@ -82,3 +82,21 @@ def test_steps_of_the_storage_are_finer_by_the_bits_between(
     dtype: Any, precision: str, shift: int
 ) -> None:
     assert floats.ulp_shift(np.dtype(dtype), precision) == shift
+
+
+@pytest.mark.parametrize(("one", "other"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_two_formats_are_compared_in_the_coarser(one: str, other: str) -> None:
+    a, b = (np.array([1.0, 1.001], np.dtype(name)) for name in (one, other))
+    found = floats.in_the_coarser(a, b)
+    assert [array.dtype.name for array in found] == ["bfloat16", "bfloat16"]
+    assert [array.tolist() for array in found] == [[1.0, 1.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("int32", "float32"), ("float32", "float32"), ("int8", "int32")]
+)
+def test_what_has_no_coarser_format_stays_as_it_is(one: str, other: str) -> None:
+    a, b = (np.array([1, 3], name) for name in (one, other))
+    found = floats.in_the_coarser(a, b)
+    assert found[0] is a
+    assert found[1] is b

@@ -15,7 +15,7 @@ RECORDED = ROOT / "goldens/examples/gpt/test_gpt/test_prompt[float32]"
 
 
 def test_its_lines_let_git_show_what_changed_in_a_golden(tmp_path: Path) -> None:
-    attributes, configure, compare = [block.text for block in blocks("docs/git.md")]
+    attributes, configure, compare, _hook = [block.text for block in blocks("docs/git.md")]
     golden = tmp_path / GOLDEN
     golden.parent.mkdir(parents=True)
     shutil.copy(RECORDED / "keras-3.6.0-jax-cpu-float32.safetensors", golden)

@@ -174,6 +174,9 @@ ALLOWED: dict[str, str] = {
     # The null device, in the place of closed streams.
     "report/output.py:_mute:open": "the null device",
     "report/output.py:prepare_streams:open": "the null device",
+    "commands/ci.py:_append:append_whole": "the job's own summary, added to",
+    "commands/ci.py:_write:write_whole": "below --output, which carries our mark",
+    "commands/git_setup.py:_add_attribute:append_whole": ".gitattributes, a line added",
     # Goldens, below the goldens folder alone.
     "store/files.py:remove:unlink": "prune --yes: a golden that was listed",
     "store/files.py:remove_empty_folders:rmdir": "empty folders below the goldens folder",

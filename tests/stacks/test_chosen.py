@@ -45,14 +45,21 @@ def test_a_local_version_is_the_one_that_a_lock_pins() -> None:
     assert choosing.packages["torch"] == Package("torch", "2.13.0+cpu")
 
 
-@pytest.mark.parametrize("text", ["jax==0.8.1,jax==0.8.0", "requirements.txt,keras==3.6.0"])
+@pytest.mark.parametrize("text", ["jax==0.8.1,jax==0.8.0", "requirements.txt,requirements-dev.txt"])
 def test_pins_that_contradict_each_other_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lock(tmp_path, "requirements.txt", "keras==3.5.0")
+    lock(tmp_path, "requirements-dev.txt", "keras==3.6.0")
     with pytest.raises(ConfigError, match="contradicts itself"):
         stack(text)
+
+
+def test_a_pin_stands_before_a_lock(tmp_path: Path) -> None:
+    text = lock(tmp_path, "requirements.txt", "keras==3.5.0", "six==1.16.0")
+    packages = stack(f"{text},keras==3.6.0").packages
+    assert (packages["keras"].version, packages["six"].version) == ("3.6.0", "1.16.0")
 
 
 def test_pins_of_both_sides_contradict_as_well() -> None:

@@ -173,7 +173,7 @@ BAD = {
     "equal versions": ("3.6.0", "keras==3.6.0"),
     "no part": ("3.6.0", "newest"),
     "contradicts itself": ("3.6.0", "keras==3.5.0,keras==3.6.0"),
-    "contradicts its lock": ("old.txt", "old.txt,keras==3.7.0"),
+    "two locks that contradict each other": ("old.txt", "old.txt,new.txt"),
     "not in the index": ("3.6.0", "3.6.0,six==99.0"),
     "no such interpreter": ("3.6.0", "python=/nowhere/python"),
     "no clone": ("3.6.0", "keras@/nowhere:main"),

@@ -1,0 +1,148 @@
+"""One comment of ours on a pull or merge request, written once and then kept up to date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from .http import call
+
+MOST = 60_000
+"""Characters; GitHub refuses comments over 65,536."""
+
+_PAGES = 30
+_TRUSTED = {"OWNER", "MEMBER", "COLLABORATOR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """key: its number. ours: whether it may be one of ours, by who wrote it."""
+
+    key: int
+    body: str
+    ours: bool
+
+
+class Place(Protocol):
+    """Where comments of one request are."""
+
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def wants(self) -> str: ...
+    def comments(self) -> Iterator[Comment]: ...
+    def create(self, body: str) -> None: ...
+    def update(self, key: int, body: str) -> None: ...
+
+
+def marker(name: str) -> str:
+    """The first line of our comment; two jobs with other names have a comment each."""
+    return f"<!-- keras-golden {re.sub(r'[^A-Za-z0-9 ._/-]', '_', name)[:100]} -->"
+
+
+def post(place: Place, name: str, text: str) -> str:
+    """Write or renew the comment; what was done, in a word. Raises ServiceError."""
+    first = marker(name)
+    body = f"{first}\n{text}"
+    if len(body) > MOST:
+        body = f"{body[:MOST]}\n\n… cut off here; the artifact has the whole page."
+    old = next((c for c in place.comments() if c.ours and c.body.startswith(first)), None)
+    if old is None:
+        place.create(body)
+        return "written"
+    place.update(old.key, body)
+    return "renewed"
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """Comments of a pull request; `pull-requests: write` is all that is needed."""
+
+    api: str
+    repository: str
+    number: int
+    token: str | None
+
+    wants = "GITHUB_TOKEN with `pull-requests: write`"
+
+    def comments(self) -> Iterator[Comment]:
+        for page in range(1, _PAGES + 1):
+            found = self._call("GET", f"{self._issue}/comments?per_page=100&page={page}")
+            yield from map(_of_github, found)
+            if len(found) < 100:
+                return
+
+    def create(self, body: str) -> None:
+        self._call("POST", f"{self._issue}/comments", {"body": body})
+
+    def update(self, key: int, body: str) -> None:
+        self._call("PATCH", f"{self._repository}/issues/comments/{key}", {"body": body})
+
+    def head(self) -> str:
+        """The newest commit of the pull request."""
+        pull = self._call("GET", f"{self._repository}/pulls/{self.number}")
+        return str(pull["head"]["sha"])
+
+    @property
+    def _repository(self) -> str:
+        return f"{self.api}/repos/{quote(self.repository)}"
+
+    @property
+    def _issue(self) -> str:
+        return f"{self._repository}/issues/{self.number}"
+
+    def _call(self, method: str, url: str, body: Any = None) -> Any:
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+        }
+        return call(method, url, headers, body)
+
+
+def _of_github(found: Mapping[str, Any]) -> Comment:
+    """Anyone may write a comment that begins as ours does: theirs is never written over."""
+    user = found.get("user") or {}
+    ours = user.get("type") == "Bot" or found.get("author_association") in _TRUSTED
+    return Comment(int(found["id"]), str(found.get("body") or ""), ours)
+
+
+@dataclass(frozen=True, slots=True)
+class GitLab:
+    """Notes of a merge request. A job's own token may not write them, so GITLAB_TOKEN is one that
+    may (scope `api`)."""
+
+    api: str
+    project: str
+    number: int
+    token: str | None
+
+    wants = "GITLAB_TOKEN of scope `api`"
+
+    def comments(self) -> Iterator[Comment]:
+        me = self._call("GET", f"{self.api}/user")["id"]
+        for page in range(1, _PAGES + 1):
+            found = self._call("GET", f"{self._notes}?per_page=100&page={page}")
+            for note in found:
+                ours = (note.get("author") or {}).get("id") == me
+                yield Comment(int(note["id"]), str(note.get("body") or ""), ours)
+            if len(found) < 100:
+                return
+
+    def create(self, body: str) -> None:
+        self._call("POST", self._notes, {"body": body})
+
+    def update(self, key: int, body: str) -> None:
+        self._call("PUT", f"{self._notes}/{key}", {"body": body})
+
+    @property
+    def _notes(self) -> str:
+        return (
+            f"{self.api}/projects/{quote(self.project, safe='')}/merge_requests/{self.number}/notes"
+        )
+
+    def _call(self, method: str, url: str, body: Any = None) -> Any:
+        return call(method, url, {"PRIVATE-TOKEN": str(self.token)}, body)

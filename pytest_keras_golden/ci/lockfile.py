@@ -1,0 +1,110 @@
+"""Which lock file a change moves, and the revision before it."""
+
+from __future__ import annotations
+
+import subprocess
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from ..errors import ConfigError
+
+KINDS = (
+    *(("uv.lock",), ("poetry.lock",), ("pdm.lock",), ("pixi.lock",)),
+    ("pylock.toml", "pylock.*.toml"),
+    ("requirements*.txt", "requirements/*.txt"),
+)
+"""Names of lock files, those that say most first: a list of requirements beside a lock is often
+exported from it."""
+
+_NAME_IT = "Name it: keras-golden ci --lock FILE -- tests/"
+
+
+def available(base: str) -> str:
+    """The revision's commit, fetched where the clone is too shallow to have it.
+
+    Raises ConfigError where it cannot be had.
+    """
+    if base.startswith("-"):
+        raise ConfigError(f"{base!r} is no revision.")
+    found = _commit(base)
+    if found is None:
+        _git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", base)
+        found = _commit(base) or _commit("FETCH_HEAD")
+    if found is None:
+        raise ConfigError(
+            f"git has no revision {base!r}, and `git fetch origin` does not bring it.",
+            "Check out with the whole history (fetch-depth: 0), or name another: --base REVISION",
+        )
+    return found
+
+
+def usual_base() -> str:
+    """Outside of a service: where this branch left the remote's main one, or what it follows."""
+    for other in ("origin/HEAD", "origin/main", "origin/master", "@{upstream}"):
+        found = _git("merge-base", "HEAD", other)
+        if found:
+            return found.decode().strip()
+    raise ConfigError(
+        "No revision to compare with: this is no git clone with a remote.",
+        "Name one: keras-golden ci --base REVISION -- tests/",
+    )
+
+
+def moved_lock(base: str) -> Path | None:
+    """The lock file that differs from the one at `base`; None where none does.
+
+    Raises ConfigError where several of one kind do.
+    """
+    changed = [name for name in _changed(base) if Path(name).is_file()]
+    for patterns in KINDS:
+        found = [name for name in changed if any(_matches(name, glob) for glob in patterns)]
+        if len(found) > 1:
+            raise ConfigError(f"Several lock files changed: {', '.join(found)}.", _NAME_IT)
+        if found:
+            return Path(found[0])
+    return None
+
+
+def was_there(base: str, lock: Path) -> bool:
+    """Whether the lock existed at that revision."""
+    return _git("cat-file", "-e", f"{base}:./{lock.as_posix()}") is not None
+
+
+def only_lock() -> Path | None:
+    """The lock file of this folder, of the kind that says most."""
+    tracked = (_git("ls-files", "-z") or b"").decode("utf-8", "surrogateescape").split("\0")
+    for patterns in KINDS:
+        found = [name for name in tracked if any(fnmatchcase(name, glob) for glob in patterns)]
+        if len(found) > 1:
+            raise ConfigError(f"Several lock files are here: {', '.join(found)}.", _NAME_IT)
+        if found:
+            return Path(found[0])
+    return None
+
+
+def _matches(name: str, glob: str) -> bool:
+    """In any folder: a glob with a slash is of the last two parts."""
+    parts = PurePosixPath(name).parts
+    return fnmatchcase("/".join(parts[-1 - glob.count("/") :]), glob)
+
+
+def _changed(base: str) -> list[str]:
+    """Files that differ between a revision and the working tree, relative to this folder."""
+    found = _git("diff", "--name-only", "--relative", "-z", base, "--")
+    if found is None:
+        raise ConfigError(f"git cannot compare this folder with {base}.")
+    return [name for name in found.decode("utf-8", "surrogateescape").split("\0") if name]
+
+
+def _commit(revision: str) -> str | None:
+    found = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    return None if found is None else found.decode().strip()
+
+
+def _git(*arguments: str) -> bytes | None:
+    """Standard output; None where git fails."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise ConfigError("A change is read with git, which is not installed.") from error
+    return None if done.returncode else done.stdout
