@@ -245,6 +245,17 @@ def gru_cell(
     return call
 
 
+def without_tf32() -> None:
+    """cuDNN's TF32 is another precision, which is said so; here the same one is fused."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+
+
+without_tf32()
+
+
 def fused_gru(self: Any, *args: Any, **options: Any) -> Any:
     """One product for all steps, where the backend has it."""
     with replaced(self, "use_cudnn", "auto"):

@@ -222,7 +222,7 @@ def test_a_reference_tells_what_the_goldens_own_rounding_decides() -> None:
     # A golden that is right to a tenth of an ULP decided: the flip is real.
     assert flips(golden + 0.01 * error) == (1, 0)
     # So it is where both are sure beyond that error.
-    sure = golden + np.array([[0, 0, 1, 0, 0, 0]])
+    sure = golden + np.array([[0, 0, 2, 0, 0, 0]])
     assert flips(sure + error, sure) == (1, 0)
 
 
