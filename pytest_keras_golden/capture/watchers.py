@@ -7,28 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import TRACED, UPDATES
+from ..outcomes import TRACED, UPDATES, is_blamed
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .examine import Against, Examined
 from .findings import Findings
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
-from .record.owned import OwnedCalls, RunFirst, owned_calls
+from .record.owned import NotAgain, OwnedCalls, RunFirst, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
+from .train.blame import blamed, components_of
+from .train.doors import doors
+from .train.run import ModelRun
+from .train.training import Training
 from .watch.calls import Call, Watch
 
 if TYPE_CHECKING:
     from ..records import Array
+    from .record.reads import Reads
 
 
-TRAINING = "train_on_batch"
+TRAINING = ("train_on_batch", "fit")
 
 _REST = (
     "unavailable: the first batch, run eagerly, is the golden's bit for bit; what moved lies in a "
@@ -54,6 +59,7 @@ class Watchers:
     _program: ProgramCapture = field(init=False)
     _owned: OwnedCalls = field(init=False)
     _watch: Watch = field(init=False)
+    _training: Training = field(init=False)
     _recorder: CallRecorder | None = None
     _open: Begun | None = None
     _policy: str | None = None
@@ -76,6 +82,8 @@ class Watchers:
             self._program, self._watch = stack.enter_context(
                 capture_programs(self.model, self.request)
             )
+            self._training = Training(self.request, stack.enter_context(doors()))
+            stack.callback(self._training.close)
             self._owned = OwnedCalls(
                 self.model,
                 self._program,
@@ -84,6 +92,7 @@ class Watchers:
                 begun=self._owned_begun,
                 finished=self._owned_finished,
                 first=self._first_batch if self.request.isolate else None,
+                training=_Trained(self) if self._training.asks else None,
                 note=self.request.note,
             )
             stack.enter_context(owned_calls(self._owned))
@@ -101,6 +110,13 @@ class Watchers:
             begun=begun,
             finished=finished,
         )
+
+    @property
+    def training(self) -> Training:
+        return self._training
+
+    def path_of(self, model: Any) -> str:
+        return self._eager.watch.path_of(model)
 
     # -- what was recorded ------------------------------------------------------------------
 
@@ -165,7 +181,7 @@ class Watchers:
         self._begins(policy_name(model))
         path = self._eager.watch.path_of(model)
         self._updated.discard(path)
-        if name.startswith(TRAINING):
+        if name.startswith(TRAINING) and not self._training.asks:
             self._updated.add(path)
         self._open = self.prints.begun(name, path, model, args, kwargs, batch)
 
@@ -177,14 +193,30 @@ class Watchers:
         run_first: RunFirst,
     ) -> None:
         self.prints.inputs.update({self.request.prefix + n: key for n, key in inputs.items()})
-        entry = self._returned(returned)
+        begun = self._open
+        assert begun is not None
+        trains = begun.name.startswith(TRAINING) and self._training.asks
+        made = [returned, [record.value for record in records]] if trains else returned
+        entry = self._returned(made)
         taken, named = self.findings.take(entry, {record.name: record for record in records})
         with self._undamaged():
             if self.request.isolate and self.findings.is_wanted(entry, taken):
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
+                    self._blame(entry, taken, begun.target)
                     self._see_rest(entry)
+
+    def _blame(self, entry: OutermostCall, records: Sequence[TensorRecord], model: Any) -> None:
+        """Which component of a training step moved first, beside its layers."""
+        examined, against = self.findings.examined.get(entry.name), self.against
+        if examined is None or against is None or not self._training.asks:
+            return
+        layers = any(map(is_blamed, examined.locals))
+        found = blamed(records, against.outcome, components_of(model), layers)
+        if found is not None:
+            locals_ = (*examined.locals, found)
+            self.findings.examined[entry.name] = replace(examined, locals=locals_)
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""
@@ -209,6 +241,9 @@ class Watchers:
             ended = run_first()
         except GoldenError:
             raise
+        except NotAgain as why:
+            self.findings.give_up(entry, str(why))
+            return None
         except Exception as error:
             self.findings.give_up(
                 entry, f"it does not run eagerly: {type(error).__name__}: {error}"
@@ -271,3 +306,27 @@ class Watchers:
         self.prints.outermost.append(entry)
         self.findings.give_up(entry, "the test compiled the call itself")
         return entry.name
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What watches the steps of a model's methods. Implements `record.owned.Trained`."""
+
+    watchers: Watchers
+
+    @property
+    def reads(self) -> Reads:
+        return self.watchers.training.reads
+
+    @contextmanager
+    def around(self, model: Any) -> Iterator[ModelRun]:
+        watchers = self.watchers
+        path = watchers.path_of(model)
+        with watchers.training.around(model, path, watchers.prints.take_initial) as run:
+            yield run
+
+    def records(self, run: ModelRun, returned: Any) -> list[TensorRecord]:
+        training = self.watchers.training
+        if run.failure is not None:
+            raise run.failure
+        return [*training.records(), *training.ends(run, returned)]

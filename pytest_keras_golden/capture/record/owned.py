@@ -5,7 +5,8 @@ same state, where the data can be given twice: what the plain run returned is re
 the caller, and the two are compared bit for bit. The second run is the plugin's own: nothing of the
 test hears of it, neither callbacks nor the terminal. What Keras runs eagerly, and what reads a data
 set or a generator, runs once and is watched at that.
-`fit` and `evaluate`, whose programs run any number of times, are not looked into.
+`fit` and `evaluate` run once, whatever they read: `training` watches what their steps make, and of
+the layers only the first step is looked into, by making it again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
@@ -30,12 +31,11 @@ from ..watch.patches import Run
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
-from .methods import BATCH, STEP_OF, MethodCall, host
+from .methods import BATCH, LOOPS, STEP_OF, MethodCall, host
 
 if TYPE_CHECKING:
     from ...records import Array
-
-UNSEEN = ("fit", "evaluate")
+    from .reads import Reads
 
 MethodBegun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
 RunFirst = Callable[[], "Ended | None"]
@@ -43,6 +43,23 @@ RunFirst = Callable[[], "Ended | None"]
 
 MethodFinished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
 First = Callable[[], "AbstractContextManager[list[Ended]]"]
+
+
+class NotAgain(Exception):  # noqa: N818 (it is no error of anybody)
+    """Why a call's first batch cannot be run again."""
+
+
+class Trained(Protocol):
+    """What watches the steps of a model's methods, and has the records of them."""
+
+    @property
+    def reads(self) -> Reads:
+        """Which it settles after every step."""
+
+    def around(self, model: Any) -> AbstractContextManager[Any]: ...
+
+    def records(self, run: Any, returned: Any) -> Sequence[TensorRecord]:
+        """Raises what could not be read of the steps."""
 
 
 @dataclass
@@ -53,8 +70,9 @@ class OwnedCalls:
     the call's name, what it was given, and how much of it is a batch, before anything runs.
     finished: given the records of a call, what it returned, digests of what it read from a data
     set, and how to run its first batch. first: a context inside of which the first eager call is
-    recorded. note: takes what cannot be captured, which else raises. observer: `changed` as
-    soon as one call was. unseen: how often each method ran that is not looked into.
+    recorded. training: None where nobody asks for it. note: takes what cannot be captured, which
+    else raises. observer: `changed` as soon as one call was. unseen: how often each method ran that
+    is not looked into.
     """
 
     model: Any | None
@@ -64,6 +82,7 @@ class OwnedCalls:
     begun: MethodBegun | None = None
     finished: MethodFinished | None = None
     first: First | None = None
+    training: Trained | None = None
     note: Note | None = None
     observer: ObserverEffect | None = None
     seen: int = 0
@@ -84,13 +103,18 @@ class OwnedCalls:
             return run(*args, **kwargs)
         self._inside = True
         try:
-            if method in UNSEEN:
-                self.unseen[method] = self.unseen.get(method, 0) + 1
-                with self._paused():
-                    return run(*args, **kwargs)
-            return self._call(MethodCall(method, run, args, kwargs))
+            asked = MethodCall(method, run, args, kwargs)
+            if method in LOOPS and self.training is None:
+                return self._unlooked(asked)
+            return self._call(asked)
         finally:
             self._inside = False
+
+    def _unlooked(self, asked: MethodCall) -> Any:
+        __tracebackhide__ = True
+        self.unseen[asked.method] = self.unseen.get(asked.method, 0) + 1
+        with self._paused():
+            return asked.run(*asked.args, **asked.kwargs)
 
     def _call(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
@@ -98,6 +122,8 @@ class OwnedCalls:
         if not self._begin(asked):
             with self._paused():
                 return asked.run(*asked.args, **asked.kwargs)
+        if asked.method in LOOPS:
+            return self._loop(asked)
         if runs_eagerly(asked.model):
             return self._eagerly(asked)
         return self._twice(asked) if asked.repeatable else self._once(asked)
@@ -107,7 +133,7 @@ class OwnedCalls:
         asked.name = counted(asked.method, self._counts)
         try:
             if self.begun is not None:
-                given, named = asked.batch
+                given, named = asked.given
                 batch = asked.batch_size if asked.cuts else None
                 self.begun(asked.model, asked.name, given, named, batch)
         except GoldenError as error:
@@ -116,6 +142,41 @@ class OwnedCalls:
             self.note(f"{asked.method}: {problem(error)}")
             return False
         return True
+
+    # -- loops ------------------------------------------------------------------------------
+
+    def _loop(self, asked: MethodCall) -> Any:
+        """Watched from step to step; of its layers the first step is made again where it moved."""
+        __tracebackhide__ = True
+        training, model = self.training, asked.model
+        assert training is not None
+        before = ModelState(model, step=asked.step) if model.built else None
+        batches = Batches(training.reads, asked.name, most=1)
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(self._paused())
+                read = _before_each(model, f"{asked.step}_step", _last_argument(batches.read))
+                stack.enter_context(read)
+                run = stack.enter_context(training.around(model))
+                returned = asked.run(*asked.args, **asked.kwargs)
+        except BaseException:
+            self.unseen[asked.method] = self.unseen.get(asked.method, 0) + 1
+            raise
+
+        def run_first() -> Ended | None:
+            if before is None:
+                raise NotAgain("the model was not built before its training began")
+            with before.around():
+                return self._first_again(asked, batches.first())
+
+        try:
+            with kept(model):
+                self._finish(asked, training.records(run, returned), returned, batches, run_first)
+        except Exception as error:
+            if self.note is None:
+                raise
+            self.note(f"{asked.method}: {problem(error)}")
+        return returned
 
     # -- once -------------------------------------------------------------------------------
 
@@ -211,8 +272,13 @@ class OwnedCalls:
                 stack.enter_context(watch.paused())
             if asked.method == "predict":
                 kwargs = self._settling(kwargs)
-            returned = asked.run(*asked.args, **kwargs)
-            return returned, self.capture.collect(join=True), batches
+            if self.training is None or asked.step == "predict":
+                returned = asked.run(*asked.args, **kwargs)
+                return returned, self.capture.collect(join=True), batches
+            with self.training.around(model) as run:
+                returned = asked.run(*asked.args, **kwargs)
+            trained = self.training.records(run, returned)
+            return returned, [*self.capture.collect(join=True), *trained], batches
 
     def _step(self, asked: MethodCall, batches: Batches) -> Callable[..., None]:
         def begin(*args: Any, **kwargs: Any) -> None:
@@ -325,14 +391,20 @@ def runs_eagerly(model: Any) -> bool:
     return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
 
 
+def _last_argument(told: Callable[[Any], None]) -> Callable[..., None]:
+    def begin(*args: Any, **kwargs: Any) -> None:
+        told([*args, *kwargs.values()][-1])
+
+    return begin
+
+
 def _sliced(leaf: Any) -> bool:
     return is_tensor(leaf) and len(leaf.shape) > 0
 
 
 def _places() -> Iterator[tuple[type, str]]:
-    names = (*STEP_OF, *UNSEEN)
     for owner in _trainers():
-        yield from ((owner, name) for name in names if callable(vars(owner).get(name)))
+        yield from ((owner, name) for name in STEP_OF if callable(vars(owner).get(name)))
 
 
 def _trainers() -> Iterable[type]:

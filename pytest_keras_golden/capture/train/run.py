@@ -1,0 +1,281 @@
+"""One call of `fit`, `evaluate` or a method for one batch, watched from step to step.
+
+Between the steps the host reads what they left: weights, slots, metrics. Only what never leaves a
+step is handed over from inside of it: gradients, and the parts of the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..backends import active, is_tensor, to_numpy
+from ..backends.nest import flatten
+from ..state.models import attribute, instance_attribute
+from ..tap.precision import is_numeric
+from ..watch.calls import counted
+from .roster import Roster, arithmetic_of, innermost, precision_of, read, roster_of
+from .steps import StepRecorder
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+PHASES = {"train": "", "test": "test_"}
+"""Step of a model → how the names of its tensors begin."""
+
+
+@dataclass
+class ModelRun:
+    """What a model's own steps are told of and read by. Implements `doors.Listener`.
+
+    recorder: of a phase, made when its first step begins. initial: told the weights that the
+    first step began with. live: whether steps may be asked for what never leaves them. started:
+    steps that ran, by kind. failure: the first thing that could not be read, which the steps
+    themselves never hear of.
+    """
+
+    model: Any
+    path: str
+    aliases: Sequence[tuple[str, str]]
+    recorder: Callable[[str, Roster], StepRecorder]
+    initial: Callable[[Mapping[str, Array]], None]
+    live: bool = True
+    started: dict[str, int] = field(default_factory=dict)
+    failure: Exception | None = None
+    _phase: str = "train"
+    _roster: Roster | None = None
+    _before: Mapping[str, Array] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Inside, the steps of the model are watched."""
+        with ExitStack() as stack:
+            for step in PHASES:
+                if hasattr(self.model, f"make_{step}_function"):
+                    self._watch(step, stack)
+            if self.live and hasattr(self.model, "compute_loss"):
+                loss = _telling(self.model.compute_loss, self._total)
+                stack.enter_context(instance_attribute(self.model, "compute_loss", loss))
+            yield
+
+    def _watch(self, step: str, stack: ExitStack) -> None:
+        model, make = self.model, getattr(self.model, f"make_{step}_function")
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            returned = make(*args, **kwargs)
+            function = getattr(model, f"{step}_function", None)
+            if function is not None and not isinstance(function, _Watched):
+                setattr(model, f"{step}_function", _Watched(function, self, step))
+            return returned
+
+        # What was compiled before hands nothing over.
+        stack.enter_context(attribute(model, f"{step}_function", None))
+        stack.enter_context(instance_attribute(model, f"make_{step}_function", made))
+        if self.live:
+            run = _before_each(getattr(model, f"{step}_step"), lambda data: self._begin(step, data))
+            stack.enter_context(instance_attribute(model, f"{step}_step", run))
+
+    # -- on the host, around each execution -------------------------------------------------
+
+    def execute(self, step: str, function: Any, args: tuple[Any, ...]) -> Any:
+        """One execution of a step's function, which is one step or several."""
+        self._phase = step
+        with self._safely():
+            self._look(args)
+        returned = function(*args)
+        with self._safely():
+            self._take(step, returned)
+        return returned
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+
+    def _look(self, args: tuple[Any, ...]) -> None:
+        recorder = self._recorder()
+        if recorder.open and self._phase == "train" and not self._before:
+            self._before = read(self.roster.weights, self._values(args))
+        if not self.started:
+            self.initial(self._before or read(self.roster.weights, self._values(args)))
+
+    def _take(self, step: str, returned: Any) -> None:
+        recorder = self._recorder()
+        recorder.reads.settle()
+        was_open = recorder.open
+        self.started[step] = self.started.get(step, 0) + recorder.advance()
+        if was_open:
+            self._read(recorder, returned)
+
+    @property
+    def roster(self) -> Roster:
+        self._roster = self._roster or roster_of(self.model, self.path, self.aliases)
+        return self._roster
+
+    def _recorder(self) -> StepRecorder:
+        return self.recorder(PHASES[self._phase], self.roster)
+
+    def _read(self, recorder: StepRecorder, returned: Any) -> None:
+        logs, values = returned, {}
+        if active() == "jax":
+            logs, values = returned[0], self._values((returned[1],))
+        arithmetic = arithmetic_of(self.model)
+        for name, value in _numbers(logs):
+            recorder.keep("metrics", name, value, arithmetic)
+        # Metrics and optimizers make their variables in the first step at the latest.
+        self._roster = roster = roster_of(self.model, self.path, self.aliases)
+        for name, array in read(roster.metrics, values).items():
+            recorder.keep("metrics", name, array, arithmetic)
+        for name, array in read(roster.seeds, values).items():
+            recorder.keep("random", name, array)
+        if self._phase == "train":
+            self._read_updates(recorder, roster, values, arithmetic)
+
+    def _read_updates(
+        self, recorder: StepRecorder, roster: Roster, values: Mapping[int, Any], arithmetic: str
+    ) -> None:
+        for name, array in read(roster.slots, values).items():
+            floating = array.dtype.kind not in "biu"
+            recorder.keep("slots", name, array, arithmetic if floating else "")
+        if not _updates(self.model.optimizer, read(roster.slots, values)):
+            recorder.drop("applied", "learning_rate")
+        after = read(roster.weights, values)
+        for name, array in after.items():
+            if name in self._before and self._before[name].shape == array.shape:
+                precision = precision_of(roster.weights[name], arithmetic)
+                recorder.keep_update(name, self._before[name], array, precision)
+        self._before = after
+
+    def _values(self, args: tuple[Any, ...]) -> dict[int, Any]:
+        """Of variables, from the state that jax hands from step to step."""
+        if active() != "jax" or not args or not isinstance(args[0], (tuple, list)):
+            return {}
+        model, optimizer = self.model, self.model.optimizer
+        held = [model.trainable_variables, model.non_trainable_variables]
+        if self._phase == "train":
+            held.append(optimizer.variables if optimizer is not None else [])
+        held.append(model.metrics_variables)
+        parts = list(args[0])
+        if len(parts) != len(held):
+            return {}
+        return {
+            id(variable): value
+            for variables, part in zip(held, parts, strict=True)
+            for variable, value in zip(variables, part, strict=False)
+            if value is not None
+        }
+
+    # -- inside a step ----------------------------------------------------------------------
+
+    def _begin(self, step: str, data: Any) -> None:
+        self._phase, self._names = step, {}
+        with self._safely():
+            for place, leaf in flatten(data):
+                self._part("data", _plain(place), leaf)
+
+    def _total(self, value: Any) -> None:
+        with self._safely():
+            self._part("loss", "", value)
+
+    def loss(self, name: str, value: Any) -> None:
+        with self._safely():
+            self._part("loss", counted(name, self._names), value)
+
+    def gradients(self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any]) -> None:
+        with self._safely():
+            self._each("gradients", variables, grads)
+
+    def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
+        with self._safely():
+            if changes_gradients(self.model.optimizer):
+                self._each("applied", variables, grads)
+            # A variable's own value can be handed over, the variable itself cannot.
+            self._part("learning_rate", "", getattr(rate, "value", rate))
+
+    def _part(self, part: str, name: str, value: Any) -> None:
+        if is_numeric(value):
+            precision = arithmetic_of(self.model) if part == "loss" else ""
+            self._recorder().read(part, name, value, precision)
+
+    def stepped(self, optimizer: Any) -> None:
+        """What it left is read when the step has ended."""
+
+    def _each(self, part: str, variables: Sequence[Any], grads: Sequence[Any]) -> None:
+        recorder, arithmetic = self._recorder(), arithmetic_of(self.model)
+        for variable, grad in zip(variables, grads, strict=False):
+            if grad is not None:
+                precision = precision_of(variable, arithmetic)
+                recorder.read(part, self.roster.name_of(variable), dense(grad), precision)
+
+
+def changes_gradients(optimizer: Any) -> bool:
+    """Whether what an optimizer applies is something else than the gradients it is given."""
+    inner = innermost(optimizer)
+    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
+    return inner is not optimizer or any(getattr(inner, name, None) for name in options)
+
+
+def _updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
+    """Whether a step changed weights. While gradients are accumulated, jax works an update out and
+    throws it away; other backends do not."""
+    steps = getattr(innermost(optimizer), "gradient_accumulation_steps", None)
+    done = slots.get("iterations")
+    return not steps or done is None or int(done) % int(steps) == 0
+
+
+def dense(grad: Any) -> Any:
+    """Gradients of embeddings come as slices on TensorFlow."""
+    if type(grad).__name__ != "IndexedSlices":
+        return grad
+    import keras
+
+    return keras.ops.convert_to_tensor(grad)
+
+
+@dataclass
+class _Watched:
+    """A step's function, as `fit` and the like call it."""
+
+    function: Any
+    run: ModelRun
+    step: str
+
+    def __call__(self, *args: Any) -> Any:
+        __tracebackhide__ = True
+        return self.run.execute(self.step, self.function, args)
+
+
+def _before_each(original: Any, begin: Callable[[Any], None]) -> Any:
+    # A function of its own: jax finds what it compiled for an equal one.
+    def step(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        begin([*args, *kwargs.values()][-1])
+        return original(*args, **kwargs)
+
+    return step
+
+
+def _telling(original: Any, told: Callable[[Any], None]) -> Any:
+    def compute_loss(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        value = original(*args, **kwargs)
+        told(value)
+        return value
+
+    return compute_loss
+
+
+def _plain(place: str) -> str:
+    """`[0][tokens]` as part of a name: `0/tokens`."""
+    return place.strip("[]").replace("][", "/")
+
+
+def _numbers(logs: Any) -> Iterator[tuple[str, Array]]:
+    for place, leaf in flatten(logs):
+        if is_tensor(leaf) or isinstance(leaf, (int, float)):
+            yield _plain(place) or "loss", to_numpy(leaf)

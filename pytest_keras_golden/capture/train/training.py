@@ -1,0 +1,117 @@
+"""Everything of training that one capture block watches, and the records of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...records import TensorRecord
+from ..backends import active
+from ..record.reads import Reads
+from ..tap.request import Request
+from ..tap.training import TrainingSelection
+from .doors import Doors
+from .roster import Roster, arithmetic_of, precision_of, read, roster_of
+from .run import ModelRun
+from .sketch import size_for, sketched
+from .steps import StepRecorder
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+Initial = Callable[[Mapping[str, "Array"]], None]
+
+
+@dataclass
+class Training:
+    """The steps of all models and optimizers of a block: the first of each are recorded."""
+
+    request: Request
+    doors: Doors
+    reads: Reads = field(default_factory=Reads)
+    _of: weakref.WeakKeyDictionary[Any, StepRecorder] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+
+    def __post_init__(self) -> None:
+        self.selection = TrainingSelection(self.request.select)
+
+    @property
+    def asks(self) -> bool:
+        return self.selection.asks
+
+    def recorder(self, whose: Any, phase: str, roster: Roster) -> StepRecorder:
+        """whose: an optimizer, with which the steps begin anew, or the model that is evaluated."""
+        known = self._of.get(whose)
+        if known is None:
+            most = self.request.steps
+            size = size_for(len(roster.weights), most)
+            known = StepRecorder(self.reads, self.selection, most, phase, size)
+            self._of[whose] = known
+        return known
+
+    @contextmanager
+    def around(self, model: Any, path: str, initial: Initial) -> Iterator[ModelRun]:
+        """Watch the steps of a method of `model` inside."""
+
+        def recorder(phase: str, roster: Roster) -> StepRecorder:
+            whose = model if phase or model.optimizer is None else model.optimizer
+            return self.recorder(whose, phase, roster)
+
+        run = ModelRun(
+            model,
+            path,
+            self.request.aliases,
+            recorder,
+            initial,
+            live=_shows_its_inside(model),
+        )
+        self.doors.open()
+        with run.around(), self.doors.listening(run if run.live else None):
+            yield run
+
+    def records(self) -> Iterator[TensorRecord]:
+        """Of the steps that ran since the last time."""
+        self.reads.settle()
+        for recorder in list(self._of.values()):
+            yield from recorder.records()
+
+    def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
+        """The curve of a `fit`, and the weights that it left where more steps ran than those
+        recorded."""
+        arithmetic = arithmetic_of(run.model)
+        history = getattr(returned, "history", None)
+        for name, values in history.items() if isinstance(history, dict) else ():
+            full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
+            if self.selection.wants(full, group) and _are_numbers(values):
+                yield TensorRecord(full, np.asarray(values, np.float32), precision=arithmetic)
+        if run.started.get("train", 0) > self.request.steps:
+            yield from self._weights(run, arithmetic)
+
+    def _weights(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
+        roster = roster_of(run.model, run.path, self.request.aliases)
+        size = size_for(len(roster.weights), self.request.steps)
+        for name, array in read(roster.weights, {}).items():
+            if self.selection.wants(f"weights/{name}", "updates"):
+                precision = precision_of(roster.weights[name], arithmetic)
+                yield TensorRecord(f"weights/{name}", sketched(array, size), precision=precision)
+
+    def close(self) -> None:
+        self.reads.close()
+
+
+def _shows_its_inside(model: Any) -> bool:
+    """Whether what a step computes may be asked for without changing how it is compiled."""
+    if active() == "torch":
+        return not getattr(model, "jit_compile", False)
+    several = int(getattr(model, "steps_per_execution", 1) or 1) > 1
+    return not (active() == "tensorflow" and several)
+
+
+def _are_numbers(values: Any) -> bool:
+    return bool(values) and all(isinstance(value, (int, float)) for value in values)
