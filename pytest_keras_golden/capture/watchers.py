@@ -204,8 +204,8 @@ class Watchers:
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                    self._blame(entry, taken, begun.target)
-                    self._see_rest(entry)
+                self._blame(entry, taken, begun.target)
+                self._see_rest(entry)
 
     def _blame(self, entry: OutermostCall, records: Sequence[TensorRecord], model: Any) -> None:
         """Which component of a training step moved first, beside its layers."""
@@ -214,7 +214,8 @@ class Watchers:
             return
         layers = any(map(is_blamed, examined.locals))
         found = blamed(records, against.outcome, components_of(model), layers)
-        if found is not None:
+        refused = against.refuses(entry, self.prints) is not None
+        if found is not None and (not refused or found.name == "data"):
             locals_ = (*examined.locals, found)
             self.findings.examined[entry.name] = replace(examined, locals=locals_)
 

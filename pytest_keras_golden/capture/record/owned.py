@@ -315,7 +315,9 @@ class OwnedCalls:
     ) -> None:
         if self.finished is not None:
             every = [*records, *asked.logs(returned)]
-            self.finished(every, returned, batches.digests(), run_first)
+            # Arrays are told by their own digests, in whatever order they are read.
+            read = {} if asked.repeatable else batches.digests()
+            self.finished(every, returned, read, run_first)
 
     # -- the first batch, eagerly -----------------------------------------------------------
 
@@ -331,7 +333,7 @@ class OwnedCalls:
             stack.enter_context(attribute(model, "run_eagerly", True))
             stack.enter_context(self._paused())
             ended = stack.enter_context(self.first())
-            getattr(model, method)(**batch)
+            getattr(model, method)(**_tensors(batch))
         return ended[0] if ended else None
 
     def _batch_of(self, asked: MethodCall) -> Mapping[str, Any]:
@@ -389,6 +391,16 @@ def runs_eagerly(model: Any) -> bool:
         # Without XLA it is a graph all the same.
         return False
     return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
+
+
+def _tensors(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arrays as a step is given them by `fit`: a loss of the user's own may rely on it."""
+    import keras
+
+    def tensor(leaf: Any) -> Any:
+        return keras.ops.convert_to_tensor(leaf) if is_tensor(leaf) else leaf
+
+    return exchanged(batch, tensor)  # type: ignore[no-any-return]
 
 
 def _last_argument(told: Callable[[Any], None]) -> Callable[..., None]:

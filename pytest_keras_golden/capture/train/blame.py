@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,8 @@ def blamed(
     before = [item for item in found if item.step <= first.step and _moved(item)]
     if layers and first.part in ("loss", "gradients", "metrics"):
         return None
-    name, said = _component(first, same, before, components)
+    trained = {item.rest for item in found if item.part == "gradients"}
+    name, said = _component(first, same, before, components, trained)
     last = same[-1] if first.part == "gradients" else first
     return LocalOutcome(
         name=name,
@@ -115,7 +116,11 @@ def _moved(item: _Found) -> bool:
 
 
 def _component(
-    first: _Found, same: Sequence[_Found], before: Sequence[_Found], made_of: Components
+    first: _Found,
+    same: Sequence[_Found],
+    before: Sequence[_Found],
+    made_of: Components,
+    trained: Collection[str],
 ) -> tuple[str, str]:
     """Its name, and what was equal before it and is not any more."""
     for item in before:
@@ -124,7 +129,15 @@ def _component(
     for item in before:
         if item.step < first.step or first.part == "loss":
             return f"random:{item.rest}", f"{item.rest} was advanced otherwise in step {item.step}"
+    if first.part == "updates" and trained and first.rest not in trained:
+        return _statistics(first)
     return _OF_PART[first.part](first, same, made_of)
+
+
+def _statistics(first: _Found) -> tuple[str, str]:
+    layer = first.rest.rpartition("/")[0] or first.rest
+    said = f"loss, gradients and slots equal, what {layer} keeps of the batch differs"
+    return f"statistics:{layer}", said
 
 
 def _loss(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from ..watch.patches import Run
 _OPTIMIZER = ("apply", "stateless_apply", "_backend_update_step")
 
 
-class Listener(Protocol):
+class StepListener(Protocol):
     """Who is told what passes; called before the optimizer runs, and after."""
 
     def gradients(self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any]) -> None: ...
@@ -32,7 +32,7 @@ class Doors:
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self._listeners: list[Listener | None] = []
+        self._listeners: list[StepListener | None] = []
         self._optimizer: Any = None
         self._loss: Any = None
         self._opened: dict[tuple[Any, str], patches.Patch] = {}
@@ -48,7 +48,7 @@ class Doors:
         self._opened.clear()
 
     @contextmanager
-    def listening(self, listener: Listener | None) -> Iterator[None]:
+    def listening(self, listener: StepListener | None) -> Iterator[None]:
         """Tell `listener`, or nobody, inside."""
         self._listeners.append(listener)
         try:
@@ -75,7 +75,7 @@ class Doors:
             return run(*args, **kwargs)
         return self._apply(listener, method, run, args, kwargs)
 
-    def _apply(self, listener: Listener, method: str, run: Run, args: Any, kwargs: Any) -> Any:
+    def _apply(self, listener: StepListener, method: str, run: Run, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         # One optimizer around another (a loss scale, several in one) is told once.
         if self._optimizer is not None:
@@ -89,7 +89,7 @@ class Doors:
         finally:
             self._optimizer = None
 
-    def _losses(self, listener: Listener, run: Run, args: Any, kwargs: Any) -> Any:
+    def _losses(self, listener: StepListener, run: Run, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         # A class of losses that calls the next one is one loss; what holds several is none.
         if self._loss is not None or type(args[0]).__name__ == "CompileLoss":

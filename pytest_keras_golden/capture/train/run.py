@@ -28,7 +28,7 @@ PHASES = {"train": "", "test": "test_"}
 
 @dataclass
 class ModelRun:
-    """What a model's own steps are told of and read by. Implements `doors.Listener`.
+    """What a model's own steps are told of and read by. Implements `doors.StepListener`.
 
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. started:
