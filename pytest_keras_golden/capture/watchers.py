@@ -212,10 +212,11 @@ class Watchers:
         examined, against = self.findings.examined.get(entry.name), self.against
         if examined is None or against is None or not self._training.asks:
             return
+        if against.refuses(entry, self.prints) is not None:
+            return
         layers = any(map(is_blamed, examined.locals))
         found = blamed(records, against.outcome, components_of(model), layers)
-        refused = against.refuses(entry, self.prints) is not None
-        if found is not None and (not refused or found.name == "data"):
+        if found is not None:
             locals_ = (*examined.locals, found)
             self.findings.examined[entry.name] = replace(examined, locals=locals_)
 
