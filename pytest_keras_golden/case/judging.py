@@ -90,6 +90,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     calls = _Calls(case, golden)
     tensors = list(rules.incomparable(tensors, calls.reason))
     tensors = list(rules.explain_by_depth(tensors, calls.reach))
+    tensors = list(rules.explain_by_training(tensors))
     anchor = case.goldens.anchor()
     if anchor is None:
         return tuple(tensors)

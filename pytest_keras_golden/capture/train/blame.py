@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...compare.training import ORDER, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from .roster import innermost
-from .steps import ORDER
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
 
@@ -70,7 +70,9 @@ def blamed(
     one. layers: on golden inputs a layer of the forward pass has changed by itself, so that the
     loss and the gradients are not to blame."""
     found = [item for item in map(_parsed(judge), records) if item is not None]
-    beyond = [item for item in found if item.outcome.judged and not _is_quiet(item)]
+    excused = inherited(item.outcome for item in found)
+    judged = (item for item in found if item.outcome.judged and not _is_quiet(item))
+    beyond = [item for item in judged if item.outcome.name not in excused]
     if not beyond:
         return None
     first = min(beyond, key=lambda item: (item.step, ORDER.index(item.part)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compare.training import ORDER
 from ...records import TensorRecord
 from ...store.digest import digest
 from ...tolerance import EPSILON
@@ -19,12 +20,6 @@ from .sketch import sketched
 
 if TYPE_CHECKING:
     from ...records import Array
-
-ORDER = (
-    *("data", "random", "loss", "gradients", "applied", "learning_rate"),
-    *("slots", "updates", "metrics"),
-)
-"""Parts of a step, each computed from those before it."""
 
 GROUP_OF: Mapping[str, str] = {
     "data": "training",
@@ -60,7 +55,8 @@ class StepRecorder:
     """Of one optimizer, or of the evaluation of one model.
 
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
-    that are kept of each tensor. done: steps that ran.
+    that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
+    all steps.
     """
 
     reads: Reads
@@ -71,7 +67,7 @@ class StepRecorder:
     done: int = 0
     _steps: dict[int, dict[tuple[str, str], _Kept]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
-    _taken: int = 0
+    cancelled: dict[str, float] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -133,6 +129,8 @@ class StepRecorder:
         for number in sorted(self._steps):
             parts = self._steps[number]
             cancelled = _cancellation(parts)
+            for name, slack in cancelled.items():
+                self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
             for part, name in sorted(parts, key=lambda key: ORDER.index(key[0])):
                 kept = parts[part, name]
                 slack = kept.slack + _slack_of(part, name, cancelled)
@@ -145,8 +143,7 @@ class StepRecorder:
 
     def _record(self, number: int, part: str, name: str, kept: _Kept) -> TensorRecord:
         middle = f"/{name}" if name else ""
-        unit = EPSILON.get(kept.precision or kept.value.dtype.name, 0.0)
-        judged = part not in _TOLD and kept.slack * unit < _MOST_ROUNDING
+        judged = part not in _TOLD and may_be_judged(kept.value, kept.precision, kept.slack)
         return TensorRecord(
             f"{self.phase}step_{number:03d}/{part}{middle}",
             kept.value,
@@ -163,6 +160,11 @@ class StepRecorder:
             return
         value = _fingerprint(array) if part == "data" else sketched(_single(array), self.size)
         self._steps.setdefault(step, {})[part, name] = _Kept(value, precision)
+
+
+def may_be_judged(value: Array, precision: str, slack: float) -> bool:
+    """Whether rounding leaves something to be judged."""
+    return slack * EPSILON.get(precision or value.dtype.name, 0.0) < _MOST_ROUNDING
 
 
 def _single(array: Array) -> Array:

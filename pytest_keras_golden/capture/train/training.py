@@ -19,7 +19,7 @@ from .doors import Doors
 from .roster import Roster, arithmetic_of, precision_of, read, roster_of
 from .run import ModelRun
 from .sketch import size_for, sketched
-from .steps import StepRecorder
+from .steps import StepRecorder, may_be_judged
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -96,10 +96,19 @@ class Training:
     def _weights(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
         roster = roster_of(run.model, run.path, self.request.aliases)
         size = size_for(len(roster.weights), self.request.steps)
+        known = self._of.get(run.model.optimizer)
+        cancelled = known.cancelled if known is not None else {}
         for name, array in read(roster.weights, {}).items():
             if self.selection.wants(f"weights/{name}", "updates"):
                 precision = precision_of(roster.weights[name], arithmetic)
-                yield TensorRecord(f"weights/{name}", sketched(array, size), precision=precision)
+                slack = 2.0 * cancelled.get(name, 0.0)
+                yield TensorRecord(
+                    f"weights/{name}",
+                    sketched(array, size),
+                    precision=precision,
+                    slack=float(f"{slack:.1e}"),
+                    judged=may_be_judged(array, precision, slack),
+                )
 
     def close(self) -> None:
         self.reads.close()
