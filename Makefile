@@ -167,7 +167,7 @@ test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras release
 
 test-overlays: $(VENV)/core.stamp ## overlays of other Keras releases, and a gate over two of them
 	@echo "== overlays and a gate"
-	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m 'overlay and not slow' tests/versions
+	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) -m 'overlay and not slow' tests/versions tests/stacks
 
 test-long: $(VENV)/long.stamp ## tests that take minutes or install other Keras releases
 	@echo "== tests over other Keras releases, and long ones"

@@ -68,15 +68,16 @@ SUBJECTS = (
 
 @contextmanager
 def flash(on: bool) -> Iterator[None]:
-    before = keras.config.is_flash_attention_enabled()
-    (keras.config.enable_flash_attention if on else keras.config.disable_flash_attention)()
+    switch = {
+        True: keras.config.enable_flash_attention,
+        False: keras.config.disable_flash_attention,
+    }
+    before = bool(keras.config.is_flash_attention_enabled())
+    switch[on]()
     try:
         yield
     finally:
-        if not before:
-            keras.config.disable_flash_attention()
-        else:
-            keras.config.enable_flash_attention()
+        switch[before]()
 
 
 @contextmanager

@@ -25,10 +25,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from injection.wheels import write_wheel
 
 from pytest_keras_golden.stacks.chosen import Stack, choose, completed
 from pytest_keras_golden.stacks.grammar import parse_side
@@ -88,7 +89,7 @@ def make_wheels(folder: Path) -> None:
     for at in range(POOL):
         for version in (OLD, NEW):
             name = f"kgc-{at:02}"
-            write_wheel(folder, name, version, _module(name, version), _requires(name, version))
+            write_wheel(folder, name, version, _requires(name, version), _module(name, version))
 
 
 def _module(name: str, version: str) -> str:
@@ -108,27 +109,6 @@ def _requires(name: str, version: str) -> list[str]:
     if name in TIED:
         return [f"{TIED[name]}<={version},>={version}"]
     return [f"{LEADING[name]}>={version}"] if name in LEADING else []
-
-
-def write_wheel(
-    folder: Path, name: str, version: str, module: str, requires: Sequence[str] = ()
-) -> Path:
-    """A wheel of one module, named as the package."""
-    plain = name.replace("-", "_")
-    info = f"{plain}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {text}\n" for text in requires)
-    files = {
-        f"{plain}.py": module,
-        f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    place = folder / f"{plain}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(place, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return place
 
 
 # -- searching ----------------------------------------------------------------------------------

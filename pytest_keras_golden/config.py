@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 UpdateMode = Literal["all", "changed", "missing"]
 UPDATE_MODES: tuple[UpdateMode, ...] = ("changed", "all", "missing")
 
+Twins = Literal["later", "now"]
+TWINS: tuple[Twins, ...] = ("later", "now")
+
 DEFAULT_SELECT = ("attention", "logits", "training")
 """What a capture takes where nothing else is asked for."""
 
@@ -100,6 +103,12 @@ OPTIONS: tuple[Option, ...] = (
         metavar="LIST",
         hidden=True,
     ),
+    Option(
+        "twins in a gate: later (none in goldens), now (in a candidate of every test)",
+        "--golden-twins",
+        choices=TWINS,
+        hidden=True,
+    ),
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
@@ -158,6 +167,7 @@ class Settings:
     versions: str | None = None
     transplant: tuple[Literal["save", "load"], Path] | None = None
     across: Across | None = None
+    twins: Twins | None = None
 
     @property
     def across_backends(self) -> bool:
@@ -224,6 +234,7 @@ def read_settings(
         versions=option("keras_versions"),
         transplant=_transplant(option("golden_transplant"), working_dir),
         across=across,
+        twins=option("golden_twins"),
     )
 
 

@@ -58,7 +58,7 @@ def running_stack(policy: str | None = None, device: str | None = None) -> dict[
         "isa": _isa(),
         "threads": _threads(),
         "dtype_policy": policy or global_policy(keras),
-        "flash_attention": _flash_attention(keras),
+        "flash_attention": flash_attention(keras),
         "tf32": _tf32(backend),
         "platform": f"{sys.platform}-{platform.machine()}",
         "python": platform.python_version(),
@@ -84,7 +84,9 @@ def global_policy(keras: ModuleType) -> str:
     return str(read().name)
 
 
+@lru_cache(maxsize=16)
 def _distribution(*names: str) -> str | None:
+    """Once per process: reading it anew takes a millisecond, several times a test."""
     for name in names:
         try:
             return importlib.metadata.version(name)
@@ -109,7 +111,8 @@ def current_device(backend: str) -> str:
     return "cpu"
 
 
-def _flash_attention(keras: ModuleType) -> bool | None:
+def flash_attention(keras: ModuleType) -> bool | None:
+    """Whether it is on; None where this release has no switch, or leaves it to each layer."""
     read = getattr(getattr(keras, "config", None), "is_flash_attention_enabled", None)
     value = read() if read else None
     return None if value is None else bool(value)

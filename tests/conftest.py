@@ -7,6 +7,7 @@ import importlib
 import os
 import pkgutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ pytest_plugins = ["pytester"]
 # Before anything imports keras: the core tests run where no other backend is installed.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Tests write a file over within the second, which bytecode does not notice; what this session has
+# compiled of the plugin serves them all.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,6 +65,7 @@ def suite(
     keras_imported: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
     """An empty test suite with an ini file, outside CI; run it with `runpytest_inprocess`."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)

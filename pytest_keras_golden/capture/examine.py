@@ -36,7 +36,11 @@ class Against(Protocol):
 
     @property
     def recording(self) -> bool:
-        """Whether a golden is to be written of this run."""
+        """Whether a golden, or a candidate for one, is to be written whatever comes out."""
+
+    @property
+    def twins(self) -> bool:
+        """Whether it is to have twins."""
 
     @property
     def across_backends(self) -> bool:

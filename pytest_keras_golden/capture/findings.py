@@ -95,7 +95,7 @@ class Findings:
         whole = self._with_layers(ended, entry)
         if whole is None:
             return
-        if self.against is not None and self.against.recording:
+        if self.against is not None and self.against.twins:
             whole = self._with_twins(whole)
         layers = self._take_layers(whole, entry)
         if self.against is None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import StackError
-from ..stack import current_device, global_policy, import_keras
+from ..stack import current_device, flash_attention, global_policy, import_keras
 
 _OF_KERAS = ("policy", "flash", "jit")
 
@@ -113,8 +113,7 @@ def _set_jit(keras: ModuleType, value: str) -> None:
 
 
 def _flash(keras: ModuleType) -> str:
-    read = getattr(getattr(keras, "config", None), "is_flash_attention_enabled", None)
-    value = read() if read else None
+    value = flash_attention(keras)
     return "as it is" if value is None else _on_off(value)
 
 

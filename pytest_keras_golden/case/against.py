@@ -31,7 +31,11 @@ class CaseGolden:
 
     @property
     def recording(self) -> bool:
-        return self.case.settings.update
+        return self.case.settings.update or self.case.settings.twins == "now"
+
+    @property
+    def twins(self) -> bool:
+        return self.recording and self.case.settings.twins != "later"
 
     @property
     def across_backends(self) -> bool:

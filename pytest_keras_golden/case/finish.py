@@ -124,7 +124,7 @@ def _keep_candidate(case: Case, outcome: TestOutcome, cache: Path) -> TestOutcom
     from ..store.files import save
     from .recording import recording
 
-    if _identical(outcome):
+    if _identical(outcome) and case.settings.twins != "now":
         return outcome
     root = case.settings.output or cache / "candidates"
     path = root / golden_folder(case.nodeid) / case.goldens.slot().filename

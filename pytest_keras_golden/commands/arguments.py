@@ -16,9 +16,10 @@ from ..errors import ConfigError
 from ..report.output import add_json
 
 if TYPE_CHECKING:
-    from ..versions.gate import Asked, Suite
+    from ..versions.gate import Asked
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
+    from ..versions.measured import Suite
 
 COMMANDS = frozenset({"gate", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
@@ -143,7 +144,7 @@ def demand_writable(*files: Path | str | None) -> None:
 
 
 def suite_of(arguments: argparse.Namespace) -> Suite:
-    from ..versions.gate import Suite
+    from ..versions.measured import Suite
 
     if any(argument.startswith("--update-goldens") for argument in arguments.pytest_arguments):
         raise ConfigError(

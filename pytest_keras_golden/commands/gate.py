@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
     from ..versions.matrix import MatrixResult
+    from ..versions.measured import Suite
 
 EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
 
@@ -40,9 +41,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "gate",
         help="may this bump go in? compare a suite under two versions",
-        description="Run a test suite under version A twice and under B once, compare every tensor "
-        "its Keras models produce, and say which tests moved and which layers did it. The suite "
-        "needs no goldens, no marker and no edit. Weights and inputs of A are carried over to B. "
+        description="Run a test suite under A and under B, compare every tensor that its Keras "
+        "models produce, repeat what differs on both sides, and say which tests moved, which "
+        "layers did it and why. The suite needs no goldens, no marker and no edit. Weights and "
+        "inputs of A are carried over to B. "
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
         epilog="example: keras-golden gate 3.14.1 3.15.1 --markdown summary.md -- tests/ -k model",
     )
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
         result = gate(old, new, suite, place, where, told, accepted)
         if result.verdict == "drift" and not arguments.no_culprit:
-            culprit = _culprit(arguments, stacks, result, place, where, told)
+            culprit = _culprit(arguments, stacks, suite, result, place, where, told)
             result = replace(result, culprit=culprit)
         result = replace(result, asked=asked(arguments, arguments.old, arguments.new))
         # Its pictures are drawn from goldens and candidates, which go with the folder.
@@ -105,6 +107,7 @@ def _unchanged(arguments: argparse.Namespace) -> int:
 def _culprit(
     arguments: argparse.Namespace,
     stacks: Sequence[Stack],
+    suite: Suite,
     result: GateResult,
     place: Path,
     where: Runner,
@@ -124,7 +127,7 @@ def _culprit(
         result,
         needs(old, new) if len(result.changes) > 1 else {},
         lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
-        suite_of(arguments),
+        suite,
         place,
         where,
         told,

@@ -23,7 +23,13 @@ def moved_most(outcome: TestOutcome) -> TensorOutcome | None:
     return max(loud or judged, key=_weight, default=None)
 
 
+UNSIZED = {"nonfinite": "NaN or Inf in other places", "structure": "another dtype or shape"}
+"""Verdicts that no size belongs to: whatever elements are left to be measured says nothing."""
+
+
 def _weight(tensor: TensorOutcome) -> tuple[float, float]:
+    if tensor.verdict in UNSIZED:
+        return math.inf, math.inf
     return _finite(strain(tensor)), _finite(tensor.rel_l2)
 
 
@@ -33,7 +39,10 @@ def _finite(value: float | None) -> float:
 
 
 def size(tensor: TensorOutcome) -> str:
-    """`0.41 %, 4.2× its limit (k 21 of 5)`: relative L2, then the largest element."""
+    """`0.41 %, 4.2× its limit (k 21 of 5)`: relative L2, then the largest element; in words where
+    there is no size."""
+    if tensor.verdict in UNSIZED:
+        return tensor.note or UNSIZED[tensor.verdict]
     parts = [percent(tensor.rel_l2)] if tensor.rel_l2 is not None else []
     used = strain(tensor)
     if tensor.k is not None and tensor.tolerance is not None and tensor.tolerance.k:
@@ -49,12 +58,16 @@ def _limit(tensor: TensorOutcome) -> str:
 
 def own_strain(layer: LocalOutcome) -> float:
     """How much of the tolerance of its precision a layer's own change uses; 0 where unknown."""
+    if layer.verdict in UNSIZED:
+        return math.inf
     allowed = default(layer.precision).k if layer.precision else None
     return layer.k / allowed if layer.k is not None and allowed else 0.0
 
 
 def own_size(layer: LocalOutcome) -> str:
     """`0.39 %, 6.8× its limit, precision`: what a layer changes on the golden's inputs, and why."""
+    if layer.verdict in UNSIZED:
+        return UNSIZED[layer.verdict]
     parts = [percent(layer.rel_l2)] if layer.rel_l2 is not None else []
     parts += [f"{number(own_strain(layer))}× its limit"] if own_strain(layer) else []
     return ", ".join([*parts, *([layer.cause] if layer.cause else [])])
@@ -70,16 +83,24 @@ def most(outcomes: Iterable[TestOutcome]) -> str:
     its tolerance. Empty where nothing has a size."""
     every = list(outcomes)
     found = [t for t in map(moved_most, every) if t is not None]
-    tensors = [t for t in found if t.verdict not in QUIET and t.rel_l2 is not None]
+    tensors = [t for t in found if t.verdict in UNSIZED or _is_loud(t)]
     if tensors:
         worst = max(tensors, key=_weight)
+        if worst.verdict in UNSIZED:
+            return UNSIZED[worst.verdict]
         used = strain(worst)
         limit = f", {number(used)}× the limit" if used else ""
         return f"up to {percent(worst.rel_l2)}{limit}"
-    layers = [x for x in map(own_most, every) if x is not None and x.rel_l2 is not None]
+    layers = [x for x in map(own_most, every) if x is not None and own_size(x)]
     if not layers:
         return ""
     layer = max(layers, key=lambda x: _finite(own_strain(x)))
+    if layer.verdict in UNSIZED:
+        return f"layers by themselves: {UNSIZED[layer.verdict]}"
     used = own_strain(layer)
     limit = f", {number(used)}× the limit" if used else ""
     return f"layers by themselves, up to {percent(layer.rel_l2)}{limit}"
+
+
+def _is_loud(tensor: TensorOutcome) -> bool:
+    return tensor.verdict not in QUIET and tensor.rel_l2 is not None

@@ -7,17 +7,20 @@ and were moved to `keras/src` when a wheel was made. What a commit lacks is take
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import StackError
 from ..release import parsed
-from .overlay.folder import cache_root, is_whole, locked, replacing, write_manifest
+from .overlay.folder import cache_root, ensure_folder
 from .overlay.named import exact_version, package_name, revision
 
 API = "api"
@@ -126,14 +129,12 @@ def overlay_of_commit(
     which what is generated at build time is taken where the commit lacks it.
     """
     place = cache_root(cache).parent / "commits" / f"{clone.folder}-{sha[:16]}"
-    if not is_whole(place):
-        with locked(place):
-            if not is_whole(place):
-                with replacing(place) as fresh:
-                    _fill(clone, sha, fresh, release)
-                    _write_metadata(clone, sha, version, fresh)
-                    write_manifest(fresh, clone.package, f"{version}+{sha[:10]}")
-    return place
+
+    def fill(fresh: Path) -> None:
+        _fill(clone, sha, fresh, release)
+        _write_metadata(clone, sha, version, fresh)
+
+    return ensure_folder(place, fill, clone.package, f"{version}+{sha[:10]}")
 
 
 def fill_from(package: Path, clone: Clone, fresh: Path, release: Path) -> None:
@@ -153,6 +154,9 @@ def _complete(clone: Clone, fresh: Path, release: Path) -> None:
     _take_neighbours(clone, fresh, release)
     package = fresh / clone.folder
     if (package / API).is_dir() or clone.folder != "keras":
+        return
+    if (package / SRC).is_dir() and (package / "layers").is_dir():
+        # Somebody has built it: the public names are there.
         return
     if not (package / SRC).is_dir():
         _move_sources(package)
@@ -232,9 +236,30 @@ def _defines(package: Path, module: str, name: str) -> bool:
     if (place / name).is_dir() or (place / f"{name}.py").is_file():
         return True
     source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return source.is_file() and bool(
-        re.search(rf"\b{re.escape(name)}\b", source.read_text(encoding="utf-8"))
-    )
+    if not source.is_file():
+        return False
+    names = _names(source.read_text(encoding="utf-8"))
+    return name in names or "*" in names
+
+
+@lru_cache(maxsize=256)
+def _names(source: str) -> frozenset[str]:
+    """What a module defines or imports, at any depth but inside of functions and classes."""
+    return frozenset(_bound(ast.parse(source).body))
+
+
+def _bound(statements: Iterable[ast.stmt]) -> Iterator[str]:
+    for statement in statements:
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            yield statement.name
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.alias):
+                yield (node.asname or node.name).partition(".")[0]
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                yield node.name
 
 
 def _write_metadata(clone: Clone, sha: str, version: str, fresh: Path) -> None:

@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from ..errors import ConfigError, StackError
 from .chosen import Package, Release, Stack, parts, shown
 from .environment import Environment
@@ -142,7 +140,7 @@ def _newest(name: str, specifier: object, asking: Package) -> str:
 
 def _refuse_ties(stack: Stack, packages: Mapping[str, Package], package: Package) -> None:
     for name, own in stack.environment.installed.items():
-        if name in packages or package.name not in _mentioned(name, own.folder):
+        if name in packages:
             continue
         asked = requirements(name, own.folder, stack.environment.markers).get(package.name)
         if asked is not None and is_exact(asked) and not fits(asked, package.version):
@@ -152,20 +150,6 @@ def _refuse_ties(stack: Stack, packages: Mapping[str, Package], package: Package
                 f"Name both: {name}==VERSION,{package.name}=={package.version}, or bump "
                 f"{name}: --package {name}",
             )
-
-
-def _mentioned(name: str, folder: Path) -> set[str]:
-    from importlib import metadata
-
-    for distribution in metadata.distributions(name=name, path=[str(folder)]):
-        texts = distribution.requires or ()
-        return {canonicalize_name(_leading_name(text)) for text in texts}
-    return set()
-
-
-def _leading_name(text: str) -> str:
-    end = next((at for at, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
-    return text[:end]
 
 
 def fingerprint(stack: Stack) -> str:

@@ -13,10 +13,11 @@ from ..stacks.clone import Clone, Commit, overlay_of_commit
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.pin import Pin
 from ..stacks.side import Side
-from .gate import Asked, Suite, check_job, numbers_of, record
+from .gate import Asked, numbers_of
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
+from .measured import Suite, check_job, record
 from .search.commits import first_bad_commit
 from .search.halves import Answer, Found, first_bad
 from .verdicts import GUILTY, VerdictRow, rows, taken
@@ -115,7 +116,7 @@ class Prober:
     """Runs one candidate after the other against the recording of the good end.
 
     again: the good end's second run. watched: the tests that moved at the bad end.
-    only: the tests that are run; empty: all.
+    only: the tests that are run; empty: all. against: see `check_job`.
     """
 
     suite: Suite
@@ -126,11 +127,12 @@ class Prober:
     again: InnerRun | None = None
     watched: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    against: InnerRun | None = None
     done: list[Probe] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
-        job = check_job(name, side, self.suite, self.place, self.first, self.only)
+        job = check_job(name, side, self.suite, self.place, self.first, self.only, self.against)
         run = run_all({name: job}, self.where, self.progress)[name]
         if run.reused:
             self.reused[name] = run.reused

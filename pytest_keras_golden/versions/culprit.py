@@ -12,9 +12,11 @@ from ..report.escape import first_line
 from ..stacks.side import Side
 from .bisect import Prober
 from .changes import Change, Culprit, Unresolved
-from .gate import GateResult, Suite
+from .gate import GateResult
 from .inner.jobs import Runner
 from .inner.progress import Progress
+from .measured import Suite
+from .repeats import OLD_AGAIN, recorded_again
 from .search.halves import Answer
 from .search.minimal import minimal_set
 
@@ -42,11 +44,13 @@ def find_culprit(
     by_name = {change.name: change for change in result.changes}
     if not moved or not by_name:
         return None
-    first, again = result.runs["old"], result.runs.get("old again")
-    prober = Prober(suite, place, where, progress, first, again, moved, only=moved)
     names = list(by_name)
     if len(names) == 1:
         return Culprit(result.changes, 1, 0)
+    first, again = result.runs["old"], result.runs.get(OLD_AGAIN)
+    told = recorded_again(result.runs)
+    prober = Prober(suite, place, where, progress, first, again, moved, moved, told)
+    reasons: dict[frozenset[str], str] = {}
 
     def probe(taken: frozenset[str]) -> Answer:
         label = _label(taken, len(names), len(prober.done))
@@ -59,7 +63,6 @@ def find_culprit(
         reasons[taken] = done.reason
         return done.answer
 
-    reasons: dict[frozenset[str], str] = {}
     suspects = [name for name in FIRST if name in by_name]
     found = minimal_set(names, needs, probe, suspects)
     return Culprit(

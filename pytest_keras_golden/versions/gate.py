@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import StackError
 from ..outcomes import TensorOutcome, TestOutcome, to_json
-from ..report import asides
 from ..report.wording import plural
 from ..stacks.side import Side
 from .accepted import Acceptance
@@ -20,26 +16,13 @@ from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
-from .inner.run import check_options, forget, record_options
-from .repeats import RunAgain, settled
+from .inner.run import TWINS_LATER, TWINS_NOW
+from .measured import Suite, check_job, record, stack_of
+from .repeats import settled
 from .review import NOTHING_ACCEPTED, Review, review
-from .trace.selected import selection
-from .verdicts import GUILTY, VerdictRow, collection_error, counts, taken, unseen
+from .verdicts import GUILTY, VerdictRow, counts, taken, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """What is run: pytest's arguments, in which folder, for how long at most (seconds).
-
-    left_out: files that the command itself writes, which are no input of the suite.
-    """
-
-    arguments: tuple[str, ...]
-    folder: Path
-    timeout: float | None = None
-    left_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +149,29 @@ def gate(
     in it fails, or nothing in it calls a Keras model.
     """
     told = progress or Silent()
-    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}")
+    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}", (TWINS_LATER,))
     label = f"run 2 of 2: {new.label}"
     job = check_job("new", new, suite, place, first)
     watching = FirstVerdict(told, new.label, first)
     compared = run_all({label: job}, where, watching, {label: first.seconds})[label]
 
-    def repeat(name: str, side: Side) -> RunAgain:
-        def run_again(only: Collection[str] | None) -> InnerRun:
-            job = check_job(name if only else f"{name}-whole", side, suite, place, first, only)
-            what = plural(len(only), "test") if only else "the whole suite"
-            key = f"{side.label} again, {what}"
-            return run_all({key: job}, where, told)[key]
+    def run_again(side: Side, job: Job, only: Collection[str] | None) -> InnerRun:
+        key = f"{side.label} again, {plural(len(only), 'test') if only else 'the whole suite'}"
+        return run_all({key: job}, where, told)[key]
 
-        return run_again
+    def old_again(only: Collection[str] | None) -> InnerRun:
+        name = "again" if only else "again-whole"
+        job = check_job(name, old, suite, place, first, only)
+        return run_again(old, replace(job, options=(*job.options, TWINS_NOW)), only)
+
+    def new_again(only: Collection[str] | None, against: InnerRun | None) -> InnerRun:
+        name = "new-again" if only else "new-again-whole"
+        job = check_job(name, new, suite, place, first, only, against)
+        return run_again(new, job, only)
 
     if not any(test.tensors for test in compared.tests.values()):
         demand_importable(new, suite.folder)
-    found = settled(first, compared, repeat("again", old), repeat("new-again", new))
+    found = settled(first, compared, old_again, new_again)
     runs = {"old": first, "new": compared, **found.runs}
     reviewed = review(found.rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
@@ -191,154 +179,8 @@ def gate(
 
 def versions_of(side: Side, run: InnerRun) -> dict[str, str]:
     """Package → version on one side: its pins, and what its run says of the rest."""
-    stack = (run.log or {}).get("stack") or {}
+    stack = stack_of(run)
     told = {"keras": stack.get("keras"), "keras-hub": stack.get("keras_hub")}
     told |= {str(stack.get("backend")): stack.get("backend_version"), "numpy": stack.get("numpy")}
     known = {name: str(version) for name, version in told.items() if version}
     return known | {pin.package: pin.version for pin in side.pins}
-
-
-def record(
-    side: Side,
-    suite: Suite,
-    place: Path,
-    where: Runner,
-    progress: Progress | None = None,
-    label: str | None = None,
-) -> InnerRun:
-    """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
-    options = record_options(place / "goldens", place / "weights")
-    makes = (place / "goldens", place / "weights")
-    label = label or side.label
-    job = _job(side, suite, place / "runs" / "first", options, makes)
-    run = run_all({label: job}, where, progress)[label]
-    try:
-        if run.log is None or "recorded" not in _outcomes(run):
-            demand_importable(side, suite.folder)
-        _demand_a_measure(side, run)
-    except StackError:
-        # Whatever spoilt it may be gone when the same command is given again.
-        forget(run)
-        raise
-    return run
-
-
-def check_job(
-    name: str,
-    side: Side,
-    suite: Suite,
-    place: Path,
-    first: InnerRun,
-    only: Collection[str] | None = None,
-) -> Job:
-    """A run of `side`, compared with what `record` left in `place`. only: these tests."""
-    run = place / "runs" / folder_name(name)
-    candidates = run / "candidates"
-    recorded = place / "goldens", baseline_of(first), place / "weights"
-    options = check_options(*recorded, candidates, _across(side, first))
-    given = (place / "goldens", place / "weights")
-    job = _job(side, suite, run, options, (candidates,), given)
-    if not only:
-        return job
-    chosen = selection(run.with_name(f"{run.name}.only.json"), only)
-    return replace(job, environment={**job.environment, **chosen})
-
-
-def folder_name(name: str) -> str:
-    """Of the run of that name: a side may be a path, and must not lead out of the workspace."""
-    if re.fullmatch(r"[\w+][\w.+, -]*", name):
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    return re.sub(r"[^\w+-]", "_", name)[:40] + f"-{digest}"
-
-
-def _job(
-    side: Side,
-    suite: Suite,
-    place: Path,
-    options: tuple[str, ...],
-    makes: tuple[Path, ...],
-    given: tuple[Path, ...] = (),
-) -> Job:
-    return Job(
-        pins=side.pins,
-        arguments=suite.arguments,
-        options=options,
-        folder=suite.folder,
-        place=place,
-        timeout=suite.timeout,
-        environment=side.variables,
-        makes=makes,
-        given=given,
-        left_out=suite.left_out,
-        # What another interpreter has installed is not watched.
-        resumes=side.python is None,
-        called=side.text,
-        python=side.python,
-    )
-
-
-def _across(side: Side, first: InnerRun) -> list[str]:
-    """What the recording differs in on purpose: sides that name it are compared all the same."""
-    backend, recorded = side.parts.get("backend"), _stack_of(first).get("backend")
-    differs = backend is not None and recorded is not None and backend != recorded
-    policy = ["policy"] if "policy" in side.parts else []
-    return [*([str(recorded)] if differs else []), *policy]
-
-
-def _stack_of(first: InnerRun) -> Mapping[str, Any]:
-    return (first.log or {}).get("stack") or {}
-
-
-def baseline_of(first: InnerRun) -> str:
-    """The Keras version that the recording run says it ran."""
-    version = _stack_of(first).get("keras")
-    if version is None:
-        raise StackError(
-            f"{first.label}: no test of the suite runs Keras; nothing can be compared.",
-            "Name the tests that do behind `--`.",
-        )
-    return str(version)
-
-
-def _demand_a_measure(side: Side, run: InnerRun) -> None:
-    if run.log is None:
-        raise StackError(
-            f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
-            "Raise --timeout, or name fewer tests behind `--`."
-            if run.timed_out
-            else "Make the suite pass under the old version first.",
-        )
-    outcomes = _outcomes(run)
-    if not outcomes and run.internal_error:
-        raise StackError(
-            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
-            "Name a side under which the suite runs.",
-        )
-    if outcomes and set(outcomes) <= {"failed", "error"}:
-        raise StackError(
-            f"Every test fails under {side.label} already; first: {_first_reason(run)}",
-            "Make the suite pass under the old version first.",
-        )
-    if "recorded" not in outcomes:
-        raise StackError(
-            f"Nothing to compare: under {side.label} no test calls a Keras model "
-            f"({_sentence(outcomes, run) or run.last_line}).",
-            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
-        )
-
-
-def _outcomes(run: InnerRun) -> list[str]:
-    return [test.outcome for test in run.tests.values()]
-
-
-def _first_reason(run: InnerRun) -> str:
-    failed = next(iter(run.tests.values()))
-    return f"{failed.nodeid}: {failed.reason}"
-
-
-def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
-    parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
-    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
-    parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
-    return ", ".join(parts)

@@ -61,6 +61,7 @@ class Recording:
 
     golden = None
     recording = True
+    twins = True
 
     def begins(self, policy):
         """Whatever the policy is."""

@@ -132,6 +132,30 @@ def test_every_change_has_its_cause(changed: dict[str, Outcome]) -> None:
         assert statistics["outcome"] == "failed"
 
 
+def test_twins_that_come_later_tell_the_same(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a gate: recorded without, made for what moved, as candidates of an equal run."""
+    suite.makepyfile(SUITE)
+
+    def run(*options: str) -> dict[str, Outcome]:
+        suite.runpytest_inprocess("-k", "bfloat16 and epsilon", "--golden-log=log.json", *options)
+        tests = json.loads((suite.path / "log.json").read_text())["tests"]
+        return {test["nodeid"].rpartition("::")[2]: test for test in tests}
+
+    run("--update-goldens", "--golden-twins=later")
+    again = run("--golden-twins=now", "--golden-output=again")
+    assert {test["outcome"] for test in again.values()} == {"passed"}
+    assert {t["verdict"] for test in again.values() for t in test["tensors"]} == {"identical"}
+    monkeypatch.setenv("CHANGED", "1")
+    before, after = run(), run("--goldens-dir=again")
+    assert sorted(before) == ["test_epsilon[bfloat16]", "test_pinned_epsilon[bfloat16]"]
+    for name, test in before.items():
+        assert (test["outcome"], causes(test)) == ("passed", {})
+        assert (after[name]["outcome"], causes(after[name])) == ("failed", {"middle": "meaning"})
+        assert [t["k"] for t in after[name]["tensors"]] == [t["k"] for t in test["tensors"]]
+
+
 FEW = """
     import os
     import keras

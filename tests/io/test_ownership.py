@@ -93,7 +93,7 @@ def test_what_a_kill_leaves_of_a_removal_is_still_ours(
 def test_overlays_of_others_stay_in_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_keras_golden.stacks.overlay.folder._python_tag", lambda: "tag")
+    monkeypatch.setattr("pytest_keras_golden.stacks.overlay.described.tag", lambda: "tag")
     root = tmp_path / "overlays" / "tag"
     for name in ("mine", ".partial-keras-3.5.0-x", "keras-3.5.0"):
         (root / name).mkdir(parents=True)
@@ -124,6 +124,9 @@ ALLOWED: dict[str, str] = {
     # Within those folders.
     "versions/trace/hearing.py:prepare:write_text": "in the attempt's folder",
     "versions/trace/witness.py:_write:write_text": "in the attempt's folder",
+    "versions/trace/telling.py:_write:write_whole": "in the attempt's folder",
+    "versions/trace/telling.py:pytest_runtest_logreport:append_whole": "in the attempt's folder",
+    "versions/trace/selected.py:selection:write_whole": "beside the run's place, in the workspace",
     "versions/inner/marked.py:pytest_collection_finish:write_text": "in the session's folder",
     "io/process.py:run_tree:open": "the output, in the attempt's folder",
     "versions/trace/evidence.py:write:open": "in the attempt's folder",
@@ -158,6 +161,7 @@ ALLOWED: dict[str, str] = {
     "versions/sessions.py:_copy:write_whole": "--golden-log FILE of each version; see there",
     "report/files.py:write_report:write_whole": "--golden-report FILE, report -o FILE",
     "report/files.py:append_step_summary:append_whole": "GITHUB_STEP_SUMMARY, appended to",
+    "commands/accept_drift.py:_append:write_whole": "--accepted FILE, what it holds first",
     "report/output.py:_write_json:write_whole": "--json FILE",
     "plugin/results.py:_write_outputs:write_whole": "--golden-log FILE",
     # The one place that replaces a file by another, for those who name the file.

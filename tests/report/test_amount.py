@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from outcomes_made import decoder, outcome, tensor
@@ -69,3 +70,19 @@ def test_of_layers_alone_where_no_tensor_is_beyond_its_tolerance() -> None:
 def test_the_first_tensor_that_drifted_is_told_by_its_share_first() -> None:
     assert "first `logits`: 0.9 % (relative L2), k 9, 1.8× its bfloat16" in headline(decoder(2))
     assert most([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [("nonfinite", "NaN or Inf in other places"), ("structure", "another dtype or shape")],
+)
+def test_what_has_no_size_is_told_in_words(verdict: Any, words: str) -> None:
+    lost = replace(tensor("lost", 0, k=0.0, verdict=verdict), rel_l2=0.0, note=None)
+    assert size(lost) == words
+    assert size(replace(lost, note="256 elements became NaN")) == "256 elements became NaN"
+    assert own_size(replace(NORM, verdict=verdict, k=0.0, rel_l2=0.0)) == words
+    # However large the others are: there is no number that it could be less than.
+    assert most([outcome(tensor("large", 1, k=1e6), lost)]) == words
+    layer = replace(NORM, verdict=verdict, k=0.0, rel_l2=0.0)
+    hidden = outcome(tensor("a", 0, k=1.0), locals=(layer,), local_drift=("norm",))
+    assert most([hidden]) == f"layers by themselves: {words}"

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from wheels import write_wheel
+
+from benchmarks.injection.wheels import write_wheel
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheels import write_wheel
 
+from benchmarks.injection.wheels import write_wheel
 from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.stacks.environment import this_environment
 from pytest_keras_golden.stacks.grammar import SourceReference, parse_side

@@ -106,13 +106,21 @@ def test_the_plain_suite_moves_at_3_6_by_its_bfloat16_norm_alone() -> None:
 
 
 @pytest.mark.slow
-def test_the_plain_suite_holds_though_3_15_initializes_otherwise() -> None:
+def test_the_plain_suite_is_told_that_3_15_initializes_attention_otherwise() -> None:
+    """Its kernels have three times the spread: no other draw, but another initializer."""
     result = gated(PLAIN, "3.14.1", "3.15.1")
-    assert result["exit"] == 0
-    assert set(by_name(result).values()) == {"holds", "no tensors"}
-    weights = {test["nodeid"].rpartition("::")[2]: test["weights"] for test in result["tests"]}
-    assert weights["test_a_decoder_is_causal"] == "transplanted"
-    assert weights["test_a_classifier_is_a_distribution"] == "equal"
+    assert result["exit"] == 1
+    by_weights = {name: set[str]() for name in ("differ", "equal", "unknown")}
+    for test in result["tests"]:
+        by_weights[test["weights"]].add(test["status"])
+    assert by_weights == {
+        "differ": {"incomparable"},
+        "equal": {"holds"},
+        "unknown": {"no tensors"},
+    }
+    differ = [test["nodeid"] for test in result["tests"] if test["weights"] == "differ"]
+    assert len(differ) == 3
+    assert all("::test_a_decoder_" in nodeid for nodeid in differ)
 
 
 @pytest.mark.slow
@@ -188,9 +196,9 @@ def test_emptied():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["3.5.0", "nonsense"], "is no version, range or specifier"),
+        (["3.5.0", "nonsense"], "'nonsense' is no part of a side"),
         (["3.5.0", "3.99.0"], "offers no keras==3.99.0"),
-        (["3.5.0", ">=3.5,<3.7"], "means 2 versions; one is needed"),
+        (["3.5.0", ">=3.5,<3.7"], "'>=3.5' is no part of a side"),
         (["3.5.0", "3.6.0", "--with", "jax"], "Write NAME==VERSION"),
         (["3.5.0", "3.6.0", "--jobs", "x"], "expected a whole number"),
         (["3.5.0", "3.6.0", "--timeout", "x"], "expected a positive number"),

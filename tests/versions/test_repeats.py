@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from suites import as_json, keras_golden, suite
 
-from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
+from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome, log_json
 from pytest_keras_golden.versions.inner.job import InnerRun
 from pytest_keras_golden.versions.repeats import NEW_AGAIN, OLD_AGAIN, settled
 
@@ -86,12 +86,13 @@ def test_a_gate_that_holds_runs_the_suite_twice(tmp_path: Path) -> None:
 @pytest.mark.overlay
 def test_only_what_moved_is_repeated_whatever_it_is_called(tmp_path: Path) -> None:
     document, statuses, said = gated(tmp_path / "suite", MOVED)
-    assert set(document["seconds"]) == {"old", "new", "old again"}
+    assert set(document["seconds"]) == {"old", "new", "old again", "new again"}
     assert statuses.pop("test_holds") == "holds"
     assert statuses.pop("test_takes_a_while") == "no tensors"
     assert set(statuses.values()) == {"moved"}
     assert len(statuses) == 3
     assert "keras 3.10.0 again, 3 tests: 3 passed" in said
+    assert "keras 3.15.1 again, 3 tests: 3 failed" in said
     first = said.index("first to differ under keras 3.15.1: test_case.py::test_moved[a b]: ")
     assert first < said.index("run 2 of 2: keras 3.15.1: ")
 
@@ -145,7 +146,7 @@ def test_the_old_side_is_asked_for_what_moved_and_the_new_one_for_what_broke() -
     asked: list[tuple[str, object]] = []
 
     def again(side: str, *tests: TestOutcome) -> Any:
-        def run(only: Any) -> InnerRun:
+        def run(only: Any, against: InnerRun | None = None) -> InnerRun:
             asked.append((side, None if only is None else sorted(only)))
             return ran(*tests)
 
@@ -159,3 +160,65 @@ def test_the_old_side_is_asked_for_what_moved_and_the_new_one_for_what_broke() -
     assert list(found.runs) == [OLD_AGAIN, NEW_AGAIN]
     statuses = {row.nodeid: row.status for row in found.rows}
     assert statuses == {"a": "moved", "b": "broke", "c": "holds"}
+
+
+def moved(outcome: str, verdict: str, k: float, cause: str | None = None) -> TestOutcome:
+    """Of a test whose layers were measured alone."""
+    tensor = TensorOutcome("t", 0, "block", "float32", "float32", (2,), True, verdict, k=k)  # type: ignore[arg-type]
+    local = LocalOutcome("layer", 0, "within", cause=cause)  # type: ignore[arg-type]
+    blamed = ("layer",) if outcome == "failed" else ()
+    return TestOutcome(
+        "a", outcome, isolation="complete", tensors=(tensor,), locals=(local,), local_drift=blamed
+    )
+
+
+WITHIN = moved("passed", "within", 1.0)
+DRIFTED = moved("failed", "drift", 9.0)
+BROKE = made("a", "failed")
+
+
+@pytest.mark.parametrize(
+    ("once", "again", "status", "runs"),
+    [
+        (WITHIN, moved("passed", "within", 1.0, "rounding"), "holds", 1),
+        (WITHIN, moved("failed", "within", 1.0, "meaning"), "moved", 1),
+        (DRIFTED, moved("passed", "accumulated", 9.0, "precision"), "holds", 1),
+        (DRIFTED, moved("failed", "drift", 9.0, "meaning"), "moved", 1),
+        (DRIFTED, moved("passed", "identical", 0.0), "moved", 1),
+        (WITHIN, BROKE, "unstable", 2),
+        (BROKE, WITHIN, "unstable", 2),
+        (DRIFTED, BROKE, "moved", 2),
+        (BROKE, BROKE, "broke", 1),
+    ],
+)
+def test_the_second_run_knows_causes_and_excuses_nothing_else(
+    once: TestOutcome, again: TestOutcome, status: str, runs: int
+) -> None:
+    first = ran(made("a", "recorded", "identical"), made("b", "recorded", "identical"))
+    other = made("b", "passed", "identical")
+    asked: list[object] = []
+
+    def old_again(only: Any) -> InnerRun:
+        assert only == {"a"}
+        return ran(made("a", "passed", "identical"))
+
+    def new_again(only: Any, against: InnerRun | None) -> InnerRun:
+        asked.append(only)
+        assert against is not None
+        return ran(again, other)
+
+    found = settled(first, ran(once, other), old_again, new_again)
+    assert {row.nodeid: row.status for row in found.rows} == {"a": status, "b": "holds"}
+    assert asked == [{"a"}, None][:runs]
+    told = next(row for row in found.rows if row.nodeid == "a")
+    if status in ("moved", "holds") and runs == 1 and again.tensors[0].verdict != "identical":
+        assert told.outcome == again
+
+
+def test_what_nothing_was_measured_of_is_not_asked_for_causes() -> None:
+    def never(*_: object) -> InnerRun:
+        raise AssertionError
+
+    first = ran(made("a", "recorded", "identical"), made("b", "recorded", "identical"))
+    within = ran(made("a", "passed", "within"), made("b", "passed", "identical"))
+    assert settled(first, within, never, never).runs == {}

@@ -1,10 +1,10 @@
 """What chance made, carried from the old side of a gate to the new one: initial weights, and
 numbers that a test draws from Keras.
 
-Initializers draw other numbers under the same seed in another release (MultiHeadAttention, 3.14.1 →
-3.15.1), and a suite that takes its weights from them could not be compared. They are exchanged as
-they are drawn, so that everything a test makes of them, by training, saving or assigning, is the
-new release's own work: what is loaded, assigned, trained or computed is never carried over.
+Initializers may draw other numbers under the same seed in another release, and a suite that takes
+its weights from them could not be compared. They are exchanged as they are drawn, so that
+everything a test makes of them, by training, saving or assigning, is the new release's own work:
+what is loaded, assigned, trained or computed is never carried over.
 """
 
 from __future__ import annotations

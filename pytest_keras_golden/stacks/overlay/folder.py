@@ -51,11 +51,7 @@ def cache_root(cache: Path | None = None, tag: str | None = None) -> Path:
 
     tag: of another Python.
     """
-    return (user_cache() if cache is None else cache) / "overlays" / (tag or _python_tag())
-
-
-def _python_tag() -> str:
-    return described.tag()
+    return (user_cache() if cache is None else cache) / "overlays" / (tag or described.tag())
 
 
 def ensure_overlay(

@@ -2,7 +2,8 @@
 
 3.3.x imports `packaging` without declaring it, 3.0.x needs dm-tree: in an environment made for a
 newer release these are absent. A cheap scan of the overlay's imports clears almost every release;
-only where something is missing is the package really imported, in a subprocess, to see.
+only where something is missing is the package really imported, in a subprocess, to see. Either is
+remembered, until something is installed.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ def ensure_runnable(
     Raises StackError where it fails for another reason than a missing small package.
     """
     overlay = ensure_overlay(package, version, cache=cache, extra=extra)
-    if not set(_suspects(overlay)) - _HEAVY:
-        return overlay
     added = _remembered(overlay, cache)
     if added is None:
-        added = _find_missing(package, version, extra, cache)
+        lacking = set(_suspects(overlay)) - _HEAVY
+        added = _find_missing(package, version, extra, cache) if lacking else ()
         _remember(overlay, added, cache)
+    if not added:
+        return overlay
     return ensure_overlay(package, version, cache=cache, extra=(*extra, *added))
 
 
@@ -138,7 +140,8 @@ def _memory(overlay: Path, cache: Path | None) -> Path:
 def _fingerprint() -> list[object]:
     site = Path(os.__file__).parent / "site-packages"
     folders = [Path(entry) for entry in sys.path if entry.endswith("site-packages")] or [site]
-    return [os.environ.get("KERAS_BACKEND"), *(folder.stat().st_mtime_ns for folder in folders)]
+    times = (folder.stat().st_mtime_ns for folder in folders)
+    return [os.environ.get("KERAS_BACKEND"), list(sys.path), *times]
 
 
 def _remembered(overlay: Path, cache: Path | None) -> tuple[str, ...] | None:

@@ -202,6 +202,13 @@ def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
     return (*_APART, f"--goldens-dir={goldens}", *updating, saved)
 
 
+TWINS_LATER = "--golden-twins=later"
+"""Of a recording run whose goldens need no twins unless something moves."""
+
+TWINS_NOW = "--golden-twins=now"
+"""Of a run under the recording's side again: its candidates are goldens with twins."""
+
+
 def check_options(
     goldens: Path, baseline: str, transplant: Path, candidates: Path, across: Sequence[str] = ()
 ) -> tuple[str, ...]:

@@ -48,7 +48,8 @@ def _drift(result: GateResult, by_status: Counter[Status]) -> str:
         if by_status[status]
     ]
     most = amount.most(row.outcome for row in result.rows if row.outcome and row.status == "moved")
-    how_much = f" of {most}" if most else ""
+    joint = ": " if most in amount.UNSIZED.values() else " of "
+    how_much = f"{joint}{most}" if most else ""
     return f"DRIFT{how_much}. {', '.join([moved, *others])}"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ...io.atomic import write_whole
+
 ONLY = "KERAS_GOLDEN_ONLY"
 """Environment variable: the file that names the tests of an inner run."""
 
@@ -18,7 +20,7 @@ def selection(file: Path, nodeids: Iterable[str]) -> dict[str, str]:
     text = json.dumps(sorted(nodeids))
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     return {ONLY: str(file)}
 
 

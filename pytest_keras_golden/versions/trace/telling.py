@@ -14,6 +14,7 @@ from typing import Any
 from pluggy import HookimplMarker
 
 from ...config import REPORT_KEY
+from ...io.atomic import append_whole, write_whole
 from ...outcomes import TestOutcome, test_from_json
 
 hook = HookimplMarker("pytest")
@@ -43,11 +44,10 @@ class Telling:
     def pytest_runtest_logreport(self, report: Any) -> None:
         carried = getattr(report, REPORT_KEY, None)
         if report.failed and carried is not None:
-            with (self._folder / _FAILED).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(carried) + "\n")
+            append_whole(self._folder / _FAILED, json.dumps(carried) + "\n")
 
     def _write(self) -> None:
-        (self._folder / _DONE).write_text(f"{self._done} {self._total}", encoding="utf-8")
+        write_whole(self._folder / _DONE, f"{self._done} {self._total}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,187 @@
+"""The runs of a suite under a side: one records, the others are compared with what it left."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import StackError
+from ..report import asides
+from ..stacks.side import Side
+from .inner.importing import demand_importable
+from .inner.job import InnerRun, Job
+from .inner.jobs import Runner, run_all
+from .inner.progress import Progress
+from .inner.run import check_options, forget, record_options
+from .trace.selected import selection
+from .verdicts import collection_error
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What is run: pytest's arguments, in which folder, for how long at most (seconds).
+
+    left_out: files that the command itself writes, which are no input of the suite.
+    """
+
+    arguments: tuple[str, ...]
+    folder: Path
+    timeout: float | None = None
+    left_out: tuple[Path, ...] = ()
+
+
+def record(
+    side: Side,
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    progress: Progress | None = None,
+    label: str | None = None,
+    options: tuple[str, ...] = (),
+) -> InnerRun:
+    """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
+    options = (*record_options(place / "goldens", place / "weights"), *options)
+    makes = (place / "goldens", place / "weights")
+    label = label or side.label
+    job = _job(side, suite, place / "runs" / "first", options, makes)
+    run = run_all({label: job}, where, progress)[label]
+    try:
+        if run.log is None or "recorded" not in _outcomes(run):
+            demand_importable(side, suite.folder)
+        _demand_a_measure(side, run)
+    except StackError:
+        # Whatever spoilt it may be gone when the same command is given again.
+        forget(run)
+        raise
+    return run
+
+
+def check_job(
+    name: str,
+    side: Side,
+    suite: Suite,
+    place: Path,
+    first: InnerRun,
+    only: Collection[str] | None = None,
+    against: InnerRun | None = None,
+) -> Job:
+    """A run of `side`, compared with what `record` left in `place`. only: these tests. against: the
+    run under the recording's side whose candidates are compared with instead."""
+    run = place / "runs" / folder_name(name)
+    candidates = run / _CANDIDATES
+    goldens = place / "goldens" if against is None else against.place / _CANDIDATES
+    recorded = goldens, baseline_of(first), place / "weights"
+    options = check_options(*recorded, candidates, _across(side, first))
+    given = (goldens, place / "weights")
+    job = _job(side, suite, run, options, (candidates,), given)
+    if not only:
+        return job
+    chosen = selection(run.with_name(f"{run.name}.only.json"), only)
+    return replace(job, environment={**job.environment, **chosen})
+
+
+_CANDIDATES = "candidates"
+
+
+def folder_name(name: str) -> str:
+    """Of the run of that name: a side may be a path, and must not lead out of the workspace."""
+    if re.fullmatch(r"[\w+][\w.+, -]*", name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return re.sub(r"[^\w+-]", "_", name)[:40] + f"-{digest}"
+
+
+def _job(
+    side: Side,
+    suite: Suite,
+    place: Path,
+    options: tuple[str, ...],
+    makes: tuple[Path, ...],
+    given: tuple[Path, ...] = (),
+) -> Job:
+    return Job(
+        pins=side.pins,
+        arguments=suite.arguments,
+        options=options,
+        folder=suite.folder,
+        place=place,
+        timeout=suite.timeout,
+        environment=side.variables,
+        makes=makes,
+        given=given,
+        left_out=suite.left_out,
+        # What another interpreter has installed is not watched.
+        resumes=side.python is None,
+        called=side.text,
+        python=side.python,
+    )
+
+
+def _across(side: Side, first: InnerRun) -> list[str]:
+    """What the recording differs in on purpose: sides that name it are compared all the same."""
+    backend, recorded = side.parts.get("backend"), stack_of(first).get("backend")
+    differs = backend is not None and recorded is not None and backend != recorded
+    policy = ["policy"] if "policy" in side.parts else []
+    return [*([str(recorded)] if differs else []), *policy]
+
+
+def stack_of(first: InnerRun) -> Mapping[str, Any]:
+    return (first.log or {}).get("stack") or {}
+
+
+def baseline_of(first: InnerRun) -> str:
+    """The Keras version that the recording run says it ran."""
+    version = stack_of(first).get("keras")
+    if version is None:
+        raise StackError(
+            f"{first.label}: no test of the suite runs Keras; nothing can be compared.",
+            "Name the tests that do behind `--`.",
+        )
+    return str(version)
+
+
+def _demand_a_measure(side: Side, run: InnerRun) -> None:
+    if run.log is None:
+        raise StackError(
+            f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
+            "Raise --timeout, or name fewer tests behind `--`."
+            if run.timed_out
+            else "Make the suite pass under the old version first.",
+        )
+    outcomes = _outcomes(run)
+    if not outcomes and run.internal_error:
+        raise StackError(
+            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
+            "Name a side under which the suite runs.",
+        )
+    if outcomes and set(outcomes) <= {"failed", "error"}:
+        raise StackError(
+            f"Every test fails under {side.label} already; first: {_first_reason(run)}",
+            "Make the suite pass under the old version first.",
+        )
+    if "recorded" not in outcomes:
+        raise StackError(
+            f"Nothing to compare: under {side.label} no test calls a Keras model "
+            f"({_sentence(outcomes, run) or run.last_line}).",
+            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
+        )
+
+
+def _outcomes(run: InnerRun) -> list[str]:
+    return [test.outcome for test in run.tests.values()]
+
+
+def _first_reason(run: InnerRun) -> str:
+    failed = next(iter(run.tests.values()))
+    return f"{failed.nodeid}: {failed.reason}"
+
+
+def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
+    parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
+    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
+    parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
+    return ", ".join(parts)
