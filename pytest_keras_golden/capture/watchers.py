@@ -16,9 +16,11 @@ from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames
 from .examine import Against, Examined
 from .findings import Findings
+from .record.again import NotAgain
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
-from .record.owned import NotAgain, OwnedCalls, RunFirst, owned_calls
+from .record.loops import RunFirst
+from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
@@ -326,6 +328,9 @@ class _Trained:
         path = watchers.path_of(model)
         with watchers.training.around(model, path, watchers.prints.take_initial) as run:
             yield run
+
+    def steps(self, run: ModelRun) -> int:
+        return sum(run.started.values())
 
     def records(self, run: ModelRun, returned: Any) -> list[TensorRecord]:
         training = self.watchers.training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,3 +119,23 @@ def host(returned: Any) -> dict[str, Array]:
         for place, leaf in flatten(returned)
         if is_tensor(leaf) or isinstance(leaf, (int, float))
     }
+
+
+def settling(kwargs: Mapping[str, Any], settle: Callable[[], None]) -> Mapping[str, Any]:
+    """The arguments with a callback that fetches what programs handed over, batch by batch."""
+    import keras
+
+    class Settle(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            settle()
+
+    given = kwargs.get("callbacks")
+    # A list of Keras' own may call from another thread: what is fetched at the end is the same.
+    own = isinstance(given, keras.callbacks.CallbackList)
+    return kwargs if own else {**kwargs, "callbacks": [*_as_list(given), Settle()]}
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -5,8 +5,7 @@ same state, where the data can be given twice: what the plain run returned is re
 the caller, and the two are compared bit for bit. The second run is the plugin's own: nothing of the
 test hears of it, neither callbacks nor the terminal. What Keras runs eagerly, and what reads a data
 set or a generator, runs once and is watched at that.
-`fit` and `evaluate` run once, whatever they read: `training` watches what their steps make, and of
-the layers only the first step is looked into, by making it again.
+`fit` and `evaluate` are another matter: `loops`.
 """
 
 from __future__ import annotations
@@ -15,51 +14,29 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
-from ..backends import active, is_tensor
-from ..backends.nest import exchanged
-from ..state.models import ModelState, attribute, instance_attribute, kept
+from ..state.models import ModelState, attribute, kept
 from ..tap.limit import Limit
 from ..watch import patches
 from ..watch.calls import Watch, counted
 from ..watch.forgiving import Note, problem
 from ..watch.patches import Run
+from .again import Again, First, batch_of, before_each, last_argument, runs_eagerly
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
-from .methods import BATCH, LOOPS, STEP_OF, MethodCall, host
+from .loops import Loop, RunFirst, Trained
+from .methods import LOOPS, STEP_OF, MethodCall, host, settling
 
 if TYPE_CHECKING:
     from ...records import Array
-    from .reads import Reads
 
 MethodBegun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
-RunFirst = Callable[[], "Ended | None"]
-"""The first batch of a call as an eager call that can be made again; None where none was made."""
-
 MethodFinished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
-First = Callable[[], "AbstractContextManager[list[Ended]]"]
-
-
-class NotAgain(Exception):  # noqa: N818 (it is no error of anybody)
-    """Why a call's first batch cannot be run again."""
-
-
-class Trained(Protocol):
-    """What watches the steps of a model's methods, and has the records of them."""
-
-    @property
-    def reads(self) -> Reads:
-        """Which it settles after every step."""
-
-    def around(self, model: Any) -> AbstractContextManager[Any]: ...
-
-    def records(self, run: Any, returned: Any) -> Sequence[TensorRecord]:
-        """Raises what could not be read of the steps."""
 
 
 @dataclass
@@ -112,7 +89,7 @@ class OwnedCalls:
 
     def _unlooked(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
-        self.unseen[asked.method] = self.unseen.get(asked.method, 0) + 1
+        self._unlook(asked.method)
         with self._paused():
             return asked.run(*asked.args, **asked.kwargs)
 
@@ -122,11 +99,23 @@ class OwnedCalls:
         if not self._begin(asked):
             with self._paused():
                 return asked.run(*asked.args, **asked.kwargs)
-        if asked.method in LOOPS:
-            return self._loop(asked)
+        if asked.method in LOOPS and self.training is not None:
+            return self._loop(asked, self.training)
         if runs_eagerly(asked.model):
             return self._eagerly(asked)
         return self._twice(asked) if asked.repeatable else self._once(asked)
+
+    def _unlook(self, method: str) -> None:
+        self.unseen[method] = self.unseen.get(method, 0) + 1
+
+    @property
+    def _again(self) -> Again:
+        return Again(self.first, self._paused)
+
+    def _loop(self, asked: MethodCall, training: Trained) -> Any:
+        __tracebackhide__ = True
+        again, finish, nothing = self._again, self._finish, self._unlook
+        return Loop(asked, training, again, self._paused, finish, nothing, self.note).run()
 
     def _begin(self, asked: MethodCall) -> bool:
         """Whether the call can be captured, as far as its arguments tell."""
@@ -142,41 +131,6 @@ class OwnedCalls:
             self.note(f"{asked.method}: {problem(error)}")
             return False
         return True
-
-    # -- loops ------------------------------------------------------------------------------
-
-    def _loop(self, asked: MethodCall) -> Any:
-        """Watched from step to step; of its layers the first step is made again where it moved."""
-        __tracebackhide__ = True
-        training, model = self.training, asked.model
-        assert training is not None
-        before = ModelState(model, step=asked.step) if model.built else None
-        batches = Batches(training.reads, asked.name, most=1)
-        try:
-            with ExitStack() as stack:
-                stack.enter_context(self._paused())
-                read = _before_each(model, f"{asked.step}_step", _last_argument(batches.read))
-                stack.enter_context(read)
-                run = stack.enter_context(training.around(model))
-                returned = asked.run(*asked.args, **asked.kwargs)
-        except BaseException:
-            self.unseen[asked.method] = self.unseen.get(asked.method, 0) + 1
-            raise
-
-        def run_first() -> Ended | None:
-            if before is None:
-                raise NotAgain("the model was not built before its training began")
-            with before.around():
-                return self._first_again(asked, batches.first())
-
-        try:
-            with kept(model):
-                self._finish(asked, training.records(run, returned), returned, batches, run_first)
-        except Exception as error:
-            if self.note is None:
-                raise
-            self.note(f"{asked.method}: {problem(error)}")
-        return returned
 
     # -- once -------------------------------------------------------------------------------
 
@@ -194,7 +148,7 @@ class OwnedCalls:
             return ended[0] if ended else None
 
         with kept(asked.model) if before is not None else nullcontext():
-            self._finish(asked, records, returned, batches, run_first)
+            self._finish(asked, records, returned, batches.digests_of(asked.repeatable), run_first)
         return returned
 
     def _once(self, asked: MethodCall) -> Any:
@@ -206,10 +160,10 @@ class OwnedCalls:
 
         def run_first() -> Ended | None:
             with before.around():
-                return self._first_again(asked, batches.first())
+                return self._again.run(asked, batches.first())
 
         with kept(asked.model):
-            self._finish(asked, records, returned, batches, run_first)
+            self._finish(asked, records, returned, batches.digests_of(asked.repeatable), run_first)
         return returned
 
     # -- twice ------------------------------------------------------------------------------
@@ -229,9 +183,9 @@ class OwnedCalls:
 
             def run_first() -> Ended | None:
                 with before.around():
-                    return self._first_again(asked, self._batch_of(asked))
+                    return self._again.run(asked, batch_of(asked))
 
-            self._finish(asked, records, plain, batches, run_first)
+            self._finish(asked, records, plain, batches.digests_of(asked.repeatable), run_first)
         except Exception as error:
             if self.note is None:
                 raise
@@ -265,13 +219,13 @@ class OwnedCalls:
         with ExitStack() as stack:
             stack.enter_context(attribute(model, f"{asked.step}_function", None))
             stack.enter_context(
-                _before_each(model, f"{asked.step}_step", self._step(asked, batches))
+                before_each(model, f"{asked.step}_step", self._step(asked, batches))
             )
             stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
             for watch in self.others:
                 stack.enter_context(watch.paused())
             if asked.method == "predict":
-                kwargs = self._settling(kwargs)
+                kwargs = settling(kwargs, self.capture.sink.reads.settle)
             if self.training is None or asked.step == "predict":
                 returned = asked.run(*asked.args, **kwargs)
                 return returned, self.capture.collect(join=True), batches
@@ -286,64 +240,26 @@ class OwnedCalls:
             self.watch.restart()
             self.capture.sink.restart()
             if not asked.repeatable:
-                batches.read([*args, *kwargs.values()][-1])
+                batches.read(last_argument(args, kwargs))
 
         return begin
-
-    def _settling(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The arguments with a callback that fetches what programs handed over, batch by batch."""
-        import keras
-
-        settle = self.capture.sink.reads.settle
-
-        class Settle(keras.callbacks.Callback):  # type: ignore[misc]
-            def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-                settle()
-
-        given = kwargs.get("callbacks")
-        # A list of Keras' own may call from another thread: what is fetched at the end is the same.
-        own = isinstance(given, keras.callbacks.CallbackList)
-        return kwargs if own else {**kwargs, "callbacks": [*_as_list(given), Settle()]}
 
     def _finish(
         self,
         asked: MethodCall,
         records: Sequence[TensorRecord],
         returned: Any,
-        batches: Batches,
+        read: Mapping[str, str],
         run_first: RunFirst,
     ) -> None:
         if self.finished is not None:
-            every = [*records, *asked.logs(returned)]
-            # Arrays are told by their own digests, in whatever order they are read.
-            read = {} if asked.repeatable else batches.digests()
-            self.finished(every, returned, read, run_first)
+            logs = () if returned is None else asked.logs(returned)
+            self.finished([*records, *logs], returned, read, run_first)
 
     # -- the first batch, eagerly -----------------------------------------------------------
 
     def _first(self, ended: list[Ended]) -> AbstractContextManager[Any]:
         return nullcontext() if self.first is None else _into(self.first(), ended)
-
-    def _first_again(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
-        if batch is None or self.first is None:
-            return None
-        model, method = asked.model, f"{asked.step}_on_batch"
-        with ExitStack() as stack:
-            stack.enter_context(attribute(model, f"{asked.step}_function", None))
-            stack.enter_context(attribute(model, "run_eagerly", True))
-            stack.enter_context(self._paused())
-            ended = stack.enter_context(self.first())
-            getattr(model, method)(**_tensors(batch))
-        return ended[0] if ended else None
-
-    def _batch_of(self, asked: MethodCall) -> Mapping[str, Any]:
-        """The first batch of arrays, as the method for one batch takes it."""
-        given, named = asked.batch
-        every = {**dict(zip(BATCH, given, strict=False)), **named}
-        if not asked.cuts:
-            return every
-        size = asked.batch_size
-        return {"x": exchanged(every["x"], lambda leaf: leaf[:size] if _sliced(leaf) else leaf)}
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -370,50 +286,6 @@ def owned_calls(owned: OwnedCalls) -> Iterator[OwnedCalls]:
         patches.unwatch(opened, owned)
 
 
-@contextmanager
-def _before_each(model: Any, name: str, begin: Callable[..., None]) -> Iterator[None]:
-    original = getattr(model, name)
-
-    # A function of its own: jax finds what it compiled for an equal one.
-    def step(*args: Any, **kwargs: Any) -> Any:
-        begin(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    with instance_attribute(model, name, step):
-        yield
-
-
-def runs_eagerly(model: Any) -> bool:
-    """Whether Keras calls the model's steps without tracing them."""
-    if getattr(model, "run_eagerly", False):
-        return True
-    if active() == "tensorflow":
-        # Without XLA it is a graph all the same.
-        return False
-    return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
-
-
-def _tensors(batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Arrays as a step is given them by `fit`: a loss of the user's own may rely on it."""
-    import keras
-
-    def tensor(leaf: Any) -> Any:
-        return keras.ops.convert_to_tensor(leaf) if is_tensor(leaf) else leaf
-
-    return exchanged(batch, tensor)  # type: ignore[no-any-return]
-
-
-def _last_argument(told: Callable[[Any], None]) -> Callable[..., None]:
-    def begin(*args: Any, **kwargs: Any) -> None:
-        told([*args, *kwargs.values()][-1])
-
-    return begin
-
-
-def _sliced(leaf: Any) -> bool:
-    return is_tensor(leaf) and len(leaf.shape) > 0
-
-
 def _places() -> Iterator[tuple[type, str]]:
     for owner in _trainers():
         yield from ((owner, name) for name in STEP_OF if callable(vars(owner).get(name)))
@@ -427,9 +299,3 @@ def _trainers() -> Iterable[type]:
 
     models = subclasses(keras.Model)
     return dict.fromkeys(base for model in models for base in model.__mro__ if base is not object)
-
-
-def _as_list(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

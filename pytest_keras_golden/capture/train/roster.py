@@ -98,6 +98,10 @@ def _held(
     attribute: str, value: Any, trained: Sequence[Any], names: Mapping[int, str]
 ) -> Iterator[tuple[str, Any]]:
     plain = attribute.strip("_")
+    if isinstance(value, dict):
+        # By the paths that Keras gives variables, as Muon keeps its slots.
+        paths = [str(getattr(variable, "path", "")) for variable in trained]
+        value = [value.get(path) for path in paths] if value.keys() & set(paths) else ()
     if _is_variable(value):
         yield plain, value
     elif isinstance(value, (list, tuple)) and len(value) == len(trained):

@@ -11,12 +11,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..backends import active, is_tensor, to_numpy
 from ..backends.nest import flatten
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
 from .roster import Roster, arithmetic_of, innermost, precision_of, read, roster_of
+from .standins import Watched, before_each, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ class ModelRun:
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. started:
     steps that ran, by kind. failure: the first thing that could not be read, which the steps
-    themselves never hear of.
+    themselves never hear of. left: weights after the last step that was recorded.
     """
 
     model: Any
@@ -44,6 +47,8 @@ class ModelRun:
     live: bool = True
     started: dict[str, int] = field(default_factory=dict)
     failure: Exception | None = None
+    left: Mapping[str, Array] = field(default_factory=dict)
+    _running: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
@@ -57,7 +62,7 @@ class ModelRun:
                 if hasattr(self.model, f"make_{step}_function"):
                     self._watch(step, stack)
             if self.live and hasattr(self.model, "compute_loss"):
-                loss = _telling(self.model.compute_loss, self._total)
+                loss = telling(self.model.compute_loss, self._total)
                 stack.enter_context(instance_attribute(self.model, "compute_loss", loss))
             yield
 
@@ -67,27 +72,36 @@ class ModelRun:
         def made(*args: Any, **kwargs: Any) -> Any:
             returned = make(*args, **kwargs)
             function = getattr(model, f"{step}_function", None)
-            if function is not None and not isinstance(function, _Watched):
-                setattr(model, f"{step}_function", _Watched(function, self, step))
+            if function is not None and not isinstance(function, Watched):
+                setattr(model, f"{step}_function", Watched(function, self, step))
             return returned
 
         # What was compiled before hands nothing over.
         stack.enter_context(attribute(model, f"{step}_function", None))
         stack.enter_context(instance_attribute(model, f"make_{step}_function", made))
         if self.live:
-            run = _before_each(getattr(model, f"{step}_step"), lambda data: self._begin(step, data))
+            run = before_each(getattr(model, f"{step}_step"), lambda data: self._begin(step, data))
             stack.enter_context(instance_attribute(model, f"{step}_step", run))
 
     # -- on the host, around each execution -------------------------------------------------
 
     def execute(self, step: str, function: Any, args: tuple[Any, ...]) -> Any:
         """One execution of a step's function, which is one step or several."""
-        self._phase = step
+        __tracebackhide__ = True
+        outer, self._phase, self._running = self._phase, step, True
         with self._safely():
             self._look(args)
-        returned = function(*args)
+        try:
+            returned = function(*args)
+        except BaseException:
+            with self._safely():
+                self._recorder().abandon()
+            raise
+        finally:
+            self._running = False
         with self._safely():
             self._take(step, returned)
+        self._phase = outer
         return returned
 
     @contextmanager
@@ -99,7 +113,8 @@ class ModelRun:
 
     def _look(self, args: tuple[Any, ...]) -> None:
         recorder = self._recorder()
-        if recorder.open and self._phase == "train" and not self._before:
+        if recorder.open and self._phase == "train":
+            # Anew before each step: what callbacks write between steps is no update.
             self._before = read(self.roster.weights, self._values(args))
         if not self.started:
             self.initial(self._before or read(self.roster.weights, self._values(args)))
@@ -149,7 +164,7 @@ class ModelRun:
             if name in self._before and self._before[name].shape == array.shape:
                 precision = precision_of(roster.weights[name], arithmetic)
                 recorder.keep_update(name, self._before[name], array, precision)
-        self._before = after
+        self.left = after
 
     def _values(self, args: tuple[Any, ...]) -> dict[int, Any]:
         """Of variables, from the state that jax hands from step to step."""
@@ -184,7 +199,7 @@ class ModelRun:
 
     def loss(self, name: str, value: Any) -> None:
         with self._safely():
-            self._part("loss", counted(name, self._names), value)
+            self._part("loss", self._counted("loss", name), value)
 
     def gradients(self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any]) -> None:
         with self._safely():
@@ -195,22 +210,30 @@ class ModelRun:
             if changes_gradients(self.model.optimizer):
                 self._each("applied", variables, grads)
             # A variable's own value can be handed over, the variable itself cannot.
-            self._part("learning_rate", "", getattr(rate, "value", rate))
-
-    def _part(self, part: str, name: str, value: Any) -> None:
-        if is_numeric(value):
-            precision = arithmetic_of(self.model) if part == "loss" else ""
-            self._recorder().read(part, name, value, precision)
+            self._part("learning_rate", "", tensor_of(getattr(rate, "value", rate)))
 
     def stepped(self, optimizer: Any) -> None:
         """What it left is read when the step has ended."""
 
+    def _part(self, part: str, name: str, value: Any) -> None:
+        # Between steps, callbacks of the user may train another model.
+        if self._running and is_numeric(value):
+            precision = arithmetic_of(self.model) if part == "loss" else ""
+            self._recorder().read(part, name, value, precision)
+
     def _each(self, part: str, variables: Sequence[Any], grads: Sequence[Any]) -> None:
+        """A step that applies gradients of one variable more than once has them counted."""
+        if not self._running:
+            return
         recorder, arithmetic = self._recorder(), arithmetic_of(self.model)
         for variable, grad in zip(variables, grads, strict=False):
             if grad is not None:
                 precision = precision_of(variable, arithmetic)
-                recorder.read(part, self.roster.name_of(variable), dense(grad), precision)
+                name = self._counted(part, self.roster.name_of(variable))
+                recorder.read(part, name, dense(grad), precision)
+
+    def _counted(self, part: str, name: str) -> str:
+        return counted(f"{part}/{name}", self._names).partition("/")[2]
 
 
 def changes_gradients(optimizer: Any) -> bool:
@@ -228,6 +251,11 @@ def _updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
     return not steps or done is None or int(done) % int(steps) == 0
 
 
+def tensor_of(rate: Any) -> Any:
+    """Schedules of the user's own may return a Python number."""
+    return np.float32(rate) if isinstance(rate, (int, float)) else rate
+
+
 def dense(grad: Any) -> Any:
     """Gradients of embeddings come as slices on TensorFlow."""
     if type(grad).__name__ != "IndexedSlices":
@@ -235,39 +263,6 @@ def dense(grad: Any) -> Any:
     import keras
 
     return keras.ops.convert_to_tensor(grad)
-
-
-@dataclass
-class _Watched:
-    """A step's function, as `fit` and the like call it."""
-
-    function: Any
-    run: ModelRun
-    step: str
-
-    def __call__(self, *args: Any) -> Any:
-        __tracebackhide__ = True
-        return self.run.execute(self.step, self.function, args)
-
-
-def _before_each(original: Any, begin: Callable[[Any], None]) -> Any:
-    # A function of its own: jax finds what it compiled for an equal one.
-    def step(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        begin([*args, *kwargs.values()][-1])
-        return original(*args, **kwargs)
-
-    return step
-
-
-def _telling(original: Any, told: Callable[[Any], None]) -> Any:
-    def compute_loss(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        value = original(*args, **kwargs)
-        told(value)
-        return value
-
-    return compute_loss
 
 
 def _plain(place: str) -> str:

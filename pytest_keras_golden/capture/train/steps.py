@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +101,13 @@ class StepRecorder:
     def keep_update(self, name: str, before: Array, after: Array, precision: str) -> None:
         """What the last step made of a weight. The change is judged and not the weight, which
         would hide it: most of a weight is what it was. Its rounding counts on top."""
-        if not self._wanted("updates", name):
+        if not self._wanted("updates", name) or self._last >= self.most:
             return
         if after.dtype.kind in "biu":
             self._keep(self._last, "updates", name, after, precision)
             return
-        change = after.astype(np.float64) - before.astype(np.float64)
+        with np.errstate(all="ignore"):
+            change = after.astype(np.float64) - before.astype(np.float64)
         kept = sketched(change.astype(_change_dtype(after)), self.size)
         rounding = _rounding(before, after, change, coarsest([precision, after.dtype.name]))
         step = self._steps.setdefault(self._last, {})
@@ -116,6 +118,14 @@ class StepRecorder:
         step = self._steps.get(self._last, {})
         for key in [key for key in step if key[0] in parts]:
             del step[key]
+
+    def abandon(self) -> None:
+        """The step that was running raised: nothing of it is kept."""
+        with suppress(Exception):
+            self.reads.settle()
+        self._counts.clear()
+        for number in [number for number in self._steps if number >= self.done]:
+            del self._steps[number]
 
     def advance(self) -> int:
         """A step, or as many as one execution has, ran; how many."""
@@ -197,7 +207,8 @@ def _rounding(before: Array, after: Array, change: Array, precision: str) -> flo
 
 
 def _rms(array: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(_wide(array))))) if array.size else 0.0
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.mean(np.square(_wide(array))))) if array.size else 0.0
 
 
 def _cancellation(parts: Mapping[tuple[str, str], _Kept]) -> dict[str, float]:

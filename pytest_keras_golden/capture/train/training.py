@@ -82,23 +82,27 @@ class Training:
             yield from recorder.records()
 
     def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
-        """The curve of a `fit`, and the weights that it left where more steps ran than those
-        recorded."""
+        """The curve of a `fit`, and the weights that it left where its steps do not tell them."""
         arithmetic = arithmetic_of(run.model)
         history = getattr(returned, "history", None)
         for name, values in history.items() if isinstance(history, dict) else ():
             full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
             if self.selection.wants(full, group) and _are_numbers(values):
                 yield TensorRecord(full, np.asarray(values, np.float32), precision=arithmetic)
-        if run.started.get("train", 0) > self.request.steps:
+        if run.started.get("train", 0):
             yield from self._weights(run, arithmetic)
 
     def _weights(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
+        """Not where they are what the last recorded step left. An average of weights takes their
+        place when all steps are done, and callbacks may write them."""
         roster = roster_of(run.model, run.path, self.request.aliases)
+        ended = read(roster.weights, {})
+        if run.started["train"] <= self.request.steps and _same(run.left, ended):
+            return
         size = size_for(len(roster.weights), self.request.steps)
         known = self._of.get(run.model.optimizer)
         cancelled = known.cancelled if known is not None else {}
-        for name, array in read(roster.weights, {}).items():
+        for name, array in ended.items():
             if self.selection.wants(f"weights/{name}", "updates"):
                 precision = precision_of(roster.weights[name], arithmetic)
                 slack = 2.0 * cancelled.get(name, 0.0)
@@ -120,6 +124,12 @@ def _shows_its_inside(model: Any) -> bool:
         return not getattr(model, "jit_compile", False)
     several = int(getattr(model, "steps_per_execution", 1) or 1) > 1
     return not (active() == "tensorflow" and several)
+
+
+def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name].tobytes() == other[name].tobytes() for name in one
+    )
 
 
 def _are_numbers(values: Any) -> bool:
