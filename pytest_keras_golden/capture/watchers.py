@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import TRACED, UPDATES, is_blamed
+from ..outcomes import TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
-from .backends import compiled_frames
+from .backends import compiled_frames, torch_steps
 from .examine import Against, Examined
 from .findings import Findings
 from .record.again import NotAgain
@@ -24,15 +24,14 @@ from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
-from .train.blame import blamed, components_of
-from .train.doors import doors
-from .train.run import ModelRun
+from .train.blame import components_of
+from .train.doors import Doors, doors
 from .train.training import Training
+from .trained import Trained
 from .watch.calls import Call, Watch
 
 if TYPE_CHECKING:
     from ..records import Array
-    from .record.reads import Reads
 
 
 TRAINING = ("train_on_batch", "fit")
@@ -62,6 +61,8 @@ class Watchers:
     _owned: OwnedCalls = field(init=False)
     _watch: Watch = field(init=False)
     _training: Training = field(init=False)
+    _doors: Doors = field(init=False)
+    _trained: Trained = field(init=False)
     _recorder: CallRecorder | None = None
     _open: Begun | None = None
     _policy: str | None = None
@@ -84,8 +85,7 @@ class Watchers:
             self._program, self._watch = stack.enter_context(
                 capture_programs(self.model, self.request)
             )
-            self._training = Training(self.request, stack.enter_context(doors()))
-            stack.callback(self._training.close)
+            self._trained = self._watch_training(stack)
             self._owned = OwnedCalls(
                 self.model,
                 self._program,
@@ -94,13 +94,29 @@ class Watchers:
                 begun=self._owned_begun,
                 finished=self._owned_finished,
                 first=self._first_batch if self.request.isolate else None,
-                training=_Trained(self) if self._training.asks else None,
+                training=self._trained if self._training.asks else None,
                 note=self.request.note,
             )
             stack.enter_context(owned_calls(self._owned))
             yield self
+            self._trained.rest()
         self.renamed = {**self._eager.renamed, **self._watch.structure.renamed}
         self._take_programs(hidden=compiled_frames() > frames)
+
+    def _watch_training(self, stack: ExitStack) -> Trained:
+        """Steps of a model's own methods, which `OwnedCalls` sees, and of loops by hand."""
+        self._doors = stack.enter_context(doors())
+        self._training = Training(self.request, self._doors)
+        stack.callback(self._training.close)
+        structures = (self._eager.watch.structure, self._watch.structure)
+        own, path_of = self.model is not None, self._eager.watch.path_of
+        trained = Trained(
+            self.request, self.findings, self.against, self._training, structures, own, path_of
+        )
+        if self._training.asks:
+            stack.enter_context(self._doors.listening(trained.hand))
+            stack.enter_context(torch_steps(trained.hand.torch_begins, trained.hand.torch_stepped))
+        return trained
 
     def _eager_capture(
         self, begun: Any, finished: Callable[[Ended], None]
@@ -112,13 +128,6 @@ class Watchers:
             begun=begun,
             finished=finished,
         )
-
-    @property
-    def training(self) -> Training:
-        return self._training
-
-    def path_of(self, model: Any) -> str:
-        return self._eager.watch.path_of(model)
 
     # -- what was recorded ------------------------------------------------------------------
 
@@ -145,14 +154,16 @@ class Watchers:
     @property
     def busy(self) -> bool:
         """Whether a call is under way that is looked into, or left alone as a whole."""
-        return self._owned.is_inside or self._eager.watch.is_inside or self._watch.is_inside
+        inside = self._owned.is_inside or self._eager.watch.is_inside or self._watch.is_inside
+        return inside or self._doors.is_inside
 
     @property
     def unseen(self) -> Mapping[str, int]:
         """What ran and was not looked into, with how often: methods of models by name, and calls
         in compiled functions of which nothing can be recorded."""
         traced = self._program.traced_only + self._hidden
-        return {**self._owned.unseen, TRACED: traced, UPDATES: len(self._updated)}
+        missed = self._trained.missed
+        return {**self._owned.unseen, **missed, TRACED: traced, UPDATES: len(self._updated)}
 
     # -- eager calls ------------------------------------------------------------------------
 
@@ -201,26 +212,15 @@ class Watchers:
         made = [returned, [record.value for record in records]] if trains else returned
         entry = self._returned(made)
         taken, named = self.findings.take(entry, {record.name: record for record in records})
+        if trains and begun.name.startswith("train_on_batch"):
+            self._trained.stepped_by_batch(entry, begun.target)
         with self._undamaged():
             if self.request.isolate and self.findings.is_wanted(entry, taken):
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                self._blame(entry, taken, begun.target)
+                self._trained.blame(entry, taken, components_of(begun.target))
                 self._see_rest(entry)
-
-    def _blame(self, entry: OutermostCall, records: Sequence[TensorRecord], model: Any) -> None:
-        """Which component of a training step moved first, beside its layers."""
-        examined, against = self.findings.examined.get(entry.name), self.against
-        if examined is None or against is None or not self._training.asks:
-            return
-        if against.refuses(entry, self.prints) is not None:
-            return
-        layers = any(map(is_blamed, examined.locals))
-        found = blamed(records, against.outcome, components_of(model), layers)
-        if found is not None:
-            locals_ = (*examined.locals, found)
-            self.findings.examined[entry.name] = replace(examined, locals=locals_)
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""
@@ -310,30 +310,3 @@ class Watchers:
         self.prints.outermost.append(entry)
         self.findings.give_up(entry, "the test compiled the call itself")
         return entry.name
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """What watches the steps of a model's methods. Implements `record.owned.Trained`."""
-
-    watchers: Watchers
-
-    @property
-    def reads(self) -> Reads:
-        return self.watchers.training.reads
-
-    @contextmanager
-    def around(self, model: Any) -> Iterator[ModelRun]:
-        watchers = self.watchers
-        path = watchers.path_of(model)
-        with watchers.training.around(model, path, watchers.prints.take_initial) as run:
-            yield run
-
-    def steps(self, run: ModelRun) -> int:
-        return sum(run.started.values())
-
-    def records(self, run: ModelRun, returned: Any) -> list[TensorRecord]:
-        training = self.watchers.training
-        if run.failure is not None:
-            raise run.failure
-        return [*training.records(), *training.ends(run, returned)]

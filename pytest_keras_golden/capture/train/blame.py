@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...compare.training import ORDER, inherited
@@ -29,18 +29,26 @@ class Components:
     custom: Sequence[str] = field(default=())
 
 
-def components_of(model: Any) -> Components:
-    """Of a compiled model; what its class overrides is the class's own."""
-    optimizer = innermost(getattr(model, "optimizer", None))
+def components_of(model: Any, by_hand: Any = None) -> Components:
+    """Of a compiled model; what its class overrides is the class's own.
+
+    by_hand: the optimizer of a loop of the test's own, which makes steps of its own losses.
+    """
+    if by_hand is not None:
+        return replace(_of_optimizer(innermost(by_hand)), loss="loss")
+    made_of = _of_optimizer(innermost(getattr(model, "optimizer", None)))
+    loss = getattr(model, "loss", None)
+    named = loss if isinstance(loss, str) else _called(loss)
+    return replace(made_of, loss=named, custom=tuple(_overridden(type(model))))
+
+
+def _of_optimizer(optimizer: Any) -> Components:
     rate = getattr(optimizer, "_learning_rate", None)
     is_schedule = hasattr(rate, "get_config") and callable(rate)
-    loss = getattr(model, "loss", None)
     return Components(
         optimizer=type(optimizer).__name__ if optimizer is not None else "",
         accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
         schedule=type(rate).__name__ if is_schedule else "",
-        loss=loss if isinstance(loss, str) else _called(loss),
-        custom=tuple(_overridden(type(model))),
     )
 
 

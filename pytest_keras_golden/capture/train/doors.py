@@ -2,6 +2,7 @@
 
 On every backend and release a step ends in `Optimizer.apply` (`stateless_apply` on jax), and the
 update itself in `_backend_update_step`, behind clipping, accumulation and schedule.
+`apply_gradients` is watched only so that what it calls is not taken for anything else.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Any, Protocol
 from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
+from .roster import Values
 
-_OPTIMIZER = ("apply", "stateless_apply", "_backend_update_step")
+_OPTIMIZER = ("apply", "stateless_apply", "apply_gradients", "_backend_update_step")
 
 
 class StepListener(Protocol):
-    """Who is told what passes; called before the optimizer runs, and after."""
+    """Who is told what passes; called before the optimizer runs, and after. given: to a loss."""
 
-    def gradients(self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any]) -> None: ...
+    def gradients(
+        self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
+    ) -> None: ...
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None: ...
-    def stepped(self, optimizer: Any) -> None: ...
-    def loss(self, name: str, value: Any) -> None: ...
+    def stepped(self, optimizer: Any, values: Values) -> None: ...
+    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None: ...
 
 
 class Doors:
@@ -35,6 +39,7 @@ class Doors:
         self._listeners: list[StepListener | None] = []
         self._optimizer: Any = None
         self._loss: Any = None
+        self._passing = 0
         self._opened: dict[tuple[Any, str], patches.Patch] = {}
 
     def open(self) -> None:
@@ -59,7 +64,7 @@ class Doors:
     @property
     def is_inside(self) -> bool:
         """Whether an optimizer is at work of which a listener was told."""
-        return self._optimizer is not None or self._loss is not None
+        return self._optimizer is not None or self._loss is not None or self._passing > 0
 
     def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -68,6 +73,8 @@ class Doors:
             return run(*args, **kwargs)
         if method == "__call__":
             return self._losses(listener, run, args, kwargs)
+        if method == "apply_gradients":
+            return self._pass(run, args, kwargs)
         if method == "_backend_update_step":
             listener.applied(
                 *_named(args, kwargs, ("grads", "trainable_variables", "learning_rate"))
@@ -75,16 +82,24 @@ class Doors:
             return run(*args, **kwargs)
         return self._apply(listener, method, run, args, kwargs)
 
+    def _pass(self, run: Run, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        self._passing += 1
+        try:
+            return run(*args, **kwargs)
+        finally:
+            self._passing -= 1
+
     def _apply(self, listener: StepListener, method: str, run: Run, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         # One optimizer around another (a loss scale, several in one) is told once.
         if self._optimizer is not None:
             return run(*args, **kwargs)
-        self._optimizer = args[0]
+        self._optimizer = optimizer = args[0]
         try:
-            listener.gradients(args[0], *_given(method, args, kwargs))
+            listener.gradients(optimizer, *_given(method, args, kwargs))
             returned = run(*args, **kwargs)
-            listener.stepped(args[0])
+            listener.stepped(optimizer, _made(method, optimizer, returned))
             return returned
         finally:
             self._optimizer = None
@@ -99,7 +114,7 @@ class Doors:
             value = run(*args, **kwargs)
         finally:
             self._loss = None
-        listener.loss(str(args[0].name), value)
+        listener.loss(str(args[0].name), value, args[1:2] or [kwargs.get("y_true")])
         return value
 
 
@@ -128,14 +143,24 @@ def _named(args: Any, kwargs: Any, names: Sequence[str]) -> list[Any]:
     return [given.get(name) for name in names]
 
 
-def _given(method: str, args: Any, kwargs: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Variables, and their gradients, in one order."""
+def _given(method: str, args: Any, kwargs: Any) -> tuple[Sequence[Any], Sequence[Any], Values]:
+    """Variables, their gradients in that order, and what stands for variables before the step."""
     if method == "stateless_apply":
         names = ("optimizer_variables", "grads", "trainable_variables")
-        _, grads, _ = _named(args, kwargs, names)
-        return _trained(args[0]), list(grads)
+        slots, grads, weights = _named(args, kwargs, names)
+        return _trained(args[0]), list(grads), _values(args[0], weights, slots)
     grads, variables = _named(args, kwargs, ("grads", "trainable_variables"))
-    return list(variables or _trained(args[0])), list(grads)
+    return list(variables or _trained(args[0])), list(grads), {}
+
+
+def _made(method: str, optimizer: Any, returned: Any) -> Values:
+    return _values(optimizer, *returned) if method == "stateless_apply" else {}
+
+
+def _values(optimizer: Any, weights: Sequence[Any], slots: Sequence[Any]) -> Values:
+    every = [*zip(_trained(optimizer), weights, strict=False)]
+    every += zip(optimizer.variables, slots, strict=False)
+    return {id(variable): value for variable, value in every}
 
 
 def _trained(optimizer: Any) -> list[Any]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ...records import Array
 
 Values = Mapping[int, Any]
-"""id of a variable → what it holds now, where the backend keeps that outside of the variable."""
+"""id of a variable → what it holds now, where that is kept outside of the variable: by the loops of
+jax, and where a step is a function of numbers alone."""
 
 _NO_SLOTS = frozenset({"_variables", "_trainable_variables", "_learning_rate", "_tracker"})
 """Attributes of optimizers that list variables again, or hold what is told apart."""
@@ -35,6 +36,18 @@ class Roster:
         """Of one of its weights; of any other variable the path that Keras gave it."""
         known = next((name for name, item in self.weights.items() if item is variable), None)
         return known or str(getattr(variable, "path", None) or variable.name)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where what an optimizer trains lives: a model that was called, or no layer at all."""
+
+    path: str = ""
+    model: Any = None
+
+    @property
+    def arithmetic(self) -> str:
+        return "" if self.model is None else arithmetic_of(self.model)
 
 
 def roster_of(
@@ -74,6 +87,30 @@ def arithmetic_of(model: Any) -> str:
 
 def precision_of(variable: Any, arithmetic: str) -> str:
     return coarsest([arithmetic, dtype_name(variable.dtype)])
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What an optimizer trains in a loop of the test's own."""
+
+    optimizer: Any
+    home: Home
+    variables: Sequence[Any]
+
+    @property
+    def arithmetic(self) -> str:
+        return self.home.arithmetic
+
+    def roster(self, aliases: Sequence[tuple[str, str]]) -> Roster:
+        """Variables that no layer holds are counted."""
+        home = self.home
+        held = {} if home.model is None else named_weights(home.model, home.path, aliases)
+        names = {id(variable): name for name, variable in held.items()}
+        weights = {
+            names.get(id(variable), f"variables/{at}"): variable
+            for at, variable in enumerate(self.variables)
+        }
+        return Roster(weights=weights, slots=dict(_slots(self.optimizer, weights)))
 
 
 # -- optimizers -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ..backends.nest import flatten
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
-from .roster import Roster, arithmetic_of, innermost, precision_of, read, roster_of
+from .roster import Roster, Values, arithmetic_of, innermost, precision_of, read, roster_of
 from .standins import Watched, before_each, telling
 from .steps import StepRecorder
 
@@ -157,7 +157,7 @@ class ModelRun:
         for name, array in read(roster.slots, values).items():
             floating = array.dtype.kind not in "biu"
             recorder.keep("slots", name, array, arithmetic if floating else "")
-        if not _updates(self.model.optimizer, read(roster.slots, values)):
+        if not updates(self.model.optimizer, read(roster.slots, values)):
             recorder.drop("applied", "learning_rate")
         after = read(roster.weights, values)
         for name, array in after.items():
@@ -197,11 +197,13 @@ class ModelRun:
         with self._safely():
             self._part("loss", "", value)
 
-    def loss(self, name: str, value: Any) -> None:
+    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None:
         with self._safely():
             self._part("loss", self._counted("loss", name), value)
 
-    def gradients(self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any]) -> None:
+    def gradients(
+        self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
+    ) -> None:
         with self._safely():
             self._each("gradients", variables, grads)
 
@@ -212,7 +214,7 @@ class ModelRun:
             # A variable's own value can be handed over, the variable itself cannot.
             self._part("learning_rate", "", tensor_of(getattr(rate, "value", rate)))
 
-    def stepped(self, optimizer: Any) -> None:
+    def stepped(self, optimizer: Any, values: Values) -> None:
         """What it left is read when the step has ended."""
 
     def _part(self, part: str, name: str, value: Any) -> None:
@@ -243,7 +245,7 @@ def changes_gradients(optimizer: Any) -> bool:
     return inner is not optimizer or any(getattr(inner, name, None) for name in options)
 
 
-def _updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
+def updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
     """Whether a step changed weights. While gradients are accumulated, jax works an update out and
     throws it away; other backends do not."""
     steps = getattr(innermost(optimizer), "gradient_accumulation_steps", None)

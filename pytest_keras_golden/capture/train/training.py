@@ -16,7 +16,7 @@ from ..record.reads import Reads
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
 from .doors import Doors
-from .roster import Roster, arithmetic_of, precision_of, read, roster_of
+from .roster import Roster, Trainee, arithmetic_of, precision_of, read, roster_of
 from .run import ModelRun
 from .sketch import size_for, sketched
 from .steps import StepRecorder, may_be_judged
@@ -89,18 +89,31 @@ class Training:
             full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
             if self.selection.wants(full, group) and _are_numbers(values):
                 yield TensorRecord(full, np.asarray(values, np.float32), precision=arithmetic)
-        if run.started.get("train", 0):
-            yield from self._weights(run, arithmetic)
+        # Methods for one batch are a loop by hand.
+        if run.started.get("train", 0) and (returned is None or history is not None):
+            yield from self._weights_of(run, arithmetic)
 
-    def _weights(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
+    def _weights_of(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
         """Not where they are what the last recorded step left. An average of weights takes their
         place when all steps are done, and callbacks may write them."""
         roster = roster_of(run.model, run.path, self.request.aliases)
         ended = read(roster.weights, {})
-        if run.started["train"] <= self.request.steps and _same(run.left, ended):
-            return
+        if run.started["train"] > self.request.steps or not _same(run.left, ended):
+            yield from self._weights(roster, ended, arithmetic, run.model.optimizer)
+
+    def left(self, of: Trainee) -> Iterator[TensorRecord]:
+        """Weights that a loop by hand has made in more steps than are recorded."""
+        known = self._of.get(of.optimizer)
+        if known is not None and known.done > self.request.steps:
+            roster = of.roster(self.request.aliases)
+            ended = read(roster.weights, {})
+            yield from self._weights(roster, ended, of.arithmetic, of.optimizer)
+
+    def _weights(
+        self, roster: Roster, ended: Mapping[str, Array], arithmetic: str, optimizer: Any
+    ) -> Iterator[TensorRecord]:
         size = size_for(len(roster.weights), self.request.steps)
-        known = self._of.get(run.model.optimizer)
+        known = self._of.get(optimizer)
         cancelled = known.cancelled if known is not None else {}
         for name, array in ended.items():
             if self.selection.wants(f"weights/{name}", "updates"):

@@ -56,7 +56,9 @@ def steps(test: dict[str, object]) -> set[int]:
 
 
 def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
-    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json", "-Werror::RuntimeWarning", *options)
+    suite.runpytest_subprocess(
+        "--golden-auto", "--golden-log=log.json", "-Werror::RuntimeWarning", *options
+    )
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     return {test["nodeid"].rpartition("::")[2]: test for test in tests}
 
