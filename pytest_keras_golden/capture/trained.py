@@ -93,9 +93,9 @@ class Trained:
     # -- steps of a model's own methods -----------------------------------------------------
 
     @contextmanager
-    def around(self, model: Any) -> Iterator[ModelRun]:
+    def around(self, model: Any, twice: bool = False) -> Iterator[ModelRun]:
         initial = self.findings.prints.take_initial
-        with self.training.around(model, self.path_of(model), initial) as run:
+        with self.training.around(model, self.path_of(model), initial, twice) as run:
             yield run
 
     def steps(self, run: ModelRun) -> int:

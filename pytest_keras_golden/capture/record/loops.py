@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...records import TensorRecord
+from ...records import ObserverEffect, TensorRecord
 from ..state.models import ModelState, kept
 from ..watch.forgiving import Note, problem
 from .again import Again, NotAgain, Paused, before_each, last_argument
@@ -36,7 +36,8 @@ class Trained(Protocol):
     def reads(self) -> Reads:
         """Which it settles after every step."""
 
-    def around(self, model: Any) -> AbstractContextManager[Any]: ...
+    def around(self, model: Any, twice: bool = False) -> AbstractContextManager[Any]:
+        """twice: it is the test's own run, which nothing may change."""
 
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""
@@ -48,7 +49,7 @@ class Trained(Protocol):
 @dataclass(frozen=True)
 class Loop:
     """One call. note: takes what cannot be captured, which else raises. nothing: told of a call
-    of which no step ran to its end, so that nothing is recorded."""
+    of which no step ran to its end, so that nothing is recorded. observed: what watching did."""
 
     asked: MethodCall
     training: Trained
@@ -56,6 +57,7 @@ class Loop:
     paused: Paused
     finish: Finish
     nothing: Callable[[str], None]
+    observed: Callable[[ObserverEffect | None], None]
     note: Note | None = None
 
     def run(self) -> Any:
@@ -71,10 +73,10 @@ class Loop:
                     before_each(
                         model,
                         f"{asked.step}_step",
-                        lambda *args, **kwargs: batches.read(last_argument(args, kwargs)),
+                        lambda *args, **kwargs: self._read(run, batches, args, kwargs),
                     )
                 )
-                run = stack.enter_context(self.training.around(model))
+                run = stack.enter_context(self.training.around(model, twice=True))
                 returned = asked.run(*asked.args, **asked.kwargs)
         except BaseException as error:
             self._raised(run, batches, error)
@@ -90,8 +92,14 @@ class Loop:
             with before.around():
                 return self.again.run(asked, batches.first())
 
+        self.observed(run.observer)
         self._finish(run, returned, batches, run_first)
         return returned
+
+    @staticmethod
+    def _read(run: Any, batches: Batches, args: Any, kwargs: Any) -> None:
+        if run is None or run.listens:
+            batches.read(last_argument(args, kwargs))
 
     def _raised(self, run: Any, batches: Batches, error: BaseException) -> None:
         """Nothing of it runs again: what broke it off may do so once more."""

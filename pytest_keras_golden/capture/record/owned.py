@@ -115,7 +115,12 @@ class OwnedCalls:
     def _loop(self, asked: MethodCall, training: Trained) -> Any:
         __tracebackhide__ = True
         again, finish, nothing = self._again, self._finish, self._unlook
-        return Loop(asked, training, again, self._paused, finish, nothing, self.note).run()
+        loop = Loop(asked, training, again, self._paused, finish, nothing, self._observe, self.note)
+        return loop.run()
+
+    def _observe(self, effect: ObserverEffect | None) -> None:
+        if self.observer != "changed":
+            self.observer = effect or self.observer
 
     def _begin(self, asked: MethodCall) -> bool:
         """Whether the call can be captured, as far as its arguments tell."""
@@ -205,8 +210,7 @@ class OwnedCalls:
     ) -> None:
         same = same_state and list(plain) == list(captured)
         same = same and all(digest(plain[place]) == digest(captured[place]) for place in plain)
-        if self.observer != "changed":
-            self.observer = "identical" if same else "changed"
+        self._observe("identical" if same else "changed")
 
     # -- the watched run --------------------------------------------------------------------
 

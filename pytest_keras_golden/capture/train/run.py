@@ -19,11 +19,11 @@ from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
 from .roster import Roster, Values, arithmetic_of, innermost, precision_of, read, roster_of
-from .standins import Watched, before_each, telling
+from .standins import Twin, Watched, are_same, before_each, is_compiled_by_jax, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
-    from ...records import Array
+    from ...records import Array, ObserverEffect
 
 PHASES = {"train": "", "test": "test_"}
 """Step of a model → how the names of its tensors begin."""
@@ -34,8 +34,9 @@ class ModelRun:
     """What a model's own steps are told of and read by. Implements `doors.StepListener`.
 
     recorder: of a phase, made when its first step begins. initial: told the weights that the
-    first step began with. live: whether steps may be asked for what never leaves them. started:
-    steps that ran, by kind. failure: the first thing that could not be read, which the steps
+    first step began with. live: whether steps may be asked for what never leaves them. twice:
+    whether programs run unwatched for the test; undisturbed: whether that made no difference.
+    started: steps that ran, by kind. failure: the first thing that could not be read, which the steps
     themselves never hear of. left: weights after the last step that was recorded.
     """
 
@@ -45,6 +46,8 @@ class ModelRun:
     recorder: Callable[[str, Roster], StepRecorder]
     initial: Callable[[Mapping[str, Array]], None]
     live: bool = True
+    twice: bool = False
+    undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
     failure: Exception | None = None
     left: Mapping[str, Array] = field(default_factory=dict)
@@ -68,41 +71,73 @@ class ModelRun:
 
     def _watch(self, step: str, stack: ExitStack) -> None:
         model, make = self.model, getattr(self.model, f"make_{step}_function")
+        original = getattr(model, f"{step}_step")
+
+        def fresh(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            """What Keras makes, and what it was asked for."""
+            setattr(model, f"{step}_function", None)
+            if self.live:
+                watched = before_each(original, lambda data: self._begin(step, data))
+                object.__setattr__(model, f"{step}_step", watched)
+            returned = make(*args, **kwargs)
+            return getattr(model, f"{step}_function", None), returned
 
         def made(*args: Any, **kwargs: Any) -> Any:
-            returned = make(*args, **kwargs)
-            function = getattr(model, f"{step}_function", None)
-            if function is not None and not isinstance(function, Watched):
-                setattr(model, f"{step}_function", Watched(function, self, step))
+            known = getattr(model, f"{step}_function", None)
+            if isinstance(known, Watched) and not _is_forced(args, kwargs):
+                return make(*args, **kwargs)
+            plain = None
+            if self.twice and is_compiled_by_jax(model):
+                plain, _ = fresh(*args, **kwargs)
+            function, returned = fresh(*args, **kwargs)
+            if function is not None:
+                setattr(model, f"{step}_function", Watched(function, plain, self, step))
             return returned
 
         # What was compiled before hands nothing over.
         stack.enter_context(attribute(model, f"{step}_function", None))
         stack.enter_context(instance_attribute(model, f"make_{step}_function", made))
-        if self.live:
-            run = before_each(getattr(model, f"{step}_step"), lambda data: self._begin(step, data))
-            stack.enter_context(instance_attribute(model, f"{step}_step", run))
+        stack.enter_context(instance_attribute(model, f"{step}_step", original))
 
     # -- on the host, around each execution -------------------------------------------------
 
-    def execute(self, step: str, function: Any, args: tuple[Any, ...]) -> Any:
+    def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any:
         """One execution of a step's function, which is one step or several."""
         __tracebackhide__ = True
-        outer, self._phase, self._running = self._phase, step, True
+        outer, self._phase = self._phase, step
         with self._safely():
             self._look(args)
         try:
-            returned = function(*args)
+            returned = self._executed(function, args)
         except BaseException:
             with self._safely():
                 self._recorder().abandon()
             raise
-        finally:
-            self._running = False
         with self._safely():
             self._take(step, returned)
         self._phase = outer
         return returned
+
+    def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
+        __tracebackhide__ = True
+        if function.plain is None:
+            with self._told():
+                return function.function(*args)
+        if not self._recorder().open:
+            return function.plain(*args)
+        args, twin = Twin.of(args)
+        returned = function.plain(*args)
+        with self._safely(), self._told():
+            self.undisturbed &= are_same(returned, function.function(*twin.args()))
+        return returned
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = False
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
@@ -126,6 +161,18 @@ class ModelRun:
         self.started[step] = self.started.get(step, 0) + recorder.advance()
         if was_open:
             self._read(recorder, returned)
+
+    @property
+    def listens(self) -> bool:
+        """Whether what runs now is the run that is watched."""
+        return self._running
+
+    @property
+    def observer(self) -> ObserverEffect | None:
+        """None where no step ran twice."""
+        if not (self.twice and self.live and is_compiled_by_jax(self.model)):
+            return None
+        return "identical" if self.undisturbed else "changed"
 
     @property
     def roster(self) -> Roster:
@@ -188,6 +235,8 @@ class ModelRun:
     # -- inside a step ----------------------------------------------------------------------
 
     def _begin(self, step: str, data: Any) -> None:
+        if not self._running:
+            return
         self._phase, self._names = step, {}
         with self._safely():
             for place, leaf in flatten(data):
@@ -236,6 +285,10 @@ class ModelRun:
 
     def _counted(self, part: str, name: str) -> str:
         return counted(f"{part}/{name}", self._names).partition("/")[2]
+
+
+def _is_forced(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    return bool(kwargs.get("force", args[0] if args else False))
 
 
 def changes_gradients(optimizer: Any) -> bool:

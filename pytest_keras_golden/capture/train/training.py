@@ -56,8 +56,8 @@ class Training:
         return known
 
     @contextmanager
-    def around(self, model: Any, path: str, initial: Initial) -> Iterator[ModelRun]:
-        """Watch the steps of a method of `model` inside."""
+    def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
+        """Watch the steps of a method of `model` inside. twice: they are the test's own run."""
 
         def recorder(phase: str, roster: Roster) -> StepRecorder:
             whose = model if phase or model.optimizer is None else model.optimizer
@@ -70,6 +70,7 @@ class Training:
             recorder,
             initial,
             live=_shows_its_inside(model),
+            twice=twice,
         )
         self.doors.open()
         with run.around(), self.doors.listening(run if run.live else None):
