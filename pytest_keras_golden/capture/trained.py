@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,9 @@ class Trained:
         initial = self.findings.prints.take_initial
         with self.training.around(model, self.path_of(model), initial, twice) as run:
             yield run
+
+    def apart(self) -> AbstractContextManager[None]:
+        return self.training.doors.listening(None)
 
     def steps(self, run: ModelRun) -> int:
         return sum(run.started.values())

@@ -39,6 +39,9 @@ class Trained(Protocol):
     def around(self, model: Any, twice: bool = False) -> AbstractContextManager[Any]:
         """twice: it is the test's own run, which nothing may change."""
 
+    def apart(self) -> AbstractContextManager[None]:
+        """Inside, no optimizer is at work for a loop of the test's own."""
+
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""
 

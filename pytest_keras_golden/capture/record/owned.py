@@ -80,10 +80,8 @@ class OwnedCalls:
             return run(*args, **kwargs)
         self._inside = True
         try:
-            asked = MethodCall(method, run, args, kwargs)
-            if method in LOOPS and self.training is None:
-                return self._unlooked(asked)
-            return self._call(asked)
+            with self.training.apart() if self.training is not None else nullcontext():
+                return self._call(MethodCall(method, run, args, kwargs))
         finally:
             self._inside = False
 
@@ -95,6 +93,8 @@ class OwnedCalls:
 
     def _call(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
+        if asked.method in LOOPS and self.training is None:
+            return self._unlooked(asked)
         self.seen += 1
         if not self._begin(asked):
             with self._paused():

@@ -36,8 +36,8 @@ class ModelRun:
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
-    started: steps that ran, by kind. failure: the first thing that could not be read, which the steps
-    themselves never hear of. left: weights after the last step that was recorded.
+    started: steps that ran, by kind. failure: the first thing that could not be read, which the
+    steps themselves never hear of. left: weights after the last step that was recorded.
     """
 
     model: Any
