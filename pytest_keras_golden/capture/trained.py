@@ -6,7 +6,6 @@ with weights that the step has made.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from .state.weights import named_weights
 from .tap.request import Request
 from .train.blame import Components, blamed, components_of
 from .train.byhand import ByHand
-from .train.roster import Home, Roster, Trainee
+from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
 from .train.steps import StepRecorder
 from .train.training import Training
@@ -34,23 +33,14 @@ if TYPE_CHECKING:
     from .record.reads import Reads
 
 
+@dataclass(frozen=True)
 class _Last:
-    """The last step of an optimizer. Nothing of it is held: tests look whether models that they
-    have dropped are gone."""
+    """The last step of an optimizer, which is not held: tests look whether models that they have
+    dropped are gone."""
 
-    def __init__(self, entry: OutermostCall, of: Trainee) -> None:
-        self.entry = entry
-        self._path = of.home.path
-        self._model = None if of.home.model is None else weakref.ref(of.home.model)
-        self._variables = [weakref.ref(variable) for variable in of.variables]
-
-    def of(self, optimizer: Any) -> Trainee | None:
-        """None where it is gone."""
-        model = None if self._model is None else self._model()
-        variables = [reference() for reference in self._variables]
-        if any(variable is None for variable in variables):
-            return None
-        return Trainee(optimizer, Home(self._path, model), variables)
+    entry: OutermostCall
+    recorder: StepRecorder
+    made_of: Components
 
 
 @dataclass
@@ -71,7 +61,7 @@ class Trained:
     hand: ByHand = field(init=False)
     _open: Begun | None = None
     _since: int = 0
-    _last: weakref.WeakKeyDictionary[Any, _Last] = field(default_factory=weakref.WeakKeyDictionary)
+    _last: dict[int, _Last] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,6 +100,9 @@ class Trained:
         return [*self.training.records(), *self.training.ends(run, returned)]
 
     # -- steps by hand ----------------------------------------------------------------------
+
+    def opens(self) -> None:
+        self.training.doors.open()
 
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder:
         return self.training.recorder(optimizer, "", roster)
@@ -152,7 +145,9 @@ class Trained:
         for place, key in {**before, **given}.items():
             prints.inputs[f"{self.request.prefix}{name}[{place}]"] = key
 
-    def step_ended(self, records: Sequence[TensorRecord], left: str, of: Trainee) -> None:
+    def step_ended(
+        self, records: Sequence[TensorRecord], left: str, of: Trainee, recorder: StepRecorder
+    ) -> None:
         begun, self._open = self._open, None
         assert begun is not None
         prints = self.findings.prints
@@ -160,36 +155,37 @@ class Trained:
         prints.outermost[-1] = entry
         self.findings.taken["call"].add(entry.name)
         self._since = len(prints.outermost)
-        self._take(entry, records, of)
-        self._ended(entry, of)
+        last = _Last(entry, recorder, components_of(of.home.model, of.optimizer))
+        self._last[id(recorder)] = last
+        self._take(last, records)
 
     def stepped_by_batch(self, entry: OutermostCall, model: Any) -> None:
         """A method for one batch was called, as loops by hand do."""
-        variables = list(named_weights(model).values())
-        home = Home(self.path_of(model), model)
-        self._ended(entry, Trainee(model.optimizer, home, variables))
+        recorder, arithmetic = self.training.known(model.optimizer), arithmetic_of(model)
+        if recorder is None or recorder.open:
+            return
+        weights = named_weights(model, self.path_of(model), self.aliases)
+        for name, array in read(weights, {}).items():
+            recorder.left[name] = array, precision_of(weights[name], arithmetic)
+        self._last[id(recorder)] = _Last(entry, recorder, components_of(model))
 
-    def _ended(self, entry: OutermostCall, of: Trainee) -> None:
-        self._last[of.optimizer] = _Last(entry, of)
-
-    def _take(self, entry: OutermostCall, records: Sequence[TensorRecord], of: Trainee) -> None:
-        taken, _ = self.findings.take(entry, {record.name: record for record in records})
+    def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
+        taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
         if self.request.isolate:
-            self.blame(entry, taken, components_of(of.home.model, of.optimizer))
+            self.blame(last.entry, taken, last.made_of)
 
     def rest(self) -> None:
         """At the end of a block: weights that more steps made than are recorded, and the steps of
         programs. Raises CaptureError for what could not be read, where nobody notes it."""
         self.reads.settle()
-        for optimizer, last in list(self._last.items()):
-            of = last.of(optimizer)
-            if of is not None:
-                self._take(last.entry, list(self.training.left(of)), of)
-        for recorder, of in self.hand.traced.values():
+        for last in self._last.values():
+            self._take(last, list(self.training.left(last.recorder)))
+        for recorder, path, made_of in self.hand.traced.values():
             name = self.findings.name("call", APPLIED)
-            entry = OutermostCall(name, self.request.prefix + of.home.path)
+            entry = OutermostCall(name, self.request.prefix + path)
             self.findings.prints.outermost.append(entry)
-            self._take(entry, list(recorder.records()), of)
+            records = [*recorder.records(), *self.training.left(recorder)]
+            self._take(_Last(entry, recorder, made_of), records)
         failure = self.hand.failure
         if failure is not None:
             self._tell(failure)
@@ -216,6 +212,8 @@ class Trained:
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
         found = blamed(records, against.outcome, made_of, layers)
-        if found is not None:
+        known = {local.name for one in findings.examined.values() for local in one.locals}
+        # Steps by hand are calls, and what changed in the first changed in all.
+        if found is not None and not (by_hand and found.name in known):
             locals_ = (*examined.locals, found)
             findings.examined[entry.name] = replace(examined, locals=locals_)

@@ -83,7 +83,7 @@ EXPECTED = {
     "test_evaluate": [],
     "test_losses": ["losses"],
     "test_metrics": ["metrics"],
-    "test_optimizers": ["optimizers"],
+    "test_optimizers": [],
     "test_operations": ["keras.ops"],
     "test_threads": ["other threads"],
     "test_shared": ["shared fixtures"],

@@ -19,6 +19,7 @@ from ...store.digest import digest
 from ..backends import is_concrete, is_traced, keeps_order, primal
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
+from .blame import Components, components_of
 from .loose import Loss, Losses
 from .roster import Home, Roster, Trainee, Values, precision_of, read
 from .run import changes_gradients, dense, tensor_of, updates
@@ -41,6 +42,9 @@ class Host(Protocol):
     def aliases(self) -> Sequence[tuple[str, str]]: ...
     @property
     def reads(self) -> Reads: ...
+    def opens(self) -> None:
+        """An optimizer is about to step: what a backend made for it is there by now."""
+
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder: ...
 
     def home_of(self, variables: Sequence[Any]) -> Home | None:
@@ -50,7 +54,9 @@ class Host(Protocol):
         """Keras variables that hold these tensors, by their ids."""
 
     def step_begins(self, home: Home, given: Mapping[str, str]) -> None: ...
-    def step_ended(self, records: Sequence[TensorRecord], left: str, of: Trainee) -> None: ...
+    def step_ended(
+        self, records: Sequence[TensorRecord], left: str, of: Trainee, recorder: StepRecorder
+    ) -> None: ...
 
 
 @dataclass
@@ -82,7 +88,7 @@ class ByHand:
     host: Host
     missed: Counter[str] = field(default_factory=Counter)
     failure: Exception | None = None
-    traced: dict[int, tuple[StepRecorder, Trainee]] = field(default_factory=dict)
+    traced: dict[int, tuple[StepRecorder, str, Components]] = field(default_factory=dict)
     losses: Losses = field(init=False)
     thread: int = field(default_factory=threading.get_ident)
     _step: _Step | None = None
@@ -169,6 +175,7 @@ class ByHand:
         pairs: Sequence[tuple[Any, Any]],
         values: Values,
     ) -> _Step | None:
+        self.host.opens()
         home = self.host.home_of(variables) if pairs else None
         if home is None:
             return None
@@ -228,8 +235,10 @@ class ByHand:
                 recorder.drop("applied", "learning_rate")
             for name, array in after.items():
                 _keep_update(step, name, step.before.get(name), array)
+        for name, array in after.items():
+            _leave(step, name, array)
         left = digest(_together(after))
-        self.host.step_ended(list(recorder.records()), left, step.of)
+        self.host.step_ended(list(recorder.records()), left, step.of, recorder)
 
     def _keep_loss(self, step: _Step, loss: Loss) -> None:
         array = loss.fetch()
@@ -243,7 +252,8 @@ class ByHand:
         """What the program hands over each time that it runs. It does so in order, so that the
         step has ended for what comes after its end."""
         recorder, reads = step.recorder, self.host.reads
-        self.traced[id(step.of.optimizer)] = recorder, step.of
+        made_of = components_of(step.of.home.model, step.of.optimizer)
+        self.traced[id(recorder)] = recorder, step.of.home.path, made_of
         for loss in step.losses:
             name = counted(f"loss/{loss.name}", step.counts).partition("/")[2]
             loss.receive = recorder.receiver("loss", name, step.of.arithmetic)
@@ -286,6 +296,7 @@ def _slot_of(step: _Step, name: str) -> Callable[[Array], None]:
 def _update_of(step: _Step, name: str, before: Mapping[str, Array]) -> Callable[[Array], None]:
     def receive(array: Array) -> None:
         _keep_update(step, name, before.get(name), array)
+        _leave(step, name, array)
 
     return receive
 
@@ -294,6 +305,11 @@ def _keep_update(step: _Step, name: str, before: Array | None, after: Array) -> 
     if before is not None and before.shape == after.shape:
         precision = step.precision_of(step.roster.weights[name])
         step.recorder.keep_update(name, before, after, precision)
+
+
+def _leave(step: _Step, name: str, after: Array) -> None:
+    precision = step.precision_of(step.roster.weights[name])
+    step.recorder.left[name] = after, precision
 
 
 def _of_slot(array: Array, arithmetic: str) -> str:

@@ -74,6 +74,8 @@ def _value(variable: Any, values: Values) -> Any | None:
     known = values.get(id(variable))
     if known is not None:
         return known
+    if not _is_variable(variable):
+        return variable
     # Asked for its value, a variable that is not initialized yet would draw one.
     return None if getattr(variable, "_value", variable) is None else variable.value
 

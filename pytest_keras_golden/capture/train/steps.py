@@ -57,7 +57,7 @@ class StepRecorder:
 
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
     that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
-    all steps.
+    all steps. left: weights after the last step of a loop by hand, each with its precision.
     """
 
     reads: Reads
@@ -69,6 +69,7 @@ class StepRecorder:
     _steps: dict[int, dict[tuple[str, str], _Kept]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     cancelled: dict[str, float] = field(default_factory=dict)
+    left: dict[str, tuple[Array, str]] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:

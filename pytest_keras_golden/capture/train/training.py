@@ -16,7 +16,7 @@ from ..record.reads import Reads
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
 from .doors import Doors
-from .roster import Roster, Trainee, arithmetic_of, precision_of, read, roster_of
+from .roster import Roster, arithmetic_of, precision_of, read, roster_of
 from .run import ModelRun
 from .sketch import size_for, sketched
 from .steps import StepRecorder, may_be_judged
@@ -54,6 +54,9 @@ class Training:
             known = StepRecorder(self.reads, self.selection, most, phase, size)
             self._of[whose] = known
         return known
+
+    def known(self, optimizer: Any) -> StepRecorder | None:
+        return self._of.get(optimizer)
 
     @contextmanager
     def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
@@ -100,25 +103,24 @@ class Training:
         roster = roster_of(run.model, run.path, self.request.aliases)
         ended = read(roster.weights, {})
         if run.started["train"] > self.request.steps or not _same(run.left, ended):
-            yield from self._weights(roster, ended, arithmetic, run.model.optimizer)
+            known = self._of.get(run.model.optimizer)
+            left = {
+                name: (array, precision_of(roster.weights[name], arithmetic))
+                for name, array in ended.items()
+            }
+            yield from self._weights(left, known.cancelled if known is not None else {})
 
-    def left(self, of: Trainee) -> Iterator[TensorRecord]:
+    def left(self, known: StepRecorder) -> Iterator[TensorRecord]:
         """Weights that a loop by hand has made in more steps than are recorded."""
-        known = self._of.get(of.optimizer)
-        if known is not None and known.done > self.request.steps:
-            roster = of.roster(self.request.aliases)
-            ended = read(roster.weights, {})
-            yield from self._weights(roster, ended, of.arithmetic, of.optimizer)
+        if known.done > self.request.steps:
+            yield from self._weights(known.left, known.cancelled)
 
     def _weights(
-        self, roster: Roster, ended: Mapping[str, Array], arithmetic: str, optimizer: Any
+        self, left: Mapping[str, tuple[Array, str]], cancelled: Mapping[str, float]
     ) -> Iterator[TensorRecord]:
-        size = size_for(len(roster.weights), self.request.steps)
-        known = self._of.get(optimizer)
-        cancelled = known.cancelled if known is not None else {}
-        for name, array in ended.items():
+        size = size_for(len(left), self.request.steps)
+        for name, (array, precision) in left.items():
             if self.selection.wants(f"weights/{name}", "updates"):
-                precision = precision_of(roster.weights[name], arithmetic)
                 slack = 2.0 * cancelled.get(name, 0.0)
                 yield TensorRecord(
                     f"weights/{name}",

@@ -132,10 +132,10 @@ def test_schedule():
 def test_variables():
     """No layer holds them."""
     keras.utils.set_random_seed(1)
-    variables = [keras.Variable(RNG_OF.normal(size=(3, 2)).astype("float32")) for RNG_OF in [RNG]]
+    variables = [keras.Variable(X[0])]
     chosen = optimizer(momentum=0.9)
-    for _ in STEPS:
-        chosen.apply([keras.ops.ones((3, 2))], variables)
+    for at in STEPS:
+        chosen.apply([keras.ops.convert_to_tensor(X[at])], variables)
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of jax")
@@ -169,7 +169,8 @@ def test_function():
         chosen.apply_gradients(zip(grads, made.trainable_weights, strict=True))
         return loss
 
-    step(X[0], Y[0])
+    for at in STEPS:
+        step(X[at], Y[at])
 
 
 def test_batches():

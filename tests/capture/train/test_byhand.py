@@ -53,7 +53,9 @@ def test_what_changed_in_a_loop_is_blamed(
     assert (not_read is None) == (backend != "tensorflow")
     assert not_read is None or "optimizers" in not_read["unseen"]  # type: ignore[operator]
     assert {test["outcome"] for test in recorded.values()} == {"recorded"}
-    assert {tuple(test["unseen"]) for test in recorded.values()} == {()}
+    for name, test in recorded.items():
+        # Layers of a program that runs more than once cannot be captured; its training is.
+        assert test["unseen"] == (["traced calls"] if "compiled" in name else []), name
     again = outcomes(suite)
     again.pop(NOT_READ, None)
     assert {name: names(test) for name, test in again.items() if "loss" in name} == {
