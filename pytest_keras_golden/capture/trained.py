@@ -45,7 +45,7 @@ class _Last:
 
 @dataclass
 class Trained:
-    """Implements `record.loops.Trained` and `train.byhand.Host`.
+    """Implements `record.loops.StepWatcher` and `train.byhand.Host`.
 
     structures: of every model that was called. own: whether a block is about one model alone.
     path_of: of a model that is about to be called.

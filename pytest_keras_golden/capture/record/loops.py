@@ -29,7 +29,7 @@ Finish = Callable[[MethodCall, "Sequence[TensorRecord]", Any, Mapping[str, str],
 """Told the records of a call, what it returned, digests of what it read, and its first batch."""
 
 
-class Trained(Protocol):
+class StepWatcher(Protocol):
     """What watches the steps of a model's methods, and has the records of them."""
 
     @property
@@ -55,7 +55,7 @@ class Loop:
     of which no step ran to its end, so that nothing is recorded. observed: what watching did."""
 
     asked: MethodCall
-    training: Trained
+    training: StepWatcher
     again: Again
     paused: Paused
     finish: Finish

@@ -29,7 +29,7 @@ from .again import Again, First, batch_of, before_each, last_argument, runs_eage
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
-from .loops import Loop, RunFirst, Trained
+from .loops import Loop, RunFirst, StepWatcher
 from .methods import LOOPS, STEP_OF, MethodCall, host, settling
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class OwnedCalls:
     begun: MethodBegun | None = None
     finished: MethodFinished | None = None
     first: First | None = None
-    training: Trained | None = None
+    training: StepWatcher | None = None
     note: Note | None = None
     observer: ObserverEffect | None = None
     seen: int = 0
@@ -112,7 +112,7 @@ class OwnedCalls:
     def _again(self) -> Again:
         return Again(self.first, self._paused)
 
-    def _loop(self, asked: MethodCall, training: Trained) -> Any:
+    def _loop(self, asked: MethodCall, training: StepWatcher) -> Any:
         __tracebackhide__ = True
         again, finish, nothing = self._again, self._finish, self._unlook
         loop = Loop(asked, training, again, self._paused, finish, nothing, self._observe, self.note)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backends import active, is_tensor, to_numpy
+from ..backends import active
 from ..backends.nest import flatten
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
-from .roster import Roster, Values, arithmetic_of, innermost, precision_of, read, roster_of
-from .standins import Twin, Watched, are_same, before_each, is_compiled_by_jax, telling
+from .left import Left, changes_gradients, plain_place, values_of
+from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
+from .standins import SecondRun, Watched, are_same, before_each, is_compiled_by_jax, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
@@ -125,10 +126,10 @@ class ModelRun:
                 return function.function(*args)
         if not self._recorder().open:
             return function.plain(*args)
-        args, twin = Twin.of(args)
+        args, again = SecondRun.of(args)
         returned = function.plain(*args)
         with self._safely(), self._told():
-            self.undisturbed &= are_same(returned, function.function(*twin.args()))
+            self.undisturbed &= are_same(returned, function.function(*again.args()))
         return returned
 
     @contextmanager
@@ -183,54 +184,18 @@ class ModelRun:
         return self.recorder(PHASES[self._phase], self.roster)
 
     def _read(self, recorder: StepRecorder, returned: Any) -> None:
-        logs, values = returned, {}
-        if active() == "jax":
-            logs, values = returned[0], self._values((returned[1],))
-        arithmetic = arithmetic_of(self.model)
-        for name, value in _numbers(logs):
-            recorder.keep("metrics", name, value, arithmetic)
+        jax = active() == "jax"
+        logs, values = returned if jax else (returned, None)
+        values = self._values((values,)) if jax else {}
         # Metrics and optimizers make their variables in the first step at the latest.
         self._roster = roster = roster_of(self.model, self.path, self.aliases)
-        for name, array in read(roster.metrics, values).items():
-            recorder.keep("metrics", name, array, arithmetic)
-        for name, array in read(roster.seeds, values).items():
-            recorder.keep("random", name, array)
+        left = Left(self.model, roster, values)
+        left.take_metrics(recorder, logs)
         if self._phase == "train":
-            self._read_updates(recorder, roster, values, arithmetic)
+            self.left = left.take_updates(recorder, self._before)
 
-    def _read_updates(
-        self, recorder: StepRecorder, roster: Roster, values: Mapping[int, Any], arithmetic: str
-    ) -> None:
-        for name, array in read(roster.slots, values).items():
-            floating = array.dtype.kind not in "biu"
-            recorder.keep("slots", name, array, arithmetic if floating else "")
-        if not updates(self.model.optimizer, read(roster.slots, values)):
-            recorder.drop("applied", "learning_rate")
-        after = read(roster.weights, values)
-        for name, array in after.items():
-            if name in self._before and self._before[name].shape == array.shape:
-                precision = precision_of(roster.weights[name], arithmetic)
-                recorder.keep_update(name, self._before[name], array, precision)
-        self.left = after
-
-    def _values(self, args: tuple[Any, ...]) -> dict[int, Any]:
-        """Of variables, from the state that jax hands from step to step."""
-        if active() != "jax" or not args or not isinstance(args[0], (tuple, list)):
-            return {}
-        model, optimizer = self.model, self.model.optimizer
-        held = [model.trainable_variables, model.non_trainable_variables]
-        if self._phase == "train":
-            held.append(optimizer.variables if optimizer is not None else [])
-        held.append(model.metrics_variables)
-        parts = list(args[0])
-        if len(parts) != len(held):
-            return {}
-        return {
-            id(variable): value
-            for variables, part in zip(held, parts, strict=True)
-            for variable, value in zip(variables, part, strict=False)
-            if value is not None
-        }
+    def _values(self, args: tuple[Any, ...]) -> Values:
+        return values_of(self.model, self._phase, args)
 
     # -- inside a step ----------------------------------------------------------------------
 
@@ -240,7 +205,7 @@ class ModelRun:
         self._phase, self._names = step, {}
         with self._safely():
             for place, leaf in flatten(data):
-                self._part("data", _plain(place), leaf)
+                self._part("data", plain_place(place), leaf)
 
     def _total(self, value: Any) -> None:
         with self._safely():
@@ -291,21 +256,6 @@ def _is_forced(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     return bool(kwargs.get("force", args[0] if args else False))
 
 
-def changes_gradients(optimizer: Any) -> bool:
-    """Whether what an optimizer applies is something else than the gradients it is given."""
-    inner = innermost(optimizer)
-    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
-    return inner is not optimizer or any(getattr(inner, name, None) for name in options)
-
-
-def updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
-    """Whether a step changed weights. While gradients are accumulated, jax works an update out and
-    throws it away; other backends do not."""
-    steps = getattr(innermost(optimizer), "gradient_accumulation_steps", None)
-    done = slots.get("iterations")
-    return not steps or done is None or int(done) % int(steps) == 0
-
-
 def tensor_of(rate: Any) -> Any:
     """Schedules of the user's own may return a Python number."""
     return np.float32(rate) if isinstance(rate, (int, float)) else rate
@@ -318,14 +268,3 @@ def dense(grad: Any) -> Any:
     import keras
 
     return keras.ops.convert_to_tensor(grad)
-
-
-def _plain(place: str) -> str:
-    """`[0][tokens]` as part of a name: `0/tokens`."""
-    return place.strip("[]").replace("][", "/")
-
-
-def _numbers(logs: Any) -> Iterator[tuple[str, Array]]:
-    for place, leaf in flatten(logs):
-        if is_tensor(leaf) or isinstance(leaf, (int, float)):
-            yield _plain(place) or "loss", to_numpy(leaf)

@@ -16,7 +16,7 @@ from ..backends import active, is_tensor, to_numpy
 from ..backends.nest import exchanged, flatten
 
 
-class Runs(Protocol):
+class Executes(Protocol):
     """Who runs a step's function for `fit` and the like."""
 
     def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any: ...
@@ -29,7 +29,7 @@ class Watched:
 
     function: Any
     plain: Any | None
-    run: Runs
+    run: Executes
     step: str
 
     def __call__(self, *args: Any) -> Any:
@@ -38,22 +38,22 @@ class Watched:
 
 
 @dataclass
-class Twin:
+class SecondRun:
     """What the second run of a step begins with: its state as it was, and its data again."""
 
     state: Any
     data: Any
 
     @staticmethod
-    def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Twin]:
+    def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
         """What the first run is given, and what to give the second one."""
         state, data = args
         # The first run donates what it is given.
         copies = exchanged(state, lambda leaf: _copied(leaf) if is_tensor(leaf) else leaf)
         if not hasattr(data, "__next__"):
-            return args, Twin(copies, data)
+            return args, SecondRun(copies, data)
         taken = _Taken(data)
-        return (state, taken), Twin(copies, taken.taken)
+        return (state, taken), SecondRun(copies, taken.taken)
 
     def args(self) -> tuple[Any, ...]:
         data = iter(self.data) if isinstance(self.data, _Batches) else self.data
