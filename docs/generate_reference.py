@@ -73,7 +73,7 @@ STATUSES: Meanings = {
     "failing before": "failed under the old version already",
     "unstable": "differs from itself under the old version",
     "skipped": "skipped, or failed as expected, under one of the versions",
-    "no tensors": "calls no Keras model, or trains and evaluates only, which is not looked at",
+    "no tensors": "calls no Keras model, or uses Keras only in ways that are not looked at",
     "new": "exists under the new version only",
 }
 GATE: Meanings = {
@@ -104,7 +104,7 @@ GATED: Meanings = {
     "weights": "as in the outcomes",
     "isolation": "as in the outcomes",
     "first_drift": "the first tensor beyond its tolerance",
-    "local_drift": "the layers that changed by themselves, in execution order",
+    "local_drift": "the layers, and components of a training step, that changed by themselves, in order",
     "unseen": "what of Keras ran and was not looked at, by kind",
     "tensors": "judged tensor → verdict",
     "numbers": "judged tensor → `k`, `tolerance`, `rel_l2`, `max_abs`, … as in the outcomes",

@@ -25,8 +25,11 @@ UPDATE_MODES: tuple[UpdateMode, ...] = ("changed", "all", "missing")
 Twins = Literal["later", "now"]
 TWINS: tuple[Twins, ...] = ("later", "now")
 
-DEFAULT_SELECT = ("attention", "logits")
+DEFAULT_SELECT = ("attention", "logits", "training")
 """What a capture takes where nothing else is asked for."""
+
+DEFAULT_STEPS = 3
+"""Steps of a training that are recorded where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("treat every test as marked", "--golden-auto", "golden_auto", "bool", False),
     Option(
-        "what automatic capture takes: attention, logits, blocks, all, or globs; comma-separated",
+        "what automatic capture takes: attention, logits, blocks, training, all, or globs; "
+        "comma-separated",
         "--golden-select",
         "golden_select",
         metavar="LIST",
@@ -112,6 +116,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
     Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
+    Option("first steps of a training that are recorded", None, "golden_steps", default="3"),
     Option("first and last rows kept of each captured tensor, or all", None, "golden_rows"),
     Option(
         "lines 'name in this run -> name in the golden', globs allowed",
@@ -153,6 +158,7 @@ class Settings:
     max_size: int = 1 << 20
     max_bytes: int = 256 << 20
     rows: int | None = None
+    steps: int = DEFAULT_STEPS
     aliases: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = 0
     log: Path | None = None
@@ -219,6 +225,7 @@ def read_settings(
         max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
         max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),
         rows=_rows(ini("golden_rows")),
+        steps=_at_least_one(ini("golden_steps"), "golden_steps"),
         aliases=_aliases(ini("golden_aliases") or ()),
         seed=_seed(ini("golden_seed")),
         log=_path(option("golden_log"), working_dir),
@@ -297,7 +304,7 @@ def _names(value: str) -> tuple[str, ...]:
     if not names:
         raise ConfigError(
             "golden_select selects nothing",
-            "Name groups (attention, logits, blocks, all) or globs.",
+            "Name groups (attention, logits, blocks, training, all) or globs.",
         )
     return names
 

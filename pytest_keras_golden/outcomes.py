@@ -7,6 +7,7 @@ every value is a builtin type (a numpy scalar on a report crashes pytest-xdist).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
@@ -163,6 +164,17 @@ class LocalOutcome:
     note: str | None = None
     cause: Cause | None = None
     twin: Twin | None = None
+
+
+_COMPONENT = re.compile(
+    r"data|(accumulation|backward|clipping|loss|metric|optimizer|random|schedule|statistics):.*",
+    re.DOTALL,
+)
+
+
+def is_component(name: str) -> bool:
+    """Whether what is blamed is a component of a training step and no layer: `optimizer:Adam`."""
+    return _COMPONENT.fullmatch(name) is not None
 
 
 def is_blamed(layer: LocalOutcome, systematic: str = "fail", precision: str = "pass") -> bool:

@@ -80,7 +80,9 @@ class TensorRecord:
     precision: dtype name of the coarsest arithmetic that produced it; "" means the value's own.
     tolerance: what the test asked for at this tensor; most specific of all.
     reference: the same tensor in higher precision, same shape, for the three-way rule.
-    call: name of the outermost call that it was captured in; "" where a test checked it itself.
+    slack: units of k that its making costs on top of any tolerance, as the difference of two large
+    numbers does. call: name of the outermost call that it was captured in; "" where a test checked
+    it itself.
     """
 
     name: str
@@ -92,6 +94,7 @@ class TensorRecord:
     tolerance: Tolerance | None = None
     reference: Array | None = None
     call: str = ""
+    slack: float = 0.0
 
     @property
     def arithmetic(self) -> str:

@@ -38,7 +38,7 @@ def test_defaults() -> None:
     assert settings.goldens_dir == Path("/project/goldens")
     assert settings.seed == 0
     assert settings.max_size == 1 << 20
-    assert settings.select == ("attention", "logits")
+    assert settings.select == ("attention", "logits", "training")
 
 
 def test_goldens_dir_is_relative_to_the_ini_file() -> None:

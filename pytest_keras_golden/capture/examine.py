@@ -11,7 +11,7 @@ from ..compare.depth import Shift, furthest, shift
 from ..compare.floats import in_the_coarser
 from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
-from ..outcomes import LocalOutcome, is_blamed
+from ..outcomes import LocalOutcome, TensorOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
 from ..tolerance import default
 from .causes import with_causes
@@ -55,6 +55,9 @@ class Against(Protocol):
 
     def beyond(self, records: Sequence[TensorRecord]) -> bool:
         """Whether a judged tensor is beyond its tolerance."""
+
+    def outcome(self, record: TensorRecord) -> TensorOutcome | None:
+        """What the tensor is against the golden's; None without a golden."""
 
     def begins(self, policy: str | None) -> None:
         """Told the dtype policy of what is called, before the first call."""

@@ -13,22 +13,28 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError, GoldenError, StoreError
 from ..outcomes import TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
-from .backends import compiled_frames
+from .backends import compiled_frames, torch_steps
 from .examine import Against, Examined
 from .findings import Findings
+from .record.again import NotAgain
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
-from .record.owned import OwnedCalls, RunFirst, owned_calls
+from .record.loops import RunFirst
+from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
+from .train.blame import components_of
+from .train.doors import Doors, doors
+from .train.training import Training
+from .trained import Trained
 from .watch.calls import Call, Watch
 
 if TYPE_CHECKING:
     from ..records import Array
 
 
-TRAINING = "train_on_batch"
+TRAINING = ("train_on_batch", "fit")
 
 _REST = (
     "unavailable: the first batch, run eagerly, is the golden's bit for bit; what moved lies in a "
@@ -54,6 +60,9 @@ class Watchers:
     _program: ProgramCapture = field(init=False)
     _owned: OwnedCalls = field(init=False)
     _watch: Watch = field(init=False)
+    _training: Training = field(init=False)
+    _doors: Doors = field(init=False)
+    _trained: Trained = field(init=False)
     _recorder: CallRecorder | None = None
     _open: Begun | None = None
     _policy: str | None = None
@@ -76,6 +85,7 @@ class Watchers:
             self._program, self._watch = stack.enter_context(
                 capture_programs(self.model, self.request)
             )
+            self._trained = self._watch_training(stack)
             self._owned = OwnedCalls(
                 self.model,
                 self._program,
@@ -84,12 +94,29 @@ class Watchers:
                 begun=self._owned_begun,
                 finished=self._owned_finished,
                 first=self._first_batch if self.request.isolate else None,
+                training=self._trained if self._training.asks else None,
                 note=self.request.note,
             )
             stack.enter_context(owned_calls(self._owned))
             yield self
+            self._trained.rest()
         self.renamed = {**self._eager.renamed, **self._watch.structure.renamed}
         self._take_programs(hidden=compiled_frames() > frames)
+
+    def _watch_training(self, stack: ExitStack) -> Trained:
+        """Steps of a model's own methods, which `OwnedCalls` sees, and of loops by hand."""
+        self._doors = stack.enter_context(doors())
+        self._training = Training(self.request, self._doors)
+        stack.callback(self._training.close)
+        structures = (self._eager.watch.structure, self._watch.structure)
+        own, path_of = self.model is not None, self._eager.watch.path_of
+        trained = Trained(
+            self.request, self.findings, self.against, self._training, structures, own, path_of
+        )
+        if self._training.asks:
+            stack.enter_context(self._doors.listening(trained.hand))
+            stack.enter_context(torch_steps(trained.hand.torch_begins, trained.hand.torch_stepped))
+        return trained
 
     def _eager_capture(
         self, begun: Any, finished: Callable[[Ended], None]
@@ -127,14 +154,16 @@ class Watchers:
     @property
     def busy(self) -> bool:
         """Whether a call is under way that is looked into, or left alone as a whole."""
-        return self._owned.is_inside or self._eager.watch.is_inside or self._watch.is_inside
+        inside = self._owned.is_inside or self._eager.watch.is_inside or self._watch.is_inside
+        return inside or self._doors.is_inside
 
     @property
     def unseen(self) -> Mapping[str, int]:
         """What ran and was not looked into, with how often: methods of models by name, and calls
         in compiled functions of which nothing can be recorded."""
         traced = self._program.traced_only + self._hidden
-        return {**self._owned.unseen, TRACED: traced, UPDATES: len(self._updated)}
+        missed = self._trained.missed
+        return {**self._owned.unseen, **missed, TRACED: traced, UPDATES: len(self._updated)}
 
     # -- eager calls ------------------------------------------------------------------------
 
@@ -165,7 +194,7 @@ class Watchers:
         self._begins(policy_name(model))
         path = self._eager.watch.path_of(model)
         self._updated.discard(path)
-        if name.startswith(TRAINING):
+        if name.startswith(TRAINING) and not self._training.asks:
             self._updated.add(path)
         self._open = self.prints.begun(name, path, model, args, kwargs, batch)
 
@@ -177,14 +206,21 @@ class Watchers:
         run_first: RunFirst,
     ) -> None:
         self.prints.inputs.update({self.request.prefix + n: key for n, key in inputs.items()})
-        entry = self._returned(returned)
+        begun = self._open
+        assert begun is not None
+        trains = begun.name.startswith(TRAINING) and self._training.asks
+        made = [returned, [record.value for record in records]] if trains else returned
+        entry = self._returned(made)
         taken, named = self.findings.take(entry, {record.name: record for record in records})
+        if trains and begun.name.startswith("train_on_batch"):
+            self._trained.stepped_by_batch(entry, begun.target)
         with self._undamaged():
             if self.request.isolate and self.findings.is_wanted(entry, taken):
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                    self._see_rest(entry)
+                self._trained.blame(entry, taken, components_of(begun.target))
+                self._see_rest(entry)
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""
@@ -209,6 +245,9 @@ class Watchers:
             ended = run_first()
         except GoldenError:
             raise
+        except NotAgain as why:
+            self.findings.give_up(entry, str(why))
+            return None
         except Exception as error:
             self.findings.give_up(
                 entry, f"it does not run eagerly: {type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from ..compare.verdict import judge
 from ..records import OutermostCall, TensorRecord
 
 if TYPE_CHECKING:
+    from ..outcomes import TensorOutcome
     from ..store.codec import Golden
     from .collected import Case
 
@@ -56,22 +57,28 @@ class CaseGolden:
         return any(self.case.digest(record) != entries.get(record.name) for record in judged)
 
     def beyond(self, records: Sequence[TensorRecord]) -> bool:
-        return any(self._verdict(record) in BEYOND for record in records if record.judged)
+        return any(self._is_beyond(record) for record in records if record.judged)
 
-    def _verdict(self, record: TensorRecord) -> str:
+    def _is_beyond(self, record: TensorRecord) -> bool:
+        outcome = self.outcome(record)
+        return outcome is not None and outcome.verdict in BEYOND
+
+    def outcome(self, record: TensorRecord) -> TensorOutcome | None:
         golden = self.golden
         if golden is None:
-            return "identical"
+            return None
+        entry = golden.header.entry(record.name)
+        record, tolerance = self.case.against(record, entry)
         return judge(
             record,
             0,
-            golden.header.entry(record.name),
+            entry,
             lambda: golden.array(record.name),
-            self.case.tolerance(record),
+            tolerance,
             systematic=self.case.settings.systematic,
             digest=self.case.digest(record),
             any_precision=self.across_policies,
-        ).verdict
+        )
 
     def refuses(self, call: OutermostCall, prints: Ran) -> str | None:
         golden = self.golden

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..compare.calls import Ran
@@ -17,6 +17,7 @@ from ..records import (
     Mode,
     ObserverEffect,
     OutermostCall,
+    TensorEntry,
     TensorRecord,
     Tolerance,
 )
@@ -214,8 +215,25 @@ class Case:
         """Each layer's own change, where a call was isolated."""
         return tuple(local for examined in self.examined.values() for local in examined.locals)
 
+    def against(
+        self, record: TensorRecord, entry: TensorEntry | None
+    ) -> tuple[TensorRecord, Tolerance]:
+        """The record with the tolerance that it is judged by.
+
+        What making a tensor costs is taken from the golden where that is less: a gradient that
+        vanished must not excuse itself.
+        """
+        if not record.slack or entry is None:
+            return record, self.tolerance(record)
+        plain = self.tolerance(replace(record, slack=0.0))
+        known = entry.tolerance.k if entry.tolerance is not None else None
+        if plain.k is not None and known is not None:
+            record = replace(record, slack=min(record.slack, max(0.0, known - plain.k)))
+        record = replace(record, judged=entry.judged)
+        return record, self.tolerance(record)
+
     def tolerance(self, record: TensorRecord) -> Tolerance:
-        return resolve(
+        tolerance = resolve(
             record.name,
             record.arithmetic,
             argument=record.tolerance,
@@ -223,6 +241,9 @@ class Case:
             ini=self.settings.tolerances,
             between_backends=self.settings.across_backends,
         )
+        if tolerance.k is None or not record.slack:
+            return tolerance
+        return Tolerance(k=tolerance.k + record.slack)
 
 
 def _why_empty(block: CapturedBlock) -> str:

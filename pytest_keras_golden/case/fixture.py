@@ -94,7 +94,8 @@ class GoldenTensors:
         """Record what the calls of `model` inside the block compute, by structural layer name.
 
         name: prefix of the tensor names, for several blocks in one test.
-        select: groups (`attention`, `logits`, `blocks`, `all`) and globs over structural names.
+        select: groups (`attention`, `logits`, `blocks`, `training`, `all`; of training `loss`,
+        `gradients`, `updates`, `slots`, `metrics`, `random`) and globs over structural names.
         aliases: name in this run → name in the golden, globs over structural names; before those
         of `golden_aliases`.
         rows: keep this many of the first and of the last rows (axis -2: the positions of a
@@ -119,6 +120,7 @@ class GoldenTensors:
             limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
             aliases=tuple(_first(aliases or {}, settings.aliases).items()),
             isolation_bytes=settings.max_size,
+            steps=settings.steps,
         )
         started = capture_block(model, request, CaseGolden(case))
         with started as block, self._case.whole_block():

@@ -90,6 +90,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     calls = _Calls(case, golden)
     tensors = list(rules.incomparable(tensors, calls.reason))
     tensors = list(rules.explain_by_depth(tensors, calls.reach))
+    tensors = list(rules.explain_by_training(tensors))
     anchor = case.goldens.anchor()
     if anchor is None:
         return tuple(tensors)
@@ -140,7 +141,7 @@ class _Calls:
 
     def _reason_of(self, call: str) -> str | None:
         differs = self.difference(call)
-        if differs is None or differs.kind == "batch":
+        if differs is None or differs.kind in ("batch", "trained"):
             return None
         if differs.kind == "descended":
             return self._between(call) if self._inherited(call) is False else None
@@ -183,7 +184,7 @@ class _Calls:
 
 def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> TensorOutcome:
     entry = golden.header.entry(record.name)
-    tolerance = case.tolerance(record)
+    record, tolerance = case.against(record, entry)
     outcome = judge(
         record,
         order,
@@ -197,9 +198,16 @@ def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> Ten
         candidates=() if record.call else _gone(case, golden),
         any_precision=case.settings.across_policies,
     )
-    if entry is not None and record.judged and tolerance != entry.tolerance:
+    if entry is not None and record.judged and _is_another(tolerance, entry, record):
         outcome = _reconsidered(outcome, golden, entry, tolerance)
     return outcome
+
+
+def _is_another(tolerance: Tolerance, entry: TensorEntry, record: TensorRecord) -> bool:
+    """Whether it is not the one that the golden was recorded under."""
+    if tolerance.k is None or entry.tolerance is None or not record.slack:
+        return tolerance != entry.tolerance
+    return tolerance.k > (entry.tolerance.k or 0.0)
 
 
 def _gone(case: Case, golden: Golden) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..compare.depth import FACTOR, Shift
+from ..compare.training import inherited
 from ..config import Settings
 from ..outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome, is_blamed
 from ..stack import HARDWARE_KEYS
@@ -73,6 +74,18 @@ def _explained(
         return tensor
     said = f"{bound}; up to {FACTOR:g} times that is depth"
     return replace(tensor, verdict="accumulated", note=said)
+
+
+def explain_by_training(tensors: Sequence[TensorOutcome]) -> tuple[TensorOutcome, ...]:
+    """`drift` becomes `accumulated` where rounding in earlier parts of a training explains it."""
+    names = inherited(tensors)
+    said = "what it was computed from moved by rounding, and as a whole it moved by no more"
+    return tuple(
+        replace(tensor, verdict="accumulated", note=_joined(tensor.note, said))
+        if tensor.name in names
+        else tensor
+        for tensor in tensors
+    )
 
 
 def _joined(*notes: str | None) -> str:

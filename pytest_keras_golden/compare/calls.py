@@ -6,6 +6,7 @@ may be the output of an earlier call, and then it moves as that one did.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -26,7 +27,7 @@ class Ran(Protocol):
     def outermost(self) -> Sequence[OutermostCall]: ...
 
 
-DifferenceKind = Literal["weights", "random", "inputs", "flags", "descended", "batch"]
+DifferenceKind = Literal["weights", "random", "inputs", "flags", "descended", "batch", "trained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,9 @@ class Difference:
     """Why a call's numbers are not comparable with the golden's, in a sentence.
 
     kind: `descended` is no reason by itself: an input differs, and an earlier call returned
-    something else already, from which it may have been computed. Nor is `batch`: the numbers are
-    meant to be the same, and only those of layers are not comparable.
+    something else already, from which it may have been computed. Nor are `batch` and `trained`:
+    the numbers are meant to be the same, and only those of layers are not comparable. Weights are
+    `trained` where both sides recorded the training that made them.
     """
 
     kind: DifferenceKind
@@ -83,8 +85,27 @@ def _weights(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> D
     if not changed:
         return None
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    if _trained_otherwise(golden, run, old, new):
+        said = f"weights of {new.name} moved, as the training before it did: {changed[0]}{more}"
+        return Difference("trained", said)
     return Difference(
         "weights", f"weights differ between calls: {changed[0]}{more}, before {new.name}"
+    )
+
+
+APPLIED = "optimizer.apply"
+"""Name of the calls that stand for the steps of a loop that a test wrote by hand."""
+
+_TRAINING = re.compile(rf"(.*/)?(fit|train_on_batch|{re.escape(APPLIED)})(@\d+)?")
+
+
+def _trained_otherwise(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> bool:
+    """Whether a training before the call, which both sides recorded, made something else."""
+    known = {earlier.name: earlier.outputs for earlier in _before(golden, old)}
+    return any(
+        known[earlier.name] != earlier.outputs
+        for earlier in _before(run, new)
+        if earlier.name in known and _TRAINING.fullmatch(earlier.name)
     )
 
 

@@ -45,6 +45,7 @@ class Automatic:
             aliases=tuple(self._settings.aliases.items()),
             isolate=case.examines,
             isolation_bytes=self._settings.max_size,
+            steps=self._settings.steps,
             note=None if case.asked_for else case.notes.append,
         )
         counts: Counter[str] = Counter()

@@ -1,10 +1,11 @@
-"""Why layers gave other numbers, in words."""
+"""Why layers, and components of a training step, gave other numbers, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..outcomes import LocalOutcome, TestOutcome
+from ..outcomes import LocalOutcome, TestOutcome, is_component
+from .escape import named, one_line
 from .summary import blamed
 from .wording import family_list, number, plural
 
@@ -24,7 +25,14 @@ def cause_sentences(outcome: TestOutcome) -> str:
         those = [layer for layer in layers if layer.cause == cause]
         if those:
             told.append(say(those))
+    told += [_component(layer) for layer in layers if is_component(layer.name) and layer.note]
     return " ".join(told)
+
+
+def _component(component: LocalOutcome) -> str:
+    """`Step 0: gradients equal, the update of Adam differs: optimizer:Adam.`"""
+    note = one_line(component.note or "")
+    return f"{note[:1].upper()}{note[1:]}: {named(component.name)}."
 
 
 def _names(layers: Sequence[LocalOutcome]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome, is_component
 from . import tokens
 from .amount import own_size, own_strain, percent
 from .attribution import attribution, same_stack
@@ -61,8 +61,9 @@ def _hidden(outcome: TestOutcome) -> str:
     size = f" ({'up to ' if len(guilty) > 1 else ''}{most})" if most else ""
     names = family_list(layer.name for layer in guilty)
     itself, gives = ("itself", "gives") if len(guilty) == 1 else ("themselves", "give")
+    many = plural(len(guilty), _kind(guilty))
     return (
-        f"{plural(len(guilty), 'layer')} changed by {itself}{since(outcome)}: on the same inputs, "
+        f"{many} changed by {itself}{since(outcome)}: on the same inputs, "
         f"{names} {gives} other numbers{size}. In this test that stays hidden, {_held(outcome)}; "
         "in another model it may not."
     )
@@ -95,13 +96,18 @@ def _blame(outcome: TestOutcome) -> str:
     guilty = blamed(outcome)
     if guilty:
         return (
-            f" Local drift in {plural(len(guilty), 'layer')}: "
+            f" Local drift in {plural(len(guilty), _kind(guilty))}: "
             f"{family_list(layer.name for layer in guilty)}; the rest is inherited."
             f"{_causes(outcome)}"
         )
     if outcome.isolation == "complete":
         return f" No layer drifts by itself: {_rounding(outcome)}."
     return ""
+
+
+def _kind(guilty: Iterable[LocalOutcome]) -> str:
+    """`layer`, or `component` where a part of a training step that is none is among them."""
+    return "component" if any(is_component(item.name) for item in guilty) else "layer"
 
 
 def _causes(outcome: TestOutcome) -> str:

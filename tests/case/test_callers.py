@@ -213,7 +213,10 @@ def test_updates_that_nothing_ran_with_are_told(suite: pytest.Pytester) -> None:
             trained()(X)
         """
     )
-    suite.runpytest_inprocess("--update-goldens", "--golden-auto", "--golden-log=log.json")
+    options = ("--update-goldens", "--golden-auto", "--golden-log=log.json")
+    suite.runpytest_inprocess(*options, "--golden-select=logits")
     tests = outcomes(suite)
     assert tests["test_last"]["unseen"] == ["train_on_batch updates"]
     assert tests["test_looked_at"]["unseen"] == []
+    suite.runpytest_inprocess(*options, "--golden-select=training")
+    assert {tuple(test["unseen"]) for test in outcomes(suite).values()} == {()}

@@ -79,11 +79,11 @@ SUITE = """
 """
 
 EXPECTED = {
-    "test_fit": ["fit"],
-    "test_evaluate": ["evaluate"],
+    "test_fit": [],
+    "test_evaluate": [],
     "test_losses": ["losses"],
     "test_metrics": ["metrics"],
-    "test_optimizers": ["optimizers"],
+    "test_optimizers": [],
     "test_operations": ["keras.ops"],
     "test_threads": ["other threads"],
     "test_shared": ["shared fixtures"],
@@ -116,7 +116,8 @@ def test_every_kind_is_named(
     ran = {name: test["unseen"] for name, test in found.items() if test["outcome"] != "skipped"}
     assert len(ran) == {"numpy": 7, "jax": 11}.get(backend, 10)
     assert ran == {name: EXPECTED[name] for name in ran}
-    assert found["test_looked_into"]["outcome"] == "recorded"
+    looked_into = {name for name, kinds in EXPECTED.items() if not kinds} - {"test_nothing"}
+    assert all(found[name]["outcome"] == "recorded" for name in looked_into & ran.keys())
 
 
 @pytest.mark.tensorflow

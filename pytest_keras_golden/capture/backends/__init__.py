@@ -132,6 +132,21 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return owner.defer(value, receive)
 
 
+def keeps_order() -> bool:
+    """Whether what a program of this backend hands over comes in order, however often it runs."""
+    return active() == "jax" and bool(import_module(".jax", __name__).keeps_order())
+
+
+def torch_steps(
+    begins: Callable[[Any], None], ended: Callable[[Any], None]
+) -> AbstractContextManager[Any]:
+    """Inside, every optimizer of torch's own is told before and after it steps."""
+    if active() != "torch":
+        return nullcontext()
+    hooks = import_module(".torch", __name__).optimizer_steps(begins, ended)
+    return cast("AbstractContextManager[Any]", hooks)
+
+
 def is_traced(value: Any) -> bool:
     """Whether a program is being traced that will run this value once and in order.
 

@@ -76,11 +76,13 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
         return _nothing
     if not is_traced(value):
         return None
-    # Order is kept by a token, and tokens work on a single device only.
-    jax.debug.callback(
-        lambda array: receive(to_numpy(array)), value, ordered=jax.device_count() == 1
-    )
+    jax.debug.callback(lambda array: receive(to_numpy(array)), value, ordered=keeps_order())
     return _wait
+
+
+def keeps_order() -> bool:
+    """Order is kept by a token, and tokens work on a single device only."""
+    return bool(jax.device_count() == 1)
 
 
 def trace_level() -> Any:

@@ -62,8 +62,10 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
     with tf.init_scope():
         kept, runs = _resource(value.dtype), _resource(tf.int64)
         _reset(runs)
-    tf.raw_ops.AssignVariableOp(resource=kept, value=value)
-    tf.raw_ops.AssignAddVariableOp(resource=runs, value=tf.constant(1, tf.int64))
+    assigned = tf.raw_ops.AssignVariableOp(resource=kept, value=value)
+    # A step whose data have run out raises in one place while it goes on in others.
+    with tf.control_dependencies([assigned]):
+        tf.raw_ops.AssignAddVariableOp(resource=runs, value=tf.constant(1, tf.int64))
 
     def hand_over() -> None:
         times = int(tf.raw_ops.ReadVariableOp(resource=runs, dtype=tf.int64))

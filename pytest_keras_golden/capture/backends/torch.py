@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -97,3 +98,19 @@ def compiled_frames() -> int:
     """How many Python functions `torch.compile` has looked at in this process."""
     dynamo = sys.modules.get("torch._dynamo")
     return 0 if dynamo is None else int(dynamo.utils.counters["frames"]["total"])
+
+
+@contextmanager
+def optimizer_steps(begins: Callable[[Any], None], ended: Callable[[Any], None]) -> Iterator[None]:
+    """Inside, every optimizer of torch's own is told before and after it steps."""
+    from torch.optim import optimizer
+
+    handles = [
+        optimizer.register_optimizer_step_pre_hook(lambda stepping, *_: begins(stepping)),
+        optimizer.register_optimizer_step_post_hook(lambda stepping, *_: ended(stepping)),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 
 class Batches:
-    """What the steps of one call were given: a digest over all of it, and the first batch."""
+    """What the steps of one call were given: a digest over it, and the first batch.
 
-    def __init__(self, reads: Reads, name: str) -> None:
+    most: so many of the batches are looked at, None for all.
+    """
+
+    def __init__(self, reads: Reads, name: str, most: int | None = None) -> None:
+        self._most = most
+        self._seen: Counter[str] = Counter()
         self._reads = reads
         self._name = name
         self._digests: dict[str, xxhash.xxh3_128] = {}
@@ -35,6 +41,9 @@ class Batches:
 
     def _receiver(self, place: str) -> Any:
         def receive(array: Array) -> None:
+            if self._most is not None and self._seen[place] >= self._most:
+                return
+            self._seen[place] += 1
             self._digests.setdefault(place, xxhash.xxh3_128()).update(digest(array).encode())
             self._first.setdefault(place, array)
 
@@ -44,6 +53,10 @@ class Batches:
         """`predict[data]` and so on → digest over that part of every batch."""
         start = f"{self._name}[data]"
         return {f"{start}{place}": key.hexdigest() for place, key in self._digests.items()}
+
+    def digests_of(self, repeatable: bool) -> Mapping[str, str]:
+        """None of arrays, which their own digests tell in whatever order they are read."""
+        return {} if repeatable else self.digests()
 
     def first(self) -> Mapping[str, Any] | None:
         """The first batch, as the method for one batch takes it; None where none was read."""

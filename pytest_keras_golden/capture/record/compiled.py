@@ -22,7 +22,7 @@ from ..tap.request import Request
 from ..tap.select import Selection
 from ..tap.taps import Tap, Taps
 from ..watch.calls import Call, Watch, watching
-from ..watch.forgiving import Forgiving
+from ..watch.forgiving import Forgiving, Note
 from ..watch.patches import Run
 from .eager import policy_name
 from .reads import Reads
@@ -227,8 +227,15 @@ class ProgramCapture:
         self.sink.reads.settle()
         return [*self.records, *self.sink.records(join=True)]
 
-    def finish(self) -> None:
-        self.records += self.collect()
+    def finish(self, note: Note | None = None) -> None:
+        """note: takes why nothing of the programs can be recorded, which else raises."""
+        try:
+            self.records += self.collect()
+        except CaptureError as error:
+            if note is None:
+                raise
+            self.sink.forget()
+            note(error.problem)
 
 
 @contextmanager
@@ -247,7 +254,7 @@ def capture_programs(model: Any | None, request: Request) -> Iterator[tuple[Prog
             if isinstance(observer, Forgiving):
                 observer.watch = watch
             yield capture, watch
-        capture.finish()
+        capture.finish(note)
         if capture.seen:
             capture.selection.check()
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,19 @@ STEP_OF: Mapping[str, str] = {
     "predict_on_batch": "predict",
     "test_on_batch": "test",
     "train_on_batch": "train",
+    "evaluate": "test",
+    "fit": "train",
 }
 """Method that is looked into → the step behind it, `<step>_step` and `<step>_function` in Keras."""
 
+LOOPS = ("fit", "evaluate")
+"""Those of them that run any number of steps, which only a training's watch looks into."""
+
 BATCH = ("x", "y", "sample_weight")
 """What a model's methods are given beside how to go about it, in order."""
+
+
+_ASIDE = ("callbacks", "verbose")
 
 
 @dataclass
@@ -74,7 +82,7 @@ class MethodCall:
         """Its arguments without what the test, or who looks at the terminal, would notice."""
         if self.method != "predict":
             return self.kwargs
-        kept = {name: value for name, value in self.kwargs.items() if name != "callbacks"}
+        kept = {name: value for name, value in self.kwargs.items() if name not in _ASIDE}
         return kept | {"verbose": 0}
 
     @property
@@ -86,9 +94,17 @@ class MethodCall:
     def batch_size(self) -> int:
         return int(self.kwargs.get("batch_size") or 32)
 
+    @property
+    def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What decides about its numbers: all but who listens, and how many processes there are."""
+        if self.method not in LOOPS:
+            return self.batch
+        kept = {name: value for name, value in self.kwargs.items() if name not in _ASIDE}
+        return self.args[1:], kept
+
     def logs(self, returned: Any) -> Iterator[TensorRecord]:
         """What a train or test step says: losses and metrics, float32 behind Python floats."""
-        if self.step == "predict":
+        if self.step == "predict" or self.method == "fit":
             return
         for place, value in host(returned).items():
             single = value.astype(np.float32) if value.dtype == np.float64 else value
@@ -103,3 +119,23 @@ def host(returned: Any) -> dict[str, Array]:
         for place, leaf in flatten(returned)
         if is_tensor(leaf) or isinstance(leaf, (int, float))
     }
+
+
+def settling(kwargs: Mapping[str, Any], settle: Callable[[], None]) -> Mapping[str, Any]:
+    """The arguments with a callback that fetches what programs handed over, batch by batch."""
+    import keras
+
+    class Settle(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            settle()
+
+    given = kwargs.get("callbacks")
+    # A list of Keras' own may call from another thread: what is fetched at the end is the same.
+    own = isinstance(given, keras.callbacks.CallbackList)
+    return kwargs if own else {**kwargs, "callbacks": [*_as_list(given), Settle()]}
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -5,7 +5,7 @@ same state, where the data can be given twice: what the plain run returned is re
 the caller, and the two are compared bit for bit. The second run is the plugin's own: nothing of the
 test hears of it, neither callbacks nor the terminal. What Keras runs eagerly, and what reads a data
 set or a generator, runs once and is watched at that.
-`fit` and `evaluate`, whose programs run any number of times, are not looked into.
+`fit` and `evaluate` are another matter: `loops`.
 """
 
 from __future__ import annotations
@@ -19,30 +19,24 @@ from typing import TYPE_CHECKING, Any
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
-from ..backends import active, is_tensor
-from ..backends.nest import exchanged
-from ..state.models import ModelState, attribute, instance_attribute, kept
+from ..state.models import ModelState, attribute, kept
 from ..tap.limit import Limit
 from ..watch import patches
 from ..watch.calls import Watch, counted
 from ..watch.forgiving import Note, problem
 from ..watch.patches import Run
+from .again import Again, First, batch_of, before_each, last_argument, runs_eagerly
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
-from .methods import BATCH, STEP_OF, MethodCall, host
+from .loops import Loop, RunFirst, StepWatcher
+from .methods import LOOPS, STEP_OF, MethodCall, host, settling
 
 if TYPE_CHECKING:
     from ...records import Array
 
-UNSEEN = ("fit", "evaluate")
-
 MethodBegun = Callable[[Any, str, "tuple[Any, ...]", "dict[str, Any]", "int | None"], None]
-RunFirst = Callable[[], "Ended | None"]
-"""The first batch of a call as an eager call that can be made again; None where none was made."""
-
 MethodFinished = Callable[[Sequence[TensorRecord], Any, Mapping[str, str], RunFirst], None]
-First = Callable[[], "AbstractContextManager[list[Ended]]"]
 
 
 @dataclass
@@ -53,8 +47,9 @@ class OwnedCalls:
     the call's name, what it was given, and how much of it is a batch, before anything runs.
     finished: given the records of a call, what it returned, digests of what it read from a data
     set, and how to run its first batch. first: a context inside of which the first eager call is
-    recorded. note: takes what cannot be captured, which else raises. observer: `changed` as
-    soon as one call was. unseen: how often each method ran that is not looked into.
+    recorded. training: None where nobody asks for it. note: takes what cannot be captured, which
+    else raises. observer: `changed` as soon as one call was. unseen: how often each method ran that
+    is not looked into.
     """
 
     model: Any | None
@@ -64,6 +59,7 @@ class OwnedCalls:
     begun: MethodBegun | None = None
     finished: MethodFinished | None = None
     first: First | None = None
+    training: StepWatcher | None = None
     note: Note | None = None
     observer: ObserverEffect | None = None
     seen: int = 0
@@ -84,30 +80,54 @@ class OwnedCalls:
             return run(*args, **kwargs)
         self._inside = True
         try:
-            if method in UNSEEN:
-                self.unseen[method] = self.unseen.get(method, 0) + 1
-                with self._paused():
-                    return run(*args, **kwargs)
-            return self._call(MethodCall(method, run, args, kwargs))
+            with self.training.apart() if self.training is not None else nullcontext():
+                return self._call(MethodCall(method, run, args, kwargs))
         finally:
             self._inside = False
 
+    def _unlooked(self, asked: MethodCall) -> Any:
+        __tracebackhide__ = True
+        self._unlook(asked.method)
+        with self._paused():
+            return asked.run(*asked.args, **asked.kwargs)
+
     def _call(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
+        if asked.method in LOOPS and self.training is None:
+            return self._unlooked(asked)
         self.seen += 1
         if not self._begin(asked):
             with self._paused():
                 return asked.run(*asked.args, **asked.kwargs)
+        if asked.method in LOOPS and self.training is not None:
+            return self._loop(asked, self.training)
         if runs_eagerly(asked.model):
             return self._eagerly(asked)
         return self._twice(asked) if asked.repeatable else self._once(asked)
+
+    def _unlook(self, method: str) -> None:
+        self.unseen[method] = self.unseen.get(method, 0) + 1
+
+    @property
+    def _again(self) -> Again:
+        return Again(self.first, self._paused)
+
+    def _loop(self, asked: MethodCall, training: StepWatcher) -> Any:
+        __tracebackhide__ = True
+        again, finish, nothing = self._again, self._finish, self._unlook
+        loop = Loop(asked, training, again, self._paused, finish, nothing, self._observe, self.note)
+        return loop.run()
+
+    def _observe(self, effect: ObserverEffect | None) -> None:
+        if self.observer != "changed":
+            self.observer = effect or self.observer
 
     def _begin(self, asked: MethodCall) -> bool:
         """Whether the call can be captured, as far as its arguments tell."""
         asked.name = counted(asked.method, self._counts)
         try:
             if self.begun is not None:
-                given, named = asked.batch
+                given, named = asked.given
                 batch = asked.batch_size if asked.cuts else None
                 self.begun(asked.model, asked.name, given, named, batch)
         except GoldenError as error:
@@ -133,7 +153,7 @@ class OwnedCalls:
             return ended[0] if ended else None
 
         with kept(asked.model) if before is not None else nullcontext():
-            self._finish(asked, records, returned, batches, run_first)
+            self._finish(asked, records, returned, batches.digests_of(asked.repeatable), run_first)
         return returned
 
     def _once(self, asked: MethodCall) -> Any:
@@ -145,10 +165,10 @@ class OwnedCalls:
 
         def run_first() -> Ended | None:
             with before.around():
-                return self._first_again(asked, batches.first())
+                return self._again.run(asked, batches.first())
 
         with kept(asked.model):
-            self._finish(asked, records, returned, batches, run_first)
+            self._finish(asked, records, returned, batches.digests_of(asked.repeatable), run_first)
         return returned
 
     # -- twice ------------------------------------------------------------------------------
@@ -168,9 +188,9 @@ class OwnedCalls:
 
             def run_first() -> Ended | None:
                 with before.around():
-                    return self._first_again(asked, self._batch_of(asked))
+                    return self._again.run(asked, batch_of(asked))
 
-            self._finish(asked, records, plain, batches, run_first)
+            self._finish(asked, records, plain, batches.digests_of(asked.repeatable), run_first)
         except Exception as error:
             if self.note is None:
                 raise
@@ -190,8 +210,7 @@ class OwnedCalls:
     ) -> None:
         same = same_state and list(plain) == list(captured)
         same = same and all(digest(plain[place]) == digest(captured[place]) for place in plain)
-        if self.observer != "changed":
-            self.observer = "identical" if same else "changed"
+        self._observe("identical" if same else "changed")
 
     # -- the watched run --------------------------------------------------------------------
 
@@ -204,15 +223,20 @@ class OwnedCalls:
         with ExitStack() as stack:
             stack.enter_context(attribute(model, f"{asked.step}_function", None))
             stack.enter_context(
-                _before_each(model, f"{asked.step}_step", self._step(asked, batches))
+                before_each(model, f"{asked.step}_step", self._step(asked, batches))
             )
             stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
             for watch in self.others:
                 stack.enter_context(watch.paused())
             if asked.method == "predict":
-                kwargs = self._settling(kwargs)
-            returned = asked.run(*asked.args, **kwargs)
-            return returned, self.capture.collect(join=True), batches
+                kwargs = settling(kwargs, self.capture.sink.reads.settle)
+            if self.training is None or asked.step == "predict":
+                returned = asked.run(*asked.args, **kwargs)
+                return returned, self.capture.collect(join=True), batches
+            with self.training.around(model) as run:
+                returned = asked.run(*asked.args, **kwargs)
+            trained = self.training.records(run, returned)
+            return returned, [*self.capture.collect(join=True), *trained], batches
 
     def _step(self, asked: MethodCall, batches: Batches) -> Callable[..., None]:
         def begin(*args: Any, **kwargs: Any) -> None:
@@ -220,62 +244,26 @@ class OwnedCalls:
             self.watch.restart()
             self.capture.sink.restart()
             if not asked.repeatable:
-                batches.read([*args, *kwargs.values()][-1])
+                batches.read(last_argument(args, kwargs))
 
         return begin
-
-    def _settling(self, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The arguments with a callback that fetches what programs handed over, batch by batch."""
-        import keras
-
-        settle = self.capture.sink.reads.settle
-
-        class Settle(keras.callbacks.Callback):  # type: ignore[misc]
-            def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-                settle()
-
-        given = kwargs.get("callbacks")
-        # A list of Keras' own may call from another thread: what is fetched at the end is the same.
-        own = isinstance(given, keras.callbacks.CallbackList)
-        return kwargs if own else {**kwargs, "callbacks": [*_as_list(given), Settle()]}
 
     def _finish(
         self,
         asked: MethodCall,
         records: Sequence[TensorRecord],
         returned: Any,
-        batches: Batches,
+        read: Mapping[str, str],
         run_first: RunFirst,
     ) -> None:
         if self.finished is not None:
-            every = [*records, *asked.logs(returned)]
-            self.finished(every, returned, batches.digests(), run_first)
+            logs = () if returned is None else asked.logs(returned)
+            self.finished([*records, *logs], returned, read, run_first)
 
     # -- the first batch, eagerly -----------------------------------------------------------
 
     def _first(self, ended: list[Ended]) -> AbstractContextManager[Any]:
         return nullcontext() if self.first is None else _into(self.first(), ended)
-
-    def _first_again(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
-        if batch is None or self.first is None:
-            return None
-        model, method = asked.model, f"{asked.step}_on_batch"
-        with ExitStack() as stack:
-            stack.enter_context(attribute(model, f"{asked.step}_function", None))
-            stack.enter_context(attribute(model, "run_eagerly", True))
-            stack.enter_context(self._paused())
-            ended = stack.enter_context(self.first())
-            getattr(model, method)(**batch)
-        return ended[0] if ended else None
-
-    def _batch_of(self, asked: MethodCall) -> Mapping[str, Any]:
-        """The first batch of arrays, as the method for one batch takes it."""
-        given, named = asked.batch
-        every = {**dict(zip(BATCH, given, strict=False)), **named}
-        if not asked.cuts:
-            return every
-        size = asked.batch_size
-        return {"x": exchanged(every["x"], lambda leaf: leaf[:size] if _sliced(leaf) else leaf)}
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -302,37 +290,9 @@ def owned_calls(owned: OwnedCalls) -> Iterator[OwnedCalls]:
         patches.unwatch(opened, owned)
 
 
-@contextmanager
-def _before_each(model: Any, name: str, begin: Callable[..., None]) -> Iterator[None]:
-    original = getattr(model, name)
-
-    # A function of its own: jax finds what it compiled for an equal one.
-    def step(*args: Any, **kwargs: Any) -> Any:
-        begin(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    with instance_attribute(model, name, step):
-        yield
-
-
-def runs_eagerly(model: Any) -> bool:
-    """Whether Keras calls the model's steps without tracing them."""
-    if getattr(model, "run_eagerly", False):
-        return True
-    if active() == "tensorflow":
-        # Without XLA it is a graph all the same.
-        return False
-    return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
-
-
-def _sliced(leaf: Any) -> bool:
-    return is_tensor(leaf) and len(leaf.shape) > 0
-
-
 def _places() -> Iterator[tuple[type, str]]:
-    names = (*STEP_OF, *UNSEEN)
     for owner in _trainers():
-        yield from ((owner, name) for name in names if callable(vars(owner).get(name)))
+        yield from ((owner, name) for name in STEP_OF if callable(vars(owner).get(name)))
 
 
 def _trainers() -> Iterable[type]:
@@ -343,9 +303,3 @@ def _trainers() -> Iterable[type]:
 
     models = subclasses(keras.Model)
     return dict.fromkeys(base for model in models for base in model.__mro__ if base is not object)
-
-
-def _as_list(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

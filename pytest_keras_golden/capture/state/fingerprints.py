@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import CaptureError
 from ...records import OutermostCall
@@ -21,6 +21,9 @@ from ..watch.structure import walk
 from .given import passed
 from .variables import states_of
 from .weights import input_fingerprints, named_weights
+
+if TYPE_CHECKING:
+    from ...records import Array
 
 GLOBAL_SEED = "@global_seed"
 """The generator behind unseeded `keras.random` calls, which belongs to no layer."""
@@ -102,6 +105,13 @@ class Fingerprints:
     def take_weights(self, path: str, target: Any) -> None:
         """Of a model that only programs call, which nobody can look at before they run."""
         self._see_built(path, target)
+
+    def take_initial(self, weights: Mapping[str, Array]) -> None:
+        """Of a model that was not built when its training began: what its first step began with."""
+        for name, array in weights.items():
+            if self.prefix + name not in self._now:
+                key = digest(array)
+                self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
     def _see(self, path: str, target: Any) -> dict[str, str]:
         """Take in the weights of a layer; those that are not what they were before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...config import DEFAULT_SELECT
+from ...config import DEFAULT_SELECT, DEFAULT_STEPS
 from ...records import Tolerance
 from ..watch.forgiving import Note
 from .limit import NO_LIMIT, Limit
@@ -16,7 +16,8 @@ class Request:
 
     tolerance: of every tensor of the block. limit: what is kept of each. aliases: (name in this
     run, name in the golden), globs. isolate: keep what an isolating pass needs, in a golden at most
-    `isolation_bytes` of it. note: takes what cannot be captured, which else raises.
+    `isolation_bytes` of it. steps: of a training, so many of the first are recorded. note:
+    takes what cannot be captured, which else raises.
     """
 
     select: tuple[str, ...] = DEFAULT_SELECT
@@ -26,6 +27,7 @@ class Request:
     aliases: tuple[tuple[str, str], ...] = ()
     isolate: bool = True
     isolation_bytes: int | None = None
+    steps: int = DEFAULT_STEPS
     note: Note | None = None
 
     @property

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from ...errors import CaptureError
 from ...records import Kind
 from ..watch.structure import nearest
+from .training import ALL, TRAINING_GROUPS, training_globs
 
 GROUPS: Mapping[str, frozenset[Kind]] = {
     "attention": frozenset({"attention"}),
@@ -15,8 +16,10 @@ GROUPS: Mapping[str, frozenset[Kind]] = {
     "blocks": frozenset({"block"}),
     "all": frozenset({"attention", "logits", "block", "tensor"}),
     "outputs": frozenset(),
+    **dict.fromkeys((ALL, *TRAINING_GROUPS), frozenset()),
 }
-"""Group → kinds. `outputs` takes what the outermost calls return, whatever its kind."""
+"""Group → kinds. `outputs` takes what the outermost calls return, whatever its kind; groups of
+training take nothing of layers (see `training_globs`)."""
 
 
 class Selection:
@@ -25,7 +28,8 @@ class Selection:
     def __init__(self, select: Sequence[str]) -> None:
         self._kinds = frozenset().union(*(GROUPS.get(name, frozenset()) for name in select))
         self._outputs = "outputs" in select
-        self._globs = {name: False for name in select if name not in GROUPS}
+        other = {*GROUPS, *training_globs(select)}
+        self._globs = {name: False for name in select if name not in other}
         self._seen: set[str] = set()
 
     def takes(self, kind: Kind) -> bool:

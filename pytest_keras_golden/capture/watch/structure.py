@@ -52,13 +52,19 @@ class Structure:
         self._roots.append((weakref.ref(root), path))
         self.walk()
 
-    def walk(self) -> None:
-        """Look again at every root: a layer may have been made since."""
+    @property
+    def roots(self) -> Iterator[tuple[str, Any]]:
+        """(path, root) of those that are still there."""
         for reference, path in self._roots:
             root = reference()
             if root is not None:
-                for found, layer in walk(root, path):
-                    self.add(layer, found)
+                yield path, root
+
+    def walk(self) -> None:
+        """Look again at every root: a layer may have been made since."""
+        for path, root in self.roots:
+            for found, layer in walk(root, path):
+                self.add(layer, found)
 
     def add(self, layer: Any, path: str) -> None:
         """Give `layer` this path unless it has one."""

@@ -217,12 +217,21 @@ def test_a_generator_is_used_once(model):
 
 
 @pytest.mark.skipif(os.environ["KERAS_BACKEND"] == "numpy", reason="Keras has no fit on numpy")
-def test_fit_and_evaluate_are_not_looked_into(model):
-    with capture_block(model, Request(("all",))) as block:
+@pytest.mark.parametrize("training", [True, False])
+def test_fit_and_evaluate_are_looked_into_where_that_is_asked_for(model, training):
+    with capture_block(model, Request(("all",) if training else ("blocks",))) as block:
         model.fit(INPUTS, np.zeros((4, 3)), epochs=2, verbose=0)
         model.evaluate(INPUTS, np.zeros((4, 3)), verbose=0)
         model(INPUTS)
-    assert names(block) == ["first", "dense#0", "<model>"]
+    steps = {"step_000", "step_001", "curve", "test_step_000", "logs"} & {
+        name.partition("/")[0] for name in names(block)
+    }
+    assert steps >= ({"step_000", "step_001", "curve", "test_step_000"} if training else set())
+    assert bool(steps) == training
+    unseen = {kind for kind, count in block.unseen.items() if count}
+    assert unseen == (set() if training else {"fit", "evaluate"})
+    if training:
+        assert names(block)[-3:] == ["first", "dense#0", "<model>"]
 
 
 def test_a_layer_that_raises_leaves_no_trace(model):

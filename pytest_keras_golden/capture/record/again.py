@@ -1,0 +1,96 @@
+"""A model's own steps: watched as they begin, run eagerly, and the first of a call made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends import active, is_tensor
+from ..backends.nest import exchanged
+from ..state.models import attribute, instance_attribute
+from .eager import Ended
+from .methods import BATCH, MethodCall
+
+First = Callable[[], "AbstractContextManager[list[Ended]]"]
+Paused = Callable[[], "AbstractContextManager[None]"]
+
+
+class NotAgain(Exception):  # noqa: N818 (it is no error of anybody)
+    """Why a call's first batch cannot be run again."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """first: a context inside of which the first eager call is recorded; None where nobody asks
+    for it. paused: one inside of which nothing else is."""
+
+    first: First | None
+    paused: Paused
+
+    def run(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
+        """The batch, run eagerly by the method for one batch."""
+        if batch is None or self.first is None:
+            return None
+        model, method = asked.model, f"{asked.step}_on_batch"
+        with ExitStack() as stack:
+            stack.enter_context(attribute(model, f"{asked.step}_function", None))
+            stack.enter_context(attribute(model, "run_eagerly", True))
+            stack.enter_context(self.paused())
+            ended = stack.enter_context(self.first())
+            getattr(model, method)(**_tensors(batch))
+        return ended[0] if ended else None
+
+
+def batch_of(asked: MethodCall) -> Mapping[str, Any]:
+    """The first batch of arrays, as the method for one batch takes it."""
+    given, named = asked.batch
+    every = {**dict(zip(BATCH, given, strict=False)), **named}
+    if not asked.cuts:
+        return every
+    size = asked.batch_size
+    return {"x": exchanged(every["x"], lambda leaf: leaf[:size] if _sliced(leaf) else leaf)}
+
+
+def _sliced(leaf: Any) -> bool:
+    return is_tensor(leaf) and len(leaf.shape) > 0
+
+
+def _tensors(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arrays as a step is given them by `fit`: a loss of the user's own may rely on it."""
+    import keras
+
+    def tensor(leaf: Any) -> Any:
+        return keras.ops.convert_to_tensor(leaf) if is_tensor(leaf) else leaf
+
+    return exchanged(batch, tensor)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def before_each(model: Any, name: str, begin: Callable[..., None]) -> Iterator[None]:
+    """Have `begin` called with what each call of a model's method is given."""
+    original = getattr(model, name)
+
+    # A function of its own: jax finds what it compiled for an equal one.
+    def step(*args: Any, **kwargs: Any) -> Any:
+        begin(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    with instance_attribute(model, name, step):
+        yield
+
+
+def last_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The batch: a step of jax is given its state before it."""
+    return [*args, *kwargs.values()][-1]
+
+
+def runs_eagerly(model: Any) -> bool:
+    """Whether Keras calls the model's steps without tracing them."""
+    if getattr(model, "run_eagerly", False):
+        return True
+    if active() == "tensorflow":
+        # Without XLA it is a graph all the same.
+        return False
+    return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")

@@ -1,0 +1,134 @@
+"""`fit` and `evaluate`, which run once, whatever they read.
+
+What their steps make is watched from step to step; of the layers only the first step is looked
+into, by making it again where it moved. A loop that raises is recorded as far as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...records import ObserverEffect, TensorRecord
+from ..state.models import ModelState, kept
+from ..watch.forgiving import Note, problem
+from .again import Again, NotAgain, Paused, before_each, last_argument
+from .batches import Batches
+from .eager import Ended
+from .methods import MethodCall
+
+if TYPE_CHECKING:
+    from .reads import Reads
+
+RunFirst = Callable[[], "Ended | None"]
+"""The first batch of a call as an eager call that can be made again; None where none was made."""
+
+Finish = Callable[[MethodCall, "Sequence[TensorRecord]", Any, Mapping[str, str], RunFirst], None]
+"""Told the records of a call, what it returned, digests of what it read, and its first batch."""
+
+
+class StepWatcher(Protocol):
+    """What watches the steps of a model's methods, and has the records of them."""
+
+    @property
+    def reads(self) -> Reads:
+        """Which it settles after every step."""
+
+    def around(self, model: Any, twice: bool = False) -> AbstractContextManager[Any]:
+        """twice: it is the test's own run, which nothing may change."""
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Inside, no optimizer is at work for a loop of the test's own."""
+
+    def steps(self, run: Any) -> int:
+        """How many ran to their ends."""
+
+    def records(self, run: Any, returned: Any) -> Sequence[TensorRecord]:
+        """Raises what could not be read of the steps."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One call. note: takes what cannot be captured, which else raises. nothing: told of a call
+    of which no step ran to its end, so that nothing is recorded. observed: what watching did."""
+
+    asked: MethodCall
+    training: StepWatcher
+    again: Again
+    paused: Paused
+    finish: Finish
+    nothing: Callable[[str], None]
+    observed: Callable[[ObserverEffect | None], None]
+    note: Note | None = None
+
+    def run(self) -> Any:
+        __tracebackhide__ = True
+        asked, model = self.asked, self.asked.model
+        before = ModelState(model, step=asked.step) if model.built else None
+        batches = Batches(self.training.reads, asked.name, most=1)
+        run = None
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(self.paused())
+                stack.enter_context(
+                    before_each(
+                        model,
+                        f"{asked.step}_step",
+                        lambda *args, **kwargs: self._read(run, batches, args, kwargs),
+                    )
+                )
+                run = stack.enter_context(self.training.around(model, twice=True))
+                returned = asked.run(*asked.args, **asked.kwargs)
+        except BaseException as error:
+            self._raised(run, batches, error)
+            raise
+
+        if not self.training.steps(run):
+            self.nothing(asked.method)
+            return returned
+
+        def run_first() -> Ended | None:
+            if before is None:
+                raise NotAgain("the model was not built before its training began")
+            with before.around():
+                return self.again.run(asked, batches.first())
+
+        self.observed(run.observer)
+        self._finish(run, returned, batches, run_first)
+        return returned
+
+    @staticmethod
+    def _read(run: Any, batches: Batches, args: Any, kwargs: Any) -> None:
+        if run is None or run.listens:
+            batches.read(last_argument(args, kwargs))
+
+    def _raised(self, run: Any, batches: Batches, error: BaseException) -> None:
+        """Nothing of it runs again: what broke it off may do so once more."""
+        if run is None or not self.training.steps(run):
+            self.nothing(self.asked.method)
+            return
+        why = f"{self.asked.method} was left by {type(error).__name__}"
+
+        def run_first() -> Ended | None:
+            raise NotAgain(why)
+
+        if self.note is not None:
+            last, kind = self.training.steps(run) - 1, type(error).__name__
+            self.note(f"{self.asked.method}: what follows step {last}, where {kind} ended it")
+        try:
+            self._finish(run, None, batches, run_first)
+        except Exception:  # the test's own error is the one to be told
+            self.nothing(self.asked.method)
+
+    def _finish(self, run: Any, returned: Any, batches: Batches, run_first: RunFirst) -> None:
+        asked = self.asked
+        read = batches.digests_of(asked.repeatable)
+        try:
+            with kept(asked.model):
+                self.finish(asked, self.training.records(run, returned), returned, read, run_first)
+        except Exception as error:
+            if self.note is None:
+                raise
+            self.note(f"{asked.method}: {problem(error)}")

@@ -1,0 +1,1 @@
+"""What a training step computes: its batch, loss, gradients, update, state and metrics."""

@@ -1,0 +1,196 @@
+"""Which component of a training step is the first to give other numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...compare.training import ORDER, inherited
+from ...outcomes import QUIET, LocalOutcome, TensorOutcome
+from ...records import TensorRecord
+from .roster import innermost
+
+Judge = Callable[[TensorRecord], "TensorOutcome | None"]
+
+_NAME = re.compile(r"(?:.*/)?(test_)?step_(\d+)/(?P<part>\w+)(?:/(?P<rest>.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a step is made of, by the names of its classes. loss: of one output and no name of its
+    own parts, the class; metrics likewise are told by their names."""
+
+    optimizer: str = ""
+    accumulation: int | None = None
+    schedule: str = ""
+    loss: str = ""
+    custom: Sequence[str] = field(default=())
+
+
+def components_of(model: Any, by_hand: Any = None) -> Components:
+    """Of a compiled model; what its class overrides is the class's own.
+
+    by_hand: the optimizer of a loop of the test's own, which makes steps of its own losses.
+    """
+    if by_hand is not None:
+        return replace(_of_optimizer(innermost(by_hand)), loss="loss")
+    made_of = _of_optimizer(innermost(getattr(model, "optimizer", None)))
+    loss = getattr(model, "loss", None)
+    named = loss if isinstance(loss, str) else _called(loss)
+    return replace(made_of, loss=named, custom=tuple(_overridden(type(model))))
+
+
+def _of_optimizer(optimizer: Any) -> Components:
+    rate = getattr(optimizer, "_learning_rate", None)
+    is_schedule = hasattr(rate, "get_config") and callable(rate)
+    return Components(
+        optimizer=type(optimizer).__name__ if optimizer is not None else "",
+        accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
+        schedule=type(rate).__name__ if is_schedule else "",
+    )
+
+
+def _called(loss: Any) -> str:
+    return str(getattr(loss, "__name__", "") or type(loss).__name__) if loss is not None else ""
+
+
+def _overridden(kind: type) -> Iterable[str]:
+    for name in ("train_step", "compute_loss"):
+        owner = next((base for base in kind.__mro__ if name in vars(base)), None)
+        if owner is not None and not owner.__module__.startswith(("keras.", "keras_hub.")):
+            yield f"{owner.__name__}.{name}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    step: int
+    part: str
+    rest: str
+    outcome: TensorOutcome
+
+
+def blamed(
+    records: Sequence[TensorRecord], judge: Judge, components: Components, layers: bool
+) -> LocalOutcome | None:
+    """The component that the first tensor beyond its tolerance comes from; None where no step has
+    one. layers: on golden inputs a layer of the forward pass has changed by itself, so that the
+    loss and the gradients are not to blame."""
+    found = [item for item in map(_parsed(judge), records) if item is not None]
+    excused = inherited(item.outcome for item in found)
+    judged = (item for item in found if item.outcome.judged and not _is_quiet(item))
+    beyond = [item for item in judged if item.outcome.name not in excused]
+    if not beyond:
+        return None
+    first = min(beyond, key=lambda item: (item.step, ORDER.index(item.part)))
+    same = [item for item in beyond if (item.step, item.part) == (first.step, first.part)]
+    before = [item for item in found if item.step <= first.step and _moved(item)]
+    if layers and first.part in ("loss", "gradients", "metrics"):
+        return None
+    trained = {item.rest for item in found if item.part == "gradients"}
+    name, said = _component(first, same, before, components, trained)
+    last = same[-1] if first.part == "gradients" else first
+    return LocalOutcome(
+        name=name,
+        order=_LAST,
+        verdict=last.outcome.verdict,
+        precision=last.outcome.precision,
+        k=last.outcome.k,
+        rel_l2=last.outcome.rel_l2,
+        note=f"step {first.step}: {said}",
+    )
+
+
+_LAST = 1 << 20
+"""Order of what is behind all layers."""
+
+
+def _parsed(judge: Judge) -> Callable[[TensorRecord], _Found | None]:
+    def parsed(record: TensorRecord) -> _Found | None:
+        match = _NAME.fullmatch(record.name)
+        outcome = judge(record) if match else None
+        if match is None or outcome is None or match["part"] not in ORDER:
+            return None
+        return _Found(int(match[2]), match["part"], match["rest"] or "", outcome)
+
+    return parsed
+
+
+def _is_quiet(item: _Found) -> bool:
+    return item.outcome.verdict in QUIET
+
+
+def _moved(item: _Found) -> bool:
+    return item.part in ("data", "random") and item.outcome.verdict != "identical"
+
+
+def _component(
+    first: _Found,
+    same: Sequence[_Found],
+    before: Sequence[_Found],
+    made_of: Components,
+    trained: Collection[str],
+) -> tuple[str, str]:
+    """Its name, and what was equal before it and is not any more."""
+    for item in before:
+        if item.part == "data":
+            return "data", f"other batches ({item.rest} of step {item.step})"
+    for item in before:
+        if item.step < first.step or first.part == "loss":
+            return f"random:{item.rest}", f"{item.rest} was advanced otherwise in step {item.step}"
+    if first.part == "updates" and trained and first.rest not in trained:
+        return _statistics(first)
+    return _OF_PART[first.part](first, same, made_of)
+
+
+def _statistics(first: _Found) -> tuple[str, str]:
+    layer = first.rest.rpartition("/")[0] or first.rest
+    said = f"loss, gradients and slots equal, what {layer} keeps of the batch differs"
+    return f"statistics:{layer}", said
+
+
+def _loss(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
+    said = "batch and random state equal, the loss differs"
+    name = next(iter(n for n in made_of.custom if n.endswith("compute_loss")), None)
+    return f"loss:{name or first.rest or made_of.loss}", f"{said} ({first.outcome.name})"
+
+
+def _gradient(first: _Found, same: Sequence[_Found], _: Components) -> tuple[str, str]:
+    # Gradients flow from the last layer to the first: the last one beyond was reached first.
+    layer = same[-1].rest.rpartition("/")[0] or same[-1].rest
+    return f"backward:{layer}", f"loss equal, gradients differ, from {layer} backwards"
+
+
+def _applied(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
+    how = "accumulation" if made_of.accumulation else "clipping"
+    said = f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
+    return f"{how}:{made_of.optimizer}", said
+
+
+def _rate(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
+    whose = made_of.schedule or made_of.optimizer
+    return f"schedule:{whose}", f"gradients equal, the learning rate of {whose} differs"
+
+
+def _update(first: _Found, same: Sequence[_Found], made_of: Components) -> tuple[str, str]:
+    with_it = f", with gradients of {made_of.accumulation} steps accumulated"
+    accumulating = with_it if made_of.accumulation else ""
+    said = f"gradients equal, the update of {made_of.optimizer} differs{accumulating}"
+    return f"optimizer:{made_of.optimizer}", f"{said} ({first.outcome.name})"
+
+
+def _metric(first: _Found, _: Sequence[_Found], __: Components) -> tuple[str, str]:
+    name = first.rest.partition("/")[0]
+    return f"metric:{name}", f"loss and update equal, the metric {name} differs"
+
+
+_OF_PART: dict[str, Callable[[_Found, Sequence[_Found], Components], tuple[str, str]]] = {
+    "loss": _loss,
+    "gradients": _gradient,
+    "applied": _applied,
+    "learning_rate": _rate,
+    "slots": _update,
+    "updates": _update,
+    "metrics": _metric,
+}

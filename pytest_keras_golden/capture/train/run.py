@@ -1,0 +1,270 @@
+"""One call of `fit`, `evaluate` or a method for one batch, watched from step to step.
+
+Between the steps the host reads what they left: weights, slots, metrics. Only what never leaves a
+step is handed over from inside of it: gradients, and the parts of the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backends import active
+from ..backends.nest import flatten
+from ..state.models import attribute, instance_attribute
+from ..tap.precision import is_numeric
+from ..watch.calls import counted
+from .left import Left, changes_gradients, plain_place, values_of
+from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
+from .standins import SecondRun, Watched, are_same, before_each, is_compiled_by_jax, telling
+from .steps import StepRecorder
+
+if TYPE_CHECKING:
+    from ...records import Array, ObserverEffect
+
+PHASES = {"train": "", "test": "test_"}
+"""Step of a model → how the names of its tensors begin."""
+
+
+@dataclass
+class ModelRun:
+    """What a model's own steps are told of and read by. Implements `doors.StepListener`.
+
+    recorder: of a phase, made when its first step begins. initial: told the weights that the
+    first step began with. live: whether steps may be asked for what never leaves them. twice:
+    whether programs run unwatched for the test; undisturbed: whether that made no difference.
+    started: steps that ran, by kind. failure: the first thing that could not be read, which the
+    steps themselves never hear of. left: weights after the last step that was recorded.
+    """
+
+    model: Any
+    path: str
+    aliases: Sequence[tuple[str, str]]
+    recorder: Callable[[str, Roster], StepRecorder]
+    initial: Callable[[Mapping[str, Array]], None]
+    live: bool = True
+    twice: bool = False
+    undisturbed: bool = True
+    started: dict[str, int] = field(default_factory=dict)
+    failure: Exception | None = None
+    left: Mapping[str, Array] = field(default_factory=dict)
+    _running: bool = False
+    _phase: str = "train"
+    _roster: Roster | None = None
+    _before: Mapping[str, Array] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Inside, the steps of the model are watched."""
+        with ExitStack() as stack:
+            for step in PHASES:
+                if hasattr(self.model, f"make_{step}_function"):
+                    self._watch(step, stack)
+            if self.live and hasattr(self.model, "compute_loss"):
+                loss = telling(self.model.compute_loss, self._total)
+                stack.enter_context(instance_attribute(self.model, "compute_loss", loss))
+            yield
+
+    def _watch(self, step: str, stack: ExitStack) -> None:
+        model, make = self.model, getattr(self.model, f"make_{step}_function")
+        original = getattr(model, f"{step}_step")
+
+        def fresh(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            """What Keras makes, and what it was asked for."""
+            setattr(model, f"{step}_function", None)
+            if self.live:
+                watched = before_each(original, lambda data: self._begin(step, data))
+                object.__setattr__(model, f"{step}_step", watched)
+            returned = make(*args, **kwargs)
+            return getattr(model, f"{step}_function", None), returned
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            known = getattr(model, f"{step}_function", None)
+            if isinstance(known, Watched) and not _is_forced(args, kwargs):
+                return make(*args, **kwargs)
+            plain = None
+            if self.twice and is_compiled_by_jax(model):
+                plain, _ = fresh(*args, **kwargs)
+            function, returned = fresh(*args, **kwargs)
+            if function is not None:
+                setattr(model, f"{step}_function", Watched(function, plain, self, step))
+            return returned
+
+        # What was compiled before hands nothing over.
+        stack.enter_context(attribute(model, f"{step}_function", None))
+        stack.enter_context(instance_attribute(model, f"make_{step}_function", made))
+        stack.enter_context(instance_attribute(model, f"{step}_step", original))
+
+    # -- on the host, around each execution -------------------------------------------------
+
+    def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any:
+        """One execution of a step's function, which is one step or several."""
+        __tracebackhide__ = True
+        outer, self._phase = self._phase, step
+        with self._safely():
+            self._look(args)
+        try:
+            returned = self._executed(function, args)
+        except BaseException:
+            with self._safely():
+                self._recorder().abandon()
+            raise
+        with self._safely():
+            self._take(step, returned)
+        self._phase = outer
+        return returned
+
+    def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
+        __tracebackhide__ = True
+        if function.plain is None:
+            with self._told():
+                return function.function(*args)
+        if not self._recorder().open:
+            return function.plain(*args)
+        args, again = SecondRun.of(args)
+        returned = function.plain(*args)
+        with self._safely(), self._told():
+            self.undisturbed &= are_same(returned, function.function(*again.args()))
+        return returned
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = False
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+
+    def _look(self, args: tuple[Any, ...]) -> None:
+        recorder = self._recorder()
+        if recorder.open and self._phase == "train":
+            # Anew before each step: what callbacks write between steps is no update.
+            self._before = read(self.roster.weights, self._values(args))
+        if not self.started:
+            self.initial(self._before or read(self.roster.weights, self._values(args)))
+
+    def _take(self, step: str, returned: Any) -> None:
+        recorder = self._recorder()
+        recorder.reads.settle()
+        was_open = recorder.open
+        self.started[step] = self.started.get(step, 0) + recorder.advance()
+        if was_open:
+            self._read(recorder, returned)
+
+    @property
+    def listens(self) -> bool:
+        """Whether what runs now is the run that is watched."""
+        return self._running
+
+    @property
+    def observer(self) -> ObserverEffect | None:
+        """None where no step ran twice."""
+        if not (self.twice and self.live and is_compiled_by_jax(self.model)):
+            return None
+        return "identical" if self.undisturbed else "changed"
+
+    @property
+    def roster(self) -> Roster:
+        self._roster = self._roster or roster_of(self.model, self.path, self.aliases)
+        return self._roster
+
+    def _recorder(self) -> StepRecorder:
+        return self.recorder(PHASES[self._phase], self.roster)
+
+    def _read(self, recorder: StepRecorder, returned: Any) -> None:
+        jax = active() == "jax"
+        logs, values = returned if jax else (returned, None)
+        values = self._values((values,)) if jax else {}
+        # Metrics and optimizers make their variables in the first step at the latest.
+        self._roster = roster = roster_of(self.model, self.path, self.aliases)
+        left = Left(self.model, roster, values)
+        left.take_metrics(recorder, logs)
+        if self._phase == "train":
+            self.left = left.take_updates(recorder, self._before)
+
+    def _values(self, args: tuple[Any, ...]) -> Values:
+        return values_of(self.model, self._phase, args)
+
+    # -- inside a step ----------------------------------------------------------------------
+
+    def _begin(self, step: str, data: Any) -> None:
+        if not self._running:
+            return
+        self._phase, self._names = step, {}
+        with self._safely():
+            for place, leaf in flatten(data):
+                self._part("data", plain_place(place), leaf)
+
+    def _total(self, value: Any) -> None:
+        with self._safely():
+            self._part("loss", "", value)
+
+    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None:
+        with self._safely():
+            self._part("loss", self._counted("loss", name), value)
+
+    def gradients(
+        self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
+    ) -> None:
+        with self._safely():
+            self._each("gradients", variables, grads)
+
+    def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
+        with self._safely():
+            if changes_gradients(self.model.optimizer):
+                self._each("applied", variables, grads)
+            # A variable's own value can be handed over, the variable itself cannot.
+            self._part("learning_rate", "", tensor_of(getattr(rate, "value", rate)))
+
+    def stepped(self, optimizer: Any, values: Values) -> None:
+        """What it left is read when the step has ended."""
+
+    def _part(self, part: str, name: str, value: Any) -> None:
+        # Between steps, callbacks of the user may train another model.
+        if self._running and is_numeric(value):
+            precision = arithmetic_of(self.model) if part == "loss" else ""
+            self._recorder().read(part, name, value, precision)
+
+    def _each(self, part: str, variables: Sequence[Any], grads: Sequence[Any]) -> None:
+        """A step that applies gradients of one variable more than once has them counted."""
+        if not self._running:
+            return
+        recorder, arithmetic = self._recorder(), arithmetic_of(self.model)
+        for variable, grad in zip(variables, grads, strict=False):
+            if grad is not None:
+                precision = precision_of(variable, arithmetic)
+                name = self._counted(part, self.roster.name_of(variable))
+                recorder.read(part, name, dense(grad), precision)
+
+    def _counted(self, part: str, name: str) -> str:
+        return counted(f"{part}/{name}", self._names).partition("/")[2]
+
+
+def _is_forced(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    return bool(kwargs.get("force", args[0] if args else False))
+
+
+def tensor_of(rate: Any) -> Any:
+    """Schedules of the user's own may return a Python number."""
+    return np.float32(rate) if isinstance(rate, (int, float)) else rate
+
+
+def dense(grad: Any) -> Any:
+    """Gradients of embeddings come as slices on TensorFlow."""
+    if type(grad).__name__ != "IndexedSlices":
+        return grad
+    import keras
+
+    return keras.ops.convert_to_tensor(grad)

@@ -1,0 +1,121 @@
+"""What stands in the place of a model's own functions while its steps are watched.
+
+What jax compiles it may fuse otherwise where something is handed over from inside: gradients of a
+convolution before a clipping norm came out one bit apart. So the steps that are recorded run twice
+there: for the test as they are, and from a copy of their state once more, watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ...store.digest import digest
+from ..backends import active, is_tensor, to_numpy
+from ..backends.nest import exchanged, flatten
+
+
+class Executes(Protocol):
+    """Who runs a step's function for `fit` and the like."""
+
+    def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any: ...
+
+
+@dataclass
+class Watched:
+    """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
+    where watching changes nothing, or nobody can run a step twice."""
+
+    function: Any
+    plain: Any | None
+    run: Executes
+    step: str
+
+    def __call__(self, *args: Any) -> Any:
+        __tracebackhide__ = True
+        return self.run.execute(self.step, self, args)
+
+
+@dataclass
+class SecondRun:
+    """What the second run of a step begins with: its state as it was, and its data again."""
+
+    state: Any
+    data: Any
+
+    @staticmethod
+    def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
+        """What the first run is given, and what to give the second one."""
+        state, data = args
+        # The first run donates what it is given.
+        copies = exchanged(state, lambda leaf: _copied(leaf) if is_tensor(leaf) else leaf)
+        if not hasattr(data, "__next__"):
+            return args, SecondRun(copies, data)
+        taken = _Taken(data)
+        return (state, taken), SecondRun(copies, taken.taken)
+
+    def args(self) -> tuple[Any, ...]:
+        data = iter(self.data) if isinstance(self.data, _Batches) else self.data
+        return self.state, data
+
+
+class _Batches(list[Any]):
+    """What was taken out of an iterator."""
+
+
+@dataclass
+class _Taken:
+    """An iterator that keeps what was taken out of it."""
+
+    iterator: Iterator[Any]
+    taken: _Batches = field(default_factory=_Batches)
+
+    def __iter__(self) -> _Taken:
+        return self
+
+    def __next__(self) -> Any:
+        item = next(self.iterator)
+        self.taken.append(item)
+        return item
+
+
+def _copied(leaf: Any) -> Any:
+    import keras
+
+    return keras.ops.copy(leaf)
+
+
+def are_same(one: Any, other: Any) -> bool:
+    """Whether two runs of a step returned the same, bit for bit."""
+    left, right = dict(flatten(one)), dict(flatten(other))
+    return left.keys() == right.keys() and all(
+        digest(to_numpy(leaf)) == digest(to_numpy(right[place]))
+        for place, leaf in left.items()
+        if is_tensor(leaf)
+    )
+
+
+def is_compiled_by_jax(model: Any) -> bool:
+    eagerly = getattr(model, "run_eagerly", False) or not getattr(model, "jit_compile", True)
+    return active() == "jax" and not eagerly
+
+
+def before_each(original: Any, begin: Callable[[Any], None]) -> Any:
+    # A function of its own: jax finds what it compiled for an equal one.
+    def step(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        begin([*args, *kwargs.values()][-1])
+        return original(*args, **kwargs)
+
+    return step
+
+
+def telling(original: Any, told: Callable[[Any], None]) -> Any:
+    def compute_loss(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        value = original(*args, **kwargs)
+        told(value)
+        return value
+
+    return compute_loss

@@ -1,0 +1,234 @@
+"""What the first steps of a training computed, part by part, put together as records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...compare.training import ORDER
+from ...records import TensorRecord
+from ...store.digest import digest
+from ...tolerance import EPSILON
+from ..record.reads import Reads
+from ..tap.precision import coarsest
+from ..tap.training import TrainingSelection
+from .sketch import sketched
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+GROUP_OF: Mapping[str, str] = {
+    "data": "training",
+    "applied": "gradients",
+    "learning_rate": "updates",
+    **{part: part for part in ("random", "loss", "gradients", "slots", "updates", "metrics")},
+}
+"""Part of a step → group of `select`."""
+
+_TOLD = frozenset({"data", "random"})
+"""Parts that explain what moved, and are no numbers of their own."""
+
+_MOST_ROUNDING = 0.125
+"""Share of a tensor that rounding alone may be for it to be judged."""
+
+_OF_SIBLINGS = 4.0
+"""Roundings of the largest gradient of a layer that each of its gradients may be off by: the bias
+before a normalisation has a gradient of nothing but that, since its terms cancel."""
+
+_OF_THE_GRADIENT = ("gradients", "applied", "slots", "updates")
+"""Parts that are computed for each weight from its gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: Array
+    precision: str
+    slack: float = 0.0
+
+
+@dataclass
+class StepRecorder:
+    """Of one optimizer, or of the evaluation of one model.
+
+    phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
+    that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
+    all steps. left: weights after the last step of a loop by hand, each with its precision.
+    """
+
+    reads: Reads
+    selection: TrainingSelection
+    most: int
+    phase: str = ""
+    size: int = 4096
+    done: int = 0
+    _steps: dict[int, dict[tuple[str, str], _Kept]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    cancelled: dict[str, float] = field(default_factory=dict)
+    left: dict[str, tuple[Array, str]] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        """Whether the step that comes is one of those that are recorded."""
+        return self.done < self.most
+
+    def wants(self, part: str) -> bool:
+        return self.selection.wants(f"{self.phase}step_000/{part}", GROUP_OF[part])
+
+    def read(self, part: str, name: str, tensor: Any, precision: str = "") -> None:
+        """Keep a tensor of the step that runs, or of each run of the program being traced."""
+        if self._wanted(part, name):
+            self.reads.read(tensor, self.receiver(part, name, precision))
+
+    def receiver(self, part: str, name: str, precision: str = "") -> Callable[[Array], None]:
+        key = f"{part}/{name}"
+
+        def receive(array: Array) -> None:
+            step = self.done + self._counts[key]
+            self._counts[key] += 1
+            self._keep(step, part, name, array, precision)
+
+        return receive
+
+    def keep(self, part: str, name: str, array: Array, precision: str = "") -> None:
+        """Of the last step that ran."""
+        if self._wanted(part, name):
+            self._keep(self._last, part, name, array, precision)
+
+    def keep_update(self, name: str, before: Array, after: Array, precision: str) -> None:
+        """What the last step made of a weight. The change is judged and not the weight, which
+        would hide it: most of a weight is what it was. Its rounding counts on top."""
+        if not self._wanted("updates", name) or self._last >= self.most:
+            return
+        if after.dtype.kind in "biu":
+            self._keep(self._last, "updates", name, after, precision)
+            return
+        with np.errstate(all="ignore"):
+            change = after.astype(np.float64) - before.astype(np.float64)
+        kept = sketched(change.astype(_change_dtype(after)), self.size)
+        rounding = _rounding(before, after, change, coarsest([precision, after.dtype.name]))
+        step = self._steps.setdefault(self._last, {})
+        step["updates", name] = _Kept(kept, precision, rounding)
+
+    def drop(self, *parts: str) -> None:
+        """What the last step computed and did not use."""
+        step = self._steps.get(self._last, {})
+        for key in [key for key in step if key[0] in parts]:
+            del step[key]
+
+    def abandon(self) -> None:
+        """The step that was running raised: nothing of it is kept."""
+        with suppress(Exception):
+            self.reads.settle()
+        self._counts.clear()
+        for number in [number for number in self._steps if number >= self.done]:
+            del self._steps[number]
+
+    def advance(self) -> int:
+        """A step, or as many as one execution has, ran; how many."""
+        ran = max(self._counts.values(), default=1)
+        self.done += ran
+        self._counts.clear()
+        return ran
+
+    def records(self) -> Iterator[TensorRecord]:
+        """Of the steps since the last time, in the order in which parts follow from each other."""
+        for number in sorted(self._steps):
+            parts = self._steps[number]
+            cancelled = _cancellation(parts)
+            for name, slack in cancelled.items():
+                self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
+            for part, name in sorted(parts, key=lambda key: ORDER.index(key[0])):
+                kept = parts[part, name]
+                slack = kept.slack + _slack_of(part, name, cancelled)
+                yield self._record(number, part, name, replace(kept, slack=slack))
+        self._steps.clear()
+
+    @property
+    def _last(self) -> int:
+        return max(self.done - 1, 0)
+
+    def _record(self, number: int, part: str, name: str, kept: _Kept) -> TensorRecord:
+        middle = f"/{name}" if name else ""
+        judged = part not in _TOLD and may_be_judged(kept.value, kept.precision, kept.slack)
+        return TensorRecord(
+            f"{self.phase}step_{number:03d}/{part}{middle}",
+            kept.value,
+            precision=kept.precision,
+            judged=judged,
+            slack=float(f"{kept.slack:.1e}"),
+        )
+
+    def _wanted(self, part: str, name: str) -> bool:
+        return self.selection.wants(f"{self.phase}step_000/{part}/{name}", GROUP_OF[part])
+
+    def _keep(self, step: int, part: str, name: str, array: Array, precision: str) -> None:
+        if step >= self.most:
+            return
+        value = _fingerprint(array) if part == "data" else sketched(_single(array), self.size)
+        self._steps.setdefault(step, {})[part, name] = _Kept(value, precision)
+
+
+def may_be_judged(value: Array, precision: str, slack: float) -> bool:
+    """Whether rounding leaves something to be judged."""
+    return slack * EPSILON.get(precision or value.dtype.name, 0.0) < _MOST_ROUNDING
+
+
+def _single(array: Array) -> Array:
+    """Python floats stand for float32 numbers in what steps return."""
+    return array.astype(np.float32) if array.dtype == np.float64 and array.ndim == 0 else array
+
+
+def _fingerprint(array: Array) -> Array:
+    return np.frombuffer(bytes.fromhex(digest(array)), np.uint8)
+
+
+def _wide(array: Array) -> Array:
+    is_integer = array.dtype.kind in "biu"
+    return array if is_integer else array.astype(np.float64)
+
+
+def _change_dtype(after: Array) -> Any:
+    return np.float64 if after.dtype == np.float64 else np.float32
+
+
+def _rounding(before: Array, after: Array, change: Array, precision: str) -> float:
+    """How far a weight's own rounding moves its change, in units of k, to two digits."""
+    largest = max(float(np.abs(_wide(part)).max(initial=0.0)) for part in (before, after))
+    size = _rms(change)
+    own = EPSILON.get(after.dtype.name, 0.0)
+    unit = EPSILON.get(precision, own)
+    if not np.isfinite(size) or not np.isfinite(largest) or size == 0.0 or unit == 0.0:
+        return 0.0
+    return own * largest / (unit * size)
+
+
+def _rms(array: Array) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.mean(np.square(_wide(array))))) if array.size else 0.0
+
+
+def _cancellation(parts: Mapping[tuple[str, str], _Kept]) -> dict[str, float]:
+    """Weight → roundings, in units of k, that the cancelling of terms leaves in its gradient."""
+    sizes = {name: _rms(kept.value) for (part, name), kept in parts.items() if part == "gradients"}
+    largest: dict[str, float] = {}
+    for name, size in sizes.items():
+        layer = name.rpartition("/")[0]
+        largest[layer] = max(largest.get(layer, 0.0), size)
+    return {
+        name: _OF_SIBLINGS * (largest[name.rpartition("/")[0]] / size - 1.0)
+        for name, size in sizes.items()
+        if 0.0 < size < np.inf and largest[name.rpartition("/")[0]] < np.inf
+    }
+
+
+def _slack_of(part: str, name: str, cancelled: Mapping[str, float]) -> float:
+    if part not in _OF_THE_GRADIENT:
+        return 0.0
+    weight = name.rpartition("/")[0] if part == "slots" else name
+    # What an optimizer makes of a gradient holds its square or its sign.
+    return cancelled.get(weight, 0.0) * (1.0 if part in ("gradients", "applied") else 2.0)

@@ -1,0 +1,152 @@
+"""Everything of training that one capture block watches, and the records of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...records import TensorRecord
+from ..backends import active
+from ..record.reads import Reads
+from ..tap.request import Request
+from ..tap.training import TrainingSelection
+from .doors import Doors
+from .roster import Roster, arithmetic_of, precision_of, read, roster_of
+from .run import ModelRun
+from .sketch import size_for, sketched
+from .steps import StepRecorder, may_be_judged
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+Initial = Callable[[Mapping[str, "Array"]], None]
+
+
+@dataclass
+class Training:
+    """The steps of all models and optimizers of a block: the first of each are recorded."""
+
+    request: Request
+    doors: Doors
+    reads: Reads = field(default_factory=Reads)
+    _of: weakref.WeakKeyDictionary[Any, StepRecorder] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+
+    def __post_init__(self) -> None:
+        self.selection = TrainingSelection(self.request.select)
+
+    @property
+    def asks(self) -> bool:
+        return self.selection.asks
+
+    def recorder(self, whose: Any, phase: str, roster: Roster) -> StepRecorder:
+        """whose: an optimizer, with which the steps begin anew, or the model that is evaluated."""
+        known = self._of.get(whose)
+        if known is None:
+            most = self.request.steps
+            size = size_for(len(roster.weights), most)
+            known = StepRecorder(self.reads, self.selection, most, phase, size)
+            self._of[whose] = known
+        return known
+
+    def known(self, optimizer: Any) -> StepRecorder | None:
+        return self._of.get(optimizer)
+
+    @contextmanager
+    def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
+        """Watch the steps of a method of `model` inside. twice: they are the test's own run."""
+
+        def recorder(phase: str, roster: Roster) -> StepRecorder:
+            whose = model if phase or model.optimizer is None else model.optimizer
+            return self.recorder(whose, phase, roster)
+
+        run = ModelRun(
+            model,
+            path,
+            self.request.aliases,
+            recorder,
+            initial,
+            live=_shows_its_inside(model),
+            twice=twice,
+        )
+        self.doors.open()
+        with run.around(), self.doors.listening(run if run.live else None):
+            yield run
+
+    def records(self) -> Iterator[TensorRecord]:
+        """Of the steps that ran since the last time."""
+        self.reads.settle()
+        for recorder in list(self._of.values()):
+            yield from recorder.records()
+
+    def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
+        """The curve of a `fit`, and the weights that it left where its steps do not tell them."""
+        arithmetic = arithmetic_of(run.model)
+        history = getattr(returned, "history", None)
+        for name, values in history.items() if isinstance(history, dict) else ():
+            full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
+            if self.selection.wants(full, group) and _are_numbers(values):
+                yield TensorRecord(full, np.asarray(values, np.float32), precision=arithmetic)
+        # Methods for one batch are a loop by hand.
+        if run.started.get("train", 0) and (returned is None or history is not None):
+            yield from self._weights_of(run, arithmetic)
+
+    def _weights_of(self, run: ModelRun, arithmetic: str) -> Iterator[TensorRecord]:
+        """Not where they are what the last recorded step left. An average of weights takes their
+        place when all steps are done, and callbacks may write them."""
+        roster = roster_of(run.model, run.path, self.request.aliases)
+        ended = read(roster.weights, {})
+        if run.started["train"] > self.request.steps or not _same(run.left, ended):
+            known = self._of.get(run.model.optimizer)
+            left = {
+                name: (array, precision_of(roster.weights[name], arithmetic))
+                for name, array in ended.items()
+            }
+            yield from self._weights(left, known.cancelled if known is not None else {})
+
+    def left(self, known: StepRecorder) -> Iterator[TensorRecord]:
+        """Weights that a loop by hand has made in more steps than are recorded."""
+        if known.done > self.request.steps:
+            yield from self._weights(known.left, known.cancelled)
+
+    def _weights(
+        self, left: Mapping[str, tuple[Array, str]], cancelled: Mapping[str, float]
+    ) -> Iterator[TensorRecord]:
+        size = size_for(len(left), self.request.steps)
+        for name, (array, precision) in left.items():
+            if self.selection.wants(f"weights/{name}", "updates"):
+                slack = 2.0 * cancelled.get(name, 0.0)
+                yield TensorRecord(
+                    f"weights/{name}",
+                    sketched(array, size),
+                    precision=precision,
+                    slack=float(f"{slack:.1e}"),
+                    judged=may_be_judged(array, precision, slack),
+                )
+
+    def close(self) -> None:
+        self.reads.close()
+
+
+def _shows_its_inside(model: Any) -> bool:
+    """Whether what a step computes may be asked for without changing how it is compiled."""
+    if active() == "torch":
+        return not getattr(model, "jit_compile", False)
+    several = int(getattr(model, "steps_per_execution", 1) or 1) > 1
+    return not (active() == "tensorflow" and several)
+
+
+def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name].tobytes() == other[name].tobytes() for name in one
+    )
+
+
+def _are_numbers(values: Any) -> bool:
+    return bool(values) and all(isinstance(value, (int, float)) for value in values)

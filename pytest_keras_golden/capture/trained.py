@@ -1,0 +1,219 @@
+"""What of training a block's watchers take in: steps of models, and steps of loops by hand.
+
+Each step of a loop by hand is a call of its own, so that what is called after it is known to run
+with weights that the step has made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..compare.calls import APPLIED
+from ..outcomes import is_blamed
+from ..records import OutermostCall, TensorRecord
+from .examine import Against, Examined
+from .findings import Findings
+from .state.fingerprints import Begun
+from .state.weights import named_weights
+from .tap.request import Request
+from .train.blame import Components, blamed, components_of
+from .train.byhand import ByHand
+from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
+from .train.run import ModelRun
+from .train.steps import StepRecorder
+from .train.training import Training
+from .watch.calls import counted
+from .watch.forgiving import problem
+from .watch.structure import Structure
+
+if TYPE_CHECKING:
+    from .record.reads import Reads
+
+
+@dataclass(frozen=True)
+class _Last:
+    """The last step of an optimizer, which is not held: tests look whether models that they have
+    dropped are gone."""
+
+    entry: OutermostCall
+    recorder: StepRecorder
+    made_of: Components
+
+
+@dataclass
+class Trained:
+    """Implements `record.loops.StepWatcher` and `train.byhand.Host`.
+
+    structures: of every model that was called. own: whether a block is about one model alone.
+    path_of: of a model that is about to be called.
+    """
+
+    request: Request
+    findings: Findings
+    against: Against | None
+    training: Training
+    structures: Sequence[Structure]
+    own: bool
+    path_of: Callable[[Any], str]
+    hand: ByHand = field(init=False)
+    _open: Begun | None = None
+    _since: int = 0
+    _last: dict[int, _Last] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.hand = ByHand(self)
+
+    @property
+    def reads(self) -> Reads:
+        return self.training.reads
+
+    @property
+    def aliases(self) -> Sequence[tuple[str, str]]:
+        return self.request.aliases
+
+    @property
+    def missed(self) -> Mapping[str, int]:
+        """What ran in loops by hand and was not looked into, by kind."""
+        return {**self.hand.missed, "losses": self.hand.losses.waiting}
+
+    # -- steps of a model's own methods -----------------------------------------------------
+
+    @contextmanager
+    def around(self, model: Any, twice: bool = False) -> Iterator[ModelRun]:
+        initial = self.findings.prints.take_initial
+        with self.training.around(model, self.path_of(model), initial, twice) as run:
+            yield run
+
+    def apart(self) -> AbstractContextManager[None]:
+        return self.training.doors.listening(None)
+
+    def steps(self, run: ModelRun) -> int:
+        return sum(run.started.values())
+
+    def records(self, run: ModelRun, returned: Any) -> list[TensorRecord]:
+        if run.failure is not None:
+            raise run.failure
+        return [*self.training.records(), *self.training.ends(run, returned)]
+
+    # -- steps by hand ----------------------------------------------------------------------
+
+    def opens(self) -> None:
+        self.training.doors.open()
+
+    def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder:
+        return self.training.recorder(optimizer, "", roster)
+
+    def home_of(self, variables: Sequence[Any]) -> Home | None:
+        """The model that holds most of them."""
+        wanted = {id(variable) for variable in variables}
+        best, most = None, 0
+        for path, root in self._roots():
+            held = sum(id(variable) in wanted for variable in named_weights(root).values())
+            if held > most:
+                best, most = Home(path, root), held
+        return best or (None if self.own else Home())
+
+    def held_as(self, tensors: Mapping[int, Any]) -> list[Any]:
+        """Keras variables that hold these tensors."""
+        found = {
+            id(variable): variable
+            for _, root in self._roots()
+            for variable in named_weights(root).values()
+            if id(getattr(variable, "_value", None)) in tensors
+        }
+        return list(found.values())
+
+    def _roots(self) -> Iterator[tuple[str, Any]]:
+        for structure in self.structures:
+            yield from structure.roots
+
+    def step_begins(self, home: Home, given: Mapping[str, str]) -> None:
+        """given: digests of what losses were compared with. What models were called with since the
+        last step decides about it as well."""
+        prints = self.findings.prints
+        name = counted(APPLIED, self._counts)
+        target = self.hand if home.model is None else home.model
+        self._open = prints.begun(name, home.path, target, (), {})
+        calls = [call.name for call in prints.outermost[self._since :]]
+        before = {
+            place: key for place, key in prints.inputs.items() if place.partition("[")[0] in calls
+        }
+        for place, key in {**before, **given}.items():
+            prints.inputs[f"{self.request.prefix}{name}[{place}]"] = key
+
+    def step_ended(
+        self, records: Sequence[TensorRecord], left: str, of: Trainee, recorder: StepRecorder
+    ) -> None:
+        begun, self._open = self._open, None
+        assert begun is not None
+        prints = self.findings.prints
+        entry = replace(prints.returned(begun, ()), outputs={"": left})
+        prints.outermost[-1] = entry
+        self.findings.taken["call"].add(entry.name)
+        self._since = len(prints.outermost)
+        last = _Last(entry, recorder, components_of(of.home.model, of.optimizer))
+        self._last[id(recorder)] = last
+        self._take(last, records)
+
+    def stepped_by_batch(self, entry: OutermostCall, model: Any) -> None:
+        """A method for one batch was called, as loops by hand do."""
+        recorder, arithmetic = self.training.known(model.optimizer), arithmetic_of(model)
+        if recorder is None or recorder.open:
+            return
+        weights = named_weights(model, self.path_of(model), self.aliases)
+        for name, array in read(weights, {}).items():
+            recorder.left[name] = array, precision_of(weights[name], arithmetic)
+        self._last[id(recorder)] = _Last(entry, recorder, components_of(model))
+
+    def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
+        taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
+        if self.request.isolate:
+            self.blame(last.entry, taken, last.made_of)
+
+    def rest(self) -> None:
+        """At the end of a block: weights that more steps made than are recorded, and the steps of
+        programs. Raises CaptureError for what could not be read, where nobody notes it."""
+        self.reads.settle()
+        for last in self._last.values():
+            self._take(last, list(self.training.left(last.recorder)))
+        for recorder, path, made_of in self.hand.traced.values():
+            name = self.findings.name("call", APPLIED)
+            entry = OutermostCall(name, self.request.prefix + path)
+            self.findings.prints.outermost.append(entry)
+            records = [*recorder.records(), *self.training.left(recorder)]
+            self._take(_Last(entry, recorder, made_of), records)
+        failure = self.hand.failure
+        if failure is not None:
+            self._tell(failure)
+
+    def _tell(self, failure: Exception) -> None:
+        if self.request.note is None:
+            raise failure
+        self.request.note(f"{APPLIED}: {problem(failure)}")
+
+    # -- blame ------------------------------------------------------------------------------
+
+    def blame(
+        self, entry: OutermostCall, records: Sequence[TensorRecord], made_of: Components
+    ) -> None:
+        """Which component of a training step moved first, beside its layers."""
+        against, findings = self.against, self.findings
+        if against is None or against.golden is None or not self.training.asks:
+            return
+        if against.refuses(entry, findings.prints) is not None:
+            return
+        examined = findings.examined.get(entry.name) or Examined(entry.name)
+        # The loss of a loop by hand comes from calls before it.
+        by_hand = entry.name.removeprefix(self.request.prefix).startswith(APPLIED)
+        every = findings.examined.values() if by_hand else (examined,)
+        layers = any(is_blamed(local) for one in every for local in one.locals)
+        found = blamed(records, against.outcome, made_of, layers)
+        known = {local.name for one in findings.examined.values() for local in one.locals}
+        # Steps by hand are calls, and what changed in the first changed in all.
+        if found is not None and not (by_hand and found.name in known):
+            locals_ = (*examined.locals, found)
+            findings.examined[entry.name] = replace(examined, locals=locals_)

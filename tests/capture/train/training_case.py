@@ -1,0 +1,149 @@
+"""Tests of a suite that trains; `CHANGE=1` changes one component of each test's training step."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+CHANGED = bool(os.environ.get("CHANGE"))
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(24, 6)).astype("float32")
+Y = RNG.normal(size=(24, 1)).astype("float32")
+
+
+def model(*between):
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(8, name="hidden"), *between, keras.layers.Dense(1, name="head")]
+    return keras.Sequential([keras.Input((6,)), *layers])
+
+
+def scaled(monkeypatch, owner, method, place=None, factor=1.01):
+    """What a method returns, or one of its arguments, is larger than it was."""
+    if not CHANGED:
+        return
+    original = getattr(owner, method)
+
+    def changed(self, *args, **kwargs):
+        if place is not None:
+            args = (*args[:place], args[place] * factor, *args[place + 1 :])
+            return original(self, *args, **kwargs)
+        returned = original(self, *args, **kwargs)
+        if isinstance(returned, list):
+            return [item * factor for item in returned]
+        return returned * factor
+
+    monkeypatch.setattr(owner, method, changed)
+
+
+def fit(made, **options):
+    made.fit(X, Y, **{"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0, **options})
+
+
+def test_optimizer(monkeypatch):
+    made = model()
+    made.compile("adam", "mse")
+    optimizer = type(made.optimizer)
+    owner = next(kind for kind in optimizer.__mro__ if "update_step" in vars(kind))
+    if keras.backend.backend() == "torch":
+        import importlib
+
+        name = "keras.src.backend.torch.optimizers.torch_adam"
+        owner = importlib.import_module(name).Adam
+        scaled(monkeypatch, owner, "_parallel_update_step", place=2)
+    else:
+        scaled(monkeypatch, owner, "update_step", place=2)
+    fit(made)
+
+
+def test_clipping(monkeypatch):
+    made = model()
+    made.compile(keras.optimizers.SGD(0.01, clipnorm=0.01), "mse")
+    owner = next(k for k in type(made.optimizer).__mro__ if "_clip_gradients" in vars(k))
+    scaled(monkeypatch, owner, "_clip_gradients")
+    fit(made)
+
+
+def test_schedule(monkeypatch):
+    decay = keras.optimizers.schedules.CosineDecay
+    scaled(monkeypatch, decay, "__call__")
+    made = model()
+    made.compile(keras.optimizers.SGD(decay(0.01, 10)), "mse")
+    fit(made)
+
+
+def test_loss(monkeypatch):
+    scaled(monkeypatch, keras.losses.MeanSquaredError, "call")
+    made = model()
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+def test_metric(monkeypatch):
+    scaled(monkeypatch, keras.metrics.MeanAbsoluteError, "result")
+    made = model()
+    made.compile("sgd", "mse", metrics=[keras.metrics.MeanAbsoluteError(name="mae")])
+    fit(made)
+
+
+def test_order():
+    made = model()
+    made.compile("sgd", "mse")
+    keras.utils.set_random_seed(2 if CHANGED else 1)
+    fit(made, shuffle=True)
+
+
+def test_statistics():
+    made = model(keras.layers.BatchNormalization(name="norm", momentum=0.8 if CHANGED else 0.9))
+    made.compile("sgd", "mse")
+    fit(made)
+
+
+def test_forward():
+    made = model(keras.layers.LeakyReLU(0.11 if CHANGED else 0.1, name="leak"))
+    made.compile("sgd", "mse")
+    fit(made)
+
+
+class Custom(keras.Model):
+    """Overrides its loss, as users do."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = model()
+
+    def call(self, inputs, training=None):
+        return self.inner(inputs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras.ops.mean(keras.ops.square(y - y_pred))
+        return loss * (1.01 if CHANGED else 1.0)
+
+
+def test_custom():
+    made = Custom()
+    made(X)
+    made.compile("sgd")
+    fit(made)
+
+
+def test_evaluate(monkeypatch):
+    scaled(monkeypatch, keras.losses.MeanSquaredError, "call")
+    made = model()
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    made.evaluate(X, Y, batch_size=8, verbose=0)
+
+
+def test_later():
+    """Something that only a later step does."""
+    made = model()
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([4], [0.01, 0.02 if CHANGED else 0.01])
+    made.compile(keras.optimizers.SGD(rate), "mse")
+    fit(made)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_unchanged(optimizer):
+    made = model(keras.layers.Dropout(0.3))
+    made.compile(optimizer, "mse", metrics=["mae"])
+    fit(made, validation_split=0.25)
