@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..config import Settings
 from ..saved.formats import ModelFile
 from .fixture import GoldenTensors
 
-ALWAYS = "outputs"
-"""Beside what `golden_select` names."""
+if TYPE_CHECKING:
+    from ..saved.contents import SavedContents
+    from .collected import Case
+
+OUTPUTS, COMPILED = "outputs", "compiled"
+"""Captured beside what `golden_select` names; checked of what was saved compiled."""
+
+UNCOMPILED = "not compiled: "
+"""How the warning begins about a model whose training configuration does not load."""
 
 
-def run_saved_model(
-    tensors: GoldenTensors, file: ModelFile, settings: Settings, root: Path
-) -> None:
+def run_saved_model(case: Case, file: ModelFile, root: Path) -> None:
     """Capture what the model of a file computes. root: where the user's modules are.
 
     Raises SavedModelError for a file that cannot be read, loaded or run.
     """
     from ..capture.loading.described import described
-    from ..capture.loading.load import load
     from ..capture.loading.run import called
     from ..saved.cases import cases_of
     from ..saved.contents import read_contents
 
+    tensors, select = GoldenTensors(case), (*case.settings.select, OUTPUTS)
     contents = read_contents(file)
-    model = load(
+    model = _loaded(case, file, contents, root)
+    for inputs in cases_of(file, contents, described(model, contents), case.settings.inputs):
+        with tensors.capture(model, name=inputs.name, select=select):
+            called(model, inputs, file)
+
+
+def _loaded(case: Case, file: ModelFile, contents: SavedContents, root: Path) -> Any:
+    """The model, what it holds judged before anything runs."""
+    import numpy as np
+
+    from ..capture.loading.judged import loading_faults
+    from ..capture.loading.load import load
+
+    settings = case.settings
+    loaded = load(
         file, contents, objects=settings.custom_objects, safe=settings.safe_mode, root=root
     )
-    for case in cases_of(file, contents, described(model, contents), settings.inputs):
-        with tensors.capture(model, name=case.name, select=(*settings.select, ALWAYS)):
-            called(model, case, file)
+    if contents.training is not None:
+        # One release may be able to compile it, and another not.
+        able = loaded.uncompiled is None
+        GoldenTensors(case).check(COMPILED, np.array([able, not able], np.int32))
+    if loaded.uncompiled is not None:
+        case.remarks.append(f"{UNCOMPILED}{loaded.uncompiled}")
+        contents = replace(contents, training=None)
+    case.loading += loading_faults(loaded.model, contents)
+    return loaded.model

@@ -25,11 +25,9 @@ class SavedModelItem(pytest.Item):
         self.stash[ASKED] = True
 
     def runtest(self) -> None:
-        from ..case.fixture import GoldenTensors
         from ..case.saved import run_saved_model
 
-        tensors = GoldenTensors(case_of(self))
-        run_saved_model(tensors, self.file, self.config.stash[SETTINGS], self.config.rootpath)
+        run_saved_model(case_of(self), self.file, self.config.rootpath)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if not isinstance(excinfo.value, GoldenError):

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,14 @@ from ...stack import import_keras
 HUB = "pip install 'pytest-keras-golden[hub]'"
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """uncompiled: why it could be loaded without its training configuration only."""
+
+    model: Any
+    uncompiled: str | None = None
+
+
 def load(
     file: ModelFile,
     contents: SavedContents,
@@ -27,8 +36,8 @@ def load(
     objects: Sequence[str] = (),
     safe: bool = True,
     root: Path | None = None,
-) -> Any:
-    """The model of a file, compiled where it was saved compiled.
+) -> LoadedModel:
+    """The model of a file, compiled where it was saved compiled and can be.
 
     objects: modules with the user's classes. safe: run no code that the file brings. root: where
     these modules are looked for beside `sys.path`. Raises SavedModelError where it does not load.
@@ -42,7 +51,7 @@ def load(
         with warnings.catch_warnings():
             # What a loader only warns of is judged here.
             warnings.simplefilter("ignore")
-            return _LOADERS[file.format](keras, file, known, safe, root)
+            return _loaded(keras, file, known, safe, root)
     except GoldenError:
         raise
     except Exception as error:
@@ -51,6 +60,24 @@ def load(
             "If it needs classes of yours: golden_custom_objects = package.module.",
             file.path,
         ) from error
+
+
+def _loaded(
+    keras: Any, file: ModelFile, known: Mapping[str, Any], safe: bool, root: Path | None
+) -> LoadedModel:
+    loader = _LOADERS[file.format]
+    try:
+        return LoadedModel(loader(keras, file, known, safe, root))
+    except GoldenError:
+        raise
+    except Exception as error:
+        if loader is not _whole:
+            raise
+        try:
+            model = _whole(keras, file, known, safe, root, compiled=False)
+        except Exception:  # as before: it is not the training configuration that does not load
+            raise error from None
+        return LoadedModel(model, one_line(error))
 
 
 def one_line(error: BaseException) -> str:
@@ -97,9 +124,17 @@ Loader = Callable[[Any, ModelFile, Mapping[str, Any], bool, "Path | None"], Any]
 
 
 def _whole(
-    keras: Any, file: ModelFile, known: Mapping[str, Any], safe: bool, root: Path | None
+    keras: Any,
+    file: ModelFile,
+    known: Mapping[str, Any],
+    safe: bool,
+    root: Path | None,
+    compiled: bool = True,
 ) -> Any:
-    return keras.saving.load_model(str(file.path), custom_objects=dict(known), safe_mode=safe)
+    path = str(file.path)
+    return keras.saving.load_model(
+        path, custom_objects=dict(known), compile=compiled, safe_mode=safe
+    )
 
 
 def _weights(
