@@ -10,9 +10,6 @@ import sys
 import warnings
 from pathlib import Path
 
-warnings.simplefilter("ignore")
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 import architectures
 import keras
 
@@ -39,6 +36,7 @@ def save(name: str, folder: Path) -> str | None:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:] or architectures.MODELS:

@@ -104,11 +104,15 @@ def _differing(path: str, file: Any, loaded: Any) -> Iterator[LoadingFault]:
             else:
                 yield from setting_faults(a, b, path)
         return
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+    if _of_objects(a) and isinstance(b, list) and len(a) == len(b):
         for at, (one, other) in enumerate(zip(a, b, strict=True)):
             yield from _differing(f"{path}[{at}]", one, other)
     elif not equal(a, b):
         yield _other(path, a, b)
+
+
+def _of_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
 
 
 def _other(path: str, file: Any, loaded: Any) -> LoadingFault:

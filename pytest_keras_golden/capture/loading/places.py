@@ -1,8 +1,8 @@
 """Where the arrays of a file belong in the model that was loaded from it.
 
 Not as Keras' loader finds them: layers of a graph by the names that the file's configuration gives
-them, what is inside a layer by the attributes that the file's paths name, legacy weights by their own
-names.
+them, what is inside a layer by the attributes that the file's paths name, legacy weights by their
+own names.
 """
 
 from __future__ import annotations
