@@ -19,6 +19,9 @@ def headline(outcome: TestOutcome) -> str:
     told = _SENTENCES.get(verdict_of(outcome))
     if told is None:
         return _plain(outcome)
+    if told is _loading:
+        # Whatever the stack, the file is the measure; numbers behind other weights say nothing.
+        return told(outcome)
     parts = [same_stack(outcome), told(outcome), _tokens(outcome), attribution(outcome)]
     return " ".join(part for part in parts if part)
 

@@ -15,6 +15,9 @@ RANDOM = np.random.RandomState(0)
 A, B = (RANDOM.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
 
 
+POLICY = {"class_name": "DTypePolicy", "config": {"name": "float32"}}
+
+
 def faults(*pairs: tuple[str, Any, Any], rest: Any = None) -> list[LoadingFault]:
     placed = [Placed(name, name, stored, held) for name, stored, held in pairs]
     return list(weight_faults(Loaded(placed, rest or {})))
@@ -92,10 +95,7 @@ def test_settings_of_the_file_that_the_model_has_not(
         ({"old": None}, {}),
         ({"rate": 0.001}, {"rate": float(np.float32(0.001))}),
         ({"strides": [2, 2]}, {"strides": (2, 2)}),
-        (
-            {"dtype": "float32"},
-            {"dtype": {"class_name": "DTypePolicy", "config": {"name": "float32"}}},
-        ),
+        ({"dtype": "float32"}, {"dtype": POLICY}),
         ({"activation": "relu"}, {"activation": {"class_name": "function", "config": "relu"}}),
         ({"kernel_initializer": "glorot_uniform"}, {"kernel_initializer": {}}),
         ({"regularizer": "L2"}, {"regularizer": {"class_name": "L2", "config": {}}}),

@@ -1,4 +1,4 @@
-"""Files of strangers under the names of saved models: an error with file and reason, never a pass."""
+"""Files of strangers under models' names: an error with file and reason, never a pass."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from . import next_lines
 from .conclusion import accepted_lines, culprit_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
-    Kind,
+    Section,
     compared,
     not_looked_at,
     row_amount,
@@ -57,7 +57,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     return captured.get() + "\n".join(map(escape.visible, lines))
 
 
-def _columns(status: Kind, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
+def _columns(status: Section, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
     if status not in WITH_NUMBERS:
         return {"test": _nodeid, "what": row_detail}
     moved = {"test": _nodeid, "how much": row_amount, "layers by themselves": row_layers}

@@ -14,10 +14,10 @@ from ..gate import GateResult
 from ..verdicts import ORDER, Status, VerdictRow, loads_otherwise
 from .conclusion import own_changes, sized
 
-Kind = Status | Literal["loading"]
+Section = Status | Literal["loading"]
 """A status, or what a page tells apart of those that moved."""
 
-_TITLES: dict[Kind, str] = {
+_TITLES: dict[Section, str] = {
     "loading": "Loads other weights or settings than the file holds, under {new}",
     "broke": "Broke under {new}, not by numbers",
     "moved": "Moved",
@@ -31,11 +31,11 @@ _TITLES: dict[Kind, str] = {
 }
 
 
-WITH_NUMBERS: frozenset[Kind] = frozenset({"moved", "accepted"})
+WITH_NUMBERS: frozenset[Section] = frozenset({"moved", "accepted"})
 """The kinds whose rows say how much."""
 
 
-def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Kind, list[VerdictRow]]]:
+def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Section, list[VerdictRow]]]:
     """The tests that need a reader, by status, worst first."""
     otherwise = [row for row in rows if loads_otherwise(row)]
     if otherwise:
@@ -48,7 +48,7 @@ def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Kind, list[VerdictRow
             yield status, these
 
 
-def title(status: Kind, result: GateResult) -> str:
+def title(status: Section, result: GateResult) -> str:
     return _TITLES[status].format(old=result.old.label, new=result.new.label)
 
 
