@@ -420,6 +420,14 @@ def hashed() -> Any:
 
 
 @model
+def words() -> Any:
+    """Saved and judged everywhere; it runs on TensorFlow alone."""
+    lookup = layers.StringLookup()
+    lookup.adapt(np.array([["red"], ["green"], ["blue"], ["red"]], dtype=object))
+    return _through(keras.Input((1,), dtype="string", name="word"), lookup, layers.Embedding(4, 3))
+
+
+@model
 def onehot() -> Any:
     return _through(
         keras.Input((1,), dtype="int32", name="id"),

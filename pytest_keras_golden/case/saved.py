@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OUTPUTS, COMPILED = "outputs", "compiled"
 """Captured beside what `golden_select` names; checked of what was saved compiled."""
 
+UNCOVERED = "not covered by these inputs, "
+"""How warnings begin about layers of which a pass says little."""
+
 UNCOMPILED = "not compiled: "
 """How the warning begins about a model whose training configuration does not load."""
 
@@ -26,16 +29,22 @@ def run_saved_model(case: Case, file: ModelFile, root: Path) -> None:
     Raises SavedModelError for a file that cannot be read, loaded or run.
     """
     from ..capture.loading.described import described
+    from ..capture.loading.outputs import layer_outputs
     from ..capture.loading.run import called
     from ..saved.cases import cases_of
     from ..saved.contents import read_contents
+    from ..saved.coverage import Coverage
 
     tensors, select = GoldenTensors(case), (*case.settings.select, OUTPUTS)
     contents = read_contents(file)
     model = _loaded(case, file, contents, root)
+    coverage = Coverage()
     for inputs in cases_of(file, contents, described(model, contents), case.settings.inputs):
         with tensors.capture(model, name=inputs.name, select=select):
             called(model, inputs, file)
+        if case.examines:
+            coverage.add(layer_outputs(model, inputs, file))
+    case.remarks += [f"{UNCOVERED}{line}" for line in coverage.degenerate()]
 
 
 def _loaded(case: Case, file: ModelFile, contents: SavedContents, root: Path) -> Any:

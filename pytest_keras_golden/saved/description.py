@@ -151,9 +151,7 @@ def _nest(value: Any) -> Any:
     if isinstance(value, list):
         if len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
             return value[0]
-        nested = [_nest(item) for item in value]
-        # Keras 2 and early releases of 3 wrote a list around a lone input.
-        return nested[0] if len(nested) == 1 else nested
+        return [_nest(item) for item in value]
     return value
 
 
