@@ -40,6 +40,10 @@ OPERATIONS, TRACED, UPDATES = "keras.ops", "traced calls", "train_on_batch updat
 calls in functions that were compiled, of which no number came out, and weights that a step of
 training left and no later call ran with."""
 
+UNCOVERED, UNCOMPILED = "not covered by these inputs, ", "not compiled: "
+"""How warnings begin about a saved model's layers of which a pass says little, and about one whose
+training configuration does not load."""
+
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""
 

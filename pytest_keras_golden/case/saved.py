@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..outcomes import UNCOMPILED, UNCOVERED
 from ..saved.formats import ModelFile
 from .fixture import GoldenTensors
 
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 
 OUTPUTS, COMPILED = "outputs", "compiled"
 """Captured beside what `golden_select` names; checked of what was saved compiled."""
-
-UNCOVERED = "not covered by these inputs, "
-"""How warnings begin about layers of which a pass says little."""
-
-UNCOMPILED = "not compiled: "
-"""How the warning begins about a model whose training configuration does not load."""
 
 
 def run_saved_model(case: Case, file: ModelFile, root: Path) -> None:
