@@ -167,9 +167,18 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def _of_the_file(model: Any) -> Iterator[Any]:
+    """Layers whose settings the file holds: those of graphs. What a layer makes of its own settings
+    is no loader's business."""
+    for layer in model.layers if hasattr(model, "_operations") else ():
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _of_the_file(layer)
+
+
 def _setting(key: str) -> Fault:
     def fault(model: Any) -> str | None:
-        for layer in model._flatten_layers(include_self=False):
+        for layer in _of_the_file(model):
             if key not in layer.get_config():
                 continue
             now, wrong = getattr(layer, key, None), SETTINGS[key]

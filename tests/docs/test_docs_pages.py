@@ -22,6 +22,7 @@ HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
     "docs/how-to/versions.md": OVERLAY,
+    "docs/how-to/saved-models.md": OVERLAY,
     "docs/how-to/sides.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
     "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),

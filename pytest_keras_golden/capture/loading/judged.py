@@ -91,14 +91,16 @@ def _vocabularies(model: Any, contents: SavedContents) -> Iterator[LoadingFault]
         if last != "vocabulary.txt" or not hasattr(layer, "get_vocabulary"):
             continue
         wanted = [line for line in text.decode("utf-8", "replace").split("\n") if line]
-        held = [str(word) for word in _held(layer)]
-        if held != wanted:
-            yield LoadingFault(folder, "vocabulary", _where(wanted, held))
+        # Files have them with special words or without.
+        held = [_held(layer, special) for special in (True, False)]
+        if wanted not in held:
+            nearest = next((words for words in held if len(words) == len(wanted)), held[0])
+            yield LoadingFault(folder, "vocabulary", _where(wanted, nearest))
 
 
-def _held(layer: Any) -> list[Any]:
+def _held(layer: Any, special: bool) -> list[str]:
     try:
-        return list(layer.get_vocabulary(include_special_tokens=False))
+        return [str(word) for word in layer.get_vocabulary(include_special_tokens=special) if word]
     except Exception:  # never loaded: the vocabulary is empty
         return []
 

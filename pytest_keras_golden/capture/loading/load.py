@@ -82,7 +82,10 @@ def _loaded(
 
 def one_line(error: BaseException) -> str:
     """Kind and first sentence of what Keras says at length."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = str(error)
+    # Keras puts the reason below its advice and the whole configuration.
+    text = text.rpartition("Exception encountered:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LAYERS = ("layers", "_layer_checkpoint_dependencies")
 OPTIMIZER = "optimizer"
 
+LORA = "/lora_"
+"""Weights that files hold merged into their kernels."""
+
 
 def loaded_state(model: Any, contents: SavedContents) -> Loaded:
     """Every array of the file beside the weight it belongs to, and the weights of no array."""
@@ -40,7 +43,7 @@ def loaded_state(model: Any, contents: SavedContents) -> Loaded:
     rest = {
         name: to_numpy(variable)
         for name, variable in named_weights(model).items()
-        if id(variable) not in seen
+        if id(variable) not in seen and LORA not in name
     }
     return Loaded(placed, rest)
 
@@ -89,7 +92,11 @@ def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
             if contents.training is None:
                 continue
             found = None
-        yield order, _variables(found), _saves_in_order(found)
+        declared = _declared(found)
+        if len(declared) == len(order):
+            yield order, declared, True
+        else:
+            yield order, _variables(found), _saves_in_order(found)
 
 
 def _number(place: str) -> tuple[int, str]:
@@ -169,6 +176,30 @@ def _is_layer(node: Any) -> bool:
     import keras
 
     return isinstance(node, keras.layers.Layer)
+
+
+QUANTISED = (("kernel", "embeddings"), ("bias",), ("kernel_scale", "embeddings_scale"))
+"""The order in which layers with a quantised kernel save; newer releases declare it."""
+
+
+def _declared(node: Any) -> list[Any]:
+    """The variables of a layer that has an order of its own, in that order."""
+    mode = getattr(node, "quantization_mode", None)
+    if mode is None:
+        return []
+    spec = getattr(node, "variable_serialization_spec", None) or {}
+    names = [(name,) for name in spec.get(mode, ())] or QUANTISED
+    found = [_first(node, choice) for choice in names]
+    return [variable for variable in found if variable is not None]
+
+
+def _first(node: Any, names: Sequence[str]) -> Any:
+    """The variable itself, where a property shows what it makes of it."""
+    for name in (*(f"_{name}" for name in names), *names):
+        variable = getattr(node, name, None)
+        if hasattr(variable, "assign"):
+            return variable
+    return None
 
 
 def _saves_in_order(node: Any) -> bool:
