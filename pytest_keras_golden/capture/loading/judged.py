@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,11 +14,14 @@ from .places import loaded_state, resolved
 
 def loading_faults(model: Any, contents: SavedContents) -> list[LoadingFault]:
     """What the model holds otherwise than its file; empty for a faithful loader."""
-    return [
-        *weight_faults(loaded_state(model, contents)),
-        *_settings(model, contents),
-        *_vocabularies(model, contents),
-    ]
+    with warnings.catch_warnings():
+        # Of Keras' own reading of variables, in suites where warnings are errors.
+        warnings.simplefilter("ignore")
+        return [
+            *weight_faults(loaded_state(model, contents)),
+            *_settings(model, contents),
+            *_vocabularies(model, contents),
+        ]
 
 
 # -- settings -------------------------------------------------------------------------------
@@ -26,7 +30,8 @@ def loading_faults(model: Any, contents: SavedContents) -> list[LoadingFault]:
 def _settings(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
     if contents.config is None:
         return
-    told = list(setting_faults(contents.config, _serialized(model)))
+    twin = _serialized(model)
+    told = [] if twin is None else list(setting_faults(contents.config, twin))
     yield from told
     known = {fault.name for fault in told}
     for fault in _attributes(model, contents.config, ""):
@@ -41,7 +46,7 @@ def _serialized(value: Any) -> Any:
     try:
         return keras.saving.serialize_keras_object(value)
     except Exception:  # a class that cannot be saved again: its weights are judged all the same
-        return {}
+        return None
 
 
 def _optimizer(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
@@ -53,7 +58,9 @@ def _optimizer(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
     if optimizer is None:
         yield LoadingFault("optimizer", "missing", "is in the file, and the model has none")
         return
-    yield from setting_faults(own, _serialized(optimizer), "optimizer")
+    twin = _serialized(optimizer)
+    if twin is not None:
+        yield from setting_faults(own, twin, "optimizer")
 
 
 def _attributes(model: Any, config: Any, path: str) -> Iterator[LoadingFault]:
