@@ -26,9 +26,9 @@ def run_saved_model(case: Case, file: ModelFile, root: Path) -> None:
     from ..capture.loading.described import described
     from ..capture.loading.outputs import layer_outputs
     from ..capture.loading.run import called
-    from ..saved.cases import cases_of
     from ..saved.contents import read_contents
-    from ..saved.coverage import Coverage
+    from ..saved.inputs.cases import cases_of
+    from ..saved.inputs.coverage import Coverage
 
     tensors, select = GoldenTensors(case), (*case.settings.select, OUTPUTS)
     contents = read_contents(file)

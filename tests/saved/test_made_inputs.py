@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.errors import SavedModelError
-from pytest_keras_golden.saved.brought import brought_case, inputs_beside
-from pytest_keras_golden.saved.coverage import Coverage
-from pytest_keras_golden.saved.description import Description, InputSpec, describe_inputs
 from pytest_keras_golden.saved.formats import ModelFile
-from pytest_keras_golden.saved.inputs import InputCase, made_cases
+from pytest_keras_golden.saved.inputs.brought import brought_case, inputs_beside
+from pytest_keras_golden.saved.inputs.coverage import Coverage
+from pytest_keras_golden.saved.inputs.description import Description, InputSpec, describe_inputs
+from pytest_keras_golden.saved.inputs.made import InputCase, made_cases
 
 
 def layer(kind: str, name: str, source: str | None = None, **config: Any) -> dict[str, Any]:

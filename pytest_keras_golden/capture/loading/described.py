@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...saved.contents import SavedContents
-from ...saved.description import Description, InputReader, InputSpec, built_for, describe_inputs
+from ...saved.inputs.description import (
+    Description,
+    InputReader,
+    InputSpec,
+    built_for,
+    describe_inputs,
+)
 from ..tap.precision import dtype_name
 from ..watch.structure import walk
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...saved.formats import ModelFile
-from ...saved.inputs import InputCase
+from ...saved.inputs.made import InputCase
 from ..block import capture_block
 from ..tap.request import Request
 from .run import called

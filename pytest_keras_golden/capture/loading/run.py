@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import GoldenError, SavedModelError
 from ...saved.formats import ModelFile
-from ...saved.inputs import InputCase
+from ...saved.inputs.made import InputCase
 from ..backends.nest import exchanged
 from .load import one_line
 

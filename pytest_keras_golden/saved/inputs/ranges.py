@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .contents import SavedContents
+from ..contents import SavedContents
 from .description import InputReader, InputSpec
 
 if TYPE_CHECKING:
-    from ..records import Array
+    from ...records import Array
 
 WIDE = math.sqrt(3.0)
 """Half the width of a uniform distribution of unit variance."""

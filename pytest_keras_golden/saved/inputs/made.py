@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .contents import SavedContents
+from ..contents import SavedContents
 from .description import Description, InputSpec
 from .ranges import Ids, Interval, Mask, Range, Words, range_of
 
 if TYPE_CHECKING:
-    from ..records import Array
+    from ...records import Array
 
 BATCH, LENGTH, SIDE = 3, 8, 32
 """Sizes where a model leaves them open: of a batch, of a sequence, of an image."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..records import Array
+    from ...records import Array
 
 SATURATED = 1e-3
 """How near to 0 and 1 a probability says nothing any more."""

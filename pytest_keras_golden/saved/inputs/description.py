@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from .contents import Config
+from ..contents import Config
 
 PASSING = frozenset(
     {

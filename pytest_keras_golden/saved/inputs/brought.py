@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SavedModelError
-from ..io.strict import FieldError, parse_object
-from .archive import LARGEST_TEXT
+from ...errors import SavedModelError
+from ...io.strict import FieldError, parse_object
+from ..archive import LARGEST_TEXT
+from ..formats import SUFFIXES, WEIGHTS, ModelFile
 from .description import Description
-from .formats import SUFFIXES, WEIGHTS, ModelFile
-from .inputs import InputCase
+from .made import InputCase
 
 if TYPE_CHECKING:
-    from ..records import Array
+    from ...records import Array
 
 CASE = "given"
 ENDINGS = (".inputs.npz", ".inputs.json")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import SavedModelError
+from ...errors import SavedModelError
+from ..contents import SavedContents
+from ..formats import ModelFile
 from .brought import brought_case, inputs_beside
-from .contents import SavedContents
 from .description import Description
-from .formats import ModelFile
-from .inputs import InputCase, made_cases
+from .made import InputCase, made_cases
 
 
 def cases_of(
