@@ -39,5 +39,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or architectures.MODELS:
+    asked = sys.argv[2:]
+    every = [*architectures.MODELS, *asked[1:]] if asked[:1] == ["--all"] else asked
+    for name in every or architectures.MODELS:
         print(json.dumps([name, save(name, folder)]), flush=True)
