@@ -103,7 +103,9 @@ def failures(
 
 def _failure(tensor: TensorOutcome) -> str:
     if tensor.verdict == "loading":
-        return f"loads other weights or settings: {tensor.name} {tensor.note}"
+        return " ".join(
+            filter(None, ("loads other weights or settings:", tensor.name, tensor.note))
+        )
     return f"{tensor.name}: {tensor.verdict}"
 
 
