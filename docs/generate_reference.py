@@ -57,6 +57,7 @@ VERDICTS: Meanings = {
     "structure": "dtype or shape changed; tensor missing, new or renamed",
     "nonfinite": "the pattern of NaN and Inf changed",
     "incomparable": "weights or inputs differ from the golden's",
+    "loading": "a file was read, and the model holds other weights or settings than the file",
     "vacuous": "the tolerance would pass zeros, the negated or a shuffled tensor",
     "unstable": "repeats under one stack differ by more than the tolerance",
 }

@@ -125,6 +125,31 @@ OPTIONS: tuple[Option, ...] = (
         "linelist",
     ),
     Option("seed before the fixtures of a golden test, or none", None, "golden_seed", default="0"),
+    Option(
+        "saved models collected as tests: globs, one a line; 'glob: package.module:build' for "
+        "weights that a function's model loads",
+        None,
+        "golden_models",
+        "linelist",
+    ),
+    Option(
+        "modules with the custom objects of saved models, one a line",
+        None,
+        "golden_custom_objects",
+        "linelist",
+    ),
+    Option(
+        "whether saved models may run no code of their own (Lambda layers, foreign modules)",
+        None,
+        "golden_safe_mode",
+        "bool",
+        True,
+    ),
+    Option(
+        "inputs of the saved models, .npz or .json, instead of made ones",
+        "--golden-inputs",
+        metavar="FILE",
+    ),
 )
 
 
@@ -135,6 +160,17 @@ class Across:
 
     backend: str | None = None
     policy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPattern:
+    """Saved models that are collected as tests: a glob relative to the ini file's folder.
+
+    builder: `package.module:function` that makes the model whose weights the file holds.
+    """
+
+    glob: str
+    builder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +197,10 @@ class Settings:
     steps: int = DEFAULT_STEPS
     aliases: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = 0
+    models: tuple[ModelPattern, ...] = ()
+    custom_objects: tuple[str, ...] = ()
+    safe_mode: bool = True
+    inputs: Path | None = None
     log: Path | None = None
     output: Path | None = None
     report: Path | None = None
@@ -228,6 +268,10 @@ def read_settings(
         steps=_at_least_one(ini("golden_steps"), "golden_steps"),
         aliases=_aliases(ini("golden_aliases") or ()),
         seed=_seed(ini("golden_seed")),
+        models=tuple(map(_model_pattern, _lines(ini("golden_models")))),
+        custom_objects=tuple(_lines(ini("golden_custom_objects"))),
+        safe_mode=bool(ini("golden_safe_mode")),
+        inputs=_path(option("golden_inputs"), working_dir),
         log=_path(option("golden_log"), working_dir),
         output=_path(option("golden_output"), working_dir),
         report=_path(option("golden_report"), working_dir),
@@ -357,11 +401,27 @@ def _rows(text: str | None) -> int | None:
     return int(value)
 
 
+def _lines(lines: Iterable[str] | None) -> list[str]:
+    """What is said in a list of lines, without comments."""
+    stripped = (line.strip() for line in lines or ())
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+_BUILDER = re.compile(r"(?P<glob>.+?):\s+(?P<builder>[\w.]+:[\w.]+)")
+
+
+def _model_pattern(line: str) -> ModelPattern:
+    found = _BUILDER.fullmatch(line)
+    if found is None and ": " in line:
+        raise ConfigError(
+            f"golden_models: {line!r}", "Write 'models/*.keras' or 'glob: package.module:build'."
+        )
+    return ModelPattern(line) if found is None else ModelPattern(found["glob"], found["builder"])
+
+
 def _aliases(lines: Iterable[str]) -> dict[str, str]:
     pairs = {}
-    for line in (raw.strip() for raw in lines):
-        if not line or line.startswith("#"):
-            continue
+    for line in _lines(lines):
         old, arrow, new = line.partition("->")
         if not arrow or not old.strip() or not new.strip():
             raise ConfigError(

@@ -42,5 +42,14 @@ class CorruptGoldenError(StoreError):
     """A golden file is not a whole, valid golden: truncated, foreign, wrong schema, LFS pointer."""
 
 
+class SavedModelError(GoldenError):
+    """A saved model cannot be read, trusted, loaded or run. `path` is the file at fault."""
+
+    def __init__(self, problem: str, fix: str = "", path: Path | None = None) -> None:
+        super().__init__(problem, fix)
+        self.args = (problem, fix, path)
+        self.path = path
+
+
 class StackError(GoldenError):
     """The surroundings cannot run what was asked: no backend, no index, unknown version."""

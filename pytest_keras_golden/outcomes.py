@@ -18,7 +18,7 @@ from .io.typed import reader
 from .records import SCHEMA, Kind, Mode, ObserverEffect, Source, Tolerance, Verdict
 
 FAILING: frozenset[str] = frozenset(
-    {"drift", "structure", "nonfinite", "incomparable", "vacuous", "unstable"}
+    {"drift", "structure", "nonfinite", "incomparable", "loading", "vacuous", "unstable"}
 )
 """Verdicts that fail a test whatever the settings; `systematic`, `accumulated` depend on them."""
 
@@ -40,6 +40,10 @@ OPERATIONS, TRACED, UPDATES = "keras.ops", "traced calls", "train_on_batch updat
 """Kinds of what a test did that nobody looked at: functions that it called outside of any layer,
 calls in functions that were compiled, of which no number came out, and weights that a step of
 training left and no later call ran with."""
+
+UNCOVERED, UNCOMPILED = "not covered by these inputs, ", "not compiled: "
+"""How warnings begin about a saved model's layers of which a pass says little, and about one whose
+training configuration does not load."""
 
 LEFT_OUT = "not captured: "
 """How warnings begin about what automatic capture could not take of a test."""

@@ -27,6 +27,7 @@ Verdict = Literal[
     "structure",
     "nonfinite",
     "incomparable",
+    "loading",
     "vacuous",
     "unstable",
 ]
@@ -43,6 +44,7 @@ SEVERITY: tuple[Verdict, ...] = (
     "nonfinite",
     "structure",
     "incomparable",
+    "loading",
 )
 """Verdicts from harmless to what makes all other numbers meaningless."""
 

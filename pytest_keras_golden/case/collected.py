@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..capture.examine import Examined
     from ..records import Array
+    from ..saved.faults import LoadingFault
 
 
 class CapturedBlock(Ran, Protocol):
@@ -83,6 +84,8 @@ class Case:
     saw_calls: bool = False
     unseen: dict[str, int] = field(default_factory=dict)
     damage: StoreError | None = None
+    loading: list[LoadingFault] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
 

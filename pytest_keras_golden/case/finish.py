@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .collected import Case
 
 
+LOADED_OTHERWISE = "the model holds other weights or settings than its file"
+
+
 def finish(case: Case, cache: Path) -> TestOutcome:
     """Compare with the baseline, or write it. Raises GoldenError where nothing can be judged.
 
@@ -100,9 +103,13 @@ def _writes(case: Case, outcome: TestOutcome) -> bool:
 
 def _write(case: Case, outcome: TestOutcome, locks: Path) -> TestOutcome:
     from ..store.files import save
-    from .judging import vacuous_tensors
+    from .judging import loading_tensors, vacuous_tensors
     from .recording import recording
 
+    faults = loading_tensors(case)
+    if faults:
+        # What was loaded wrong is no measure for anything.
+        return replace(outcome, outcome="failed", tensors=faults, reason=LOADED_OTHERWISE)
     vacuous = vacuous_tensors(case)
     # Who only switched `golden_auto` on chose neither tensors nor tolerances, and nobody chooses
     # the parts of a training step: of a statistic that hardly moves, rounding is most.

@@ -24,23 +24,28 @@ if TYPE_CHECKING:
     from .collected import Case
 
 
+NO_GOLDEN = "no golden to compare with"
+
+
 def judge_test(case: Case) -> TestOutcome:
     """Verdicts of every tensor and the test's own outcome: passed or failed."""
     golden = case.goldens.baseline()
     stack = case.goldens.stack()
     if golden is None:
+        faults = loading_tensors(case)
         return TestOutcome(
             nodeid=case.nodeid,
             outcome="failed",
-            reason="no golden to compare with",
+            reason=rules.failures(faults, (), case.settings)[0] if faults else NO_GOLDEN,
             stack=stack,
             mode=case.mode,
             observer=case.observer,
-            warnings=rules.left_out(case.notes),
+            tensors=faults,
+            warnings=(*case.remarks, *rules.left_out(case.notes)),
         )
     layers = tuple(case.locals)
     changes = stack_changes(golden.header.stack, stack)
-    tensors = _tensors(case, golden)
+    tensors = (*loading_tensors(case), *_tensors(case, golden))
     reasons = rules.failures(tensors, layers, case.settings)
     return TestOutcome(
         nodeid=case.nodeid,
@@ -64,6 +69,7 @@ def judge_test(case: Case) -> TestOutcome:
         warnings=(
             *rules.warnings(tensors, layers, case.settings, changes),
             *rules.renames(case.renamed),
+            *case.remarks,
             *rules.left_out(case.notes),
         ),
     )
@@ -78,6 +84,24 @@ def vacuous_tensors(case: Case) -> tuple[TensorOutcome, ...]:
             entry = entry_of(case, record, order)
             refused.append(outcome_of(entry, "vacuous", reason))
     return tuple(refused)
+
+
+def loading_tensors(case: Case) -> tuple[TensorOutcome, ...]:
+    """What models hold otherwise than the files they were loaded from."""
+    return tuple(
+        TensorOutcome(
+            name=fault.name,
+            order=0,
+            kind="tensor",
+            dtype=fault.dtype,
+            precision=fault.dtype,
+            shape=fault.shape,
+            judged=True,
+            verdict="loading",
+            note=f"{fault.kind}: {fault.said}" if fault.kind not in fault.said else fault.said,
+        )
+        for fault in case.loading
+    )
 
 
 def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:

@@ -102,9 +102,7 @@ def failures(
     if settings.accumulated == "fail":
         failing.add("accumulated")
     reasons = [
-        f"{tensor.name}: {tensor.verdict}"
-        for tensor in tensors
-        if tensor.judged and tensor.verdict in failing
+        _failure(tensor) for tensor in tensors if tensor.judged and tensor.verdict in failing
     ]
     # Told and not failed on: `warn`.
     systematic = "fail" if settings.systematic == "fail" else "off"
@@ -114,6 +112,14 @@ def failures(
         if is_blamed(entry, systematic, settings.precision)
     ]
     return reasons
+
+
+def _failure(tensor: TensorOutcome) -> str:
+    if tensor.verdict == "loading":
+        return " ".join(
+            filter(None, ("loads other weights or settings:", tensor.name, tensor.note))
+        )
+    return f"{tensor.name}: {tensor.verdict}"
 
 
 def warnings(

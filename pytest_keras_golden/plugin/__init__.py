@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import SUPPRESS
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .. import config as settings_module
 from ..errors import ConfigError, GoldenError
+from ..saved.formats import SUFFIXES
 from .items import ASKED, CASE, MARKER, SETTINGS, case_of, is_golden, parsed_marker
+from .models import collected_file, collected_folder
 from .results import Results
 from .rootdir import demand_own_root
 from .run import GoldenRun
@@ -153,6 +157,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 settings.require_goldens_dir()
         except ConfigError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return _saved(file_path, parent, collected_file) if file_path.suffix in SUFFIXES else None
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return _saved(path, parent, collected_folder)
+
+
+def _saved(
+    path: Path,
+    parent: pytest.Collector,
+    collected: Callable[[Path, pytest.Collector], pytest.Collector | None],
+) -> pytest.Collector | None:
+    """Only where the suite has saved models, or the user named this one."""
+    wanted = parent.config.stash[SETTINGS].models or parent.session.isinitpath(path)
+    return collected(path, parent) if wanted else None
 
 
 def _asked(item: pytest.Item) -> Case:

@@ -17,7 +17,8 @@ SETTINGS = pytest.StashKey[Settings]()
 CASE = pytest.StashKey["Case"]()
 OUTCOME: pytest.StashKey[TestOutcome] = pytest.StashKey()
 ASKED = pytest.StashKey[bool]()
-"""Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows."""
+"""Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows, and
+of saved models."""
 
 FIXTURE = "golden_tensors"
 MARKER = "keras_versions"
@@ -35,9 +36,12 @@ def parsed_marker(item: pytest.Item) -> VersionMarker | None:
 
 
 def is_golden(item: pytest.Item, settings: Settings) -> bool:
-    """Whether a test asks for the fixture, is marked, or automatic capture is on."""
+    """Whether a test asks for the fixture, is marked, or automatic capture is on.
+
+    Of what is no function, only a saved model.
+    """
     if not isinstance(item, pytest.Function):
-        return False
+        return item.stash.get(ASKED, False)
     return settings.auto or is_asked_for(item)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class GoldenRun:
         self.automatic = Automatic(settings)
         self.fixtures: set[str] = set()
         self._draws: Draws | None = None
+        self._loads = ExitStack()
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class GoldenRun:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if not is_golden(item, self.settings):
             return (yield)
-        with self._drawing(nodeid_of(item)):
+        with self._loads, self._drawing(nodeid_of(item)):
             return (yield)
 
     @contextmanager
@@ -134,8 +135,18 @@ class GoldenRun:
             self.seeding.begin(None if asked else case.nodeid)
         if self._draws is not None:
             self._draws.watch()
+        self._watch_loads(item, case)
         if not asks_for_fixture(item):
             self.automatic.begin(case)
+
+    def _watch_loads(self, item: pytest.Item, case: Case) -> None:
+        """What the test loads is judged by its file; a saved model's test does so itself."""
+        from ..capture.loading.watch import watching_loads
+
+        # Of a test that runs again.
+        self._loads.close()
+        if isinstance(item, pytest.Function) and not case.plain:
+            self._loads.enter_context(watching_loads(case.loading.extend))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:

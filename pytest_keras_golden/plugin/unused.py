@@ -104,7 +104,7 @@ class LeftOut:
         if not path.is_relative_to(root):
             return None
         inside = PurePosixPath(path.relative_to(root).as_posix())
-        return inside.with_suffix("") if path.is_file() else inside
+        return inside.with_suffix("") if path.suffix == ".py" else inside
 
     # -- tests ------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ def headline(outcome: TestOutcome) -> str:
     told = _SENTENCES.get(verdict_of(outcome))
     if told is None:
         return _plain(outcome)
+    if told is _loading:
+        # Whatever the stack, the file is the measure; numbers behind other weights say nothing.
+        return told(outcome)
     parts = [same_stack(outcome), told(outcome), _tokens(outcome), attribution(outcome)]
     return " ".join(part for part in parts if part)
 
@@ -172,6 +175,16 @@ def _incomparable(outcome: TestOutcome) -> str:
     return f"Not comparable{about}: {one_line(why).rstrip('.')}."
 
 
+def _loading(outcome: TestOutcome) -> str:
+    faults = _named(outcome, "loading")
+    first = next((fault for fault in faults if fault.note), None)
+    why = f" {named(first.name)} {one_line(first.note)}." if first and first.note else ""
+    count = f"{len(faults)} of its parts differ" if len(faults) > 1 else "one part differs"
+    running = outcome.stack.get("keras")
+    under = f" under Keras {running}" if running else ""
+    return f"The model was loaded otherwise than its file says{under}: {count}.{why}"
+
+
 def _systematic(outcome: TestOutcome) -> str:
     tensors = _named(outcome, "systematic")
     guilty = [layer for layer in blamed(outcome) if layer.verdict == "systematic"]
@@ -218,6 +231,7 @@ _SENTENCES: Mapping[str, Callable[[TestOutcome], str]] = {
     "nonfinite": _nonfinite,
     "structure": _structure,
     "incomparable": _incomparable,
+    "loading": _loading,
 }
 
 _TOLD = ("accumulated:", "hardware differs")

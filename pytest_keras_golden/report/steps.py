@@ -16,7 +16,8 @@ def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     verdict = verdict_of(outcome)
     renaming = _renaming_steps(outcome)
     if verdict in _SETTLE:
-        return [*renaming, *_SETTLE[verdict](outcome), accept_step(outcome)]
+        steps = [*renaming, *_SETTLE[verdict](outcome)]
+        return steps if verdict == "loading" else [*steps, accept_step(outcome)]
     steps = [*renaming, accept_step(outcome), *_versions_steps(outcome)]
     if outcome.candidate and outcome.golden:
         command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
@@ -70,8 +71,14 @@ def _settle_incomparable(outcome: TestOutcome) -> list[tuple[str, str]]:
     return [("compare with the old side's random draws put in", command)]
 
 
+def _settle_loading(outcome: TestOutcome) -> list[tuple[str, str]]:
+    again = "save the file again under the release that wrote it, or tell Keras' developers"
+    return [("a file is no golden to accept", again)]
+
+
 _SETTLE: Mapping[str, Callable[[TestOutcome], list[tuple[str, str]]]] = {
     "unstable": _settle_unstable,
     "vacuous": _settle_vacuous,
     "incomparable": _settle_incomparable,
+    "loading": _settle_loading,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from ..outcomes import QUIET, REPLACED, TestOutcome
+from ..outcomes import QUIET, REPLACED, UNCOMPILED, UNCOVERED, TestOutcome
 from . import table
 from .attribution import stack_lines
 from .escape import first_line, quoted, shown, visible
@@ -54,7 +54,8 @@ def summary_line(outcome: TestOutcome) -> str:
     outcome = shown(outcome)
     used = max((strain(t) for t in outcome.tensors if t.judged), default=0.0)
     most = f" (at most {number(used)}× tolerance)" if used else ""
-    return f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}"
+    aside = [text for text in outcome.warnings if text.startswith((UNCOVERED, UNCOMPILED))]
+    return "; ".join([f"{outcome.nodeid}: {counted(counts)}{most}{since(outcome)}", *aside])
 
 
 def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:

@@ -62,6 +62,14 @@ def rows(
     return in_order(_rows(first, again, new, repeated))
 
 
+def loads_otherwise(row: VerdictRow) -> bool:
+    """Whether a test moved because what it loaded is not what its file holds: any number behind
+    that is none of computing."""
+    outcome = row.outcome
+    told = outcome is not None and any(t.verdict == "loading" for t in outcome.tensors)
+    return told and row.status == "moved"
+
+
 def in_order(rows: Iterable[VerdictRow]) -> list[VerdictRow]:
     """Worst first."""
     return sorted(rows, key=lambda row: (ORDER.index(row.status), row.nodeid))

@@ -22,6 +22,7 @@ HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
     "docs/how-to/versions.md": OVERLAY,
+    "docs/how-to/saved-models.md": OVERLAY,
     "docs/how-to/sides.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
     "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),
@@ -38,7 +39,8 @@ ELSEWHERE = {
 NOT_RUN = {
     ("README.md", "make demo"): "`make demo` and `make test` themselves; .ci/run runs both",
     ("README.md", "pip install"): "`make tutorial` runs the same command",
-    ("README.md", "keras-golden gate"): "docs/how-to/versions.md runs both on a suite of its own",
+    ("README.md", "keras-golden gate 3.14"): "docs/how-to/versions.md runs both on its own suite",
+    ("README.md", "keras-golden gate 3.10"): "docs/how-to/saved-models.md runs it on its own file",
 }
 
 

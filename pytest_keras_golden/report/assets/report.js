@@ -11,7 +11,7 @@
   const QUIET = new Set(["identical", "within"]);
   /** Words of tests of which nothing more could be drawn. */
   const SETTLED = new Set([...QUIET, "holds", "skipped", "new", "failing before", "no tensors", "broke"]);
-  const ORDER = ["broke", "moved", "incomparable", "structure", "nonfinite", "vacuous", "unstable", "drift", "systematic",
+  const ORDER = ["broke", "moved", "loading", "incomparable", "structure", "nonfinite", "vacuous", "unstable", "drift", "systematic",
     "accumulated", "accepted", "failed", "error", "failing before", "new", "recorded", "skipped", "xfailed", "no tensors", "holds",
     "within", "identical", "passed"];
   const COLOURS = {identical: "identical", within: "within", passed: "within", accumulated: "accumulated",

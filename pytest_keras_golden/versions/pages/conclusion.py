@@ -12,7 +12,7 @@ from ...report.asides import only_unseen
 from ...report.wording import family_list, plural
 from ..accepted import Acceptance
 from ..gate import GateResult
-from ..verdicts import Status, VerdictRow, counts, unseen
+from ..verdicts import Status, VerdictRow, counts, loads_otherwise, unseen
 
 
 def verdict_line(result: GateResult) -> str:
@@ -41,13 +41,18 @@ def _compared(by_status: Counter[Status]) -> int:
 
 
 def _drift(result: GateResult, by_status: Counter[Status]) -> str:
-    moved = f"{by_status['moved']} of {plural(_compared(by_status), 'compared test')} moved"
+    otherwise = sum(map(loads_otherwise, result.rows))
+    moved = (
+        f"{by_status['moved'] - otherwise} of {plural(_compared(by_status), 'compared test')} moved"
+    )
     others = [
         f"{by_status[status]} {status}"
         for status in ("incomparable", "broke", "accepted")
         if by_status[status]
     ]
-    most = amount.most(row.outcome for row in result.rows if row.outcome and row.status == "moved")
+    others += [f"{otherwise} loaded other weights or settings"] if otherwise else []
+    moving = (row for row in result.rows if row.status == "moved" and not loads_otherwise(row))
+    most = amount.most(row.outcome for row in moving if row.outcome)
     joint = ": " if most in amount.UNSIZED.values() else " of "
     how_much = f"{joint}{most}" if most else ""
     return f"DRIFT{how_much}. {', '.join([moved, *others])}"

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...report import escape
 from ..gate import GateResult
-from ..verdicts import Status, VerdictRow
+from ..verdicts import VerdictRow, loads_otherwise
 from . import next_lines
 from .conclusion import accepted_lines, culprit_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
+    Section,
     compared,
     not_looked_at,
     row_amount,
@@ -56,7 +57,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     return captured.get() + "\n".join(map(escape.visible, lines))
 
 
-def _columns(status: Status, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
+def _columns(status: Section, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
     if status not in WITH_NUMBERS:
         return {"test": _nodeid, "what": row_detail}
     moved = {"test": _nodeid, "how much": row_amount, "layers by themselves": row_layers}
@@ -112,7 +113,7 @@ def _next(result: GateResult) -> list[str]:
 def _cells(row: VerdictRow) -> Iterator[str]:
     """A row's cells as Markdown."""
     yield escape.code(row.nodeid)
-    if row.status in WITH_NUMBERS:
+    if row.status in WITH_NUMBERS and not loads_otherwise(row):
         yield escape.prose(row_amount(row), _CELL)
         yield escape.prose(row_layers(row), _CELL)
     yield escape.sentence(row_detail(row), _CELL)

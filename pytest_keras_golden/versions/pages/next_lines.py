@@ -10,7 +10,7 @@ from ...report.escape import passed, word
 from ..bisect import BisectResult
 from ..gate import Asked, GateResult
 from ..review import blamed_names
-from ..verdicts import VerdictRow
+from ..verdicts import VerdictRow, loads_otherwise
 
 Step = tuple[str, str]
 """Why, and the command."""
@@ -46,7 +46,8 @@ def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
 
 
 def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
-    outcomes = (row.outcome for row in rows if row.outcome and row.status == "moved")
+    moved = (row for row in rows if row.status == "moved" and not loads_otherwise(row))
+    outcomes = (row.outcome for row in moved if row.outcome)
     names = dict.fromkeys(name for outcome in outcomes for name in blamed_names(outcome))
     if names:
         layers = " ".join(f"--layer {passed(name)}" for name in names)

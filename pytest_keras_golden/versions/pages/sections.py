@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from ...report import amount
 from ...report.sentence import headline
 from ...report.summary import tensor_counts
 from ...report.wording import counted, plural
 from ..gate import GateResult
-from ..verdicts import ORDER, Status, VerdictRow
+from ..verdicts import ORDER, Status, VerdictRow, loads_otherwise
 from .conclusion import own_changes, sized
 
-_TITLES: dict[Status, str] = {
+Section = Status | Literal["loading"]
+"""A status, or what a page tells apart of those that moved."""
+
+_TITLES: dict[Section, str] = {
+    "loading": "Loads other weights or settings than the file holds, under {new}",
     "broke": "Broke under {new}, not by numbers",
     "moved": "Moved",
     "incomparable": "Incomparable: they ran with other weights, states or inputs under {new}",
@@ -26,21 +31,24 @@ _TITLES: dict[Status, str] = {
 }
 
 
-WITH_NUMBERS: frozenset[Status] = frozenset({"moved", "accepted"})
+WITH_NUMBERS: frozenset[Section] = frozenset({"moved", "accepted"})
 """The kinds whose rows say how much."""
 
 
-def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Status, list[VerdictRow]]]:
+def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Section, list[VerdictRow]]]:
     """The tests that need a reader, by status, worst first."""
+    otherwise = [row for row in rows if loads_otherwise(row)]
+    if otherwise:
+        yield "loading", otherwise
     for status in ORDER:
-        these = [row for row in rows if row.status == status]
+        these = [row for row in rows if row.status == status and not loads_otherwise(row)]
         if status == "no tensors":
             these = [row for row in these if row.outcome and row.outcome.unseen]
         if these and status in _TITLES:
             yield status, these
 
 
-def title(status: Status, result: GateResult) -> str:
+def title(status: Section, result: GateResult) -> str:
     return _TITLES[status].format(old=result.old.label, new=result.new.label)
 
 
@@ -57,7 +65,7 @@ def row_detail(row: VerdictRow) -> str:
 
 def row_layers(row: VerdictRow) -> str:
     """The layers to blame in one test, each with its own change; else where it began."""
-    if row.outcome is None or row.status not in WITH_NUMBERS:
+    if row.outcome is None or row.status not in WITH_NUMBERS or loads_otherwise(row):
         return ""
     if row.outcome.local_drift:
         return ", ".join(f"{name}{sized([layer])}" for name, layer in own_changes(row.outcome))

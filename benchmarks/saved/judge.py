@@ -1,0 +1,63 @@
+"""Loads saved models under the release that is first on the path: `judge.py OUT FILE…`.
+
+Prints a line of JSON per file: whether it loads, what it holds otherwise than the file; what it
+computes on made inputs lies in OUT, a folder of npz files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import architectures
+import numpy as np
+
+from pytest_keras_golden.capture.backends import to_numpy
+from pytest_keras_golden.capture.backends.nest import flatten
+from pytest_keras_golden.capture.loading.described import described
+from pytest_keras_golden.capture.loading.judged import loading_faults
+from pytest_keras_golden.capture.loading.load import load
+from pytest_keras_golden.capture.loading.run import called
+from pytest_keras_golden.errors import GoldenError
+from pytest_keras_golden.saved.contents import read_contents
+from pytest_keras_golden.saved.formats import ModelFile, format_of
+from pytest_keras_golden.saved.inputs.cases import cases_of
+
+HERE = Path(architectures.__file__).parent
+
+
+def judged(path: Path, out: Path) -> Mapping[str, Any]:
+    kind = format_of(path)
+    assert kind is not None
+    file = ModelFile(path, path.name, kind)
+    contents = read_contents(file)
+    try:
+        loaded = load(file, contents, objects=("architectures",), root=HERE)
+    except GoldenError as error:
+        return {"loads": error.problem.partition(": ")[2][:200]}
+    if loaded.uncompiled is not None:
+        contents = replace(contents, training=None)
+    faults = [f"{fault.name} {fault.said}" for fault in loading_faults(loaded.model, contents)]
+    told = {"loads": None, "uncompiled": loaded.uncompiled, "faults": faults}
+    arrays = {}
+    try:
+        for case in cases_of(file, contents, described(loaded.model, contents), None):
+            for place, value in flatten(called(loaded.model, case, file)):
+                arrays[f"{case.name}{place}"] = to_numpy(value).astype(np.float32)
+    except GoldenError as error:
+        return {**told, "runs": error.problem.rpartition(": ")[2][:200]}
+    np.savez(out / f"{path.parent.name}-{path.name}.npz", **arrays)
+    return told
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    for name in map(Path, sys.argv[2:]):
+        print(json.dumps([name.parent.name, name.name, judged(name, out)]), flush=True)

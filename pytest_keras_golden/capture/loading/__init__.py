@@ -1,0 +1,1 @@
+"""Models out of files, and what they hold when they have been loaded."""

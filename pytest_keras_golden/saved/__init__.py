@@ -1,0 +1,1 @@
+"""A saved model as a test: what its file holds, read without Keras, and what that tells."""

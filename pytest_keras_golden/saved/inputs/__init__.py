@@ -1,0 +1,1 @@
+"""What a saved model is run on, and what that leaves unseen."""

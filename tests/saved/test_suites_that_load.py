@@ -1,0 +1,92 @@
+"""Tests that load files themselves: what they get is judged by the file."""
+
+from __future__ import annotations
+
+import pytest
+from saved.models_made import dense_model, saved_dense
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+QUIET = ("-p", "no:randomly", "-p", "no:cacheprovider")
+
+SUITE = """
+import numpy as np
+import pytest
+from keras.saving import load_model
+from saved.models_made import dense_model
+
+INPUTS = [np.ones((1, 4), "float32"), np.ones((1, 5), "int32")]
+
+def test_whole(golden_tensors):
+    golden_tensors.check("y", load_model("churn.keras")(INPUTS))
+
+@pytest.mark.keras_versions()
+def test_weights():
+    model = dense_model(1)
+    model.load_weights("churn.weights.h5")
+    model(INPUTS)
+
+def test_legacy(golden_tensors):
+    golden_tensors.check("y", load_model("churn.h5")(INPUTS))
+"""
+
+FAULTY = """
+from keras.src.layers import Dense
+
+_load = Dense.load_own_variables
+
+def load_own_variables(self, store):
+    _load(self, store)
+    if self.name == "head":
+        self.kernel.assign(self.kernel * 0)
+
+def pytest_runtest_call(item):
+    if item.config.getoption("reason") == "faulty":
+        Dense.load_own_variables = load_own_variables
+
+def pytest_runtest_teardown(item):
+    Dense.load_own_variables = _load
+
+def pytest_addoption(parser):
+    parser.addoption("--reason", default="")
+"""
+
+
+@pytest.fixture
+def loading(suite: pytest.Pytester) -> pytest.Pytester:
+    saved_dense(suite.path / "churn.keras")
+    saved_dense(suite.path / "churn.h5")
+    dense_model(2).save_weights(suite.path / "churn.weights.h5")
+    suite.makepyfile(SUITE)
+    suite.makeconftest(FAULTY)
+    return suite
+
+
+def test_files_that_are_loaded_as_they_are_raise_no_alarm(loading: pytest.Pytester) -> None:
+    loading.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=3)
+    loading.runpytest_inprocess(*QUIET).assert_outcomes(passed=3)
+
+
+def test_a_loader_that_loses_a_weight_fails_the_test(loading: pytest.Pytester) -> None:
+    recorded = loading.runpytest_inprocess(*QUIET, "--update-goldens", "--reason=faulty")
+    recorded.assert_outcomes(failed=2, passed=1)
+    recorded.stdout.fnmatch_lines(["*churn.keras:head/kernel*", "*churn.weights.h5:head/kernel*"])
+    loading.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=3)
+    checked = loading.runpytest_inprocess(*QUIET, "--reason=faulty")
+    checked.assert_outcomes(failed=2, passed=1)
+    checked.stdout.fnmatch_lines(["*churn.keras:head/kernel` reset: holds 0*"])
+
+
+def test_what_a_test_does_to_a_model_afterwards_is_its_own_affair(suite: pytest.Pytester) -> None:
+    saved_dense(suite.path / "churn.keras")
+    suite.makepyfile(
+        """
+        from keras.saving import load_model
+
+        def test_assigned(golden_tensors):
+            model = load_model("churn.keras")
+            model.get_layer("head").kernel.assign(model.get_layer("head").kernel * 2)
+            golden_tensors.check("kernel", model.get_layer("head").kernel)
+        """
+    )
+    suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=1)
