@@ -50,7 +50,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-numpy test-processes test-backends test-hub test-releases \
-        test-overlays test-long tutorial matrix atlas lint types bench mutants clean
+        test-overlays test-long tutorial matrix atlas site lint types bench mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -104,6 +104,11 @@ $(VENV)/wide.stamp: $(VENV)/torch.stamp $(VENV)/hub.stamp
 $(VENV)/long.stamp: $(VENV)/wide.stamp
 	@echo "== installing the runners whose recipes docs/ci.md has"
 	@$(UV) tox nox
+	@touch $@
+
+$(VENV)/site.stamp: $(VENV)/core.stamp
+	@echo "== installing mkdocs"
+	@$(UV) 'mkdocs<2' mkdocs-material 'mkdocstrings-python>=2'
 	@touch $@
 
 $(VENV)/mutants.stamp: $(VENV)/core.stamp
@@ -186,6 +191,9 @@ atlas: $(VENV)/torch.stamp ## docs/drift-atlas.md: what moved in keras.layers, r
 
 tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder, a new environment
 	@$(BIN)/python tests/docs/docs_pages.py docs/tutorial.md
+
+site: $(VENV)/site.stamp ## the documentation as a site, in .site; every link is checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .

@@ -41,6 +41,11 @@ FUNCTIONS = (
 )
 """Of `keras.random`: what a test may draw its inputs with."""
 
+WEIGHTS = "initial weights"
+OTHERWISE = "initial weights that are drawn from another distribution now"
+"""Kinds of what is carried over. The second is a change of the initializer: told, and no reason to
+leave what the weights are used for unmeasured."""
+
 SIGMAS = 6.0
 """Standard errors by which mean or spread must differ for a draw to be of another distribution."""
 
@@ -128,7 +133,7 @@ class Draws:
             return drawn
         value = to_numpy(drawn)
         other = self._other(f"{method}:{value.dtype}{list(value.shape)}", value)
-        if other is None:
+        if other is None or not same_distribution(other, value):
             return drawn
         self._scopes[-1].carried.add("random inputs")
         return from_numpy(other, drawn)
@@ -146,10 +151,11 @@ class Draws:
         value = to_numpy(variable)
         self._remember(variable, value)
         other = self._other(f"{_name(variable)}:{value.dtype}{list(value.shape)}", value)
-        if other is not None:
+        kind = None if other is None else kind_of(other, value)
+        if other is not None and kind is not None:
             assign(variable, other)
             self.exchanged(variable)
-            self._scopes[-1].carried.add("initial weights")
+            self._scopes[-1].carried.add(kind)
 
     def exchanged(self, variable: Any) -> None:
         """The variable holds now what the old side's initializer drew for it."""
@@ -162,8 +168,7 @@ class Draws:
         self._born[id(variable)] = weakref.ref(variable), digest(value)
 
     def _other(self, name: str, value: Array) -> Array | None:
-        """What the old side drew here, where that is of the same form and distribution and not the
-        same."""
+        """What the old side drew here, where that is of the same form and not the same."""
         scope = self._scopes[-1]
         key = scope.key(name)
         if self._mode == "save":
@@ -172,8 +177,7 @@ class Draws:
         kept = scope.kept.get(key)
         if kept is None or (kept.shape, kept.dtype) != (value.shape, value.dtype):
             return None
-        same = kept.tobytes() == value.tobytes()
-        return None if same or not same_distribution(kept, value) else kept
+        return None if kept.tobytes() == value.tobytes() else kept
 
     # -- what is asked of it ----------------------------------------------------------------
 
@@ -198,6 +202,15 @@ ONE_DRAW = 0.999
 """Correlation from which two draws are one and the same; of two drawn apart it is about 1/√n."""
 ROUNDED = 0.02
 """Of a draw's spread: how far bfloat16 moves its elements."""
+
+
+def kind_of(kept: Array, value: Array) -> str | None:
+    """As what an initial value of the old side is carried over; None where it is not, since one of
+    the two is a constant: another constant is no other draw."""
+    if same_distribution(kept, value):
+        return WEIGHTS
+    drawn = all(array.size > 1 and np.ptp(array.astype(np.float64)) for array in (kept, value))
+    return OTHERWISE if drawn else None
 
 
 def same_distribution(one: Array, other: Array) -> bool:

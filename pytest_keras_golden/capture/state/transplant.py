@@ -21,7 +21,7 @@ from ..watch import patches
 from ..watch.calls import is_symbolic, subclasses
 from ..watch.patches import Run
 from ..watch.structure import snake_case
-from .draws import CarryMode, Draws, assign, same_distribution
+from .draws import OTHERWISE, WEIGHTS, CarryMode, Draws, assign, kind_of
 from .fingerprints import named_seeds
 from .keepsakes import load_arrays, save_arrays
 from .weights import named_weights
@@ -78,7 +78,7 @@ class Transplant:
                 self._weights(name, target, late=True)
                 exchanged = exchanged or self._exchanged(target)
             if exchanged and method not in READING:
-                self.carried.add("initial weights")
+                self.carried.add(WEIGHTS)
             return returned
 
     @contextmanager
@@ -116,12 +116,15 @@ class Transplant:
                 self._kept[key] = value
                 self._marks |= {key} if self._draws.is_drawn(variable) else set()
         elif not late and self._is_another_draw(key, variable, value):
-            assign(variable, self._kept[key])
-            self._draws.exchanged(variable)
+            kind = kind_of(self._kept[key], value)
+            if kind is not None:
+                assign(variable, self._kept[key])
+                self._draws.exchanged(variable)
+                self.carried |= {kind} & {OTHERWISE}
 
     def _exchanged(self, target: Any) -> bool:
         """Whether a call runs with anything that the old side's initializers drew."""
-        if "initial weights" in self.carried or self._mode == "save":
+        if WEIGHTS in self.carried or self._mode == "save":
             return False
         return any(map(self._draws.was_exchanged, named_weights(target).values()))
 
@@ -130,7 +133,6 @@ class Transplant:
             key in self._drawn
             and _differs(value, self._kept.get(key))
             and self._draws.is_drawn(variable)
-            and same_distribution(self._kept[key], value)
         )
 
     # -- random states ----------------------------------------------------------------------

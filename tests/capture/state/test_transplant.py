@@ -21,7 +21,7 @@ SETUP = """
 import keras
 import numpy as np
 from keras import layers
-from pytest_keras_golden.capture.state.draws import Draws
+from pytest_keras_golden.capture.state.draws import OTHERWISE, WEIGHTS, Draws
 from pytest_keras_golden.capture.state.transplant import transplanting
 
 rng = np.random.default_rng
@@ -46,8 +46,8 @@ def between(make, call=lambda model: model(X), other=None):
     second, carried = side("load", 2, other or make, call)
     return first, second, carried
 
-def same(*arguments, kinds={"initial weights"}):
-    first, second, carried = between(*arguments)
+def same(*arguments, kinds={WEIGHTS}, **named):
+    first, second, carried = between(*arguments, **named)
     np.testing.assert_array_equal(first, second)
     assert carried == kinds, carried
 
@@ -68,6 +68,14 @@ def run(code: str, folder: Path) -> None:
 
 
 CARRIED = {
+    "an initializer of another scale": """
+def scaled(scale):
+    def make():
+        start = keras.initializers.RandomNormal(stddev=scale)
+        return keras.Sequential([keras.Input((8,)), layers.Dense(64, kernel_initializer=start)])
+    return make
+same(scaled(0.1), other=scaled(1.0), kinds={WEIGHTS, OTHERWISE})
+""",
     "a lazily built layer": "same(lambda: layers.Dense(3))",
     "a functional model, built before": """
 def make():
@@ -215,14 +223,6 @@ class Noisy(layers.Layer):
     def call(self, x):
         return x + self.scale * keras.random.normal((2, 8), seed=3)
 differ(lambda: Noisy(1.0), other=lambda: Noisy(2.0))
-""",
-    "an initializer of another scale": """
-def scaled(scale):
-    def make():
-        start = keras.initializers.RandomNormal(stddev=scale)
-        return keras.Sequential([keras.Input((8,)), layers.Dense(64, kernel_initializer=start)])
-    return make
-differ(scaled(0.1), other=scaled(1.0))
 """,
     "another constant": """
 differ(lambda: layers.Dense(3, kernel_initializer="ones"),
