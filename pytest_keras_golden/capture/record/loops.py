@@ -85,7 +85,7 @@ class Loop:
             self._raised(run, batches, error)
             raise
 
-        if not self.training.steps(run):
+        if not self.training.steps(run) and run.failure is None:
             self.nothing(asked.method)
             return returned
 

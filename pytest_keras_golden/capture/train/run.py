@@ -165,8 +165,8 @@ class ModelRun:
 
     @property
     def listens(self) -> bool:
-        """Whether what runs now is the run that is watched."""
-        return self._running
+        """Whether what runs now is the run that is watched, and can be asked for its batch."""
+        return self._running and self.live
 
     @property
     def observer(self) -> ObserverEffect | None:

@@ -143,6 +143,8 @@ UNREADABLE = {
         "several steps": {"step_000/loss"},
         # Inside of a conditional.
         "accumulation": MUST_HAVE["accumulation"],
+        # Slices.
+        "masks": MUST_HAVE["masks"],
     }
 }
 """What nobody can look at from outside of a program."""
