@@ -128,8 +128,8 @@ def page(rows: Sequence[Seen], releases: Sequence[str]) -> str:
         f"Written by `python benchmarks/saved_models.py`: {len(models)} architectures, saved by "
         f"Keras {', '.join(releases)} on jax, loaded and run by each. *same*: what the model "
         "computes on made inputs is within the default tolerance of what it computes under the "
-        "release that saved it (k 64 in float32, 5 in bfloat16). *loads*: there is no such number, since the "
-        "release that saved it does not run it.",
+        "release that saved it (k 64 in float32, 5 in bfloat16). *loads*: there is no such number, "
+        "since the release that saved it does not run it.",
         "",
     ]
     for suffix in sorted({row.file.rpartition(".")[2] for row in rows}, reverse=True):
