@@ -94,7 +94,8 @@ def test_weights_are_no_optimizer(suite: pytest.Pytester) -> None:
             golden_tensors.check("kernel", model.get_layer("head").kernel)
         """
     )
-    suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=1)
+    run = suite.runpytest_inprocess(*QUIET, "-Wignore", "--update-goldens")
+    run.assert_outcomes(passed=1)
 
 
 def test_what_a_test_does_to_a_model_afterwards_is_its_own_affair(suite: pytest.Pytester) -> None:
