@@ -28,7 +28,7 @@ NO_MODEL := commands compare docs io report stacks store versions test_adoption.
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/cuda.py \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/saved_models.py benchmarks/cuda.py \
     benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel

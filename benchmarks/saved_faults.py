@@ -252,7 +252,7 @@ def judged(path: Path) -> list[LoadingFault]:
     file = ModelFile(path, path.name, "keras")
     contents = read_contents(file)
     here = Path(architectures.__file__).parent
-    loaded = load(file, contents, objects=("architectures",), root=here)
+    loaded = load(file, contents, objects=("own_layers",), root=here)
     return loading_faults(loaded.model, contents)
 
 

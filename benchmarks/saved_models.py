@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,17 @@ def saved(release: str, results: Path, names: Sequence[str]) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in (".keras", ".h5"))
 
 
-def seen(release: str, results: Path, files: Sequence[Path]) -> list[Seen]:
+def run(release: str, results: Path, files: Sequence[Path]) -> None:
     log = results / f"{release}.jsonl"
     if not log.is_file():
         out = results / "outputs" / release
         told = [*child(release, "judge.py", str(out), *map(str, files))]
         log.write_text("".join(json.dumps(entry) + "\n" for entry in told))
-    entries = map(json.loads, log.read_text().splitlines())
+
+
+def seen(release: str, results: Path) -> list[Seen]:
+    """Once every release has run: what one computes is compared with what another does."""
+    entries = map(json.loads, (results / f"{release}.jsonl").read_text().splitlines())
     return [
         Seen(made, release, name, k=_distance(results, made, release, name), **told)
         for made, name, told in entries
@@ -155,19 +159,24 @@ def _counts(rows: Sequence[Seen], releases: Sequence[str], suffix: str) -> Itera
 
 
 def _exceptions(rows: Sequence[Seen], suffix: str) -> Iterator[str]:
-    found: dict[tuple[str, str, str], list[Seen]] = {}
+    found: dict[tuple[str, str], list[Seen]] = {}
     for row in rows:
         if row.file.endswith(f".{suffix}") and row.word not in ("same", "loads"):
-            key = (row.file.split(".")[0], row.word, _why(row))
-            found.setdefault(key, []).append(row)
+            found.setdefault((row.word, _why(row)), []).append(row)
     if not found:
         return
-    yield "| model | what | why | saved by → loaded by |"
+    yield "| what | why | saved by → loaded by | models |"
     yield "|---|---|---|---|"
-    for (model, word, why), these in sorted(found.items()):
-        pairs = ", ".join(f"{row.saved} → {row.loaded}" for row in these[:4])
-        more = f" and {len(these) - 4} more" if len(these) > 4 else ""
-        yield f"| {model} | {word} | {why} | {pairs}{more} |"
+    for (word, why), these in sorted(found.items(), key=lambda item: -len(item[1])):
+        pairs = dict.fromkeys(f"{row.saved} → {row.loaded}" for row in these)
+        models = dict.fromkeys(row.file.split(".")[0] for row in these)
+        yield f"| {word} | {why} | {_short(pairs)} | {_short(models)} |"
+
+
+def _short(names: Iterable[str], most: int = 5) -> str:
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return f"{', '.join(every[:most])}{more}"
 
 
 def _why(row: Seen) -> str:
@@ -189,7 +198,9 @@ def main() -> int:
     asked.results.mkdir(parents=True, exist_ok=True)
     names = ("--all", *LARGE) if asked.large else ()
     files = [path for release in releases for path in saved(release, asked.results, names)]
-    rows = [row for release in releases for row in seen(release, asked.results, files)]
+    for release in releases:
+        run(release, asked.results, files)
+    rows = [row for release in releases for row in seen(release, asked.results)]
     asked.output.write_text(page(rows, releases), encoding="utf-8")
     counts = Counter(row.word for row in rows)
     print(", ".join(f"{counts[word]} {word}" for word in WORDS))

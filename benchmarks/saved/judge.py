@@ -37,7 +37,7 @@ def judged(path: Path, out: Path) -> Mapping[str, Any]:
     file = ModelFile(path, path.name, kind)
     contents = read_contents(file)
     try:
-        loaded = load(file, contents, objects=("architectures",), root=HERE)
+        loaded = load(file, contents, objects=("own_layers",), root=HERE)
     except GoldenError as error:
         return {"loads": error.problem.partition(": ")[2][:200]}
     if loaded.uncompiled is not None:

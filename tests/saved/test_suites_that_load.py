@@ -77,6 +77,27 @@ def test_a_loader_that_loses_a_weight_fails_the_test(loading: pytest.Pytester) -
     checked.stdout.fnmatch_lines(["*churn.keras:head/kernel` reset: holds 0*"])
 
 
+def test_weights_are_no_optimizer(suite: pytest.Pytester) -> None:
+    """A checkpoint of training has its slots, which a model that is compiled anew has not yet."""
+    trained = dense_model(2)
+    trained.compile("adam", "mse")
+    trained.optimizer.build(trained.trainable_variables)
+    trained.save_weights(suite.path / "churn.weights.h5")
+    suite.makepyfile(
+        """
+        from saved.models_made import dense_model
+
+        def test_evaluated(golden_tensors):
+            model = dense_model()
+            model.compile("adam", "mse")
+            model.load_weights("churn.weights.h5")
+            golden_tensors.check("kernel", model.get_layer("head").kernel)
+        """
+    )
+    run = suite.runpytest_inprocess(*QUIET, "-Wignore", "--update-goldens")
+    run.assert_outcomes(passed=1)
+
+
 def test_what_a_test_does_to_a_model_afterwards_is_its_own_affair(suite: pytest.Pytester) -> None:
     saved_dense(suite.path / "churn.keras")
     suite.makepyfile(

@@ -17,6 +17,7 @@ from ...saved.formats import ModelFile, format_of
 from ..watch import patches
 from ..watch.patches import Run
 from .judged import loading_faults
+from .places import OPTIMIZER
 
 WHOLE = ("load_model", "load_model_from_hdf5")
 WEIGHTS = "load_weights_only"
@@ -51,12 +52,19 @@ class LoadWatch:
         if contents is None:
             return
         if method == WEIGHTS:
-            contents = replace(contents, config=None, training=None)
+            contents = replace(contents, config=None, training=None, arrays=_of_layers(contents))
         elif not compiled or getattr(model, "optimizer", None) is None:
             contents = replace(contents, training=None)
         name = Path(given).name
         faults = loading_faults(model, contents)
         self._take([replace(fault, name=f"{name}:{fault.name}") for fault in faults])
+
+
+def _of_layers(contents: SavedContents) -> dict[str, Any]:
+    """Without an optimizer's: whoever asks for weights compiles the model himself, and Keras leaves
+    an optimizer that has not trained yet as it is."""
+    pairs = contents.arrays.items()
+    return {place: value for place, value in pairs if not place.startswith(f"{OPTIMIZER}/")}
 
 
 def _partly(kwargs: dict[str, Any]) -> bool:
