@@ -19,15 +19,17 @@ from pytest_keras_golden import cli
 pytestmark = pytest.mark.processes
 
 HOW_TO = sorted(page for page in pages() if page.startswith("docs/how-to/"))
+QUESTIONS = sorted(page for page in pages() if page.startswith("docs/questions/"))
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
+    **dict.fromkeys(QUESTIONS, OVERLAY),
     "docs/how-to/versions.md": OVERLAY,
     "docs/how-to/saved-models.md": OVERLAY,
     "docs/how-to/sides.md": OVERLAY,
     "docs/how-to/xdist.md": (pytest.mark.slow,),  # two worker processes import Keras, twice
     "docs/how-to/decode.md": (pytest.mark.hub, pytest.mark.slow),
 }
-FOLLOWED = ["README.md", *HOW_TO]
+FOLLOWED = ["README.md", *HOW_TO, *QUESTIONS]
 ELSEWHERE = {
     "docs/architecture.md": "a drawing; tests/docs/test_docs_architecture.py holds what it names",
     "docs/tutorial.md": "`make tutorial`, a step of .ci/run, in an environment of its own",
