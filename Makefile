@@ -27,7 +27,7 @@ NO_MODEL := commands compare docs io report stacks store versions test_adoption.
     $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
-CORE := $(HERE) and not processes
+CORE := $(HERE) and not processes and not hypothesis
 FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/saved_models.py benchmarks/cuda.py \
     benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
@@ -49,7 +49,7 @@ export UV_COMPILE_BYTECODE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test examples examples-releases goldens test-numpy test-processes test-backends test-hub test-releases \
+.PHONY: help env demo test examples examples-releases goldens test-properties test-numpy test-processes test-backends test-hub test-releases \
         test-overlays test-long tutorial matrix atlas site lint types bench mutants clean
 
 help: ## this list
@@ -150,9 +150,13 @@ goldens: $(VENV)/hub.stamp ## record the goldens of examples/ again, under each 
 	    KERAS_BACKEND=jax PYTHONPATH="$$($(OVERLAY) $$release)" \
 	    $(PYTEST) --update-goldens --update-goldens-mode=all examples || exit 1; done
 
+test-properties: $(WHEEL)/wheel.stamp ## the core tests on made-up input, of hypothesis
+	@echo "== core tests on made-up input"
+	@KERAS_BACKEND=jax $(BUILT) $(PARALLEL) -m '$(HERE) and not processes and hypothesis' tests
+
 test-numpy: $(WHEEL)/wheel.stamp ## the core tests that run a model, on numpy
 	@echo "== core tests on numpy: those that run a model"
-	@KERAS_BACKEND=numpy $(BUILT) $(PARALLEL) -m '$(CORE) and not any_backend' tests \
+	@KERAS_BACKEND=numpy $(BUILT) $(PARALLEL) -m '$(HERE) and not processes and not any_backend' tests \
 	    $(NO_MODEL:%=--ignore=tests/%)
 
 test-processes: $(WHEEL)/wheel.stamp ## tests of workers, whole sessions and other processes
