@@ -257,8 +257,11 @@ def _is_forced(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 
 
 def tensor_of(rate: Any) -> Any:
-    """Schedules of the user's own may return a Python number."""
-    return np.float32(rate) if isinstance(rate, (int, float)) else rate
+    """Schedules of users may return a Python number; TensorFlow has variables of its own."""
+    if isinstance(rate, (int, float)):
+        return np.float32(rate)
+    read = getattr(rate, "read_value", None)
+    return rate if read is None else read()
 
 
 def dense(grad: Any) -> Any:
