@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from ..errors import ConfigError
+from ..io.git import said_by_git
 
 KINDS = (
     *(("uv.lock",), ("poetry.lock",), ("pdm.lock",), ("pixi.lock",)),
@@ -28,8 +29,9 @@ def available(base: str) -> str:
         raise ConfigError(f"{base!r} is no revision.")
     found = _commit(base)
     if found is None:
-        _git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", base)
-        found = _commit(base) or _commit("FETCH_HEAD")
+        fetched = said_by_git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", base)
+        # What an earlier fetch left there is another revision.
+        found = None if fetched is None else _commit(base) or _commit("FETCH_HEAD")
     if found is None:
         raise ConfigError(
             f"git has no revision {base!r}, and `git fetch origin` does not bring it.",
@@ -41,7 +43,7 @@ def available(base: str) -> str:
 def usual_base() -> str:
     """Outside of a service: where this branch left the remote's main one, or what it follows."""
     for other in ("origin/HEAD", "origin/main", "origin/master", "@{upstream}"):
-        found = _git("merge-base", "HEAD", other)
+        found = said_by_git("merge-base", "HEAD", other)
         if found:
             return found.decode().strip()
     raise ConfigError(
@@ -56,27 +58,27 @@ def moved_lock(base: str) -> Path | None:
     Raises ConfigError where several of one kind do.
     """
     changed = [name for name in _changed(base) if Path(name).is_file()]
-    for patterns in KINDS:
-        found = [name for name in changed if any(_matches(name, glob) for glob in patterns)]
-        if len(found) > 1:
-            raise ConfigError(f"Several lock files changed: {', '.join(found)}.", _NAME_IT)
-        if found:
-            return Path(found[0])
-    return None
+    return _one_of(changed, "Several lock files changed")
 
 
 def was_there(base: str, lock: Path) -> bool:
     """Whether the lock existed at that revision."""
-    return _git("cat-file", "-e", f"{base}:./{lock.as_posix()}") is not None
+    return said_by_git("cat-file", "-e", f"{base}:./{lock.as_posix()}") is not None
 
 
 def only_lock() -> Path | None:
     """The lock file of this folder, of the kind that says most."""
-    tracked = (_git("ls-files", "-z") or b"").decode("utf-8", "surrogateescape").split("\0")
+    tracked = _names(said_by_git("ls-files", "-z") or b"")
+    here = [name for name in tracked if "/" not in name or name.startswith("requirements/")]
+    return _one_of(here, "Several lock files are here")
+
+
+def _one_of(names: Sequence[str], problem: str) -> Path | None:
+    """The one of the kind that says most. Raises ConfigError where that has several."""
     for patterns in KINDS:
-        found = [name for name in tracked if any(fnmatchcase(name, glob) for glob in patterns)]
+        found = [name for name in names if any(_matches(name, glob) for glob in patterns)]
         if len(found) > 1:
-            raise ConfigError(f"Several lock files are here: {', '.join(found)}.", _NAME_IT)
+            raise ConfigError(f"{problem}: {', '.join(found)}.", _NAME_IT)
         if found:
             return Path(found[0])
     return None
@@ -90,21 +92,16 @@ def _matches(name: str, glob: str) -> bool:
 
 def _changed(base: str) -> list[str]:
     """Files that differ between a revision and the working tree, relative to this folder."""
-    found = _git("diff", "--name-only", "--relative", "-z", base, "--")
+    found = said_by_git("diff", "--name-only", "--relative", "-z", base, "--")
     if found is None:
         raise ConfigError(f"git cannot compare this folder with {base}.")
-    return [name for name in found.decode("utf-8", "surrogateescape").split("\0") if name]
+    return _names(found)
+
+
+def _names(listed: bytes) -> list[str]:
+    return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
 
 
 def _commit(revision: str) -> str | None:
-    found = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    found = said_by_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     return None if found is None else found.decode().strip()
-
-
-def _git(*arguments: str) -> bytes | None:
-    """Standard output; None where git fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise ConfigError("A change is read with git, which is not installed.") from error
-    return None if done.returncode else done.stdout

@@ -117,6 +117,36 @@ def test_a_base_that_cannot_be_had_is_an_error(repository: Path, base: str) -> N
     assert not (repository / "x").exists()
 
 
+def test_what_an_earlier_fetch_left_is_no_base(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "clone", "-q", f"file://{repository}", "clone")
+    git(tmp_path / "clone", "fetch", "-q", "origin", "main")
+    monkeypatch.chdir(tmp_path / "clone")
+    assert git(tmp_path / "clone", "rev-parse", "FETCH_HEAD")
+    with pytest.raises(ConfigError, match="no revision 'nonsense'"):
+        lockfile.available("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["requirements.txt"], "requirements.txt"),
+        (["uv.lock", "requirements.txt"], "uv.lock"),
+        (["requirements/a.txt"], "requirements/a.txt"),
+        (["sub/uv.lock", "requirements-old/a.txt"], None),
+    ],
+)
+def test_without_a_change_the_lock_of_this_folder_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], found: str | None
+) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, **dict.fromkeys(names, "1"))
+    git(tmp_path, "add", "-A")
+    monkeypatch.chdir(tmp_path)
+    assert lockfile.only_lock() == (None if found is None else Path(found))
+
+
 def test_a_shell_compares_with_the_remotes_branch(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

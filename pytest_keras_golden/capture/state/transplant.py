@@ -120,7 +120,8 @@ class Transplant:
             if kind is not None:
                 assign(variable, self._kept[key])
                 self._draws.exchanged(variable)
-                self.carried |= {kind} & {OTHERWISE}
+                if kind == OTHERWISE:
+                    self.carried.add(kind)
 
     def _exchanged(self, target: Any) -> bool:
         """Whether a call runs with anything that the old side's initializers drew."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...io.git import said_by_git
 from .locked import Locked, LockReference, unreadable
 from .requirements import read_requirements
 from .tables import read_pdm, read_pixi, read_poetry, read_pylock
@@ -100,13 +100,17 @@ def _on_disk(path: Path) -> bytes:
 
 def _at_revision(reference: LockReference) -> bytes:
     revision, path = str(reference.revision), reference.path
-    if revision.startswith("-") or not _git("rev-parse", "--verify", f"{revision}^{{commit}}"):
+    if revision.startswith("-") or not said_by_git(
+        "rev-parse", "--verify", f"{revision}^{{commit}}"
+    ):
         raise ConfigError(
             f"git knows no revision {revision!r} here.",
             "Fetch it: git fetch origin (a shallow clone has one commit alone).",
         )
     place = path.as_posix() if path.is_absolute() else f"./{path.as_posix()}"
-    content = _git("show", f"{revision}:{_in_repository(path) if path.is_absolute() else place}")
+    content = said_by_git(
+        "show", f"{revision}:{_in_repository(path) if path.is_absolute() else place}"
+    )
     if content is None:
         raise ConfigError(
             f"{path} is not in revision {revision!r}.", "Name a lock file that was there then."
@@ -115,14 +119,5 @@ def _at_revision(reference: LockReference) -> bytes:
 
 
 def _in_repository(path: Path) -> str:
-    top = (_git("rev-parse", "--show-toplevel") or b"").decode("utf-8", "replace").strip()
+    top = (said_by_git("rev-parse", "--show-toplevel") or b"").decode("utf-8", "replace").strip()
     return path.relative_to(top).as_posix() if path.is_relative_to(top) else path.as_posix()
-
-
-def _git(*arguments: str) -> bytes | None:
-    """Standard output; None where git fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise ConfigError("A file at a revision needs git, which is not installed.") from error
-    return None if done.returncode else done.stdout
