@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +18,7 @@ from ...store.digest import digest
 from ..backends import is_concrete, is_traced, keeps_order, primal
 from ..tap.precision import is_numeric
 from .blame import Components, components_of
+from .doors import Onlooker
 from .handstep import HandStep
 from .left import changes_gradients, updates
 from .loose import Losses
@@ -61,13 +61,12 @@ class Host(Protocol):
 
 
 @dataclass
-class ByHand:
+class ByHand(Onlooker):
     """Implements `doors.StepListener`. missed: what ran and could not be looked into, by kind.
-    failure: the first thing that could not be read. traced: homes of the steps in programs."""
+    traced: homes of the steps in programs."""
 
     host: Host
     missed: Counter[str] = field(default_factory=Counter)
-    failure: Exception | None = None
     traced: dict[int, tuple[StepRecorder, str, Components]] = field(default_factory=dict)
     losses: Losses = field(init=False)
     thread: int = field(default_factory=threading.get_ident)
@@ -140,13 +139,6 @@ class ByHand:
             self._stepped({}, slots)
 
     # -- a step -----------------------------------------------------------------------------
-
-    @contextmanager
-    def _safely(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.failure = self.failure or error
 
     def _begins(
         self,

@@ -31,6 +31,20 @@ class StepListener(Protocol):
     def loss(self, name: str, value: Any, given: Sequence[Any]) -> None: ...
 
 
+class Onlooker:
+    """Reads what a step goes through. failure: the first thing that could not be read, which the
+    step itself never hears of."""
+
+    failure: Exception | None = None
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+
+
 class Doors:
     """Stands behind the doors of one block; the innermost of `listening` hears of them."""
 

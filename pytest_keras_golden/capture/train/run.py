@@ -18,6 +18,7 @@ from ..backends.nest import flatten
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
+from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
 from .standins import SecondRun, Watched, are_same, before_each, is_compiled_by_jax, telling
@@ -31,14 +32,13 @@ PHASES = {"train": "", "test": "test_"}
 
 
 @dataclass
-class ModelRun:
+class ModelRun(Onlooker):
     """What a model's own steps are told of and read by. Implements `doors.StepListener`.
 
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
-    started: steps that ran, by kind. failure: the first thing that could not be read, which the
-    steps themselves never hear of. left: weights after the last step that was recorded.
+    started: steps that ran, by kind. left: weights after the last step that was recorded.
     """
 
     model: Any
@@ -50,7 +50,6 @@ class ModelRun:
     twice: bool = False
     undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
-    failure: Exception | None = None
     left: Mapping[str, Array] = field(default_factory=dict)
     _running: bool = False
     _phase: str = "train"
@@ -139,13 +138,6 @@ class ModelRun:
             yield
         finally:
             self._running = False
-
-    @contextmanager
-    def _safely(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.failure = self.failure or error
 
     def _look(self, args: tuple[Any, ...]) -> None:
         recorder = self._recorder()
