@@ -27,7 +27,7 @@ def test_draws_of_one_test_depend_on_no_other(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_noise.py").write_text(SUITE)
     environment = overlay_environment([ensure_overlay("keras", "3.5.0")])
-    environment = {**environment, "KERAS_BACKEND": os.environ["KERAS_BACKEND"], "CI": ""}
+    environment = {**environment, "KERAS_BACKEND": os.environ["KERAS_BACKEND"]}
 
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *arguments]
