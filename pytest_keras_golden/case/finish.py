@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .collected import Case
 
 
+CHUNK = 1 << 16
+"""Elements that are looked at, at a time, for one that is a number."""
+
 LOADED_OTHERWISE = "the model holds other weights or settings than its file"
 
 
@@ -82,8 +85,9 @@ def _says_something(value: Array) -> bool:
 
     if value.size == 0 or value.dtype.kind in "biu":
         return value.size > 0
-    wide = value if value.dtype.kind == "c" else value.astype(np.float64)
-    return bool((~np.isnan(wide)).any())
+    flat = value.reshape(-1)
+    chunks = (flat[at : at + CHUNK].astype(np.float64) for at in range(0, flat.size, CHUNK))
+    return not all(np.isnan(chunk).all() for chunk in chunks)
 
 
 # -- writing --------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ def _keep_candidate(case: Case, outcome: TestOutcome, cache: Path) -> TestOutcom
     path = root / golden_folder(case.nodeid) / case.goldens.slot().filename
     inside = case.settings.output or cache.parent
     try:
-        save(path, recording(case), cache / "locks", inside)
+        save(path, recording(case, candidate=True), cache / "locks", inside, durable=False)
     except StoreError as error:
         if case.settings.output is not None:
             raise

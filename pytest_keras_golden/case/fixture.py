@@ -60,7 +60,7 @@ class GoldenTensors:
         if not isinstance(name, str):
             raise CaptureError(f"check() got {name!r} as a name", "Write check(name, tensor).")
         numbers = Precisions(known_precision(precision), self._case.goldens.policy)
-        for record in records(name, tensor, tolerance, reference):
+        for record in records(name, tensor, tolerance, reference, self._case.known):
             self._case.add(numbers.of(record))
 
     def _check_each(

@@ -63,6 +63,8 @@ class Goldens:
         """
         if self._policy is None and policy is not None and (own or _is_floating(policy)):
             self._policy, self._own_policy = policy, own
+            # What was looked for before may lie in another slot.
+            self._baseline = self._looked_for = None
 
     @property
     def policy(self) -> str | None:
@@ -87,9 +89,9 @@ class Goldens:
         """The golden to compare with, opened once; None where there is no candidate."""
         slot = self.slot()
         if self._baseline is None and slot != self._looked_for:
-            self._looked_for = slot
             path = self._baseline_path(slot)
             self._baseline = self._open_unless_replaced(path) if path is not None else None
+            self._looked_for = slot
         return self._baseline
 
     def _baseline_path(self, slot: Slot) -> Path | None:

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from .collected import CapturedBlock, Case
 
 
-def recording(case: Case) -> Recording:
-    """Everything that the body produced."""
+def recording(case: Case, candidate: bool = False) -> Recording:
+    """Everything that the body produced. candidate: what its tolerances detect is worked out when
+    it is accepted."""
     records = tuple(case.records.values())
     pool, isolation = _pool(case)
     header = GoldenHeader(
         stack=case.goldens.stack(),
         mode=case.mode,
-        tensors=tuple(entry(case, record, order) for order, record in enumerate(records)),
+        tensors=tuple(
+            entry(case, record, order, candidate) for order, record in enumerate(records)
+        ),
         weights=case.weights,
         inputs=case.inputs,
         outermost=case.outermost,
@@ -34,9 +37,16 @@ def recording(case: Case) -> Recording:
     return Recording(header, records, pool)
 
 
-def entry(case: Case, record: TensorRecord, order: int) -> TensorEntry:
+def entry(case: Case, record: TensorRecord, order: int, candidate: bool = False) -> TensorEntry:
     """The metadata of one of its tensors."""
-    return describe(record, order, case.tolerance(record), noise=noise(case, record))
+    return describe(
+        record,
+        order,
+        case.tolerance(record),
+        noise=noise(case, record),
+        digest=case.digest(record),
+        sensitive=not candidate,
+    )
 
 
 def noise(case: Case, record: TensorRecord) -> float | None:
@@ -54,8 +64,10 @@ def describe(
     noise: float | None = None,
     *,
     digest: str | None = None,
+    sensitive: bool = True,
 ) -> TensorEntry:
-    """What a golden's metadata says about one tensor. digest is computed where None."""
+    """What a golden's metadata says about one tensor. digest is computed where None; sensitive:
+    whether to find out which drift is detected."""
     precision = record.arithmetic
     return TensorEntry(
         name=record.name,
@@ -68,7 +80,9 @@ def describe(
         source=record.source,
         digest=digest_of(record.value) if digest is None else digest,
         rms=float(f"{root_mean_square(record.value):.6g}"),
-        detects=detects(record.value, tolerance, precision, noise) if record.judged else None,
+        detects=detects(record.value, tolerance, precision, noise)
+        if record.judged and sensitive
+        else None,
         noise=noise,
         tolerance=tolerance if record.judged else None,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, CorruptGoldenError
 from ..names import Slot, golden_folder
@@ -19,6 +19,9 @@ from ..report.output import add_json, emit_plain, note, tracked
 from ..report.wording import plural
 from .examples import examples
 from .place import add_goldens_dir, goldens_dir
+
+if TYPE_CHECKING:
+    from ..store.codec import Golden
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,19 @@ def _accepted(
     with TemporaryDirectory() as locks:
         for item in tracked(chosen, "accepting"):
             with Golden.open(item.path) as golden:
-                again = encode_again(golden, reason)
+                again = encode_again(golden, reason, _detected(golden))
                 yield item, put(item.target, again, Path(locks), root)
+
+
+def _detected(golden: Golden) -> dict[str, float | None]:
+    """Which drift the tolerances detect: a run does not work it out for what it only keeps."""
+    from ..compare.vacuity import detects
+
+    return {
+        entry.name: detects(golden.array(entry.name), entry.tolerance, entry.precision, entry.noise)
+        for entry in golden.header.tensors
+        if entry.detects is None and entry.tolerance is not None
+    }
 
 
 def _text(accepted: Sequence[dict[str, Any]]) -> str:

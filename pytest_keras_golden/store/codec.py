@@ -73,6 +73,17 @@ class Golden:
         """An isolation tensor by its digest. Raises as `array`, StoreError where there is none."""
         return self._array(self._contents.isolated(key) or ISOLATION + key)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of that name."""
+        return name in self._contents.digests
+
+    def held(self, name: str, key: str) -> Array | None:
+        """The tensor of that name if its digest is `key`, its bytes neither read nor checked yet:
+        for whom has the same bytes already."""
+        if self._contents.digests.get(name) != key:
+            return None
+        return _view(self._body, self._contents.places[name])
+
     @property
     def isolated(self) -> bool:
         """Whether inputs and outputs of its layer calls are stored."""

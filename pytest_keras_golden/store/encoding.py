@@ -62,13 +62,25 @@ def encode(recording: Recording) -> Encoded:
     return _encoded(metadata.encode(recording.header, references), tensors)
 
 
-def encode_again(golden: Golden, reason: str | None = None) -> Encoded:
+def encode_again(
+    golden: Golden, reason: str | None = None, detects: Mapping[str, float | None] | None = None
+) -> Encoded:
     """What to write for a golden read back: all that it holds, with another reason if one is given.
+
+    detects: tensor → smallest relative drift that its tolerance detects, where that was left out.
 
     Keys of its metadata that this version does not know stay, so nothing is lost on the way.
     Raises CorruptGoldenError where it is damaged, StoreError for a reason it cannot hold.
     """
-    document = {**golden.document, "reason": reason or golden.document.get("reason")}
+    found = detects or {}
+    document = {
+        **golden.document,
+        "reason": reason or golden.document.get("reason"),
+        "tensors": [
+            {**entry, "detects": found.get(entry["name"], entry.get("detects"))}
+            for entry in golden.document["tensors"]
+        ],
+    }
     return _encoded(metadata.text_of(document), golden.arrays())
 
 
@@ -109,7 +121,8 @@ def write(file: IO[bytes], encoded: Encoded) -> None:
         if running.hexdigest() != encoded.digests[name]:
             raise StoreError(
                 f"{name} has other bytes than when it was captured",
-                "capture a copy: something writes into the array in place",
+                "capture a copy: something writes into the array in place; if nothing does, the "
+                "golden that holds the same tensor is damaged: keras-golden verify",
             )
 
 

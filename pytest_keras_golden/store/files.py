@@ -35,26 +35,36 @@ _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def save(path: Path, recording: Recording, lock_dir: Path, root: Path | None = None) -> bool:
+def save(
+    path: Path,
+    recording: Recording,
+    lock_dir: Path,
+    root: Path | None = None,
+    *,
+    durable: bool = True,
+) -> bool:
     """Write a golden unless the file holds the same already, every byte; whether it was written.
 
     A reader, at any moment and whatever is killed, sees the old file or the new one, whole.
     Differences in the stack or the reason alone write nothing. A damaged golden is replaced.
+    durable: it survives a power cut too.
     Raises StoreError for what cannot be stored or written, for a file that never was a golden (a
     git-LFS pointer, another program's), or (with `root`) a folder outside it.
     """
-    return put(path, encode(recording), lock_dir, root)
+    return put(path, encode(recording), lock_dir, root, durable=durable)
 
 
-def put(path: Path, encoded: Encoded, lock_dir: Path, root: Path | None = None) -> bool:
+def put(
+    path: Path, encoded: Encoded, lock_dir: Path, root: Path | None = None, *, durable: bool = True
+) -> bool:
     """`save` for what is encoded already."""
     with _store_errors(path), _locked(path, lock_dir):
         check_inside(path.parent, root)
         if _holds(path, encoded.document):
             return False
-        _make_folder(path.parent)
+        _make_folder(path.parent, durable)
         _clear_temporaries(path)
-        with replacing(path, durable=True) as file:
+        with replacing(path, durable=durable) as file:
             write(file, encoded)
     return True
 
@@ -113,12 +123,13 @@ def _holds(path: Path, document: Mapping[str, Any]) -> bool:
         return False
 
 
-def _make_folder(folder: Path) -> None:
-    """Create it with its parents; each new entry is made to survive a power cut."""
+def _make_folder(folder: Path, durable: bool) -> None:
+    """Create it with its parents. durable: each new entry is made to survive a power cut."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        _make_folder(folder.parent, durable)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        if durable:
+            sync(folder.parent)
 
 
 def _clear_temporaries(path: Path) -> None:

@@ -34,7 +34,7 @@ class Backend(Protocol):
 
     def owns(self, kind: type) -> bool: ...
     def is_concrete(self, value: Any) -> bool: ...
-    def to_numpy(self, value: Any) -> Array: ...
+    def view(self, value: Any) -> Array: ...
     def from_numpy(self, array: Array, like: Any) -> Any: ...
     def defer(self, value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None: ...
     def trace_level(self) -> Any: ...
@@ -77,6 +77,12 @@ def to_numpy(value: Any) -> Array:
     scalars become int64, float64 or bool. Raises CaptureError for ragged, sparse, symbolic,
     complex, string and object values.
     """
+    return np.array(view(value), order="C", copy=True)
+
+
+def view(value: Any) -> Array:
+    """As `to_numpy`, but of the tensor's own memory where it lies on the host: to be read at once,
+    for code that writes in place, or donates the tensor, changes it."""
     if _is_symbolic(value):
         raise CaptureError(
             f"{value!r} is symbolic: it stands for a tensor and holds no numbers",
@@ -91,7 +97,7 @@ def to_numpy(value: Any) -> Array:
             f"a {type(value).__name__} inside a traced function holds no numbers yet",
             "Return the tensor from the compiled function and check the result.",
         )
-    return _numpy.checked(owner.to_numpy(value))
+    return _numpy.checked(owner.view(value))
 
 
 def primal(value: Any) -> Any:

@@ -25,7 +25,7 @@ def is_concrete(value: Any) -> bool:
     return not isinstance(primal(value), jax.core.Tracer)
 
 
-def to_numpy(value: Any) -> Array:
+def view(value: Any) -> Array:
     if _is_sparse(type(value)):
         raise CaptureError("a sparse jax array cannot be captured", "Check `x.todense()`.")
     value = primal(value)
@@ -35,8 +35,12 @@ def to_numpy(value: Any) -> Array:
             "Check `jax.random.key_data(key)`.",
         )
     _refuse_unreadable(value)
-    # A view of the device buffer on CPU: donated later, it would change under us.
-    return np.array(value, order="C", copy=True)
+    # On CPU, of the device buffer: donated later, it would change under who keeps it.
+    return np.asarray(value)
+
+
+def _own(value: Any) -> Array:
+    return np.array(view(value), order="C", copy=True)
 
 
 def from_numpy(array: Array, like: Any) -> Any:
@@ -72,11 +76,11 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     """
     value = primal(value)
     if not isinstance(value, jax.core.Tracer):
-        receive(to_numpy(value))
+        receive(_own(value))
         return _nothing
     if not is_traced(value):
         return None
-    jax.debug.callback(lambda array: receive(to_numpy(array)), value, ordered=keeps_order())
+    jax.debug.callback(lambda array: receive(_own(array)), value, ordered=keeps_order())
     return _wait
 
 

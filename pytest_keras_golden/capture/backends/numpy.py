@@ -21,13 +21,13 @@ def is_concrete(value: Any) -> bool:
     return True
 
 
-def to_numpy(value: Any) -> Array:
+def view(value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise CaptureError(
             "a masked array has no one value where it is masked",
             "Check `array.filled(0)` and `array.mask` apart.",
         )
-    return np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
+    return np.asarray(value, dtype=value.dtype.newbyteorder("="))
 
 
 def from_numpy(array: Array, like: Any) -> Any:

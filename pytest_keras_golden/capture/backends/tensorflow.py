@@ -33,11 +33,15 @@ def is_concrete(value: Any) -> bool:
     return all(is_concrete(part) for part in tf.nest.flatten(value, expand_composites=True))
 
 
-def to_numpy(value: Any) -> Array:
+def view(value: Any) -> Array:
     for irregular, fix in _IRREGULAR.items():
         if isinstance(value, irregular):
             raise CaptureError(f"a tf.{irregular.__name__} cannot be captured", fix)
-    return np.array(value.numpy(), order="C", copy=True)
+    return np.asarray(value.numpy())
+
+
+def _own(value: Any) -> Array:
+    return np.array(view(value), order="C", copy=True)
 
 
 def from_numpy(array: Array, like: Any) -> Any:
@@ -77,7 +81,7 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
                 f"a tf.function ran {times} times before its tensors could be read",
                 "Call it once per capture block (with steps_per_execution=1 in predict).",
             )
-        receive(to_numpy(tf.raw_ops.ReadVariableOp(resource=kept, dtype=value.dtype)))
+        receive(_own(tf.raw_ops.ReadVariableOp(resource=kept, dtype=value.dtype)))
         tf.raw_ops.DestroyResourceOp(resource=kept)
 
     return hand_over

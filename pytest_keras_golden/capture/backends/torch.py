@@ -33,19 +33,15 @@ def is_concrete(value: Any) -> bool:
     )
 
 
-def to_numpy(value: Any) -> Array:
+def view(value: Any) -> Array:
     _refuse_irregular(value)
     host = value.detach().cpu()
     name = str(host.dtype).removeprefix("torch.")
     if name == "bfloat16" or name.startswith("float8_"):
         bits = host.view(_BITS[host.itemsize]).numpy()
-        array = bits.view(np.dtype(getattr(ml_dtypes, name)))
-    else:
-        array = host.numpy()
-    if value.device.type != "cpu":
-        return np.asarray(array, order="C")
-    # On CPU that is a view, and in-place code would change it under us.
-    return np.array(array, order="C", copy=True)
+        low: Array = bits.view(np.dtype(getattr(ml_dtypes, name)))
+        return low
+    return np.asarray(host.numpy())
 
 
 def from_numpy(array: Array, like: Any) -> Any:
