@@ -51,8 +51,8 @@ class Option:
 
 
 REPORT_KEY = "keras_golden"
-"""Attribute of a test report that carries the outcome, as builtins: from xdist workers, and to
-whoever follows a run."""
+"""Attribute of a test report that carries the outcome, to whoever follows a run; as builtins where
+it came from an xdist worker."""
 
 OPTIONS: tuple[Option, ...] = (
     Option("write goldens of the running stack for the tests that ran", "--update-goldens"),

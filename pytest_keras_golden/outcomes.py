@@ -269,13 +269,14 @@ def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
 
 def to_json(value: Any) -> Any:
     """A dataclass, mapping or sequence as builtin JSON values (see the module's text)."""
-    if type(value) in (str, int, bool, type(None)):
+    if type(value) in _BUILTIN:
         # Nearly every value of a large log: checked first, for speed.
         return value
     if isinstance(value, Tolerance):
         return value.to_json()
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields is not None:
+        return {name: to_json(getattr(value, name)) for name in fields}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, float):
@@ -283,6 +284,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [to_json(item) for item in value]
     return _json_scalar(value)
+
+
+_BUILTIN = frozenset({str, int, bool, type(None)})
 
 
 def _json_scalar(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,9 +39,21 @@ class Results:
         if carried is not None:
             from ..outcomes import test_from_json
 
-            outcome = test_from_json(carried)
+            outcome = test_from_json(carried) if isinstance(carried, dict) else carried
             self._outcomes[outcome.nodeid] = outcome
         self._follow(report)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> Generator[None, Any, Any]:
+        """As JSON only where a report leaves the process: for a worker's controller, or a log."""
+        carried = getattr(report, REPORT_KEY, None)
+        if carried is not None:
+            from ..outcomes import to_json
+
+            setattr(report, REPORT_KEY, to_json(carried))
+        return (yield)
 
     def _follow(self, report: pytest.TestReport) -> None:
         """Which tests have begun, by node id: a worker that dies says nothing of its last one."""
@@ -77,8 +90,9 @@ class Results:
             )
 
     def _write_outputs(self, exitstatus: int) -> None:
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
         asked = self._settings.log is not None or self._settings.report is not None
-        if not (asked or self._outcomes or self._collection_errors):
+        if not (asked or (summary and (self._outcomes or self._collection_errors))):
             return
         from ..report.files import append_step_summary, write_report
 
@@ -88,7 +102,7 @@ class Results:
             write_whole(self._settings.log, text + "\n")
         if self._settings.report is not None:
             write_report(document, self._settings.report)
-        append_step_summary(document, os.environ.get("GITHUB_STEP_SUMMARY"))
+        append_step_summary(document, summary)
 
     def _log(self, exitstatus: int) -> dict[str, Any]:
         """The `--golden-log` document, schema 1."""

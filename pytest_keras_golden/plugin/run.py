@@ -253,7 +253,6 @@ class GoldenRun:
         return report
 
     def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        from ..outcomes import to_json
         from .phases import settled
 
         known = item.stash.get(OUTCOME, None)
@@ -266,7 +265,7 @@ class GoldenRun:
             unseen = case.kinds_unseen if case is not None else ()
             outcome = replace(outcome, asked=asked, unseen=unseen)
             item.stash[OUTCOME] = outcome
-            setattr(report, REPORT_KEY, to_json(outcome))
+            setattr(report, REPORT_KEY, outcome)
 
     # -- the session ------------------------------------------------------------------------
 

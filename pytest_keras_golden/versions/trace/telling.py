@@ -15,7 +15,7 @@ from pluggy import HookimplMarker
 
 from ...config import REPORT_KEY
 from ...io.atomic import append_whole, write_whole
-from ...outcomes import TestOutcome, test_from_json
+from ...outcomes import TestOutcome, test_from_json, to_json
 
 hook = HookimplMarker("pytest")
 
@@ -44,7 +44,7 @@ class Telling:
     def pytest_runtest_logreport(self, report: Any) -> None:
         carried = getattr(report, REPORT_KEY, None)
         if report.failed and carried is not None:
-            append_whole(self._folder / _FAILED, json.dumps(carried) + "\n")
+            append_whole(self._folder / _FAILED, json.dumps(to_json(carried)) + "\n")
 
     def _write(self) -> None:
         write_whole(self._folder / _DONE, f"{self._done} {self._total}")
