@@ -18,7 +18,7 @@ from .replay.outermost import Outermost
 from .tap.limit import Limit
 from .tap.precision import dtype_of
 from .tap.request import Request
-from .watch.structure import walk
+from .watch.structure import is_own, walk
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -30,16 +30,7 @@ HIGHER = {"bfloat16": "float32", "float32": "float64"}
 def is_of_keras_alone(root: Any) -> bool:
     """Whether nothing but code of Keras runs in a call of this layer: code of others may count its
     calls, print, or keep what it is given, and would be seen to run twice."""
-    return all(_is_own(node) for _, node in walk(root))
-
-
-_OWN = frozenset({"keras", "keras_hub", "keras_nlp"})
-
-
-def _is_own(node: Any) -> bool:
-    kind = type(node)
-    foreign = kind.__name__ == "Lambda" or "call" in vars(node)
-    return kind.__module__.partition(".")[0] in _OWN and not foreign
+    return all(is_own(node) for _, node in walk(root))
 
 
 def references(

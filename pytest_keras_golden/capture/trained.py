@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..compare.calls import APPLIED
@@ -19,7 +20,7 @@ from .findings import Findings
 from .state.fingerprints import Begun
 from .state.weights import named_weights
 from .tap.request import Request
-from .train.blame import Components, blamed, components_of
+from .train.blame import Components, blamed, changed_loss, components_of, is_before_losses
 from .train.byhand import ByHand
 from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
@@ -198,9 +199,14 @@ class Trained:
     # -- blame ------------------------------------------------------------------------------
 
     def blame(
-        self, entry: OutermostCall, records: Sequence[TensorRecord], made_of: Components
+        self,
+        entry: OutermostCall,
+        records: Sequence[TensorRecord],
+        made_of: Components,
+        losses: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Which component of a training step moved first, beside its layers."""
+        """Which component of a training step moved first, beside its layers. losses: by name, that
+        can be run by themselves."""
         against, findings = self.against, self.findings
         if against is None or against.golden is None or not self.training.asks:
             return
@@ -212,6 +218,9 @@ class Trained:
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
         found = blamed(records, against.outcome, made_of, layers)
+        if found is None or not is_before_losses(found):
+            with self.apart():
+                found = changed_loss(records, against.golden, losses) or found
         known = {local.name for one in findings.examined.values() for local in one.locals}
         # Steps by hand are calls, and what changed in the first changed in all.
         if found is not None and not (by_hand and found.name in known):

@@ -219,7 +219,8 @@ class Watchers:
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                self._trained.blame(entry, taken, components_of(begun.target))
+                losses = self._training.losses_of(begun.target)
+                self._trained.blame(entry, taken, components_of(begun.target), losses)
                 self._see_rest(entry)
 
     def _see_rest(self, entry: OutermostCall) -> None:

@@ -15,7 +15,7 @@ from ..outcomes import QUIET, TensorOutcome
 from .floats import epsilon
 
 ORDER = (
-    *("data", "random", "loss", "gradients", "applied", "learning_rate"),
+    *("data", "random", "given", "alone", "loss", "gradients", "applied", "learning_rate"),
     *("slots", "updates", "metrics"),
 )
 """Parts of a step, each computed from those before it."""

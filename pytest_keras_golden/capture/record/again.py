@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ class Again:
     paused: Paused
 
     def run(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
-        """The batch, run eagerly by the method for one batch."""
+        """The batch, run eagerly by the method for one batch, up to where its loss is computed:
+        losses, metrics and callbacks may be code that counts how often it is called."""
         if batch is None or self.first is None:
             return None
         model, method = asked.model, f"{asked.step}_on_batch"
@@ -39,8 +40,36 @@ class Again:
             stack.enter_context(attribute(model, "run_eagerly", True))
             stack.enter_context(self.paused())
             ended = stack.enter_context(self.first())
+            stack.enter_context(_left_before_its_loss(model, ended))
             getattr(model, method)(**_tensors(batch))
         return ended[0] if ended else None
+
+
+class _Enough(Exception):  # noqa: N818 (it is no error of anybody)
+    """What a step is left by."""
+
+
+@contextmanager
+def _left_before_its_loss(model: Any, ended: Sequence[Ended]) -> Iterator[None]:
+    """Inside, a step of the model ends at its loss, once it has made a call."""
+    original = getattr(model, "compute_loss", None)
+    if original is None:
+        yield
+        return
+
+    def compute_loss(*args: Any, **kwargs: Any) -> Any:
+        if ended:
+            raise _Enough
+        return original(*args, **kwargs)
+
+    # A step on jax that is broken off leaves the model waiting for the state that it made.
+    synced = getattr(model, "_jax_state_synced", None)
+    try:
+        with instance_attribute(model, "compute_loss", compute_loss), suppress(_Enough):
+            yield
+    finally:
+        if synced is not None:
+            model._jax_state_synced = synced
 
 
 def batch_of(asked: MethodCall) -> Mapping[str, Any]:

@@ -34,6 +34,12 @@ def with_mask_of(tensor: Any, new: Any) -> Any:
     return new
 
 
+def carrying(tensor: Any, mask: Any) -> Any:
+    """`tensor`, carrying a Keras mask."""
+    _put(tensor, mask)
+    return tensor
+
+
 def mask_of(tensor: Any) -> Any | None:
     """The Keras mask that a tensor carries."""
     try:

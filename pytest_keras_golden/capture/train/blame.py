@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...compare.isolation import judge_local
 from ...compare.training import ORDER, inherited
-from ...outcomes import QUIET, LocalOutcome, TensorOutcome
+from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from ...records import TensorRecord
+from ..replay.losses import alone
 from .roster import innermost
+
+if TYPE_CHECKING:
+    from ...records import Array
+    from ...store.codec import Golden
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
 
@@ -100,6 +106,39 @@ def blamed(
         rel_l2=last.outcome.rel_l2,
         note=f"step {first.step}: {said}",
     )
+
+
+def is_before_losses(found: LocalOutcome) -> bool:
+    """Whether the component that moved first is one that losses have no part in."""
+    return found.name.partition(":")[0] in ("data", "random")
+
+
+def changed_loss(
+    records: Sequence[TensorRecord], golden: Golden, losses: Mapping[str, Any]
+) -> LocalOutcome | None:
+    """The first loss that makes something else of the golden's own predictions and targets. Raises
+    CorruptGoldenError."""
+    for record in records:
+        match = _NAME.fullmatch(record.name)
+        if match is None or match["part"] != "alone" or not golden.has(record.name):
+            continue
+        name = str(match["rest"])
+        value = alone(losses[name], _given(record.name, golden)) if name in losses else None
+        if value is None:
+            continue
+        local = judge_local(f"loss:{name}", _LAST, [value], [golden.array(record.name)])
+        if is_blamed(local):
+            said = f"step {int(match[2])}: of the golden's predictions and targets it makes a loss"
+            note = f"{said} of {float(value):.6g}, and made {float(golden.array(record.name)):.6g}"
+            return replace(local, note=note)
+    return None
+
+
+def _given(name: str, golden: Golden) -> dict[str, Array]:
+    step, _, loss = name.rpartition("/alone/")
+    begins = f"{step}/given/{loss}/"
+    names = (entry.name for entry in golden.header.tensors if entry.name.startswith(begins))
+    return {name.removeprefix(begins): golden.array(name) for name in names}
 
 
 _LAST = 1 << 20

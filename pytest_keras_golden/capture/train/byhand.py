@@ -77,9 +77,9 @@ class ByHand(Onlooker):
 
     # -- what is told -----------------------------------------------------------------------
 
-    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None:
+    def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None:
         with self._safely():
-            self.losses.take(name, value, given)
+            self.losses.take(str(loss.name), value, [given.get("y_true")])
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values

@@ -8,10 +8,11 @@ update itself in `_backend_update_step`, behind clipping, accumulation and sched
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from ..replay.losses import given_to
 from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
@@ -21,14 +22,15 @@ _OPTIMIZER = ("apply", "stateless_apply", "apply_gradients", "_backend_update_st
 
 
 class StepListener(Protocol):
-    """Who is told what passes; called before the optimizer runs, and after. given: to a loss."""
+    """Who is told what passes; called before the optimizer runs, and after. given: to a loss, by
+    name, with the mask on its predictions."""
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
     ) -> None: ...
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None: ...
     def stepped(self, optimizer: Any, values: Values) -> None: ...
-    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None: ...
+    def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None: ...
 
 
 class Onlooker:
@@ -128,7 +130,7 @@ class Doors:
             value = run(*args, **kwargs)
         finally:
             self._loss = None
-        listener.loss(str(args[0].name), value, args[1:2] or [kwargs.get("y_true")])
+        listener.loss(args[0], value, given_to(args[1:], kwargs))
         return value
 
 

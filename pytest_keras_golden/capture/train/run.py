@@ -15,6 +15,7 @@ import numpy as np
 
 from ..backends import active
 from ..backends.nest import flatten
+from ..replay.losses import is_replayed
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
@@ -38,6 +39,7 @@ class ModelRun(Onlooker):
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
+    asked: whether the test names the model.
     started: steps that ran, by kind. left: weights after the last step that was recorded.
     """
 
@@ -48,6 +50,7 @@ class ModelRun(Onlooker):
     initial: Callable[[Mapping[str, Array]], None]
     live: bool = True
     twice: bool = False
+    asked: bool = False
     undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
@@ -203,9 +206,12 @@ class ModelRun(Onlooker):
         with self._safely():
             self._part("loss", "", value)
 
-    def loss(self, name: str, value: Any, given: Sequence[Any]) -> None:
+    def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None:
         with self._safely():
-            self._part("loss", self._counted("loss", name), value)
+            name = self._counted("loss", str(loss.name))
+            self._part("loss", name, value)
+            if self._running and is_replayed(loss, given, arithmetic_of(self.model), self.asked):
+                self._recorder().read_loss(name, loss, given)
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values

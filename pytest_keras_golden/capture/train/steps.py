@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from ...records import TensorRecord
 from ...store.digest import digest
 from ...tolerance import EPSILON
 from ..record.reads import Reads
+from ..replay.losses import WHOLE, alone
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection
 from .sketch import sketched
@@ -26,11 +28,13 @@ GROUP_OF: Mapping[str, str] = {
     "data": "training",
     "applied": "gradients",
     "learning_rate": "updates",
+    "given": "loss",
+    "alone": "loss",
     **{part: part for part in ("random", "loss", "gradients", "slots", "updates", "metrics")},
 }
 """Part of a step → group of `select`."""
 
-_TOLD = frozenset({"data", "random"})
+_TOLD = frozenset({"data", "random", "given", "alone"})
 """Parts that explain what moved, and are no numbers of their own."""
 
 _MOST_ROUNDING = 0.125
@@ -57,7 +61,8 @@ class StepRecorder:
 
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
     that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
-    all steps. left: weights after the last step of a loop by hand, each with its precision.
+    all steps. losses: those that are run again by themselves. left: weights after the last step of
+    a loop by hand, each with its precision.
     """
 
     reads: Reads
@@ -69,6 +74,9 @@ class StepRecorder:
     _steps: dict[int, dict[tuple[str, str], _Kept]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     cancelled: dict[str, float] = field(default_factory=dict)
+    losses: weakref.WeakValueDictionary[str, Any] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
 
     @property
@@ -83,6 +91,12 @@ class StepRecorder:
         """Keep a tensor of the step that runs, or of each run of the program being traced."""
         if self._wanted(part, name):
             self.reads.read(tensor, self.receiver(part, name, precision))
+
+    def read_loss(self, name: str, loss: Any, given: Mapping[str, Any]) -> None:
+        """What a loss of the step that runs is given, to run it again by itself."""
+        self.losses[name] = loss
+        for argument, tensor in given.items():
+            self.read("given", f"{name}/{argument}", tensor)
 
     def receiver(self, part: str, name: str, precision: str = "") -> Callable[[Array], None]:
         key = f"{part}/{name}"
@@ -139,6 +153,7 @@ class StepRecorder:
         """Of the steps since the last time, in the order in which parts follow from each other."""
         for number in sorted(self._steps):
             parts = self._steps[number]
+            parts |= self._alone(parts)
             cancelled = _cancellation(parts)
             for name, slack in cancelled.items():
                 self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
@@ -147,6 +162,20 @@ class StepRecorder:
                 slack = kept.slack + _slack_of(part, name, cancelled)
                 yield self._record(number, part, name, replace(kept, slack=slack))
         self._steps.clear()
+
+    def _alone(self, parts: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], _Kept]:
+        """What each loss makes of what it was given in this step."""
+        made = {}
+        for name, loss in list(self.losses.items()):
+            given = {
+                key.removeprefix(f"{name}/"): kept.value
+                for (part, key), kept in parts.items()
+                if part == "given" and key.rpartition("/")[0] == name
+            }
+            value = alone(loss, given)
+            if value is not None:
+                made["alone", name] = _Kept(value, "")
+        return made
 
     @property
     def _last(self) -> int:
@@ -167,7 +196,10 @@ class StepRecorder:
         return self.selection.wants(f"{self.phase}step_000/{part}/{name}", GROUP_OF[part])
 
     def _keep(self, step: int, part: str, name: str, array: Array, precision: str) -> None:
-        if step >= self.most:
+        if step >= self.most or (part == "given" and array.nbytes > WHOLE):
+            return
+        if part == "given":
+            self._steps.setdefault(step, {})[part, name] = _Kept(array, precision)
             return
         value = _fingerprint(array) if part == "data" else sketched(_single(array), self.size)
         self._steps.setdefault(step, {})[part, name] = _Kept(value, precision)

@@ -74,6 +74,7 @@ class Training:
             initial,
             live=_shows_its_inside(model),
             twice=twice,
+            asked=self.request.asked,
         )
         self.doors.open()
         with run.around(), self.doors.listening(run if run.live else None):
@@ -82,8 +83,18 @@ class Training:
     def records(self) -> Iterator[TensorRecord]:
         """Of the steps that ran since the last time."""
         self.reads.settle()
-        for recorder in list(self._of.values()):
-            yield from recorder.records()
+        with self.doors.listening(None):
+            for recorder in list(self._of.values()):
+                yield from recorder.records()
+
+    def losses_of(self, model: Any) -> dict[str, Any]:
+        """Losses of a model's steps that can be run again by themselves, by name."""
+        known = [
+            self._of.get(whose) for whose in (model, getattr(model, "optimizer", None)) if whose
+        ]
+        return {
+            name: loss for recorder in known if recorder for name, loss in recorder.losses.items()
+        }
 
     def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
         """The curve of a `fit`, and the weights that it left where its steps do not tell them."""

@@ -200,3 +200,13 @@ def snake_case(name: str) -> str:
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """The candidates most like `name`, best first, for a message about a missing tensor."""
     return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.4)
+
+
+_OWN = frozenset({"keras", "keras_hub", "keras_nlp"})
+
+
+def is_own(node: Any) -> bool:
+    """Whether its class is Keras' and nobody has put another `call` into it."""
+    kind = type(node)
+    foreign = kind.__name__ == "Lambda" or "call" in vars(node)
+    return kind.__module__.partition(".")[0] in _OWN and not foreign
