@@ -54,6 +54,9 @@ REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, to whoever follows a run; as builtins where
 it came from an xdist worker."""
 
+PAGE_KEY = "keras_golden_page"
+"""Attribute of a test report: the test failed with the page of its outcome."""
+
 OPTIONS: tuple[Option, ...] = (
     Option("write goldens of the running stack for the tests that ran", "--update-goldens"),
     Option(

@@ -33,6 +33,9 @@ OUTCOMES = ("passed", "failed", "error", "recorded", "skipped", "xfailed")
 LONGEST_FACT = 500
 """Characters of a value in a stack, such as a version."""
 
+NO_GOLDEN = "no golden to compare with"
+"""The reason of a test that was never recorded, or not in this slot."""
+
 REPLACED = "replaced: the golden was damaged: "
 """How the warning begins about a golden that an update wrote for that reason."""
 

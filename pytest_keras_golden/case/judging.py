@@ -11,7 +11,7 @@ from ..compare.depth import Shift, furthest
 from ..compare.renaming import Seen, names
 from ..compare.vacuity import vacuous
 from ..compare.verdict import judge, missing, outcome_of
-from ..outcomes import Names, TensorOutcome, TestOutcome, first_drift
+from ..outcomes import NO_GOLDEN, Names, TensorOutcome, TestOutcome, first_drift
 from ..records import TensorEntry, TensorRecord, Tolerance
 from ..stack import stack_changes
 from . import rules
@@ -22,9 +22,6 @@ from .recording import entry as entry_of
 if TYPE_CHECKING:
     from ..store.codec import Golden
     from .collected import Case
-
-
-NO_GOLDEN = "no golden to compare with"
 
 
 def judge_test(case: Case) -> TestOutcome:

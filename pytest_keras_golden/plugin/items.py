@@ -17,6 +17,7 @@ SETTINGS = pytest.StashKey[Settings]()
 CASE = pytest.StashKey["Case"]()
 OUTCOME: pytest.StashKey[TestOutcome] = pytest.StashKey()
 ASKED = pytest.StashKey[bool]()
+PAGE = pytest.StashKey[bool]()
 """Set where the fixture was asked for by `request.getfixturevalue`, which no signature shows, and
 of saved models."""
 

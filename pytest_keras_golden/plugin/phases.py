@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..outcomes import TestOutcome
@@ -51,4 +53,26 @@ def _why(report: pytest.TestReport) -> str | None:
         return str(report.longrepr[2])
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
-    return text.splitlines()[0] if text else None
+    return _OURS.sub("", text.splitlines()[0]) if text else None
+
+
+_OURS = re.compile(r"^pytest_keras_golden\.errors\.\w+: ")
+
+
+def to_own_line(trace: TracebackType | None) -> TracebackType | None:
+    """Up to the last line that is the user's: what lies behind a mistake in using the fixture is
+    no news to anybody."""
+    frames = []
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    own = [number for number, frame in enumerate(frames) if not _is_ours(frame)]
+    kept: TracebackType | None = None
+    for frame in reversed(frames[: own[-1] + 1] if own else frames):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    module = str(frame.tb_frame.f_globals.get("__name__", ""))
+    return module == "contextlib" or module.partition(".")[0] == "pytest_keras_golden"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..config import REPORT_KEY, Settings
+from ..config import PAGE_KEY, REPORT_KEY, Settings
 from ..errors import GoldenError
 from ..io.atomic import write_whole
 from .unused import LeftOut
@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 
 BEGUN_KEY = "keras_golden_begun"
 """Attribute of the report of a golden test's set-up: its node id, as outcomes have it."""
+
+
+class _Page:
+    """A failure page that takes the width and the colours of the terminal that it is written to."""
+
+    def __init__(self, plain: Any, outcome: TestOutcome) -> None:
+        self._plain = plain
+        self._outcome = outcome
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+    def __str__(self) -> str:
+        return str(self._plain)
+
+    def toterminal(self, terminal: Any) -> None:
+        from ..report.terminal import NARROW, WIDE, failure_page
+
+        width = max(NARROW, min(WIDE, terminal.fullwidth))
+        for line in failure_page(self._outcome, width, terminal.hasmarkup).splitlines():
+            terminal.line(line)
 
 
 class Results:
@@ -41,6 +62,9 @@ class Results:
 
             outcome = test_from_json(carried) if isinstance(carried, dict) else carried
             self._outcomes[outcome.nodeid] = outcome
+            if getattr(report, PAGE_KEY, False) and outcome.baseline is not None:
+                page: Any = _Page(report.longrepr, outcome)
+                report.longrepr = page
         self._follow(report)
 
     @pytest.hookimpl(wrapper=True)
@@ -145,10 +169,18 @@ class Results:
         lines += update_pages(outcomes)
         file = self._settings.report or self._settings.log
         unused = self._unused(exitstatus)
-        lines.append(terminal_summary(outcomes, unused=unused, file=file))
+        color = bool(terminalreporter._tw.hasmarkup)
+        lines.append(
+            terminal_summary(outcomes, unused, color=color, file=file, record=self._records())
+        )
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
+
+    def _records(self) -> str:
+        """What records the goldens of the tests that this run was asked for."""
+        asked = "--golden-auto" in self._config.invocation_params.args
+        return f"pytest {'--golden-auto ' if asked else ''}--update-goldens"
 
     def _unused(self, exitstatus: int) -> list[str]:
         """Goldens of no test, where this run can tell."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..config import REPORT_KEY, Settings
+from ..config import PAGE_KEY, REPORT_KEY, Settings
 from ..errors import GoldenError
 from .automatic import Automatic
 from .body import BodyWatch
 from .items import (
     CASE,
     OUTCOME,
+    PAGE,
     asks_for_fixture,
     is_asked_for,
     is_golden,
@@ -162,6 +163,8 @@ class GoldenRun:
                     result = yield
                 except BaseException as error:
                     self.automatic.end(type(error), error, error.__traceback__)
+                    if isinstance(error, GoldenError) and not self.config.option.fulltrace:
+                        _end_at_own_line(error)
                     raise
                 self._end_block(body)
         finally:
@@ -224,6 +227,7 @@ class GoldenRun:
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
         if outcome.outcome == "failed":
+            item.stash[PAGE] = True
             pytest.fail(page, pytrace=False)
 
     def _cache(self) -> Path:
@@ -266,6 +270,7 @@ class GoldenRun:
             outcome = replace(outcome, asked=asked, unseen=unseen)
             item.stash[OUTCOME] = outcome
             setattr(report, REPORT_KEY, outcome)
+            setattr(report, PAGE_KEY, report.when == "call" and item.stash.get(PAGE, False))
 
     # -- the session ------------------------------------------------------------------------
 
@@ -323,3 +328,10 @@ def _without_cache(rootpath: Path) -> Path:
 
     project = sha256(os.fsencode(rootpath)).hexdigest()[:12]
     return user_cache() / "projects" / project
+
+
+def _end_at_own_line(error: GoldenError) -> None:
+    from .phases import to_own_line
+
+    error.__traceback__ = to_own_line(error.__traceback__)
+    error.__suppress_context__ = True

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..outcomes import LEFT_OUT, TestOutcome
+from ..outcomes import LEFT_OUT, NO_GOLDEN, TestOutcome
 from . import table
+from .amount import percent
 from .asides import asides, named, unseen
 from .escape import first_line, one_line, visible
 from .summary import (
+    blamed,
     compared,
     first_drift,
     strain,
@@ -20,7 +22,7 @@ from .summary import (
     worst_first,
 )
 from .terminal import update_page
-from .wording import counted, number, plural, style
+from .wording import counted, family_list, number, plural, style
 
 FIRST_SHOWN = 3
 SHOWN = 40
@@ -32,10 +34,11 @@ def terminal_summary(
     unused: Sequence[str] = (),
     color: bool = False,
     file: Path | None = None,
+    record: str = "pytest --update-goldens",
 ) -> str:
     """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens.
 
-    file: what holds every test, where one was asked for.
+    file: what holds every test, where one was asked for. record: the command that records goldens.
     """
     every = list(outcomes)
     golden = compared(every)
@@ -49,6 +52,7 @@ def terminal_summary(
     loud = worst_first(every)
     lines += [_moved(outcome, color) for outcome in loud[:SHOWN]]
     lines += _more(len(loud) - SHOWN, file)
+    lines += _never_recorded(every, record)
     lines += _left_out(every)
     lines += _recorded(every)
     lines += _unused(unused)
@@ -86,8 +90,24 @@ def _first(outcome: TestOutcome) -> str:
     tensor = first_drift(outcome)
     if tensor is None:
         return f": {first_line(outcome.reason)}" if outcome.reason else ""
-    used = f" ({number(strain(tensor))}× tolerance)" if strain(tensor) else ""
-    return f": first {visible(tensor.name)}{used}"
+    sizes = [percent(tensor.rel_l2)] if tensor.rel_l2 else []
+    sizes += [f"{number(strain(tensor))}× tolerance"] if strain(tensor) else []
+    size = f" ({', '.join(sizes)})" if sizes else ""
+    layers = blamed(outcome)
+    by = f", by {visible(family_list(layer.name for layer in layers))}" if layers else ""
+    return f": first {visible(tensor.name)}{size}{by}"
+
+
+def _never_recorded(every: Sequence[TestOutcome], record: str) -> list[str]:
+    count = sum(o.outcome == "failed" and o.reason == NO_GOLDEN for o in every)
+    if not count:
+        return []
+    have = "has" if count == 1 else "have"
+    return [
+        f"{plural(count, 'test')} {have} no golden here; to record what is missing, under the "
+        "versions whose numbers you trust:",
+        f"  {record}",
+    ]
 
 
 def _painted_counts(counts: Counter[str], color: bool) -> str:

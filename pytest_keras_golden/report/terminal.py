@@ -7,15 +7,26 @@ from collections.abc import Iterable
 
 from ..outcomes import QUIET, REPLACED, UNCOMPILED, UNCOVERED, TestOutcome
 from . import table
+from .amount import percent
 from .attribution import stack_lines
 from .escape import first_line, quoted, shown, visible
 from .layernames import name_lines
 from .sentence import further_warnings, headline, since
 from .steps import accept_step, next_steps
-from .summary import accuracy, collapsed, rows, strain, tensor_counts, verdict_of
+from .summary import (
+    accuracy,
+    blamed,
+    collapsed,
+    first_drift,
+    rows,
+    strain,
+    tensor_counts,
+    verdict_of,
+)
 from .wording import counted, listed, number, plural, style
 
-WIDTH = 100
+NARROW, WIDTH, WIDE = 80, 100, 120
+"""Columns: at least, where nobody knows, and at most."""
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -31,7 +42,8 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
     """The page without its commands: for two goldens that no test compared."""
     outcome = shown(outcome)
     verdict = verdict_of(outcome)
-    lines = [table.painted(verdict.upper(), style(verdict), color) + f"  {outcome.nodeid}"]
+    lines = [f"{table.painted(verdict.upper(), style(verdict), color)}{guilty(outcome)}"]
+    lines[0] += f"  {outcome.nodeid}"
     lines += _wrapped(headline(outcome), width)
     every = rows(outcome)
     if every:
@@ -42,6 +54,17 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
     return "\n".join(lines)
+
+
+def guilty(outcome: TestOutcome) -> str:
+    """` in norm and 2 more (53.8 %)`: for the one line that pytest's short summary shows."""
+    layers, tensor = blamed(outcome), first_drift(outcome)
+    if not layers and tensor is None:
+        return ""
+    name = layers[0].name if layers else str(tensor and tensor.name)
+    more = f" and {len(layers) - 1} more" if len(layers) > 1 else ""
+    sizes = [item.rel_l2 for item in (tensor, *layers) if item is not None and item.rel_l2]
+    return f" in {name}{more}" + (f" ({percent(sizes[0])})" if sizes else "")
 
 
 def summary_line(outcome: TestOutcome) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ...errors import CaptureError
@@ -49,8 +50,10 @@ class Selection:
         if not unmatched or not self._seen:
             return
         near = nearest(unmatched[0], self._seen) or sorted(self._seen)[:3]
+        group = get_close_matches(unmatched[0], GROUPS, 1)
+        meant = f"did you mean {group[0]!r}? " if group else ""
         raise CaptureError(
-            f"select {unmatched[0]!r} matches no tensor of the block; "
+            f"select {unmatched[0]!r} matches no tensor of the block; {meant}"
             f"groups are {', '.join(GROUPS)}, nearest names: {', '.join(near)}",
             "Correct the glob in `select`; select=('all',) records every name.",
         )
