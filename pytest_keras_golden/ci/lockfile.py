@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -59,6 +60,21 @@ def moved_lock(base: str) -> Path | None:
     """
     changed = [name for name in _changed(base) if Path(name).is_file()]
     return _one_of(changed, "Several lock files changed")
+
+
+def named(lock: Path) -> Path:
+    """A lock file by its path from here, as git and the names of comments have it.
+
+    Raises ConfigError where there is none.
+    """
+    if not lock.is_file():
+        raise ConfigError(f"{lock} is no file.", _NAME_IT)
+    return Path(os.path.relpath(lock))
+
+
+def is_lock(name: str) -> bool:
+    """Whether a path is a lock file's by its name."""
+    return any(_matches(name, glob) for patterns in KINDS for glob in patterns)
 
 
 def was_there(base: str, lock: Path) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, GoldenError
 from ..io.atomic import append_whole, write_whole
 from ..io.ownership import renew
-from ..report.escape import visible
+from ..report.escape import prose, visible
 from ..report.output import cannot_write, note, say
 from . import gate
 from .arguments import add_shared, default_jobs
@@ -74,9 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
     change = _change(arguments, around.base)
     if isinstance(change, str):
         say(visible(change))
+        _outdate(around.place, arguments, _is_of_this_job, prose(change))
         return gate.EXIT_CODES["holds"]
     output = renew(arguments.output)
-    code = gate.run(_gate_arguments(arguments, change, output))
+    try:
+        code = gate.run(_gate_arguments(arguments, change, output))
+    except GoldenError as error:
+        # What an earlier commit's run said would stand there as if it were of this one.
+        said = f"**Not judged.** {prose(error.problem)}"
+        _outdate(around.place, arguments, lambda name: name == change.name, said)
+        raise
     text = _text(output)
     if around.summary is not None:
         _append(around.summary, text)
@@ -103,10 +111,10 @@ def _change(arguments: argparse.Namespace, base: str | None) -> Bump | str:
     from ..ci import lockfile
 
     if arguments.against is not None:
-        lock = arguments.lock or lockfile.only_lock()
+        lock = lockfile.named(arguments.lock) if arguments.lock else lockfile.only_lock()
         return _nightly(arguments, lock)
     revision = lockfile.available(arguments.base or base or lockfile.usual_base())
-    lock = arguments.lock or lockfile.moved_lock(revision)
+    lock = lockfile.named(arguments.lock) if arguments.lock else lockfile.moved_lock(revision)
     if lock is None:
         return f"No lock file differs from {revision[:12]}: nothing was run."
     if not lockfile.was_there(revision, lock):
@@ -114,8 +122,20 @@ def _change(arguments: argparse.Namespace, base: str | None) -> Bump | str:
             f"{lock} is new: {revision[:12]} has no such file to compare with.",
             "Name two sides: keras-golden gate 3.14.1 3.15.1 -- tests/",
         )
-    name = f"{lock.as_posix()} {os.environ.get('KERAS_BACKEND', '')}".rstrip()
+    name = f"{lock.as_posix()} {_backend()}".rstrip()
     return Bump(f"{revision}:{lock.as_posix()}", lock.as_posix(), name, f"{lock} moves numbers")
+
+
+def _backend() -> str:
+    return os.environ.get("KERAS_BACKEND", "")
+
+
+def _is_of_this_job(name: str) -> bool:
+    """Whether a comment of that name is of a lock file, judged on this job's backend."""
+    from ..ci.lockfile import is_lock
+
+    lock, _, backend = name.rpartition(" ") if _backend() else (name, "", "")
+    return backend == _backend() and is_lock(lock)
 
 
 def _nightly(arguments: argparse.Namespace, lock: Path | None) -> Bump:
@@ -166,6 +186,22 @@ def _comment(place: Any, name: str, output: Path, text: str) -> None:
         note(f"comment {post(place, name, text)}")
     except ServiceError as error:
         note(f"no comment: {error}\nthe text is in {output / COMMENT}; {RECIPES}")
+
+
+def _outdate(
+    place: Any, arguments: argparse.Namespace, concerns: Callable[[str], bool], text: str
+) -> None:
+    """Renew comments that an earlier run has left; none is written for this."""
+    from ..ci.comments import outdate
+    from ..ci.http import ServiceError
+
+    if place is None or not place.token or arguments.no_comment:
+        return
+    try:
+        if outdate(place, concerns, text):
+            note("comment renewed")
+    except ServiceError as error:
+        note(f"no comment: {error}")
 
 
 def _post(folder: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from services import BOT, Service, serving
 
-from pytest_keras_golden.ci.comments import MOST, GitHub, GitLab, Place, marker, post
+from pytest_keras_golden.ci.comments import MOST, GitHub, GitLab, Place, marker, outdate, post
 from pytest_keras_golden.ci.http import ServiceError, call
 
 TOKEN = "t0ken"
@@ -100,3 +100,14 @@ def test_a_refusal_is_an_error_with_the_services_words(place: Place, service: Se
 def test_what_is_no_service_is_an_error(url: str) -> None:
     with pytest.raises(ServiceError):
         call("GET", url, {})
+
+
+def test_what_no_longer_holds_is_outdated_and_only_ours(place: Place, service: Service) -> None:
+    post(place, "uv.lock jax", "moved")
+    post(place, "uv.lock torch", "moved")
+    assert outdate(place, lambda name: name == "uv.lock jax", "not judged") == 1
+    assert outdate(place, lambda name: name == "poetry.lock", "not judged") == 0
+    first, second = service.bodies
+    assert first == f"{marker('uv.lock jax')}\nnot judged"
+    assert second.endswith("moved")
+    assert post(place, "uv.lock jax", "holds") == "renewed"

@@ -97,6 +97,13 @@ def test_names_are_of_this_folder(repository: Path, monkeypatch: pytest.MonkeyPa
     assert lockfile.was_there(base, Path("uv.lock"))
 
 
+def test_a_lock_may_be_named_by_any_path(repository: Path) -> None:
+    assert lockfile.named(repository / "uv.lock") == Path("uv.lock")
+    assert lockfile.named(Path("./uv.lock")) == Path("uv.lock")
+    with pytest.raises(ConfigError, match=r"gone\.lock is no file"):
+        lockfile.named(Path("gone.lock"))
+
+
 def test_a_shallow_clone_fetches_what_it_lacks(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
