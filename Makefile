@@ -176,7 +176,8 @@ test-hub: $(HUB_OVERLAY)/hub.stamp $(VENV)/wide.stamp ## keras-hub: the pinned r
 
 test-releases: $(VENV)/wide.stamp ## names, weights, observer: six Keras releases × four backends
 	@echo "== capture over Keras releases and backends"
-	@KERAS_BACKEND=jax $(PYTEST) $(PARALLEL) tests/capture/test_releases.py
+	@# Its processes run side by side already; workers would run each of them twice.
+	@KERAS_BACKEND=jax $(PYTEST) tests/capture/test_releases.py
 
 test-overlays: $(VENV)/core.stamp ## overlays of other Keras releases, and a gate over two of them
 	@echo "== overlays and a gate"
