@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import StackError
 from ..report import asides
+from ..release import KERAS_2
 from ..stacks.side import Side
 from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
@@ -125,8 +126,14 @@ def _across(side: Side, first: InnerRun) -> list[str]:
     """What the recording differs in on purpose: sides that name it are compared all the same."""
     backend, recorded = side.parts.get("backend"), stack_of(first).get("backend")
     differs = backend is not None and recorded is not None and backend != recorded
+    # Keras 2 on TensorFlow and Keras 3 on it are two implementations as well.
+    differs = differs or _is_keras_2(side.parts.get("keras")) != _is_keras_2(baseline_of(first))
     policy = ["policy"] if "policy" in side.parts else []
     return [*([str(recorded)] if differs else []), *policy]
+
+
+def _is_keras_2(version: str | None) -> bool:
+    return str(version).startswith(KERAS_2)
 
 
 def stack_of(first: InnerRun) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from ...errors import GoldenError, SavedModelError
 from ...saved.contents import SavedContents
 from ...saved.formats import ModelFile, demand_builder
 from ...saved.trust import demand_trusted
-from ...stack import import_keras
+from ...stack import framework, keras_2, keras_version
 
 HUB = "pip install 'pytest-keras-golden[hub]'"
 
@@ -42,7 +42,7 @@ def load(
     objects: modules with the user's classes. safe: run no code that the file brings. root: where
     these modules are looked for beside `sys.path`. Raises SavedModelError where it does not load.
     """
-    keras = import_keras()
+    keras = framework()
     modules = [imported(name, file, root) for name in objects]
     known = custom_objects(modules)
     if safe:
@@ -56,10 +56,15 @@ def load(
         raise
     except Exception as error:
         raise SavedModelError(
-            f"{file.name} does not load under Keras {keras.__version__}: {one_line(error)}",
+            f"{file.name} does not load under {_said()}: {one_line(error)}",
             "If it needs classes of yours: golden_custom_objects = package.module.",
             file.path,
         ) from error
+
+
+def _said() -> str:
+    version = keras_version()
+    return f"Keras {version}" if keras_2() is None else version
 
 
 def _loaded(

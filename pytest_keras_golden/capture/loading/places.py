@@ -15,6 +15,7 @@ from ...saved.faults import Loaded, Placed, same
 from ...saved.settings import is_operation
 from ..backends import to_numpy
 from ..state.weights import named_weights
+from ..watch.families import classes, is_of
 from ..watch.structure import snake_case
 
 if TYPE_CHECKING:
@@ -173,9 +174,7 @@ def _list(node: Any, name: str) -> list[Any]:
 
 
 def _is_layer(node: Any) -> bool:
-    import keras
-
-    return isinstance(node, keras.layers.Layer)
+    return is_of(node, "Layer")
 
 
 QUANTISED = (("kernel", "embeddings"), ("bias",), ("kernel_scale", "embeddings_scale"))
@@ -204,11 +203,9 @@ def _first(node: Any, names: Sequence[str]) -> Any:
 
 def _saves_in_order(node: Any) -> bool:
     """Whether the class leaves saving to `Layer`, which counts its variables."""
-    import keras
-
-    if not isinstance(node, keras.layers.Layer):
+    if not _is_layer(node):
         return True
-    return type(node).save_own_variables is keras.layers.Layer.save_own_variables
+    return any(type(node).save_own_variables is kind.save_own_variables for kind in classes("Layer"))
 
 
 # -- legacy files ---------------------------------------------------------------------------
@@ -245,7 +242,7 @@ def _by_name(places: Sequence[str], variables: Sequence[Any]) -> list[Any]:
 
 def _shared_end(place: str, path: str) -> int:
     """How many last parts two paths have in common."""
-    a, b = place.partition(":")[0].split("/")[::-1], path.split("/")[::-1]
+    a, b = (text.partition(":")[0].split("/")[::-1] for text in (place, path))
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CaptureError
 from ...records import OutermostCall
 from ...store.digest import digest
-from ..backends import to_numpy, write_count
+from ..backends import to_numpy, unwrapped, write_count
 from ..backends.nest import flatten
 from ..tap.precision import is_numeric
 from ..watch.structure import walk
@@ -40,7 +40,7 @@ class _Digests:
         # Asked for its value, a variable that is not initialized yet would draw one.
         if getattr(variable, "_value", variable) is None:
             return None
-        value = variable.value
+        value = unwrapped(variable)
         reference, version, key = self._known.get(id(value), (None, 0, ""))
         count = write_count(value)
         if reference is not None and reference() is value and version == count:

@@ -15,6 +15,7 @@ from ...errors import CaptureError
 from ...store.digest import digest
 from ..backends import is_tensor, is_text, text_digest, to_numpy
 from ..backends.nest import flatten
+from ..watch.families import WEIGHTS, weight_name
 from ..watch.structure import joined, snake_case, walk
 
 if TYPE_CHECKING:
@@ -108,10 +109,13 @@ def _below_root(aliases: Iterable[Alias], root: str) -> Iterator[Alias]:
 
 
 def _own_weights(layer: Any) -> Iterator[tuple[str, Any]]:
-    own = [*_listed(layer, "_trainable_variables"), *_listed(layer, "_non_trainable_variables")]
+    own = [variable for name in (*_OWN, *WEIGHTS) for variable in _listed(layer, name)]
     places = _places(layer)
     for variable in own:
-        yield places.get(id(variable)) or str(variable.name), variable
+        yield weight_name(layer, places.get(id(variable)) or str(variable.name)), variable
+
+
+_OWN = ("_trainable_variables", "_non_trainable_variables")
 
 
 def _listed(layer: Any, attribute: str) -> list[Any]:
@@ -129,9 +133,7 @@ def _places(layer: Any) -> dict[int, str]:
     return paths
 
 
-_LISTS = frozenset(
-    {"_trainable_variables", "_non_trainable_variables", "_layers", "_modules", "_tracker"}
-)
+_LISTS = frozenset({*_OWN, *WEIGHTS, "_layers", "_modules", "_tracker"})
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:
