@@ -150,6 +150,9 @@ def equal(file: Any, loaded: Any) -> bool:
         return file is loaded or (_is_number(file) and _is_number(loaded) and file == loaded)
     if _is_number(file) and _is_number(loaded):
         return math.isclose(file, loaded, rel_tol=1e-6, abs_tol=0.0) or file == loaded
+    if isinstance(file, list) and len(file) == 1 and _is_number(loaded):
+        # Keras 2 wrote an axis as the list of its axes.
+        return equal(file[0], loaded)
     if isinstance(file, list) and isinstance(loaded, list):
         return len(file) == len(loaded) and all(map(equal, file, loaded))
     for text, other in ((file, loaded), (loaded, file)):
