@@ -37,6 +37,12 @@ SPENT = "_initializer"
 RENAMED = ({"Functional", "Model"}, {"GroupedQueryAttention", "GroupQueryAttention"})
 """Classes that are one, by the names that they had."""
 
+RENAMED_SETTINGS = {"LeakyReLU": {"alpha": "negative_slope"}}
+"""Class → setting of Keras 2 → what it is called since."""
+
+ALIKE = ({"swish", "silu"}, {"hardswish", "hardsilu"})
+"""Functions that are one, by the names that they had, without punctuation."""
+
 ABSENT = object()
 
 
@@ -46,11 +52,16 @@ def setting_faults(file: Any, loaded: Any, path: str = "") -> Iterator[LoadingFa
     for key, value in own.items():
         if key in SKIPPED or key.endswith(SPENT):
             continue
-        held = new.get(key, ABSENT)
+        held = new.get(key, new.get(_renamed(file, key), ABSENT))
         if held is ABSENT and _says_nothing(value):
             continue
         yield from _differing(f"{path}.{key}" if path else key, value, held)
     yield from _layers(own.get("layers"), new.get("layers"), path)
+
+
+def _renamed(serialized: Any, key: str) -> str:
+    kind = str(serialized.get("class_name")).rpartition(">")[2]
+    return RENAMED_SETTINGS.get(kind, {}).get(key, key)
 
 
 def _inner(value: Any) -> Mapping[str, Any]:
@@ -159,6 +170,8 @@ def equal(file: Any, loaded: Any) -> bool:
         # `glorot_uniform` is the class of that name with its defaults.
         if isinstance(text, str) and isinstance(other, Mapping):
             return _plain(text) == _plain(str(other.get("class_name")))
+    if isinstance(file, str) and isinstance(loaded, str):
+        return file == loaded or any({_plain(file), _plain(loaded)} <= names for names in ALIKE)
     return bool(file == loaded)
 
 

@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 from ..errors import ConfigError
 from .environment import Environment, environment_of, this_environment
 from .grammar import SideText, SourceReference
+from .keras2 import family_switches, family_told
 from .locks.files import read_lock
 from .locks.locked import Locked
-from .keras2 import family_switches, family_told
 from .switches import FAMILY, as_it_is
 
 KEPT = frozenset({"pytest-keras-golden", "pip", "uv", "setuptools", "wheel"})

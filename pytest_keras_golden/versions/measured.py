@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..compare.counterparts import of_two_families
 from ..errors import StackError
 from ..report import asides
-from ..release import KERAS_2
 from ..stacks.side import Side
 from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
@@ -127,13 +127,9 @@ def _across(side: Side, first: InnerRun) -> list[str]:
     backend, recorded = side.parts.get("backend"), stack_of(first).get("backend")
     differs = backend is not None and recorded is not None and backend != recorded
     # Keras 2 on TensorFlow and Keras 3 on it are two implementations as well.
-    differs = differs or _is_keras_2(side.parts.get("keras")) != _is_keras_2(baseline_of(first))
+    differs = differs or of_two_families(side.parts.get("keras", ""), stack_of(first).get("keras"))
     policy = ["policy"] if "policy" in side.parts else []
     return [*([str(recorded)] if differs else []), *policy]
-
-
-def _is_keras_2(version: str | None) -> bool:
-    return str(version).startswith(KERAS_2)
 
 
 def stack_of(first: InnerRun) -> Mapping[str, Any]:

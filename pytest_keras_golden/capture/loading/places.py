@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...saved.contents import SavedContents
 from ...saved.faults import Loaded, Placed, same
 from ...saved.settings import is_operation
+from ...stack import keras_2
 from ..backends import to_numpy
 from ..state.weights import named_weights
 from ..watch.families import classes, is_of
@@ -89,6 +90,9 @@ def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
     for path, own in places.items():
         order = sorted(own, key=_number)
         found = resolved(model, path.split("/") if path else [], contents.config)
+        if path.partition("/")[0] == "metrics" and keras_2() is not None:
+            # It makes the metrics of a loaded model at the first batch that they see.
+            continue
         if path.partition("/")[0] == OPTIMIZER and getattr(model, OPTIMIZER, None) is None:
             if contents.training is None:
                 continue
@@ -205,7 +209,9 @@ def _saves_in_order(node: Any) -> bool:
     """Whether the class leaves saving to `Layer`, which counts its variables."""
     if not _is_layer(node):
         return True
-    return any(type(node).save_own_variables is kind.save_own_variables for kind in classes("Layer"))
+    own: Any = type(node)
+    kinds: tuple[Any, ...] = classes("Layer")
+    return any(own.save_own_variables is kind.save_own_variables for kind in kinds)
 
 
 # -- legacy files ---------------------------------------------------------------------------

@@ -48,7 +48,15 @@ def fingerprints(
 ) -> dict[str, str]:
     """Structural weight name → xxh3-128 over dtype, shape and bytes of its value."""
     named = named_weights(model, path, aliases)
-    return {name: digest(to_numpy(weight)) for name, weight in named.items()}
+    return {name: weight_digest(to_numpy(weight)) for name, weight in named.items()}
+
+
+def weight_digest(value: Array) -> str:
+    """Of a weight's value; a whole number in as many bits as jax has for it: each backend, and
+    Keras 2, counts in bits of its own."""
+    if value.dtype == np.int64 and (value == value.astype(np.int32)).all():
+        value = value.astype(np.int32)
+    return digest(value)
 
 
 def named_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
