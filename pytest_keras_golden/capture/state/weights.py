@@ -21,6 +21,8 @@ from ..watch.structure import joined, snake_case, walk
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ...records import Array
+
     _Unit = npt.NDArray[np.float64]
 
 
