@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...stack import keras_2
+from ..watch.families import is_old
 
 _POLICY = "_dtype_policy"
 _COMPUTING = "_compute_dtype_object"
@@ -20,10 +20,7 @@ _FUSED = ("fused", "_fused")
 
 def raised_attributes(layer: Any, low: Sequence[str], higher: str) -> list[tuple[str, Any]]:
     """Attribute → value for the time being, where it is another; none of a layer of Keras 3."""
-    old = keras_2()
-    if old is None or not isinstance(layer, old.layers.Layer):
-        return []
-    return list(_raised(layer, low, higher))
+    return list(_raised(layer, low, higher)) if is_old(layer) else []
 
 
 def _raised(layer: Any, low: Sequence[str], higher: str) -> Iterator[tuple[str, Any]]:

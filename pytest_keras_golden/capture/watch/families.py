@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from ...stack import keras_2
+from ...stack import FRAMEWORK, keras_2
 
 WEIGHTS = ("_trainable_weights", "_non_trainable_weights")
 """Attributes of a layer of Keras 2 that list its own weights."""
@@ -50,6 +52,12 @@ def is_of(value: Any, *names: str) -> bool:
 
 def classes(*names: str) -> tuple[type, ...]:
     """Classes of `layers` by their names."""
+    return _classes(names, os.environ.get(FRAMEWORK))
+
+
+# Remembered: every call of every layer is asked about.
+@lru_cache(maxsize=64)
+def _classes(names: tuple[str, ...], framework: str | None) -> tuple[type, ...]:
     return tuple(getattr(family.layers, name) for family in families() for name in names)
 
 
@@ -76,17 +84,19 @@ def old_graph(layer: Any) -> list[Any] | None:
     return [child for child in layer.layers if not isinstance(child, old.layers.InputLayer)]
 
 
-def is_tracking(layer: Any, attribute: str) -> bool:
-    """Whether an attribute lists again what a layer of Keras 2 holds elsewhere."""
+def is_old(layer: Any) -> bool:
+    """Whether it is a layer of Keras 2."""
     old = keras_2()
-    if old is None or not isinstance(layer, old.layers.Layer):
-        return False
+    return old is not None and isinstance(layer, old.layers.Layer)
+
+
+def is_tracking(attribute: str) -> bool:
+    """Whether an attribute lists again what a layer of Keras 2 holds elsewhere."""
     return attribute in PRIVATE or attribute.startswith(_TRACKING)
 
 
 def weight_name(layer: Any, name: str) -> str:
     """A weight by the attribute that Keras 3 has for it."""
-    old = keras_2()
-    if old is None or not isinstance(layer, old.layers.Layer):
+    if not is_old(layer):
         return name
     return WEIGHT_NAMES.get(type(layer).__name__, {}).get(name, name)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...aliases import Alias, canonical
-from .families import classes, is_tracking, old_graph
+from .families import classes, is_old, is_tracking, old_graph
 
 ROOT = "<model>"
 """Name of the root's own call; no attribute and hardly a layer can be called that."""
@@ -124,11 +124,9 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     # On torch, sub-layers are submodules and not in __dict__.
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     attributes.pop("_modules", None)
-    worth = [
-        name
-        for name, child in attributes.items()
-        if _worth(child) and name not in _PRIVATE and not is_tracking(layer, name)
-    ]
+    worth = [name for name, child in attributes.items() if _worth(child) and name not in _PRIVATE]
+    if is_old(layer):
+        worth = [name for name in worth if not is_tracking(name)]
     taken: set[str] = set()
     for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), len(name))):
         child = attributes[attribute]
