@@ -25,7 +25,8 @@ have say nothing that is not so by default."""
 
 def edited(file: Path, into: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """A copy of a file, `change` applied to each serialized layer in it."""
-    shutil.copyfile(file, into)
+    if file != into:
+        shutil.copyfile(file, into)
     with h5py.File(into, "r+") as opened:
         config = json.loads(opened.attrs[CONFIG])
         for layer in layers(config):
@@ -53,6 +54,9 @@ def repair(layer: dict[str, Any]) -> None:
     if layer["class_name"] == "BatchNormalization" and isinstance(axis, list):
         layer["config"]["axis"] = axis[0]
 
+
+NEEDED = ("attention",)
+"""Models whose files Keras 2 cannot load without what Keras 3 refuses."""
 
 Fault = tuple[str, str, str, Any]
 """Model, layer, argument, and its value on the side of Keras 3."""
@@ -82,6 +86,6 @@ FAULTS: dict[str, Fault] = {
 
 
 def fault(layer: dict[str, Any], name: str) -> None:
-    _, own, argument, value = FAULTS[name]
-    if layer["config"].get("name") == own:
+    _, own, argument, value = FAULTS.get(name, ("", "", "", None))
+    if own and layer["config"].get("name") == own:
         layer["config"][argument] = value

@@ -270,6 +270,34 @@ def arithmetic() -> Any:
     return keras.Model(given, L.Dense(3)(given * 2.0 + 1.0))
 
 
+def trained(optimizer: Any, loss: str = "binary_crossentropy") -> Any:
+    built = chain((6,), L.Dense(3, activation="sigmoid"))
+    built.compile(optimizer, loss)
+    random = np.random.default_rng(5)
+    built.fit(random.normal(size=(16, 6)), random.uniform(size=(16, 3)), verbose=0)
+    return built
+
+
+@model
+def trained_by_adam() -> Any:
+    return trained(keras.optimizers.Adam(0.01, epsilon=1e-5))
+
+
+@model
+def trained_by_sgd() -> Any:
+    return trained(keras.optimizers.SGD(0.02, momentum=0.9))
+
+
+@model
+def trained_with_decay() -> Any:
+    return trained(keras.optimizers.legacy.Adam(0.01, decay=1e-3))
+
+
+@model
+def trained_by_mse() -> Any:
+    return trained(keras.optimizers.Adam(), "mse")
+
+
 @model
 def mobilenet_v2() -> Any:
     return keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=5)

@@ -24,4 +24,5 @@ def test_layers_of_either_side_are_named() -> None:
 def test_many_are_counted() -> None:
     said = without_counterpart([str(i) for i in range(9)], [])
     assert said is not None
-    assert said.startswith("9 layer calls") and said.endswith("2 (golden) and 6 more")
+    assert said.startswith("9 layer calls")
+    assert said.endswith("2 (golden) and 6 more")

@@ -229,9 +229,30 @@ def _legacy(model: Any, contents: SavedContents) -> Iterator[Group]:
         own = [] if layer is None else [*layer.trainable_weights, *layer.non_trainable_weights]
         yield places, _by_name(places, own), True
     slots = [f"{SLOTS}/{name}" for name in contents.order.get(SLOTS, ())]
+    slots = [place for place in slots if place in contents.arrays]
     optimizer = getattr(model, OPTIMIZER, None)
-    if optimizer is not None and str(contents.keras).startswith("3"):
-        yield [place for place in slots if place in contents.arrays], optimizer.variables, True
+    if optimizer is None:
+        return
+    every = optimizer.variables
+    # A method of the optimizers that Keras 2 calls legacy.
+    variables = every() if callable(every) else every
+    if str(contents.keras).startswith("3"):
+        yield slots, variables, True
+    else:
+        yield slots, list(_by_value(contents, slots, variables)), True
+
+
+def _by_value(
+    contents: SavedContents, places: Sequence[str], variables: Sequence[Any]
+) -> Iterator[Any]:
+    """For slots of Keras 2, whose order and names are others: the variable that holds the numbers,
+    None where none does."""
+    left = list(variables)
+    for place in places:
+        value = contents.arrays[place]
+        found = next((v for v in left if same(value, to_numpy(v))), None)
+        left = [variable for variable in left if variable is not found]
+        yield found
 
 
 def _by_name(places: Sequence[str], variables: Sequence[Any]) -> list[Any]:

@@ -66,7 +66,8 @@ def test_elsewhere_there_is_keras_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_layers_of_both_are_layers(old: Any) -> None:
     assert families.families() == (keras, old)
-    assert is_layer(OldLayer()) and is_layer(keras.layers.Identity())
+    assert is_layer(OldLayer())
+    assert is_layer(keras.layers.Identity())
     assert framework() is old
 
 
