@@ -162,19 +162,21 @@ def equal(file: Any, loaded: Any) -> bool:
         return file is loaded or (_is_number(file) and _is_number(loaded) and file == loaded)
     if _is_number(file) and _is_number(loaded):
         return math.isclose(file, loaded, rel_tol=1e-6, abs_tol=0.0) or file == loaded
-    for several, one in ((file, loaded), (loaded, file)):
-        # Keras 2 has an axis as the list of its axes.
-        if isinstance(several, list) and len(several) == 1 and _is_number(one):
-            return equal(several[0], one)
     if isinstance(file, list) and isinstance(loaded, list):
         return len(file) == len(loaded) and all(map(equal, file, loaded))
-    for text, other in ((file, loaded), (loaded, file)):
+    return bool(file == loaded) or _alike(file, loaded) or _alike(loaded, file)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two forms are of one thing."""
+    if isinstance(one, list) and len(one) == 1 and _is_number(other):
+        # Keras 2 has an axis as the list of its axes.
+        return equal(one[0], other)
+    if isinstance(one, str) and isinstance(other, Mapping):
         # `glorot_uniform` is the class of that name with its defaults.
-        if isinstance(text, str) and isinstance(other, Mapping):
-            return _plain(text) == _plain(str(other.get("class_name")))
-    if isinstance(file, str) and isinstance(loaded, str):
-        return file == loaded or any({_plain(file), _plain(loaded)} <= names for names in ALIKE)
-    return bool(file == loaded)
+        return _plain(one) == _plain(str(other.get("class_name")))
+    both = {_plain(one), _plain(other)} if isinstance(one, str) and isinstance(other, str) else None
+    return both is not None and any(both <= names for names in ALIKE)
 
 
 def _is_number(value: Any) -> bool:
