@@ -16,7 +16,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D"), ("time_major",)),
     **dict.fromkeys(("DepthwiseConv2D", "Conv2DTranspose"), ("groups",)),
     "SeparableConv2D": ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
-    "MultiHeadAttention": ("query_shape", "key_shape", "value_shape"),
+    "MultiHeadAttention": ("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),
     "Attention": ("score_mode",),
 }
 """Class → arguments that Keras 2 writes and Keras 3 does not take; the values that the models here
