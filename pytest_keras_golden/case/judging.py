@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..compare.calls import Difference, difference, differing
-from ..compare.counterparts import of_two_families, without_counterpart
 from ..compare.depth import Shift, furthest
 from ..compare.renaming import Seen, names
 from ..compare.vacuity import vacuous
@@ -62,7 +61,7 @@ def judge_test(case: Case) -> TestOutcome:
         weights=_weights(case, golden),
         carried=tuple(sorted(case.carried)),
         names=_names(case, golden, tensors),
-        unseen=(*case.kinds_unseen, *_unmatched(case, golden)),
+        unseen=case.kinds_unseen,
         first_drift=first_drift(tensors),
         local_drift=rules.local_drift(layers, case.settings.systematic, case.settings.precision),
         tensors=tensors,
@@ -134,16 +133,6 @@ def _isolation(case: Case) -> str:
     if not wanted:
         return "not needed"
     return next((isolation for isolation in wanted if isolation != "complete"), "complete")
-
-
-def _unmatched(case: Case, golden: Golden) -> tuple[str, ...]:
-    """Layers that were compared with nothing, where the golden is of another family of Keras."""
-    header = golden.header
-    if not of_two_families(header.stack.get("keras"), case.goldens.stack()["keras"]):
-        return ()
-    now = [call.name for block in case.blocks for call in block.calls]
-    said = without_counterpart([call.name for call in header.calls], now)
-    return () if said is None else (said,)
 
 
 class _Calls:
