@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from ..release import KERAS_2
 
+UNMATCHED = "without a counterpart"
 NAMED = 3
 
 
@@ -26,6 +27,6 @@ def without_counterpart(golden: Iterable[str], run: Iterable[str]) -> str | None
     told = [*(f"{name} (golden)" for name in gone), *(f"{name} (this run)" for name in new)]
     if not told:
         return None
-    count = f"{len(told)} layer call{'s' if len(told) > 1 else ''} without a counterpart"
+    count = f"{len(told)} layer call{'s' if len(told) > 1 else ''} {UNMATCHED}"
     more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
     return f"{count}: {', '.join(told[:NAMED])}{more}"
