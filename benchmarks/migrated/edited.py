@@ -79,7 +79,6 @@ FAULTS: dict[str, Fault] = {
     "gate": ("several_inputs", "dense_2", "activation", "hard_sigmoid"),
     "recurrent_activation": ("lstm", "lstm", "recurrent_activation", "tanh"),
     "direction": ("lstm", "lstm_1", "go_backwards", False),
-    "dropout": ("attention", "attend", "dropout", 0.5),
     "mask": ("embedded_with_mask", "embedding", "mask_zero", False),
 }
 """Differences put into the side of Keras 3 alone, by the name of their file."""
