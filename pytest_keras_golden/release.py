@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
+KERAS_2 = "tf_keras"
+"""Keras 2 as it goes on beside Keras 3, by the name that it is imported under. Its releases are
+written `tf_keras 2.21.0`, which is no version: older and newer than none of Keras 3."""
+
+
 def parsed(text: object) -> Version | None:
     """None for what is no such version."""
     from packaging.version import InvalidVersion, Version

@@ -14,8 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from .errors import StackError
+from .release import KERAS_2
 
 BACKENDS = ("jax", "torch", "tensorflow", "numpy", "openvino")
+FRAMEWORK = "KERAS_GOLDEN_FRAMEWORK"
+"""Environment variable of a gate's inner run whose models are those of `KERAS_2`."""
+
 HARDWARE_KEYS = ("isa", "device", "threads", "platform")
 """Where these differ from the golden's, a drift is not attributable to Keras."""
 
@@ -44,12 +48,41 @@ def import_keras() -> ModuleType:
         ) from error
 
 
+def keras_2() -> ModuleType | None:
+    """`tf_keras` where this process runs models with it; None where Keras 3 does.
+
+    Keras 3 is there all the same, on TensorFlow, and runs no model. Raises StackError where
+    `tf_keras` or TensorFlow cannot be imported.
+    """
+    if os.environ.get(FRAMEWORK) != KERAS_2:
+        return None
+    try:
+        return importlib.import_module(KERAS_2)
+    except ImportError as error:
+        raise StackError(
+            f"{KERAS_2} cannot be imported: {error}",
+            "It runs on TensorFlow of its own release: pip install tensorflow-cpu",
+        ) from error
+
+
+def framework() -> ModuleType:
+    """What this process loads and runs models with."""
+    return keras_2() or import_keras()
+
+
+def keras_version() -> str:
+    """Of the framework; no version but a name and a version of `tf_keras`, so that its goldens are
+    nobody's baseline but their own."""
+    old = keras_2()
+    return str(import_keras().__version__) if old is None else f"{KERAS_2} {old.__version__}"
+
+
 def running_stack(policy: str | None = None, device: str | None = None) -> dict[str, Any]:
     """The stack of the running test; `policy` and `device` where the captured model has its own."""
     keras = import_keras()
     backend = keras.backend.backend()
     return {
-        "keras": str(keras.__version__),
+        "keras": keras_version(),
         "backend": backend,
         "backend_version": _distribution(*_DISTRIBUTIONS.get(backend, (backend,))),
         "keras_hub": _loaded_version("keras_hub"),

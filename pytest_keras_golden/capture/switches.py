@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import StackError
-from ..stack import current_device, flash_attention, global_policy, import_keras
+from ..release import KERAS_2
+from ..stack import current_device, flash_attention, global_policy, import_keras, keras_2
 
 _OF_KERAS = ("policy", "flash", "jit")
 
@@ -22,6 +23,8 @@ def set_switches(switches: Mapping[str, str]) -> None:
     machine cannot be set to."""
     if "threads" in switches:
         _keep_to_processors(int(switches["threads"]))
+    # Told at once where it cannot be imported.
+    keras_2()
     if not any(name in switches for name in _OF_KERAS):
         return
     keras = import_keras()
@@ -127,6 +130,7 @@ def _on_off(value: object) -> str:
 
 _SETTERS = {"policy": _set_policy, "flash": _set_flash, "jit": _set_jit}
 _READERS = {
+    "framework": lambda keras: "keras" if keras_2() is None else KERAS_2,
     "backend": lambda keras: keras.backend.backend(),
     "policy": global_policy,
     "flash": _flash,

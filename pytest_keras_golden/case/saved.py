@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compare.counterparts import of_two_families, without_counterpart
 from ..outcomes import UNCOMPILED, UNCOVERED
 from ..saved.formats import ModelFile
 from .fixture import GoldenTensors
@@ -40,6 +41,21 @@ def run_saved_model(case: Case, file: ModelFile, root: Path) -> None:
         if case.examines:
             coverage.add(layer_outputs(model, inputs, file))
     case.remarks += [f"{UNCOVERED}{line}" for line in coverage.degenerate()]
+    _see_unmatched(case)
+
+
+def _see_unmatched(case: Case) -> None:
+    """Layers that were compared with nothing, where the golden is of another family of Keras."""
+    golden = case.goldens.baseline()
+    if golden is None:
+        return
+    header = golden.header
+    if not of_two_families(header.stack.get("keras"), case.goldens.stack()["keras"]):
+        return
+    now = [call.name for block in case.blocks for call in block.calls]
+    said = without_counterpart([call.name for call in header.calls], now)
+    if said is not None:
+        case.saw(True, {said: 1})
 
 
 def _loaded(case: Case, file: ModelFile, contents: SavedContents, root: Path) -> Any:

@@ -124,6 +124,8 @@ def _culprit(
     from ..versions.culprit import bisect_line, find_culprit
 
     old, new = stacks
+    if len(result.changes) < 2:
+        return None
     try:
         demand_mixable(old, new)
     except StackError as error:
@@ -131,7 +133,7 @@ def _culprit(
         return None
     found = find_culprit(
         result,
-        needs(old, new) if len(result.changes) > 1 else {},
+        needs(old, new),
         lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
         suite,
         place,

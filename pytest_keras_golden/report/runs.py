@@ -9,7 +9,7 @@ from typing import Any
 from ..outcomes import QUIET, TestOutcome, test_from_json
 from .asides import unseen
 from .summary import compared, verdict_counts, verdict_of, worst_first
-from .wording import counted, plural
+from .wording import counted, keras_named, plural
 
 WHOLE = frozenset({0, 1, 5})
 """pytest's codes of runs that came to their end: passed, failed, nothing collected."""
@@ -96,4 +96,6 @@ def _span(tests: Sequence[TestOutcome]) -> str:
     if len(pairs) != 1:
         return ""
     old, new = pairs.pop()
-    return f" against Keras {old}" if new in (None, old) else f" between Keras {old} and {new}"
+    if new in (None, old):
+        return f" against {keras_named(old)}"
+    return f" between {keras_named(old)} and {new}"

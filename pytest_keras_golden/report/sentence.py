@@ -11,7 +11,7 @@ from .attribution import attribution, same_stack
 from .causes import cause_sentences
 from .escape import named, one_line
 from .summary import blamed, changed, first_drift, strain, tensor_counts, verdict_of
-from .wording import counted, family_list, listed, number, plural, tolerance
+from .wording import counted, family_list, keras_named, listed, number, plural, tolerance
 
 
 def headline(outcome: TestOutcome) -> str:
@@ -40,8 +40,8 @@ def since(outcome: TestOutcome) -> str:
         return ""
     running = outcome.stack.get("keras")
     if running is None or str(running) == outcome.baseline:
-        return f" against the golden of Keras {outcome.baseline}"
-    return f" between Keras {outcome.baseline} and {running}"
+        return f" against the golden of {keras_named(outcome.baseline)}"
+    return f" between {keras_named(outcome.baseline)} and {running}"
 
 
 def _drift(outcome: TestOutcome) -> str:
@@ -181,7 +181,7 @@ def _loading(outcome: TestOutcome) -> str:
     why = f" {named(first.name)} {one_line(first.note)}." if first and first.note else ""
     count = f"{len(faults)} of its parts differ" if len(faults) > 1 else "one part differs"
     running = outcome.stack.get("keras")
-    under = f" under Keras {running}" if running else ""
+    under = f" under {keras_named(running)}" if running else ""
     return f"The model was loaded otherwise than its file says{under}: {count}.{why}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..records import SEVERITY, Tolerance
+from ..release import KERAS_2
 from .escape import named
 
 STYLE: Mapping[str, str] = {
@@ -20,6 +21,11 @@ STYLE: Mapping[str, str] = {
     "xfailed": "dim",
 }
 """Colour of a verdict; whatever is not listed is red."""
+
+
+def keras_named(version: object) -> str:
+    """`Keras 3.15.1`; Keras 2 has its own name in its version."""
+    return str(version) if str(version).startswith(KERAS_2) else f"Keras {version}"
 
 
 def style(verdict: str) -> str:

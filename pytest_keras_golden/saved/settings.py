@@ -26,6 +26,7 @@ SKIPPED = frozenset(
             "ragged",
             "sparse",
             "is_graph_network",
+            *("query_shape", "key_shape", "value_shape"),
         ),
     }
 )
@@ -37,6 +38,12 @@ SPENT = "_initializer"
 RENAMED = ({"Functional", "Model"}, {"GroupedQueryAttention", "GroupQueryAttention"})
 """Classes that are one, by the names that they had."""
 
+RENAMED_SETTINGS = {"LeakyReLU": {"alpha": "negative_slope"}}
+"""Class → setting of Keras 2 → what it is called since."""
+
+ALIKE = ({"swish", "silu"}, {"hardswish", "hardsilu"})
+"""Functions that are one, by the names that they had, without punctuation."""
+
 ABSENT = object()
 
 
@@ -46,11 +53,16 @@ def setting_faults(file: Any, loaded: Any, path: str = "") -> Iterator[LoadingFa
     for key, value in own.items():
         if key in SKIPPED or key.endswith(SPENT):
             continue
-        held = new.get(key, ABSENT)
+        held = new.get(key, new.get(_renamed(file, key), ABSENT))
         if held is ABSENT and _says_nothing(value):
             continue
         yield from _differing(f"{path}.{key}" if path else key, value, held)
     yield from _layers(own.get("layers"), new.get("layers"), path)
+
+
+def _renamed(serialized: Any, key: str) -> str:
+    kind = str(serialized.get("class_name")).rpartition(">")[2]
+    return RENAMED_SETTINGS.get(kind, {}).get(key, key)
 
 
 def _inner(value: Any) -> Mapping[str, Any]:
@@ -152,11 +164,19 @@ def equal(file: Any, loaded: Any) -> bool:
         return math.isclose(file, loaded, rel_tol=1e-6, abs_tol=0.0) or file == loaded
     if isinstance(file, list) and isinstance(loaded, list):
         return len(file) == len(loaded) and all(map(equal, file, loaded))
-    for text, other in ((file, loaded), (loaded, file)):
+    return bool(file == loaded) or _alike(file, loaded) or _alike(loaded, file)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two forms are of one thing."""
+    if isinstance(one, list) and len(one) == 1 and _is_number(other):
+        # Keras 2 has an axis as the list of its axes.
+        return equal(one[0], other)
+    if isinstance(one, str) and isinstance(other, Mapping):
         # `glorot_uniform` is the class of that name with its defaults.
-        if isinstance(text, str) and isinstance(other, Mapping):
-            return _plain(text) == _plain(str(other.get("class_name")))
-    return bool(file == loaded)
+        return _plain(one) == _plain(str(other.get("class_name")))
+    both = {_plain(one), _plain(other)} if isinstance(one, str) and isinstance(other, str) else None
+    return both is not None and any(both <= names for names in ALIKE)
 
 
 def _is_number(value: Any) -> bool:

@@ -52,11 +52,16 @@ def demand_trusted(file: ModelFile, contents: SavedContents, own: Collection[str
 
 def _foreign(config: Any, own: Collection[str]) -> Iterator[str]:
     for part in parts(config):
-        if part.get("class_name") == "__lambda__" or part.get("function_type") == "lambda":
+        if part.get("class_name") == "__lambda__" or _has_bytecode(part):
             yield "it holds a Lambda layer's bytecode"
         module, name = part.get("module"), str(part.get("class_name"))
         if isinstance(module, str) and "class_name" in part and not _is_known(module, name, own):
             yield f"it names {module[:60]}.{name[:60]}"
+
+
+def _has_bytecode(part: dict[str, Any]) -> bool:
+    # Legacy files have a function, and a function of the output's shape, of a type each.
+    return any(part.get(key) == "lambda" for key in ("function_type", "output_shape_type"))
 
 
 def parts(config: Any) -> Iterator[dict[str, Any]]:

@@ -11,9 +11,10 @@ from packaging.utils import canonicalize_name
 from ..errors import ConfigError
 from .environment import Environment, environment_of, this_environment
 from .grammar import SideText, SourceReference
+from .keras2 import family_switches, family_told
 from .locks.files import read_lock
 from .locks.locked import Locked
-from .switches import as_it_is
+from .switches import FAMILY, as_it_is
 
 KEPT = frozenset({"pytest-keras-golden", "pip", "uv", "setuptools", "wheel"})
 """What compares and what installs stays the environment's own, whatever a lock says."""
@@ -89,7 +90,8 @@ def choose(
         choosing.add(Package(name, str(source), source), str(source))
     if version is not None:
         choosing.add(Package(canonicalize_name(package), version, Release()), version, always=True)
-    return Stack(side.text, environment, choosing.packages, dict(side.switches))
+    switches = family_switches(side, version, environment)
+    return Stack(side.text, environment, choosing.packages, switches)
 
 
 @dataclass(slots=True)
@@ -185,4 +187,7 @@ def parts(stack: Stack, among: Sequence[Stack]) -> dict[str, str | None]:
     switches = dict.fromkeys(name for other in among for name in other.switches)
     found |= {name: stack.switches.get(name, as_it_is(name)) for name in switches}
     pythons = {str(other.environment.python) for other in among}
-    return found | ({"python": str(stack.environment.python)} if len(pythons) > 1 else {})
+    found |= {"python": str(stack.environment.python)} if len(pythons) > 1 else {}
+    families = [other.switches.get(FAMILY) for other in among]
+    keras = shown(stack.package("keras"))
+    return family_told(found, stack.switches.get(FAMILY), keras) if any(families) else found

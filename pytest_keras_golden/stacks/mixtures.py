@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 from ..errors import StackError
 from .chosen import Stack, parts
 from .installing import folder
+from .switches import FAMILY
 from .ties import fits, requirements
 
 _Part = TypeVar("_Part")
@@ -34,6 +35,11 @@ def _mixed(
 
 
 def demand_mixable(old: Stack, new: Stack) -> None:
+    if old.switches.get(FAMILY) != new.switches.get(FAMILY):
+        raise StackError(
+            "The sides are Keras 2 and Keras 3, which cannot be mixed.",
+            "Compare one of the changes alone: backend=tensorflow on the side of Keras 3.",
+        )
     if old.environment.python != new.environment.python:
         raise StackError(
             "The sides are two environments, whose packages cannot be mixed.",

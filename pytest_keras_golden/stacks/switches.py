@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..stack import BACKENDS
+from ..stack import BACKENDS, FRAMEWORK
 
 SWITCHES = "KERAS_GOLDEN_SWITCHES"
 """Environment variable: JSON object of the switches that an inner run has to set and to prove."""
+
+FAMILY = "framework"
+"""Of a side that runs Keras 2. Nobody writes it: a side that names `tf_keras` alone has it."""
 
 _ON_OFF = ("on", "off")
 _CHOICES: Mapping[str, tuple[str, ...]] = {"backend": BACKENDS, "jit": _ON_OFF, "flash": _ON_OFF}
@@ -30,7 +33,7 @@ _OURS = ("KERAS_GOLDEN_", "PYTHONPATH")
 
 def is_switch(name: str) -> bool:
     """Whether a change of that name is a switch, and no package. `python` is one as well."""
-    return name in (*_NAMES, "python") or name.startswith("env.")
+    return name in (*_NAMES, FAMILY, "python") or name.startswith("env.")
 
 
 def checked_switch(name: str, value: str) -> str:
@@ -69,6 +72,9 @@ def variables(switches: Mapping[str, str]) -> dict[str, str]:
         return found
     if "backend" in switches:
         found["KERAS_BACKEND"] = switches["backend"]
+    if FAMILY in switches:
+        # The second: what `tf.keras` is there, for classes of the user's.
+        found |= {FRAMEWORK: switches[FAMILY], "TF_USE_LEGACY_KERAS": "1"}
     if "threads" in switches:
         found |= dict.fromkeys(_THREADS, switches["threads"])
     found |= {n.removeprefix("env."): v for n, v in switches.items() if n.startswith("env.")}

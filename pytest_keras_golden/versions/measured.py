@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..compare.counterparts import of_two_families
 from ..errors import StackError
 from ..report import asides
 from ..stacks.side import Side
@@ -125,6 +126,8 @@ def _across(side: Side, first: InnerRun) -> list[str]:
     """What the recording differs in on purpose: sides that name it are compared all the same."""
     backend, recorded = side.parts.get("backend"), stack_of(first).get("backend")
     differs = backend is not None and recorded is not None and backend != recorded
+    # Keras 2 on TensorFlow and Keras 3 on it are two implementations as well.
+    differs = differs or of_two_families(side.parts.get("keras", ""), stack_of(first).get("keras"))
     policy = ["policy"] if "policy" in side.parts else []
     return [*([str(recorded)] if differs else []), *policy]
 

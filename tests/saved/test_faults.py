@@ -107,6 +107,33 @@ def test_what_releases_only_write_otherwise_is_no_fault(
     assert list(setting_faults(layer(**file), layer(**loaded), "d")) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "loaded"),
+    [({"axis": [3]}, {"axis": 3}), ({"activation": "swish"}, {"activation": "silu"})],
+)
+def test_nor_is_what_keras_2_wrote_otherwise(file: dict[str, Any], loaded: dict[str, Any]) -> None:
+    assert list(setting_faults(layer(**file), layer(**loaded), "d")) == []
+
+
+def test_what_keras_2_wrote_stays_what_it_is() -> None:
+    for file, loaded in (
+        ({"axis": [3]}, {"axis": 1}),
+        ({"axis": [1, 2]}, {"axis": 1}),
+        ({"activation": "swish"}, {"activation": "gelu"}),
+    ):
+        assert len(list(setting_faults(layer(**file), layer(**loaded), "d"))) == 1
+
+
+def leaky(**config: Any) -> dict[str, Any]:
+    return {"class_name": "LeakyReLU", "config": {"name": "l", **config}}
+
+
+def test_a_slope_is_known_by_both_its_names() -> None:
+    assert list(setting_faults(leaky(alpha=0.2), leaky(negative_slope=0.2), "l")) == []
+    (fault,) = setting_faults(leaky(alpha=0.2), leaky(negative_slope=0.3), "l")
+    assert (fault.name, fault.said) == ("l.alpha", "is 0.3, in the file 0.2")
+
+
 def test_layers_are_compared_by_their_names() -> None:
     file = {"class_name": "Functional", "config": {"layers": [layer(units=3)]}}
     other = {"class_name": "Model", "config": {"layers": [layer(units=4)]}}

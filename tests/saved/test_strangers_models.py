@@ -159,6 +159,7 @@ def test_whole_models_need_a_configuration(tmp_path: Path) -> None:
 CODE = {
     "lambda": {"class_name": "__lambda__", "config": {"value": "4wAAAA"}},
     "legacy lambda": {"class_name": "Lambda", "config": {"function_type": "lambda"}},
+    "legacy lambda of a shape": {"class_name": "Lambda", "config": {"output_shape_type": "lambda"}},
     "module": {"module": "os", "class_name": "function", "config": "system"},
     "subprocess": {"module": "subprocess", "class_name": "Popen", "config": {}},
     "download": {"module": "keras.utils", "class_name": "get_file", "config": {}},

@@ -20,6 +20,7 @@ import numpy as np
 import xxhash
 
 from ...errors import CaptureError
+from ...release import KERAS_2
 from . import numpy as _numpy
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def is_concrete(value: Any) -> bool:
     """Whether `value` holds numbers now: no tracer, graph, fake, meta or Keras symbolic tensor."""
     if _is_symbolic(value):
         return False
-    value = _unwrapped(value)
+    value = unwrapped(value)
     owner = _owner(value)
     return owner is not None and owner.is_concrete(value)
 
@@ -88,7 +89,7 @@ def view(value: Any) -> Array:
             f"{value!r} is symbolic: it stands for a tensor and holds no numbers",
             "Call the model on arrays inside the test, not on keras.Input.",
         )
-    value = _unwrapped(value)
+    value = unwrapped(value)
     owner = _owner(value)
     if owner is None:
         return _numpy.from_scalar(value)
@@ -120,7 +121,7 @@ _UNWRAPPED = (str, int, float, type(None))
 
 def from_numpy(array: Array, like: Any) -> Any:
     """`array` as a tensor of the same library and device as `like`; dtype and bits of `array`."""
-    like = _unwrapped(like)
+    like = unwrapped(like)
     owner = _owner(like)
     return array if owner is None else owner.from_numpy(array, like)
 
@@ -131,7 +132,7 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     Returns what to call when the program has run, before `receive` is sure to have been called;
     None where this value can never be handed over.
     """
-    value = _unwrapped(value)
+    value = unwrapped(value)
     owner = _owner(value)
     if owner is None or _is_symbolic(value):
         return None
@@ -158,7 +159,7 @@ def is_traced(value: Any) -> bool:
 
     Not so under `vmap`, in data pipelines, in loops of TensorFlow, for shapes alone.
     """
-    value = _unwrapped(value)
+    value = unwrapped(value)
     owner = None if _is_symbolic(value) else _owner(value)
     return owner is not None and owner.is_traced(value)
 
@@ -239,10 +240,11 @@ def _is_keras(kind: type, *names: str) -> bool:
     # By name: `keras.Variable` is not the class of layer weights before 3.7, and keras may not
     # be imported at all.
     return any(
-        base.__name__ in names and base.__module__.partition(".")[0] == "keras"
+        base.__name__ in names and base.__module__.partition(".")[0] in ("keras", KERAS_2)
         for base in kind.__mro__
     )
 
 
-def _unwrapped(value: Any) -> Any:
+def unwrapped(value: Any) -> Any:
+    """What a variable of Keras wraps; anything else, a backend's own variable too, as it is."""
     return value.value if _is_variable(value) else value

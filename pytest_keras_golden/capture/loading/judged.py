@@ -9,6 +9,7 @@ from typing import Any
 from ...saved.contents import SavedContents
 from ...saved.faults import LoadingFault, weight_faults
 from ...saved.settings import SKIPPED, equal, name_of, normal, setting_faults
+from ...stack import framework
 from .places import loaded_state, resolved
 
 
@@ -41,10 +42,8 @@ def _settings(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
 
 
 def _serialized(value: Any) -> Any:
-    import keras
-
     try:
-        return keras.saving.serialize_keras_object(value)
+        return framework().saving.serialize_keras_object(value)
     except Exception:  # a class that cannot be saved again: its weights are judged all the same
         return None
 

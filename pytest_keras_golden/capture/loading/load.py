@@ -13,10 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from ...errors import GoldenError, SavedModelError
+from ...release import KERAS_2
 from ...saved.contents import SavedContents
 from ...saved.formats import ModelFile, demand_builder
 from ...saved.trust import demand_trusted
-from ...stack import import_keras
+from ...stack import framework, keras_2, keras_version
 
 HUB = "pip install 'pytest-keras-golden[hub]'"
 
@@ -42,9 +43,10 @@ def load(
     objects: modules with the user's classes. safe: run no code that the file brings. root: where
     these modules are looked for beside `sys.path`. Raises SavedModelError where it does not load.
     """
-    keras = import_keras()
+    keras = framework()
     modules = [imported(name, file, root) for name in objects]
     known = custom_objects(modules)
+    _demand_of_family(file, modules)
     if safe:
         demand_trusted(file, contents, {*known, *(name.partition(".")[0] for name in objects)})
     try:
@@ -56,10 +58,15 @@ def load(
         raise
     except Exception as error:
         raise SavedModelError(
-            f"{file.name} does not load under Keras {keras.__version__}: {one_line(error)}",
+            f"{file.name} does not load under {_said()}: {one_line(error)}",
             "If it needs classes of yours: golden_custom_objects = package.module.",
             file.path,
         ) from error
+
+
+def _said() -> str:
+    version = keras_version()
+    return f"Keras {version}" if keras_2() is None else version
 
 
 def _loaded(
@@ -97,6 +104,24 @@ def custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
         for name, value in vars(module).items()
         if isinstance(value, type) or getattr(value, "__module__", None) == module.__name__
     }
+
+
+def _demand_of_family(file: ModelFile, modules: Sequence[ModuleType]) -> None:
+    """Raises SavedModelError for a class of the user's that is built on the other Keras."""
+    own, other = ("keras", KERAS_2) if keras_2() is None else (KERAS_2, "keras")
+    for module in modules:
+        for name, value in vars(module).items():
+            if not isinstance(value, type) or value.__module__ != module.__name__:
+                continue
+            packages = {base.__module__.partition(".")[0] for base in value.__mro__}
+            if other in packages and own not in packages:
+                raise SavedModelError(
+                    f"{file.name}: {module.__name__}.{name} is a class of {other}, and this side "
+                    f"loads with {_said()}",
+                    "Take its base class from `tf.keras` (from tensorflow import keras), which is "
+                    "tf_keras on a side of that, and Keras 3 on the other.",
+                    file.path,
+                )
 
 
 def imported(name: str, file: ModelFile, root: Path | None) -> ModuleType:

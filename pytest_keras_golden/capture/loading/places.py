@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ...saved.contents import SavedContents
 from ...saved.faults import Loaded, Placed, same
 from ...saved.settings import is_operation
+from ...stack import keras_2
 from ..backends import to_numpy
 from ..state.weights import named_weights
+from ..watch.families import classes, is_of
 from ..watch.structure import snake_case
 
 if TYPE_CHECKING:
@@ -88,6 +90,9 @@ def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
     for path, own in places.items():
         order = sorted(own, key=_number)
         found = resolved(model, path.split("/") if path else [], contents.config)
+        if path.partition("/")[0] == "metrics" and keras_2() is not None:
+            # It makes the metrics of a loaded model at the first batch that they see.
+            continue
         if path.partition("/")[0] == OPTIMIZER and getattr(model, OPTIMIZER, None) is None:
             if contents.training is None:
                 continue
@@ -173,9 +178,7 @@ def _list(node: Any, name: str) -> list[Any]:
 
 
 def _is_layer(node: Any) -> bool:
-    import keras
-
-    return isinstance(node, keras.layers.Layer)
+    return is_of(node, "Layer")
 
 
 QUANTISED = (("kernel", "embeddings"), ("bias",), ("kernel_scale", "embeddings_scale"))
@@ -204,11 +207,11 @@ def _first(node: Any, names: Sequence[str]) -> Any:
 
 def _saves_in_order(node: Any) -> bool:
     """Whether the class leaves saving to `Layer`, which counts its variables."""
-    import keras
-
-    if not isinstance(node, keras.layers.Layer):
+    if not _is_layer(node):
         return True
-    return type(node).save_own_variables is keras.layers.Layer.save_own_variables
+    own: Any = type(node)
+    kinds: tuple[Any, ...] = classes("Layer")
+    return any(own.save_own_variables is kind.save_own_variables for kind in kinds)
 
 
 # -- legacy files ---------------------------------------------------------------------------
@@ -226,9 +229,30 @@ def _legacy(model: Any, contents: SavedContents) -> Iterator[Group]:
         own = [] if layer is None else [*layer.trainable_weights, *layer.non_trainable_weights]
         yield places, _by_name(places, own), True
     slots = [f"{SLOTS}/{name}" for name in contents.order.get(SLOTS, ())]
+    slots = [place for place in slots if place in contents.arrays]
     optimizer = getattr(model, OPTIMIZER, None)
-    if optimizer is not None and str(contents.keras).startswith("3"):
-        yield [place for place in slots if place in contents.arrays], optimizer.variables, True
+    if optimizer is None:
+        return
+    every = optimizer.variables
+    # A method of the optimizers that Keras 2 calls legacy.
+    variables = every() if callable(every) else every
+    if str(contents.keras).startswith("3"):
+        yield slots, variables, True
+    else:
+        yield slots, list(_by_value(contents, slots, variables)), True
+
+
+def _by_value(
+    contents: SavedContents, places: Sequence[str], variables: Sequence[Any]
+) -> Iterator[Any]:
+    """For slots of Keras 2, whose order and names are others: the variable that holds the numbers,
+    None where none does."""
+    left = list(variables)
+    for place in places:
+        value = contents.arrays[place]
+        found = next((v for v in left if same(value, to_numpy(v))), None)
+        left = [variable for variable in left if variable is not found]
+        yield found
 
 
 def _by_name(places: Sequence[str], variables: Sequence[Any]) -> list[Any]:
@@ -245,7 +269,7 @@ def _by_name(places: Sequence[str], variables: Sequence[Any]) -> list[Any]:
 
 def _shared_end(place: str, path: str) -> int:
     """How many last parts two paths have in common."""
-    a, b = place.partition(":")[0].split("/")[::-1], path.split("/")[::-1]
+    a, b = (text.partition(":")[0].split("/")[::-1] for text in (place, path))
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )

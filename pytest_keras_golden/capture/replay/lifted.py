@@ -14,6 +14,7 @@ from typing import Any
 
 from ..backends import double_precision
 from ..watch.structure import walk
+from .lifted_keras2 import raised_attributes
 
 FLOAT32_FOR = ("bfloat16", "float16")
 FLOAT64_FOR = ("float32",)
@@ -31,6 +32,9 @@ def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[
                 if getattr(policy, "compute_dtype", None) in low:
                     changed.append((layer, attribute, policy))
                     object.__setattr__(layer, attribute, _computing_in(higher, policy))
+                    for name, raised in raised_attributes(layer, low, higher):
+                        changed.append((layer, name, vars(layer)[name]))
+                        object.__setattr__(layer, name, raised)
             for tensor, attribute in _inputs(layer, low):
                 changed.append((tensor, attribute, getattr(tensor, attribute)))
                 object.__setattr__(tensor, attribute, higher)

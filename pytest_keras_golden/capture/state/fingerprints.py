@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CaptureError
 from ...records import OutermostCall
 from ...store.digest import digest
-from ..backends import to_numpy, write_count
+from ..backends import to_numpy, unwrapped, write_count
 from ..backends.nest import flatten
 from ..tap.precision import is_numeric
 from ..watch.structure import walk
 from .given import passed
 from .variables import states_of
-from .weights import input_fingerprints, named_weights
+from .weights import input_fingerprints, named_weights, weight_digest
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -40,13 +40,13 @@ class _Digests:
         # Asked for its value, a variable that is not initialized yet would draw one.
         if getattr(variable, "_value", variable) is None:
             return None
-        value = variable.value
+        value = unwrapped(variable)
         reference, version, key = self._known.get(id(value), (None, 0, ""))
         count = write_count(value)
         if reference is not None and reference() is value and version == count:
             return key
         try:
-            key = digest(to_numpy(value))
+            key = weight_digest(to_numpy(value))
         except CaptureError:
             return None
         if count is not None:
@@ -110,7 +110,7 @@ class Fingerprints:
         """Of a model that was not built when its training began: what its first step began with."""
         for name, array in weights.items():
             if self.prefix + name not in self._now:
-                key = digest(array)
+                key = weight_digest(array)
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
     def _see(self, path: str, target: Any) -> dict[str, str]:

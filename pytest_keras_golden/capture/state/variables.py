@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import to_numpy
+from ..backends import to_numpy, unwrapped
 from ..backends.nest import leaves
 from .seeds import seed_to_come, set_seed_to_come
 
@@ -90,7 +90,7 @@ def states_of(layer: Any) -> list[Any]:
 
 
 def held(variable: Any) -> Any:
-    value = variable.value
+    value = unwrapped(variable)
     # A jax array never changes; others are written in place.
     return value if type(value).__module__.startswith("jax") else to_numpy(value)
 

@@ -15,10 +15,13 @@ from ...errors import CaptureError
 from ...store.digest import digest
 from ..backends import is_tensor, is_text, text_digest, to_numpy
 from ..backends.nest import flatten
+from ..watch.families import WEIGHTS, weight_name
 from ..watch.structure import joined, snake_case, walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from ...records import Array
 
     _Unit = npt.NDArray[np.float64]
 
@@ -47,7 +50,15 @@ def fingerprints(
 ) -> dict[str, str]:
     """Structural weight name → xxh3-128 over dtype, shape and bytes of its value."""
     named = named_weights(model, path, aliases)
-    return {name: digest(to_numpy(weight)) for name, weight in named.items()}
+    return {name: weight_digest(to_numpy(weight)) for name, weight in named.items()}
+
+
+def weight_digest(value: Array) -> str:
+    """Of a weight's value; a whole number in as many bits as jax has for it: each backend, and
+    Keras 2, counts in bits of its own."""
+    if value.dtype == np.int64 and (value == value.astype(np.int32)).all():
+        value = value.astype(np.int32)
+    return digest(value)
 
 
 def named_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +119,13 @@ def _below_root(aliases: Iterable[Alias], root: str) -> Iterator[Alias]:
 
 
 def _own_weights(layer: Any) -> Iterator[tuple[str, Any]]:
-    own = [*_listed(layer, "_trainable_variables"), *_listed(layer, "_non_trainable_variables")]
+    own = [variable for name in (*_OWN, *WEIGHTS) for variable in _listed(layer, name)]
     places = _places(layer)
     for variable in own:
-        yield places.get(id(variable)) or str(variable.name), variable
+        yield weight_name(layer, places.get(id(variable)) or str(variable.name)), variable
+
+
+_OWN = ("_trainable_variables", "_non_trainable_variables")
 
 
 def _listed(layer: Any, attribute: str) -> list[Any]:
@@ -129,9 +143,7 @@ def _places(layer: Any) -> dict[int, str]:
     return paths
 
 
-_LISTS = frozenset(
-    {"_trainable_variables", "_non_trainable_variables", "_layers", "_modules", "_tracker"}
-)
+_LISTS = frozenset({*_OWN, *WEIGHTS, "_layers", "_modules", "_tracker"})
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..watch.calls import CORES, Call
+from ..watch.families import is_of
 
 _TRANSPARENT = ("Activation", "Dropout", "Flatten", "Identity", "Permute", "Reshape", "Softmax")
 """Layers that may follow a head without making it a hidden layer."""
@@ -73,26 +74,22 @@ def is_backbone(target: Any) -> bool:
 
 def is_projection(call: Call) -> bool:
     """A dense layer by class or by what it holds, outside of attention."""
-    import keras
-
     if _in_attention(call):
         return False
     target = call.target
-    if isinstance(target, (keras.layers.Dense, keras.layers.EinsumDense)):
+    if is_of(target, "Dense", "EinsumDense"):
         return True
     kernel = getattr(target, "kernel", None)
     return kernel is not None and len(kernel.shape) == 2
 
 
 def _in_attention(call: Call) -> bool:
-    import keras
-
     above = call.parent
     if above is None:
         return False
     target = above.target
     attends = any(hasattr(type(target), method) for method in CORES)
-    return attends or isinstance(target, keras.layers.Attention) or _in_attention(above)
+    return attends or is_of(target, "Attention") or _in_attention(above)
 
 
 def _like(kept: Any, outputs: list[Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from ...errors import GoldenError
 from ..backends.nest import leaves
 from . import patches
+from .families import classes, is_of, symbolic_classes
 from .patches import Run
 from .structure import ROOT, Structure, joined, snake_case
 
@@ -76,9 +77,7 @@ class Observer(Protocol):
 
 def is_opaque(target: Any) -> bool:
     """Layers that call others inside scans and maps, seen or unseen by backend."""
-    import keras
-
-    return isinstance(target, (keras.layers.RNN, keras.layers.TimeDistributed))
+    return is_of(target, "RNN", "TimeDistributed")
 
 
 def has_sublayers(target: Any) -> bool:
@@ -88,9 +87,8 @@ def has_sublayers(target: Any) -> bool:
 
 def is_symbolic(nest: Any) -> bool:
     """Whether a KerasTensor is anywhere in the nest: a model is being built, not run."""
-    import keras
-
-    return any(isinstance(leaf, keras.KerasTensor) for leaf in leaves(nest))
+    kinds = symbolic_classes()
+    return any(isinstance(leaf, kinds) for leaf in leaves(nest))
 
 
 Accept = Callable[[tuple[Any, ...], dict[str, Any]], bool]
@@ -275,9 +273,7 @@ def counted(name: str, counts: dict[str, int]) -> str:
 
 
 def is_layer(target: Any) -> bool:
-    import keras
-
-    return isinstance(target, keras.layers.Layer)
+    return is_of(target, "Layer")
 
 
 def is_same(outer: Any, inner: Any) -> bool:
@@ -318,7 +314,7 @@ def _places() -> Iterator[tuple[Any, str]]:
     import keras
     from keras.src import backend
 
-    layers = set(subclasses(keras.layers.Layer))
+    layers = {owner for base in classes("Layer") for owner in subclasses(base)}
     for owner in {*layers, *subclasses(keras.Operation)}:
         names = _METHODS if owner in layers else ("__call__",)
         yield from ((owner, name) for name in names if name in vars(owner))

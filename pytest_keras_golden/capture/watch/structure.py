@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...aliases import Alias, canonical
+from .families import classes, is_old, is_tracking, old_graph
 
 ROOT = "<model>"
 """Name of the root's own call; no attribute and hardly a layer can be called that."""
@@ -124,6 +125,8 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     attributes.pop("_modules", None)
     worth = [name for name, child in attributes.items() if _worth(child) and name not in _PRIVATE]
+    if is_old(layer):
+        worth = [name for name in worth if not is_tracking(name)]
     taken: set[str] = set()
     for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), len(name))):
         child = attributes[attribute]
@@ -149,6 +152,9 @@ def _graph(layer: Any) -> list[tuple[str, Any]]:
 def graph_operations(layer: Any) -> list[Any]:
     import keras
 
+    old = old_graph(layer)
+    if old is not None:
+        return old
     if isinstance(layer, keras.Sequential):
         run = list(layer.layers)
     elif _is_functional(layer):
@@ -178,7 +184,7 @@ def _worth(value: Any) -> bool:
 def _is_node_class(kind: type) -> bool:
     import keras
 
-    return issubclass(kind, (keras.layers.Layer, keras.Operation))
+    return issubclass(kind, (*classes("Layer"), keras.Operation))
 
 
 @lru_cache(maxsize=4096)

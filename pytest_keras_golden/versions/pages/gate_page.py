@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ...compare.counterparts import UNMATCHED
 from ...report import escape
 from ..gate import GateResult
 from ..verdicts import VerdictRow, loads_otherwise
@@ -48,6 +49,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
             _left_out(console.print, found)
     lines = [
         *_looked_at(result),
+        *_unmatched(result),
         *next_lines.lines(next_lines.after_gate(result)),
         *result.taken,
         *accepted_lines(result),
@@ -98,8 +100,19 @@ def markdown(result: GateResult) -> str:
     return "\n".join(lines)
 
 
+def _unmatched(result: GateResult) -> list[str]:
+    """Layers of Keras 2 or 3 that the other has not, test by test."""
+    outcomes = [row.outcome for row in result.rows if row.outcome is not None]
+    return [
+        f"{outcome.nodeid}: {said}"
+        for outcome in outcomes
+        for said in outcome.unseen
+        if UNMATCHED in said
+    ]
+
+
 def _told(result: GateResult) -> list[str]:
-    return [*result.taken, *accepted_lines(result), *culprit_lines(result)]
+    return [*_unmatched(result), *result.taken, *accepted_lines(result), *culprit_lines(result)]
 
 
 def _next(result: GateResult) -> list[str]:

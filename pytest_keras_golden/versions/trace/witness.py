@@ -17,8 +17,10 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
-from ...errors import GoldenError
+from ...errors import GoldenError, StackError
 from ...io.process import LIFELINE
+from ...saved.formats import ModelFile
+from ...stacks.switches import FAMILY
 from ...stacks.switches import asked as asked_switches
 from . import evidence
 from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
@@ -83,6 +85,18 @@ class Witness:
     @hook(tryfirst=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         deselect(config, items)
+        if FAMILY in self.switches:
+            self._refuse_suites(items)
+
+    def _refuse_suites(self, items: list[Any]) -> None:
+        """Keras 2 runs saved models; whoever wrote a suite wrote it for Keras 3."""
+        other = next((i for i in items if not isinstance(getattr(i, "file", 0), ModelFile)), None)
+        if other is None:
+            return
+        problem = f"a side of tf_keras is for saved models only, and {other.nodeid} is none."
+        fix = "Name files behind `--`, such as model.h5; of suites compare releases of Keras 3."
+        self._write(REFUSED, json.dumps([problem, fix]))
+        raise StackError(problem, fix)
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
