@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from ..errors import StackError
 from ..stack import current_device, flash_attention, global_policy, import_keras
+from ..stacks.switches import KERAS, asked
+from .export.runtimes import demand_able
 
-_OF_KERAS = ("policy", "flash", "jit")
+_OF_KERAS = ("policy", "flash", "jit", "run")
 
 
 def set_switches(switches: Mapping[str, str]) -> None:
@@ -112,6 +114,13 @@ def _set_jit(keras: ModuleType, value: str) -> None:
     Trainer.jit_compile = property(lambda self: wanted, ignored)
 
 
+def _set_run(keras: ModuleType, value: str) -> None:
+    """Nothing to set: whoever runs a saved model asks what is to run it. What it needs is told
+    before any model is."""
+    if value != KERAS:
+        demand_able(value, keras)
+
+
 def _flash(keras: ModuleType) -> str:
     value = flash_attention(keras)
     return "as it is" if value is None else _on_off(value)
@@ -125,10 +134,16 @@ def _on_off(value: object) -> str:
     return "on" if value else "off"
 
 
-_SETTERS = {"policy": _set_policy, "flash": _set_flash, "jit": _set_jit}
+_SETTERS: Mapping[str, Callable[[ModuleType, str], None]] = {
+    "policy": _set_policy,
+    "flash": _set_flash,
+    "jit": _set_jit,
+    "run": _set_run,
+}
 _READERS = {
     "backend": lambda keras: keras.backend.backend(),
     "policy": global_policy,
     "flash": _flash,
     "jit": _jit,
+    "run": lambda keras: asked().get("run"),
 }

@@ -13,7 +13,7 @@ from .environment import Environment, environment_of, this_environment
 from .grammar import SideText, SourceReference
 from .locks.files import read_lock
 from .locks.locked import Locked
-from .switches import as_it_is
+from .switches import KERAS, as_it_is
 
 KEPT = frozenset({"pytest-keras-golden", "pip", "uv", "setuptools", "wheel"})
 """What compares and what installs stays the environment's own, whatever a lock says."""
@@ -151,6 +151,14 @@ def completed(stacks: Sequence[Stack]) -> list[Stack]:
         names |= dict.fromkeys(name for name in every if name not in KEPT)
     wanted = [name for name in names if _matters(name, stacks)]
     return [_only(stack, wanted) for stack in stacks]
+
+
+def run_alike(stacks: Sequence[Stack]) -> list[Stack]:
+    """Where one side names what runs its models, the others are run by Keras, and told so: what a
+    runtime returns is compared with what Keras returns, and not with all that it computes."""
+    if not any("run" in stack.switches for stack in stacks):
+        return list(stacks)
+    return [replace(stack, switches={"run": KERAS, **stack.switches}) for stack in stacks]
 
 
 def _only(stack: Stack, names: Iterable[str]) -> Stack:

@@ -17,8 +17,9 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
-from ...errors import GoldenError
+from ...errors import GoldenError, StackError
 from ...io.process import LIFELINE
+from ...saved.formats import ModelFile
 from ...stacks.switches import asked as asked_switches
 from . import evidence
 from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
@@ -83,6 +84,20 @@ class Witness:
     @hook(tryfirst=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         deselect(config, items)
+        self._demand_models(items)
+
+    def _demand_models(self, items: list[Any]) -> None:
+        """A runtime runs saved models alone; to run the rest by Keras would compare nothing."""
+        if "run" not in self.switches:
+            return
+        other = next(
+            (i for i in items if not isinstance(getattr(i, "file", None), ModelFile)), None
+        )
+        if other is not None:
+            problem = f"run= is for saved models, and {other.nodeid} is none."
+            fix = "Name the models alone behind `--`."
+            self._write(REFUSED, json.dumps([problem, fix]))
+            raise StackError(problem, fix)
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
