@@ -140,7 +140,7 @@ _SETTERS: Mapping[str, Callable[[ModuleType, str], None]] = {
     "jit": _set_jit,
     "run": _set_run,
 }
-_READERS = {
+_READERS: Mapping[str, Callable[[Any], object]] = {
     "backend": lambda keras: keras.backend.backend(),
     "policy": global_policy,
     "flash": _flash,
