@@ -13,14 +13,13 @@ from typing import Any
 
 from ..errors import StackError
 from ..stack import current_device, flash_attention, global_policy, import_keras
-from ..stacks.switches import KERAS, asked
-from .export.runtimes import demand_able
+from ..stacks.switches import asked
 
-_OF_KERAS = ("policy", "flash", "jit", "run")
+_OF_KERAS = ("policy", "flash", "jit")
 
 
 def set_switches(switches: Mapping[str, str]) -> None:
-    """Set what the environment alone does not. Raises StackError for what this Keras or this
+    """Set what the environment alone does not; `run` is asked for by whoever runs a model. Raises StackError for what this Keras or this
     machine cannot be set to."""
     if "threads" in switches:
         _keep_to_processors(int(switches["threads"]))
@@ -114,13 +113,6 @@ def _set_jit(keras: ModuleType, value: str) -> None:
     Trainer.jit_compile = property(lambda self: wanted, ignored)
 
 
-def _set_run(keras: ModuleType, value: str) -> None:
-    """Nothing to set: whoever runs a saved model asks what is to run it. What it needs is told
-    before any model is."""
-    if value != KERAS:
-        demand_able(value, keras)
-
-
 def _flash(keras: ModuleType) -> str:
     value = flash_attention(keras)
     return "as it is" if value is None else _on_off(value)
@@ -138,7 +130,6 @@ _SETTERS: Mapping[str, Callable[[ModuleType, str], None]] = {
     "policy": _set_policy,
     "flash": _set_flash,
     "jit": _set_jit,
-    "run": _set_run,
 }
 _READERS: Mapping[str, Callable[[Any], object]] = {
     "backend": lambda keras: keras.backend.backend(),

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CaptureError
 from ..loading.load import one_line
-from .runtimes import Feed, Run, Runtime
+from .runtimes import Artefact, Feed, Runtime
 
 if TYPE_CHECKING:
     from ...records import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RuntimeOutputs:
     """What an artefact returned. precision: of the runtime's arithmetic."""
 
     outputs: Sequence[Array]
@@ -35,9 +35,9 @@ class Exporter:
     runtime: Runtime
     fixed: str | None = None
     count: int = 0
-    _opened: dict[tuple[Any, ...], tuple[Any, Run, str]] = field(default_factory=dict)
+    _opened: dict[tuple[Any, ...], tuple[Any, Artefact, str]] = field(default_factory=dict)
 
-    def answer(self, model: Any, feed: Feed) -> Answer:
+    def answer(self, model: Any, feed: Feed) -> RuntimeOutputs:
         """What the runtime makes of the model's export. Raises CaptureError where there is none."""
         if self.fixed is None:
             try:
@@ -47,14 +47,14 @@ class Exporter:
                 return self._with_fixed_shapes(model, feed)
         return self._with_fixed_shapes(model, feed)
 
-    def _with_fixed_shapes(self, model: Any, feed: Feed) -> Answer:
+    def _with_fixed_shapes(self, model: Any, feed: Feed) -> RuntimeOutputs:
         try:
             return self._answer(model, feed, signature(model, feed))
         except Exception as error:
             why = self.fixed or reason(error)
             raise CaptureError(f"{self.runtime.title} cannot run it: {why}") from error
 
-    def _answer(self, model: Any, feed: Feed, fixed: Any) -> Answer:
+    def _answer(self, model: Any, feed: Feed, fixed: Any) -> RuntimeOutputs:
         shapes = None if fixed is None else tuple(array.shape for array in feed.arrays)
         key = (id(model), shapes)
         if key not in self._opened:
@@ -62,9 +62,9 @@ class Exporter:
             self._opened[key] = (model, *self._exported(model, fixed))
         _, run, precision = self._opened[key]
         with _quiet():
-            return Answer(run(feed), precision)
+            return RuntimeOutputs(run(feed), precision)
 
-    def _exported(self, model: Any, fixed: Any) -> tuple[Run, str]:
+    def _exported(self, model: Any, fixed: Any) -> tuple[Artefact, str]:
         self.count += 1
         with TemporaryDirectory(prefix="keras-golden-") as folder, _quiet():
             path = Path(folder) / f"model{self.runtime.suffix}"
@@ -74,13 +74,15 @@ class Exporter:
 
 def _export(model: Any, path: Path, kind: str, fixed: Any) -> None:
     """By what this release's `export` takes: the first ones had a path and a format."""
-    taken = inspect.signature(model.export).parameters
+    parameters = inspect.signature(model.export).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     given = {"format": kind, "verbose": False, "input_signature": fixed}
     if fixed is None:
         del given["input_signature"]
-    elif "input_signature" not in taken:
+    elif not takes_any and "input_signature" not in parameters:
         raise CaptureError("this release exports for no shapes but the model's own")
-    model.export(str(path), **{name: value for name, value in given.items() if name in taken})
+    taken = {name: value for name, value in given.items() if takes_any or name in parameters}
+    model.export(str(path), **taken)
 
 
 def signature(model: Any, feed: Feed) -> list[Any]:

@@ -16,7 +16,7 @@ from ..reference import HIGHER
 from ..replay.lifted import FLOAT32_FOR, FLOAT64_FOR, lifted
 from ..tap.precision import coarsest
 from ..watch.structure import walk
-from .artefact import Answer, Exporter
+from .artefact import Exporter, RuntimeOutputs
 from .graph import Node, functional, nodes_of, parents_of, part, whole
 from .guilty import Search
 from .runtimes import Feed
@@ -42,7 +42,7 @@ def precision_of(model: Any) -> str:
 
 
 def agreement(
-    name: str, order: int, answer: Answer, wanted: Sequence[Array], precision: str
+    name: str, order: int, answer: RuntimeOutputs, wanted: Sequence[Array], precision: str
 ) -> LocalOutcome:
     """What a runtime returned against what Keras computes, by the tolerance between two
     implementations of one layer."""

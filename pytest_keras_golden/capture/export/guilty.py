@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-Measure = Callable[[int, frozenset[int]], bool | None]
+BeyondTolerance = Callable[[int, frozenset[int]], bool | None]
 """Whether what comes out of a node is beyond its tolerance, where these other nodes' own outputs
 are given exactly; None where it cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Guilt:
     """guilty: nodes that differ although their inputs agree. steps: nodes up to which differences
     that are none alone had added up. unmeasured: those that could not be. complete: whether the
     rest, given exactly what these should return, agrees."""
@@ -30,7 +30,7 @@ class Search:
     """parents: node → nodes it reads. most: measurements; each exports a part of a model."""
 
     parents: Mapping[int, Sequence[int]]
-    measure: Measure
+    measure: BeyondTolerance
     most: int = 80
     known: frozenset[int] = frozenset()
     _guilty: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Search:
     _unmeasured: dict[int, None] = field(default_factory=dict)
     _measured: dict[tuple[int, frozenset[int]], bool | None] = field(default_factory=dict)
 
-    def run(self, outputs: Sequence[int]) -> Found:
+    def run(self, outputs: Sequence[int]) -> Guilt:
         """From outputs that may differ back to what makes them differ."""
         complete = True
         for output in outputs:
@@ -51,7 +51,7 @@ class Search:
                 if not beyond:
                     break
                 self._settle(self._first(output))
-        return Found(tuple(self._guilty), tuple(self._steps), tuple(self._unmeasured), complete)
+        return Guilt(tuple(self._guilty), tuple(self._steps), tuple(self._unmeasured), complete)
 
     def _settle(self, node: int) -> None:
         """Say what a node does alone, and go on as if it had done right."""

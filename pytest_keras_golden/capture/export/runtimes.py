@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StackError
+from ...stack import import_keras
+from ...stacks.switches import KERAS
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -26,7 +28,7 @@ class Feed:
     nest: Any
 
 
-Run = Callable[[Feed], list["Array"]]
+Artefact = Callable[[Feed], list["Array"]]
 """An artefact: outputs in Keras' order."""
 
 
@@ -41,11 +43,14 @@ class Runtime:
     function: str
     since: str
     needs: Mapping[str, Sequence[str]]
-    load: Callable[[Path], tuple[Run, str]]
+    load: Callable[[Path], tuple[Artefact, str]]
 
 
-def demand_able(name: str, keras: Any) -> None:
+def demand_able(name: str) -> None:
     """Raises StackError where this Keras, its backend or what is installed cannot run `name`."""
+    if name == KERAS:
+        return
+    keras = import_keras()
     runtime, backend = RUNTIMES[name], keras.backend.backend()
     version = f"Keras {keras.__version__}"
     if runtime.function and not hasattr(import_module("keras.src.export"), runtime.function):
@@ -91,7 +96,7 @@ PACKAGES = {
 # -- running artefacts ----------------------------------------------------------------------
 
 
-def _savedmodel(path: Path) -> tuple[Run, str]:
+def _savedmodel(path: Path) -> tuple[Artefact, str]:
     import keras
     import tensorflow as tf
 
@@ -104,7 +109,7 @@ def _savedmodel(path: Path) -> tuple[Run, str]:
     return run, "float32"
 
 
-def _onnx(path: Path) -> tuple[Run, str]:
+def _onnx(path: Path) -> tuple[Artefact, str]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -116,7 +121,7 @@ def _onnx(path: Path) -> tuple[Run, str]:
     return run, "float32"
 
 
-def _litert(path: Path) -> tuple[Run, str]:
+def _litert(path: Path) -> tuple[Artefact, str]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
@@ -130,7 +135,7 @@ def _litert(path: Path) -> tuple[Run, str]:
     return run, "float32"
 
 
-def _openvino(path: Path) -> tuple[Run, str]:
+def _openvino(path: Path) -> tuple[Artefact, str]:
     import openvino
 
     compiled = openvino.Core().compile_model(str(path), "CPU")

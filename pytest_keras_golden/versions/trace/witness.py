@@ -20,6 +20,7 @@ from pluggy import HookimplMarker
 from ...errors import GoldenError, StackError
 from ...io.process import LIFELINE
 from ...saved.formats import ModelFile
+from ...stacks.switches import KERAS
 from ...stacks.switches import asked as asked_switches
 from . import evidence
 from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
@@ -64,10 +65,12 @@ class Witness:
         """Before any module of the suite is imported."""
         if not self.switches:
             return
+        from ...capture.export.runtimes import demand_able
         from ...capture.switches import set_switches
 
         try:
             set_switches(self.switches)
+            demand_able(self.switches.get("run", KERAS))
         except GoldenError as error:
             self._write(REFUSED, json.dumps([error.problem, error.fix]))
             raise
