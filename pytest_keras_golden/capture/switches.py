@@ -19,8 +19,10 @@ _OF_KERAS = ("policy", "flash", "jit")
 
 
 def set_switches(switches: Mapping[str, str]) -> None:
-    """Set what the environment alone does not; `run` is asked for by whoever runs a model. Raises StackError for what this Keras or this
-    machine cannot be set to."""
+    """Set what the environment alone does not; whoever runs a model asks for `run`.
+
+    Raises StackError for what this Keras or this machine cannot be set to.
+    """
     if "threads" in switches:
         _keep_to_processors(int(switches["threads"]))
     if not any(name in switches for name in _OF_KERAS):

@@ -125,8 +125,10 @@ def _across(side: Side, first: InnerRun) -> list[str]:
     """What the recording differs in on purpose: sides that name it are compared all the same."""
     backend, recorded = side.parts.get("backend"), stack_of(first).get("backend")
     differs = backend is not None and recorded is not None and backend != recorded
-    named = [name for name in ("policy", "run") if name in side.parts]
-    return [*([str(recorded)] if differs else []), *named]
+    policy = ["policy"] if "policy" in side.parts else []
+    ran = {test.stack.get("run") for test in first.tests.values() if test.stack}
+    elsewhere = ["run"] if ran - {side.parts.get("run")} else []
+    return [*([str(recorded)] if differs else []), *policy, *elsewhere]
 
 
 def stack_of(first: InnerRun) -> Mapping[str, Any]:
