@@ -31,7 +31,9 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 def folder_of_models(place: Path, faults: bool = False) -> Path:
     """With the models and an ini file that collects them; for faults with what injects them."""
-    place.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        return place
+    place.mkdir(parents=True)
     (place / "pytest.ini").write_text("[pytest]\ngolden_models = *.keras\n")
     script = HERE / ("faults.py" if faults else "models.py")
     subprocess.run([sys.executable, str(script), str(place)], check=True)
@@ -40,10 +42,11 @@ def folder_of_models(place: Path, faults: bool = False) -> Path:
 
 def gate(backend: str, runtime: str, place: Path, result: Path) -> dict[str, Any]:
     """The gate's JSON; of one that could not be, what it said."""
-    sides = ["run=keras", f"run={runtime}"]
+    sides = ("run=keras", f"run={runtime}", "--json", str(result))
+    # What Keras computes is recorded once for a backend.
+    keep = ("--keep", str(result.parent / f"kept-{place.name}-{backend}"), "--jobs", "1")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_keras_golden.cli", "gate", *sides, "--json", str(result)]
-        + ["--", "."],
+        [sys.executable, "-m", "pytest_keras_golden.cli", "gate", *sides, *keep, "--", "."],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONDONTWRITEBYTECODE": ""},
         cwd=place,
         text=True,
