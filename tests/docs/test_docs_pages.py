@@ -36,6 +36,7 @@ ELSEWHERE = {
     "docs/explanation/fail-closed.md": "tests/plugin/test_bad_input.py, which runs without the plugin",
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
     "docs/backend-atlas.md": "benchmarks/backend_atlas.py runs its programs on every backend",
+    "docs/exports.md": "benchmarks/exports.py and tests/saved/test_exports.py run what it says",
     "docs/ci.md": "tests/versions/test_ci_docs.py pastes its workflows and runs their commands",
 }
 NOT_RUN = {
