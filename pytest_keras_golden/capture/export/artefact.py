@@ -140,9 +140,16 @@ TELLING = (
 
 
 def reason(error: BaseException) -> str:
-    """The line of an exporter's or runtime's error that says what it lacks, else the first."""
+    """The line of an exporter's or runtime's error that says what it lacks, else the first that is
+    no place in its sources."""
     if isinstance(error, CaptureError):
         return error.problem
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(PLACES)]
     telling = next((line for line in lines if any(part in line for part in TELLING)), None)
-    return one_line(error) if telling is None else f"{type(error).__name__}: {telling[:300]}"
+    said = telling or next(iter(lines), None)
+    return one_line(error) if said is None else f"{type(error).__name__}: {said[:300]}"
+
+
+PLACES = ("Exception from src/", "Check '", "[Error] Exception from src/")
+"""How lines of OpenVINO begin that say where it failed."""
