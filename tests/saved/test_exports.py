@@ -9,6 +9,8 @@ import pytest
 from saved.models_made import saved_dense
 from suites import as_json, keras_golden, suite
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 INI = "[pytest]\ngolden_models = *.keras\n"
 
 ELU = """
