@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -139,11 +139,14 @@ def _openvino(path: Path) -> tuple[Artefact, str]:
     import openvino
 
     compiled = openvino.Core().compile_model(str(path), "CPU")
-    names = [port.any_name for port in compiled.inputs]
     # Of TensorFlow it takes tensors for outputs that Keras' graph leaves unused.
     outputs = [port for port in compiled.outputs if not _is_left_over(port)] or compiled.outputs
 
     def run(feed: Feed) -> list[Array]:
+        names = [
+            called(port.names, feed.names) or f"input {at}"
+            for at, port in enumerate(compiled.inputs)
+        ]
         arrays = list(fed(feed, names).values())
         returned = compiled(arrays)
         return [returned[port] for port in outputs]
@@ -155,6 +158,12 @@ def _openvino(path: Path) -> tuple[Artefact, str]:
 def _is_left_over(port: Any) -> bool:
     """Whether an output goes by nothing but the name of an inner tensor."""
     return all("/" in name for name in port.names) and bool(port.names)
+
+
+def called(names: Collection[str], known: Sequence[str]) -> str:
+    """Of the names of one input Keras' own, where it is among them."""
+    own = [name for name in known if name in names]
+    return own[0] if own else next(iter(sorted(names)), "")
 
 
 def fed(feed: Feed, names: Sequence[str]) -> dict[str, Array]:

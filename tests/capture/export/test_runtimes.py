@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.capture.export import runtimes
-from pytest_keras_golden.capture.export.runtimes import RUNTIMES, Feed, demand_able, fed
+from pytest_keras_golden.capture.export.runtimes import RUNTIMES, Feed, called, demand_able, fed
 from pytest_keras_golden.errors import StackError
 
 ONE, TWO = np.ones(1, "float32"), np.ones(2, "float32")
@@ -78,6 +78,12 @@ def test_inputs_go_by_name_where_the_artefact_has_kerass() -> None:
 def test_inputs_go_by_place_under_other_names() -> None:
     feed = Feed([ONE, TWO], ["a", "b"], None)
     assert fed(feed, ["x", "y"]) == {"x": ONE, "y": TWO}
+
+
+def test_an_input_of_several_names_goes_by_kerass() -> None:
+    assert called({"62", "indices", "words"}, ["numbers", "words"]) == "words"
+    assert called({"62", "indices"}, ["numbers", "words"]) == "62"
+    assert called(set(), ["numbers"]) == ""
 
 
 def test_an_artefact_that_takes_other_inputs_is_refused() -> None:
