@@ -102,8 +102,8 @@ $(VENV)/wide.stamp: $(VENV)/torch.stamp $(VENV)/hub.stamp
 	@touch $@
 
 $(VENV)/long.stamp: $(VENV)/wide.stamp
-	@echo "== installing the runners whose recipes docs/ci.md has"
-	@$(UV) tox nox
+	@echo "== installing the runners whose recipes docs/ci.md has, and runtimes of exports"
+	@$(UV) --editable '.[export]' tox nox
 	@touch $@
 
 $(VENV)/site.stamp: $(VENV)/core.stamp

@@ -101,7 +101,7 @@ OPTIONS: tuple[Option, ...] = (
         hidden=True,
     ),
     Option(
-        "compare with goldens recorded otherwise on purpose: a backend's name, policy, or both",
+        "compare with goldens recorded otherwise on purpose: a backend's name, policy, run",
         "--golden-across",
         metavar="LIST",
         hidden=True,
@@ -159,10 +159,16 @@ OPTIONS: tuple[Option, ...] = (
 @dataclass(frozen=True, slots=True)
 class Across:
     """What a golden to compare with was recorded under, on purpose: another backend, by name, or
-    any dtype policy."""
+    any dtype policy. run: another runtime may have run it."""
 
     backend: str | None = None
     policy: bool = False
+    run: bool = False
+
+    @property
+    def implementations(self) -> bool:
+        """Whether other code computed it, which rounds and approximates elsewhere."""
+        return self.backend is not None or self.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +220,13 @@ class Settings:
 
     @property
     def across_backends(self) -> bool:
-        """Whether the golden to compare with is of another backend, on purpose."""
-        return self.across is not None and self.across.backend is not None
+        """Whether the golden to compare with is of another backend or runtime, on purpose."""
+        return self.across is not None and self.across.implementations
 
     @property
     def across_policies(self) -> bool:
-        """Whether the golden to compare with may be of another dtype policy, on purpose."""
-        return self.across is not None and self.across.policy
+        """Whether the golden to compare with may be of another precision, on purpose."""
+        return self.across is not None and (self.across.policy or self.across.run)
 
     def require_goldens_dir(self) -> Path:
         if self.goldens_dir is None:
@@ -248,7 +254,7 @@ def read_settings(
     _refuse_update_in_ci(option, environ)
     across = _across(option("golden_across"))
     # Other approximations of one function are biased against each other.
-    unbiased = across is not None and across.backend is not None
+    unbiased = across is not None and across.implementations
     systematic = _choice(ini, "golden_systematic", ("fail", "warn", "off"))
     return Settings(
         goldens_dir=_goldens_dir(option("goldens_dir"), ini, ini_folder, working_dir),
@@ -444,10 +450,10 @@ def _across(value: str | None) -> Across | None:
     if not value:
         return None
     names = value.split(",")
-    backends = [name for name in names if name != "policy"]
+    backends = [name for name in names if name not in ("policy", "run")]
     if len(backends) > 1:
-        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, or both.")
-    return Across(backends[0] if backends else None, "policy" in names)
+        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, run.")
+    return Across(backends[0] if backends else None, "policy" in names, "run" in names)
 
 
 def _transplant(

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from ..errors import StackError
 from ..release import KERAS_2
 from ..stack import current_device, flash_attention, global_policy, import_keras, keras_2
+from ..stacks.switches import asked
 
 _OF_KERAS = ("policy", "flash", "jit")
 
 
 def set_switches(switches: Mapping[str, str]) -> None:
-    """Set what the environment alone does not. Raises StackError for what this Keras or this
-    machine cannot be set to."""
+    """Set what the environment alone does not; whoever runs a model asks for `run`.
+
+    Raises StackError for what this Keras or this machine cannot be set to.
+    """
     if "threads" in switches:
         _keep_to_processors(int(switches["threads"]))
     # Told at once where it cannot be imported.
@@ -128,11 +131,16 @@ def _on_off(value: object) -> str:
     return "on" if value else "off"
 
 
-_SETTERS = {"policy": _set_policy, "flash": _set_flash, "jit": _set_jit}
-_READERS = {
+_SETTERS: Mapping[str, Callable[[ModuleType, str], None]] = {
+    "policy": _set_policy,
+    "flash": _set_flash,
+    "jit": _set_jit,
+}
+_READERS: Mapping[str, Callable[[Any], object]] = {
     "framework": lambda keras: "keras" if keras_2() is None else KERAS_2,
     "backend": lambda keras: keras.backend.backend(),
     "policy": global_policy,
     "flash": _flash,
     "jit": _jit,
+    "run": lambda keras: asked().get("run"),
 }

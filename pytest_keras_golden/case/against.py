@@ -77,6 +77,7 @@ class CaseGolden:
             tolerance,
             systematic=self.case.settings.systematic,
             digest=self.case.digest(record),
+            reference=lambda: golden.reference(record.name),
             any_precision=self.across_policies,
         )
 

@@ -90,6 +90,7 @@ class Case:
     damage: StoreError | None = None
     loading: list[LoadingFault] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    exported: dict[str, Examined] = field(default_factory=dict)
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
 
@@ -228,8 +229,9 @@ class Case:
 
     @property
     def examined(self) -> dict[str, Examined]:
-        """Outermost call → what was found out about it."""
-        return {name: found for block in self.blocks for name, found in block.examined.items()}
+        """Outermost call → what was found out about it; of exports, case of inputs → the same."""
+        seen = {name: found for block in self.blocks for name, found in block.examined.items()}
+        return {**seen, **self.exported}
 
     @property
     def locals(self) -> tuple[LocalOutcome, ...]:

@@ -11,6 +11,7 @@ from ..config import Across, Settings
 from ..errors import CorruptGoldenError
 from ..names import Slot, golden_folder
 from ..stack import running_stack
+from ..stacks.switches import asked
 from .marker import VersionMarker
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Goldens:
         return self._policy
 
     def stack(self) -> dict[str, Any]:
-        return running_stack(policy=self._policy)
+        """With what runs saved models, in a gate whose sides differ in it."""
+        switches = asked()
+        run = {"run": switches["run"]} if "run" in switches else {}
+        return running_stack(policy=self._policy) | run
 
     def slot(self) -> Slot:
         stack = self.stack()

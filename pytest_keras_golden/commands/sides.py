@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, GoldenError
@@ -32,10 +33,26 @@ def stacks_of(arguments: argparse.Namespace, texts: Sequence[str]) -> list[Stack
 
 def settled(arguments: argparse.Namespace, stacks: Sequence[Stack]) -> list[Stack]:
     """With what the packages named cannot do without, and nothing that makes no difference."""
-    from ..stacks.chosen import completed
+    from ..stacks.chosen import completed, run_alike
     from ..stacks.installing import with_companions
 
+    stacks = run_alike(stacks)
+    if any("run" in stack.switches for stack in stacks):
+        _demand_models(arguments.pytest_arguments)
     return completed([with_companions(stack, note) for stack in completed(stacks)])
+
+
+def _demand_models(arguments: Sequence[str]) -> None:
+    """Raises ConfigError where none of pytest's arguments can be a saved model. What a folder has
+    in it only its collection tells."""
+    from ..saved.formats import format_of
+
+    paths = (Path(argument.partition("::")[0]) for argument in arguments)
+    if not any(path.is_dir() or format_of(path) for path in paths):
+        raise ConfigError(
+            "run= is for saved models: a test suite runs Keras by itself.",
+            "Name one behind `--`: keras-golden gate run=keras run=onnx -- model.keras",
+        )
 
 
 def side_of(arguments: argparse.Namespace, stack: Stack, among: Sequence[Stack]) -> Side:

@@ -14,7 +14,7 @@ from .grammar import SideText, SourceReference
 from .keras2 import family_switches, family_told
 from .locks.files import read_lock
 from .locks.locked import Locked
-from .switches import FAMILY, as_it_is
+from .switches import FAMILY, KERAS, as_it_is
 
 KEPT = frozenset({"pytest-keras-golden", "pip", "uv", "setuptools", "wheel"})
 """What compares and what installs stays the environment's own, whatever a lock says."""
@@ -153,6 +153,22 @@ def completed(stacks: Sequence[Stack]) -> list[Stack]:
         names |= dict.fromkeys(name for name in every if name not in KEPT)
     wanted = [name for name in names if _matters(name, stacks)]
     return [_only(stack, wanted) for stack in stacks]
+
+
+def run_alike(stacks: Sequence[Stack]) -> list[Stack]:
+    """Where one side names what runs its models, the others are run by Keras, and told so: what a
+    runtime returns is compared with what Keras returns, and not with all that it computes.
+
+    Raises ConfigError beside a side of Keras 2, which exports nothing that `run` knows.
+    """
+    if not any("run" in stack.switches for stack in stacks):
+        return list(stacks)
+    if any(FAMILY in stack.switches for stack in stacks):
+        raise ConfigError(
+            "run= compares exports of Keras 3, and a side of tf_keras has none.",
+            "Compare tf_keras with keras first, then keras with run= of it.",
+        )
+    return [replace(stack, switches={"run": KERAS, **stack.switches}) for stack in stacks]
 
 
 def _only(stack: Stack, names: Iterable[str]) -> Stack:

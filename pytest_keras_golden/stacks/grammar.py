@@ -16,7 +16,8 @@ from .switches import checked_switch
 FORMS = (
     "A side is made of: 3.14.1 or latest; jax==0.10.2,jaxlib==0.10.2; requirements.txt, uv.lock, "
     "poetry.lock, pdm.lock, pixi.lock or pylock.toml; REVISION:LOCK; keras@CLONE:REVISION, "
-    "keras@FOLDER or keras@FILE.whl; backend=, jit=, flash=, policy=, threads=, env.NAME=; "
+    "keras@FOLDER or keras@FILE.whl; backend=, jit=, flash=, policy=, threads=, "
+    "env.NAME=, run= (keras, savedmodel, onnx, litert, openvino: of a saved model); "
     "python=PATH"
 )
 

@@ -18,8 +18,16 @@ FAMILY = "framework"
 """Of a side that runs Keras 2. Nobody writes it: a side that names `tf_keras` alone has it."""
 
 _ON_OFF = ("on", "off")
-_CHOICES: Mapping[str, tuple[str, ...]] = {"backend": BACKENDS, "jit": _ON_OFF, "flash": _ON_OFF}
-_NAMES = ("backend", "jit", "flash", "policy", "threads", "env.NAME")
+KERAS, RUNTIMES = "keras", ("savedmodel", "onnx", "litert", "openvino")
+"""What runs a saved model: Keras itself, or the runtime of what `model.export` writes."""
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "backend": BACKENDS,
+    "jit": _ON_OFF,
+    "flash": _ON_OFF,
+    "run": (KERAS, *RUNTIMES),
+}
+_NAMES = ("backend", "jit", "flash", "policy", "run", "threads", "env.NAME")
 
 _THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
@@ -92,7 +100,7 @@ def as_it_is(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
         return environ.get(name.removeprefix("env."))
     if name == "backend":
         return environ.get("KERAS_BACKEND") or _configured_backend(environ)
-    return None
+    return KERAS if name == "run" else None
 
 
 def _configured_backend(environ: Mapping[str, str]) -> str:

@@ -129,7 +129,9 @@ def _across(side: Side, first: InnerRun) -> list[str]:
     # Keras 2 on TensorFlow and Keras 3 on it are two implementations as well.
     differs = differs or of_two_families(side.parts.get("keras", ""), stack_of(first).get("keras"))
     policy = ["policy"] if "policy" in side.parts else []
-    return [*([str(recorded)] if differs else []), *policy]
+    ran = {test.stack.get("run") for test in first.tests.values() if test.stack}
+    elsewhere = ["run"] if ran - {side.parts.get("run")} else []
+    return [*([str(recorded)] if differs else []), *policy, *elsewhere]
 
 
 def stack_of(first: InnerRun) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "docs/git.md": "tests/docs/test_docs_git.py, in a repository with a golden",
     "docs/backend-atlas.md": "benchmarks/backend_atlas.py runs its programs on every backend",
     "docs/keras2.md": "benchmarks/keras2.py; tests/versions/test_keras2_gate.py runs such a gate",
+    "docs/exports.md": "benchmarks/exports.py and tests/saved/test_exports.py run what it says",
     "docs/ci.md": "tests/versions/test_ci_docs.py pastes its workflows and runs their commands",
 }
 NOT_RUN = {

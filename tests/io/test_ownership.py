@@ -153,6 +153,7 @@ ALLOWED: dict[str, str] = {
     # Files of the cache, by names that only this package uses.
     # Files that the user names for the purpose.
     "commands/accept.py:_accepted:TemporaryDirectory": "made and removed by Python",
+    "capture/export/artefact.py:_exported:TemporaryDirectory": "a new one of its own",
     "versions/inner/run.py:run_inner:TemporaryDirectory": "made and removed by Python",
     "stacks/overlay/neighbours.py:_remember:write_whole": "a memory in the cache of overlays",
     "stacks/overlay/releases.py:_write:write_whole": "a list in the cache of releases",

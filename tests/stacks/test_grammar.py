@@ -38,6 +38,7 @@ from pytest_keras_golden.stacks.grammar import (
         ("keras@../keras", "source"),
         ("keras@dist/keras-3.16.0-py3-none-any.whl", "source"),
         ("backend=torch", "switch"),
+        ("run=onnx", "switch"),
         ("env.XLA_FLAGS=--xla_cpu_enable_fast_math=true", "switch"),
         ("python=.venv-old/bin/python", "switch"),
     ],

@@ -214,7 +214,7 @@ def check_options(
 ) -> tuple[str, ...]:
     """Options of a run that is compared with the recording made under Keras `baseline`.
 
-    across: what the recording may differ in on purpose: its backend's name, `policy`.
+    across: what the recording may differ in on purpose: its backend's name, `policy`, `run`.
     """
     loaded = f"--golden-transplant=load:{transplant}"
     compared = (f"--goldens-dir={goldens}", f"--golden-baseline={baseline}")

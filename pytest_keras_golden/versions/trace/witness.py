@@ -20,7 +20,7 @@ from pluggy import HookimplMarker
 from ...errors import GoldenError, StackError
 from ...io.process import LIFELINE
 from ...saved.formats import ModelFile
-from ...stacks.switches import FAMILY
+from ...stacks.switches import FAMILY, KERAS
 from ...stacks.switches import asked as asked_switches
 from . import evidence
 from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
@@ -65,10 +65,12 @@ class Witness:
         """Before any module of the suite is imported."""
         if not self.switches:
             return
+        from ...capture.export.runtimes import demand_able
         from ...capture.switches import set_switches
 
         try:
             set_switches(self.switches)
+            demand_able(self.switches.get("run", KERAS))
         except GoldenError as error:
             self._write(REFUSED, json.dumps([error.problem, error.fix]))
             raise
@@ -85,18 +87,28 @@ class Witness:
     @hook(tryfirst=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         deselect(config, items)
-        if FAMILY in self.switches:
-            self._refuse_suites(items)
+        self._demand_models(items)
 
-    def _refuse_suites(self, items: list[Any]) -> None:
-        """Keras 2 runs saved models; whoever wrote a suite wrote it for Keras 3."""
-        other = next((i for i in items if not isinstance(getattr(i, "file", 0), ModelFile)), None)
-        if other is None:
-            return
-        problem = f"a side of tf_keras is for saved models only, and {other.nodeid} is none."
-        fix = "Name files behind `--`, such as model.h5; of suites compare releases of Keras 3."
-        self._write(REFUSED, json.dumps([problem, fix]))
-        raise StackError(problem, fix)
+    def _demand_models(self, items: list[Any]) -> None:
+        """What runs saved models alone: a runtime, and Keras 2, for which no suite was written."""
+        problem, fix = self._models_alone()
+        other = next(
+            (i for i in items if not isinstance(getattr(i, "file", None), ModelFile)), None
+        )
+        if problem is not None and other is not None:
+            problem = f"{problem}, and {other.nodeid} is none."
+            self._write(REFUSED, json.dumps([problem, fix]))
+            raise StackError(problem, fix)
+
+    def _models_alone(self) -> tuple[str | None, str]:
+        """Why this side runs nothing else, and what to do."""
+        if FAMILY in self.switches:
+            return (
+                "a side of tf_keras is for saved models only",
+                "Name files behind `--`, such as model.h5; of suites compare releases of Keras 3.",
+            )
+        wanted = "run= is for saved models" if "run" in self.switches else None
+        return wanted, "Name the models alone behind `--`."
 
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
