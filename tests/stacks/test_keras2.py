@@ -8,7 +8,7 @@ import pytest
 
 from pytest_keras_golden.errors import ConfigError, StackError
 from pytest_keras_golden.stack import FRAMEWORK
-from pytest_keras_golden.stacks.chosen import Package, Release, Stack, parts
+from pytest_keras_golden.stacks.chosen import Package, Release, Stack, parts, run_alike
 from pytest_keras_golden.stacks.environment import Environment, Installed
 from pytest_keras_golden.stacks.grammar import parse_side
 from pytest_keras_golden.stacks.keras2 import family_switches
@@ -78,3 +78,13 @@ def test_it_stands_in_the_place_of_keras(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_it_cannot_be_mixed_with_keras_3() -> None:
     with pytest.raises(StackError, match="cannot be mixed"):
         mixture(OLD, NEW, {"backend"})
+
+
+def test_no_export_is_compared_with_it() -> None:
+    old, new = stack("tf_keras==2.21.0"), stack("run=onnx")
+    with pytest.raises(ConfigError, match="a side of tf_keras has none"):
+        run_alike([old, new])
+    assert [side.switches["run"] for side in run_alike([stack("keras==3.15.1"), new])] == [
+        "keras",
+        "onnx",
+    ]
