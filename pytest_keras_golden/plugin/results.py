@@ -36,11 +36,18 @@ class _Page:
         return str(self._plain)
 
     def toterminal(self, terminal: Any) -> None:
-        from ..report.terminal import NARROW, WIDE, failure_page
+        from ..report.terminal import failure_page
 
-        width = max(NARROW, min(WIDE, terminal.fullwidth))
-        for line in failure_page(self._outcome, width, terminal.hasmarkup).splitlines():
+        for line in failure_page(self._outcome, _width(terminal), terminal.hasmarkup).splitlines():
             terminal.line(line)
+
+
+def _width(terminal: Any) -> int:
+    """Of a page: a file has no width, and pytest takes it for 80."""
+    from ..report.terminal import NARROW, WIDE, WIDTH
+
+    is_known = "COLUMNS" in os.environ or getattr(terminal._file, "isatty", bool)()
+    return max(NARROW, min(WIDE, terminal.fullwidth)) if is_known else WIDTH
 
 
 class Results:
