@@ -84,7 +84,7 @@ class TensorRecord:
     reference: the same tensor in higher precision, same shape, for the three-way rule.
     slack: units of k that its making costs on top of any tolerance, as the difference of two large
     numbers does. call: name of the outermost call that it was captured in; "" where a test checked
-    it itself.
+    it itself. digest: of the value, where it was taken already; else "".
     """
 
     name: str
@@ -97,6 +97,7 @@ class TensorRecord:
     reference: Array | None = None
     call: str = ""
     slack: float = 0.0
+    digest: str = ""
 
     @property
     def arithmetic(self) -> str:

@@ -13,8 +13,9 @@ from ..tolerance import parse
 if TYPE_CHECKING:
     from ..records import Array
 
-Known = Callable[[str, "Array"], "Array | None"]
-"""Name and memory of a tensor → the same bytes, held elsewhere; None where there are none."""
+Known = Callable[[str, "Array"], "tuple[Array | None, str]"]
+"""Name and memory of a tensor → the same bytes, held elsewhere, None where there are none; and its
+digest, "" where nobody took it."""
 
 
 def records(
@@ -22,7 +23,7 @@ def records(
     tensor: Any,
     tolerance: Any = None,
     reference: Any = None,
-    known: Known = lambda name, array: None,
+    known: Known = lambda name, array: (None, ""),
 ) -> Iterator[TensorRecord]:
     """One record a tensor of the nest `tensor`, called `name` and its place in the nest.
 
@@ -31,6 +32,7 @@ def records(
     """
     from ..capture.backends import to_numpy, view
     from ..capture.backends.nest import flatten
+    from ..capture.backends.numpy import owned
 
     wanted = None if tolerance is None else parse(tolerance)
     leaves = flatten(tensor)
@@ -39,9 +41,9 @@ def records(
     references = dict(flatten(reference)) if reference is not None else {}
     _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
     for suffix, leaf in leaves:
-        value = known(name + suffix, view(leaf))
-        if value is None:
-            value = to_numpy(leaf)
+        seen = view(leaf)
+        held, key = known(name + suffix, seen)
+        value = owned(seen) if held is None else held
         own = PYTHON_FLOAT if type(leaf) is float else ""
         exact = to_numpy(references[suffix]) if suffix in references else None
         if exact is not None and exact.shape != value.shape:
@@ -53,6 +55,7 @@ def records(
             precision=own,
             tolerance=wanted,
             reference=exact,
+            digest=key,
         )
 
 

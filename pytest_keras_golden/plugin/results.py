@@ -43,11 +43,12 @@ class _Page:
 
 
 def _width(terminal: Any) -> int:
-    """Of a page: a file has no width, and pytest takes it for 80."""
+    """Of a page: a file has no width, and pytest takes it for 80; so does COLUMNS where readline,
+    which sets it, was imported without a terminal."""
     from ..report.terminal import NARROW, WIDE, WIDTH
 
-    is_known = "COLUMNS" in os.environ or getattr(terminal._file, "isatty", bool)()
-    return max(NARROW, min(WIDE, terminal.fullwidth)) if is_known else WIDTH
+    is_terminal = getattr(terminal._file, "isatty", bool)()
+    return max(NARROW, min(WIDE, terminal.fullwidth)) if is_terminal else WIDTH
 
 
 class Results:
@@ -178,13 +179,15 @@ class Results:
         unused = self._unused(exitstatus)
         color = bool(terminalreporter._tw.hasmarkup)
         lines.append(
-            terminal_summary(outcomes, unused, color=color, file=file, record=self._records())
+            terminal_summary(
+                outcomes, unused, color=color, file=file, record=self._recording_command()
+            )
         )
         terminalreporter.section("golden tensors")
         for line in lines:
             terminalreporter.write_line(line)
 
-    def _records(self) -> str:
+    def _recording_command(self) -> str:
         """What records the goldens of the tests that this run was asked for."""
         asked = "--golden-auto" in self._config.invocation_params.args
         return f"pytest {'--golden-auto ' if asked else ''}--update-goldens"

@@ -57,14 +57,15 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
 
 
 def guilty(outcome: TestOutcome) -> str:
-    """` in norm and 2 more (53.8 %)`: for the one line that pytest's short summary shows."""
-    layers, tensor = blamed(outcome), first_drift(outcome)
-    if not layers and tensor is None:
+    """` in norm (0.4 %) and 2 more`, the first layer to blame with its own change, else the first
+    tensor: for the one line that pytest's short summary shows."""
+    layers = blamed(outcome)
+    first = layers[0] if layers else first_drift(outcome)
+    if first is None:
         return ""
-    name = layers[0].name if layers else str(tensor and tensor.name)
+    size = f" ({percent(first.rel_l2)})" if first.rel_l2 else ""
     more = f" and {len(layers) - 1} more" if len(layers) > 1 else ""
-    sizes = [item.rel_l2 for item in (tensor, *layers) if item is not None and item.rel_l2]
-    return f" in {name}{more}" + (f" ({percent(sizes[0])})" if sizes else "")
+    return f" in {first.name}{size}{more}"
 
 
 def summary_line(outcome: TestOutcome) -> str:

@@ -130,3 +130,23 @@ def test_it_costs_no_memory(suite: pytest.Pytester, run: Run) -> None:
     run()
     assert int((suite.path / "peak").read_text()) < 1 << 22
     assert not tracemalloc.is_tracing()
+
+
+def test_a_check_that_failed_leaves_no_digest_behind(suite: pytest.Pytester, run: Run) -> None:
+    """Of another tensor of the same name, which then has to be compared by itself."""
+    suite.makepyfile(
+        f"""
+        import os
+        import numpy as np
+        import pytest
+
+        def test_second(golden_tensors):
+            large = np.arange({LARGE // 4}, dtype="float32")
+            with pytest.raises(Exception, match="reference"):
+                golden_tensors.check("large", large, reference=np.ones(3))
+            golden_tensors.check("large", large * np.float32(os.environ.get("MOVED", 1)))
+        """
+    )
+    run("--update-goldens")
+    assert verdicts(run()) == {"large": "identical"}
+    assert verdicts(run(MOVED="1.5")) == {"large": "drift"}

@@ -78,7 +78,7 @@ def to_numpy(value: Any) -> Array:
     scalars become int64, float64 or bool. Raises CaptureError for ragged, sparse, symbolic,
     complex, string and object values.
     """
-    return np.array(view(value), order="C", copy=True)
+    return _numpy.owned(view(value))
 
 
 def view(value: Any) -> Array:

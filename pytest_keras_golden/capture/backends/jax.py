@@ -12,6 +12,7 @@ import jax.interpreters.partial_eval
 import numpy as np
 
 from ...errors import CaptureError
+from .numpy import owned
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -37,10 +38,6 @@ def view(value: Any) -> Array:
     _refuse_unreadable(value)
     # On CPU, of the device buffer: donated later, it would change under who keeps it.
     return np.asarray(value)
-
-
-def _own(value: Any) -> Array:
-    return np.array(view(value), order="C", copy=True)
 
 
 def from_numpy(array: Array, like: Any) -> Any:
@@ -76,11 +73,11 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     """
     value = primal(value)
     if not isinstance(value, jax.core.Tracer):
-        receive(_own(value))
+        receive(owned(view(value)))
         return _nothing
     if not is_traced(value):
         return None
-    jax.debug.callback(lambda array: receive(_own(array)), value, ordered=keeps_order())
+    jax.debug.callback(lambda array: receive(owned(view(array))), value, ordered=keeps_order())
     return _wait
 
 

@@ -30,6 +30,11 @@ def view(value: Any) -> Array:
     return np.asarray(value, dtype=value.dtype.newbyteorder("="))
 
 
+def owned(array: Array) -> Array:
+    """A C-order copy, into which nobody else writes."""
+    return np.array(array, order="C", copy=True)
+
+
 def from_numpy(array: Array, like: Any) -> Any:
     return array[()] if isinstance(like, np.generic) else array.copy()
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import CaptureError
+from .numpy import owned
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -38,10 +39,6 @@ def view(value: Any) -> Array:
         if isinstance(value, irregular):
             raise CaptureError(f"a tf.{irregular.__name__} cannot be captured", fix)
     return np.asarray(value.numpy())
-
-
-def _own(value: Any) -> Array:
-    return np.array(view(value), order="C", copy=True)
 
 
 def from_numpy(array: Array, like: Any) -> Any:
@@ -81,7 +78,8 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
                 f"a tf.function ran {times} times before its tensors could be read",
                 "Call it once per capture block (with steps_per_execution=1 in predict).",
             )
-        receive(_own(tf.raw_ops.ReadVariableOp(resource=kept, dtype=value.dtype)))
+        read = tf.raw_ops.ReadVariableOp(resource=kept, dtype=value.dtype)
+        receive(owned(view(read)))
         tf.raw_ops.DestroyResourceOp(resource=kept)
 
     return hand_over

@@ -34,7 +34,6 @@ class Exporter:
 
     runtime: Runtime
     fixed: str | None = None
-    count: int = 0
     _opened: dict[tuple[Any, ...], tuple[Any, Artefact, str]] = field(default_factory=dict)
 
     def answer(self, model: Any, feed: Feed) -> RuntimeOutputs:
@@ -44,15 +43,10 @@ class Exporter:
                 return self._answer(model, feed, None)
             except Exception as error:
                 self.fixed = reason(error)
-                return self._with_fixed_shapes(model, feed)
-        return self._with_fixed_shapes(model, feed)
-
-    def _with_fixed_shapes(self, model: Any, feed: Feed) -> RuntimeOutputs:
         try:
             return self._answer(model, feed, signature(model, feed))
         except Exception as error:
-            why = self.fixed or reason(error)
-            raise CaptureError(f"{self.runtime.title} cannot run it: {why}") from error
+            raise CaptureError(f"{self.runtime.title} cannot run it: {self.fixed}") from error
 
     def _answer(self, model: Any, feed: Feed, fixed: Any) -> RuntimeOutputs:
         shapes = None if fixed is None else tuple(array.shape for array in feed.arrays)
@@ -65,7 +59,6 @@ class Exporter:
             return RuntimeOutputs(run(feed), precision)
 
     def _exported(self, model: Any, fixed: Any) -> tuple[Artefact, str]:
-        self.count += 1
         with TemporaryDirectory(prefix="keras-golden-") as folder, _quiet():
             path = Path(folder) / f"model{self.runtime.suffix}"
             _export(model, path, self.runtime.format, fixed)

@@ -48,7 +48,8 @@ def _is_of_keras(function: Any) -> bool:
 
 
 def alone(loss: Any, given: Mapping[str, Array]) -> Array | None:
-    """Its value for what another run gave it; None where something of that was not kept."""
+    """Its value for what another run gave it; None where something of that was not kept, or the
+    loss cannot be run so: one of the user's own may rely on the step around it."""
     import keras
 
     if not given.keys() >= _NEEDED:
@@ -58,5 +59,8 @@ def alone(loss: Any, given: Mapping[str, Array]) -> Array | None:
     mask = tensors.pop(_MASK, None)
     if mask is not None:
         tensors["y_pred"] = carrying(tensors["y_pred"], mask)
-    with keras.StatelessScope():
-        return to_numpy(loss(*(tensors[name] for name in _ARGUMENTS if name in tensors)))
+    try:
+        with keras.StatelessScope():
+            return to_numpy(loss(*(tensors[name] for name in _ARGUMENTS if name in tensors)))
+    except Exception:  # whatever code of the user's raises: the loss of the step is judged anyway
+        return None

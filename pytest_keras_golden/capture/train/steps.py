@@ -198,11 +198,11 @@ class StepRecorder:
     def _keep(self, step: int, part: str, name: str, array: Array, precision: str) -> None:
         if step >= self.most or (part == "given" and array.nbytes > WHOLE):
             return
-        if part == "given":
-            self._steps.setdefault(step, {})[part, name] = _Kept(array, precision)
-            return
-        value = _fingerprint(array) if part == "data" else sketched(_single(array), self.size)
-        self._steps.setdefault(step, {})[part, name] = _Kept(value, precision)
+        if part == "data":
+            array = _fingerprint(array)
+        elif part != "given":
+            array = sketched(_single(array), self.size)
+        self._steps.setdefault(step, {})[part, name] = _Kept(array, precision)
 
 
 def may_be_judged(value: Array, precision: str, slack: float) -> bool:

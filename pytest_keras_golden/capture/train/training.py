@@ -89,12 +89,9 @@ class Training:
 
     def losses_of(self, model: Any) -> dict[str, Any]:
         """Losses of a model's steps that can be run again by themselves, by name."""
-        known = [
-            self._of.get(whose) for whose in (model, getattr(model, "optimizer", None)) if whose
-        ]
-        return {
-            name: loss for recorder in known if recorder for name, loss in recorder.losses.items()
-        }
+        both = (model, getattr(model, "optimizer", None))
+        known = (self._of.get(whose) for whose in both if whose is not None)
+        return {name: loss for one in known if one is not None for name, loss in one.losses.items()}
 
     def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
         """The curve of a `fit`, and the weights that it left where its steps do not tell them."""

@@ -149,6 +149,14 @@ def test_a_loss_of_the_users_own_runs_as_often_as_without(suite: pytest.Pytester
     assert calls.read_text() == without
 
 
+def test_a_loss_that_cannot_be_run_by_itself_is_left_alone() -> None:
+    def mine(y_true: Any, y_pred: Any) -> Any:
+        raise RuntimeError("only inside of a step")
+
+    loss = LossFunctionWrapper(mine)
+    assert alone(loss, {"y_true": np.ones(2, "f4"), "y_pred": np.ones(2, "f4")}) is None
+
+
 def test_what_is_kept_are_the_predictions(suite: pytest.Pytester, run: Run) -> None:
     from pytest_keras_golden.store.codec import Golden
 
