@@ -19,11 +19,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas import POLICIES, Change, Recorded, changes, read, record
+from history.changes import Change, changes
+from history.recordings import Recorded, Recorder
 
 from pytest_keras_golden.stacks.overlay.folder import overlay_environment
 from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 from pytest_keras_golden.tolerance import default
+
+POLICIES = ("float32", "bfloat16")
 
 LIMITS = {policy: default(policy, between_backends=True).k or 0.0 for policy in POLICIES}
 
@@ -182,8 +185,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/backend-atlas.md"))
     options = parser.parse_args()
     backends = options.backends.split(",")
-    places = {b: record(options.keras, b, options.results) for b in backends}
-    found = list(pairs({b: read(place, options.keras) for b, place in places.items()}))
+    found = list(pairs({b: Recorder(b, options.results).release(options.keras) for b in backends}))
     told = {title: printed(title, options.keras, backends) for title in PROGRAMS}
     options.output.write_text(page(options.keras, found, told), encoding="utf-8")
     print(f"{sum(pair.compared for pair in found)} comparisons: {options.output}")

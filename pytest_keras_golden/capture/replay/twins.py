@@ -152,13 +152,15 @@ class Lifting:
         own = dtype_of(golden)
         if own not in LOW or dtype_of(array) != "float64" or array.shape != golden.shape:
             return None
-        sample = sampled(array)
-        return sample.astype(_coarsest(pins)) if pins else sample
+        return held(sampled(array), pins)
 
 
-def _coarsest(pins: set[str]) -> np.dtype[Any]:
+def held(twin: Array, pins: set[str]) -> Array:
+    """A twin in the coarsest of the precisions that were asked for while it was made."""
+    if not pins:
+        return twin
     name = max(pins, key=EPSILON.__getitem__)
-    return np.dtype(getattr(ml_dtypes, name, name))
+    return twin.astype(np.dtype(getattr(ml_dtypes, name, name)))
 
 
 def _raised(array: Array) -> Array:
