@@ -194,6 +194,7 @@ LOCAL: Meanings = {
     "note": "a sentence for the report",
     "cause": "`meaning`, `precision`, `rounding`, `random` or `structure`, see "
     "[causes](explanation/causes.md); null where nothing changed or nothing could tell",
+    "no_cause": "why no cause can be told of a change; empty where one is, or nothing changed",
     "twin": "the figures behind it: `precision` of the twins; `k`, their largest difference in "
     "roundings of float32; `ratio`, the error against the golden's twin over what it was, and "
     "`accuracy`, better, equal or worse",

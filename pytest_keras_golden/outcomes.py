@@ -157,7 +157,8 @@ class Twin:
 class LocalOutcome:
     """One layer's own change, measured on golden inputs. `name` is the call's structural name.
 
-    cause: why, None where nothing changed or nothing could tell; twin: the figures behind it.
+    cause: why, None where nothing changed or nothing could tell, for the reason in no_cause; twin:
+    the figures behind it.
     """
 
     name: str
@@ -170,6 +171,7 @@ class LocalOutcome:
     bias_t: float | None = None
     note: str | None = None
     cause: Cause | None = None
+    no_cause: str | None = None
     twin: Twin | None = None
 
 

@@ -12,7 +12,7 @@ from ..errors import CaptureError
 from ..outcomes import LocalOutcome
 from .replay.isolate import LocalMeasurement
 from .replay.outermost import Outermost
-from .replay.twins import Calls, Lifting, sampled, twins
+from .replay.twins import LOW, Calls, Lifting, sampled, twins
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -34,71 +34,101 @@ def with_causes(
     made: Outermost,
     calls: Calls,
     pool: Mapping[str, Array],
+    may_run_again: bool = True,
 ) -> tuple[LocalOutcome, ...]:
-    """The layers with the cause of their change, where twins can tell; and as they are where the
-    golden has none, or the call fails in higher precision."""
+    """The layers with the cause of their change, or with why there is none to tell.
+
+    may_run_again: False for code of others that nobody named, which would be seen to run twice.
+    """
+    if not may_run_again:
+        return _untold(layers, NOT_AGAIN)
     if not any(layer.twins for _, layer in calls.values()):
-        return tuple(layers)
+        return _untold(layers, NO_TWINS)
     try:
         lifting = twins(made, calls, pool)
-    except CaptureError:
-        return tuple(layers)
+    except CaptureError as error:
+        return _untold(layers, f"the call fails in float64: {error.problem.splitlines()[0]}")
     causes: dict[str, LocalOutcome] = {}
-    untold: set[str] = set()
+    untold: dict[str, str] = {}
     for item in measured:
         cause = _cause(item, calls, pool, lifting)
-        if cause is None:
-            untold |= set() if item.identical else {item.name}
+        if isinstance(cause, str):
+            untold |= {} if item.identical else {item.name: cause}
         else:
             worst = max(causes.get(item.name, cause), cause, key=_rank)
             k = max(causes.get(item.name, cause).k or 0.0, cause.k or 0.0)
             causes[item.name] = replace(worst, k=k)
-    return tuple(_with(local, causes.get(local.name), local.name in untold) for local in layers)
+    return tuple(_with(local, causes.get(local.name), untold.get(local.name)) for local in layers)
+
+
+NOT_AGAIN = "code that is not Keras' own runs once, unless the test names its model"
+NO_TWINS = "the golden has no twins of this call: recorded without, or it fails in float64"
+SAMPLED = "elements outside of its twin's sample moved more than the sample can speak for"
+BIASED = "it rounds as its twin allows, and is biased, which rounding is not"
+ENDLESS = "what became NaN or infinite, or is no more, is no matter of rounding"
+
+
+def _untold(layers: Sequence[LocalOutcome], why: str) -> tuple[LocalOutcome, ...]:
+    return tuple(_with(local, None, why) for local in layers)
 
 
 def _rank(local: LocalOutcome) -> tuple[int, float]:
     return RANK.index(str(local.cause)), local.twin.k if local.twin else 0.0
 
 
-def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: bool) -> LocalOutcome:
-    """untold: something of the layer moved that has no twin, which nothing can excuse."""
+def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: str | None) -> LocalOutcome:
+    """untold: why something of the layer that moved has no cause, which nothing can excuse."""
     if local.verdict == "structure":
         return replace(local, cause="structure")
-    if cause is None or (cause.cause in EXCUSING and (untold or not _excuses(cause, local))):
-        return local
+    if cause is not None and cause.cause in EXCUSING and untold is None:
+        untold = _unexcused(cause, local)
+    if cause is None or (cause.cause in EXCUSING and untold is not None):
+        changed = local.verdict != "identical"
+        return replace(local, no_cause=(untold or None) if changed else None)
     return replace(local, cause=cause.cause, twin=cause.twin)
 
 
-def _excuses(cause: LocalOutcome, local: LocalOutcome) -> bool:
-    """Whether what a sample says holds for all of a layer that changed."""
-    if local.verdict in ("identical", "nonfinite"):
-        return False
+def _unexcused(cause: LocalOutcome, local: LocalOutcome) -> str | None:
+    """Why what a sample says does not hold for all of a layer that changed."""
+    if local.verdict == "identical":
+        return ""
+    if local.verdict == "nonfinite":
+        return ENDLESS
     if local.verdict == "systematic" and cause.cause == "rounding":
         # Rounding has no direction.
-        return False
-    return (local.k or 0.0) <= UNSEEN * (cause.k or 0.0)
+        return BIASED
+    return None if (local.k or 0.0) <= UNSEEN * (cause.k or 0.0) else SAMPLED
 
 
 def _cause(
     item: LocalMeasurement, calls: Calls, pool: Mapping[str, Array], lifting: Lifting
-) -> LocalOutcome | None:
-    """What made one output of a layer, where it has a twin on both sides and nobody else is to
-    blame for it."""
+) -> LocalOutcome | str:
+    """What made one output of a layer, or why that cannot be told: "" where the layer is not the
+    one that made it, or there are not two outputs to compare."""
     twin, key = _twins_of(item, calls, lifting)
-    if twin is None or not key or item.actual.shape != item.golden.shape:
-        return None
+    if item.place.call not in calls or item.actual.shape != item.golden.shape:
+        return ""
+    if twin is None or not key:
+        return _untwinned(item, calls)
     golden_twin = pool[key]
     if golden_twin.shape != twin.shape or golden_twin.dtype.name not in MEANING:
         # Of a stranger, or of a version that samples otherwise.
-        return None
+        return "its twin in the golden has another form"
     run, golden = sampled(item.actual), sampled(item.golden)
     cause, figures = cause_of(run, golden, twin, golden_twin, item.precision)
     if cause is None:
-        return None
+        return f"it computes in {figures.precision} whatever it is told, as its twin does"
     if cause == "meaning" and item.place.call in lifting.drew:
         cause = "random"
     k = distance(run, golden) / epsilon(item.precision)
     return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)
+
+
+def _untwinned(item: LocalMeasurement, calls: Calls) -> str:
+    if calls[item.place.call][1].name != item.name and item.place.side == "output":
+        return ""
+    name = item.golden.dtype.name
+    return "it does not compute in float64" if name in LOW else f"{name} has no higher precision"
 
 
 def _twins_of(item: LocalMeasurement, calls: Calls, lifting: Lifting) -> tuple[Array | None, str]:

@@ -16,6 +16,7 @@ from ..records import LayerCall, OutermostCall, TensorRecord
 from ..tolerance import default
 from .causes import with_causes
 from .record.host import LayerCapture
+from .reference import may_run_again
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
 from .replay.isolate import LocalMeasurement, isolate
 from .replay.outermost import Outermost
@@ -123,7 +124,9 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     try:
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
-        locals_ = with_causes(_locals(measured, against), measured, call.made, calls, pool)
+        again = may_run_again(call.made.target, request.asked)
+        locals_ = _locals(measured, against)
+        locals_ = with_causes(locals_, measured, call.made, calls, pool, again)
         if against.across_backends or against.across_policies:
             locals_ = tuple(_on_purpose(local, against.across_backends) for local in locals_)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)

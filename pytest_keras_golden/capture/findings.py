@@ -11,7 +11,7 @@ from ..errors import CaptureError
 from ..records import LayerCall, OutermostCall, TensorRecord
 from .examine import Against, Examined, Pooled, Returned, examine
 from .record.eager import Ended, recorded_again, with_twins
-from .reference import is_of_keras_alone, references
+from .reference import may_run_again, references
 from .replay.outermost import Outermost
 from .replay.twins import twins
 from .state.fingerprints import Fingerprints
@@ -132,7 +132,7 @@ class Findings:
         return with_twins(ended, lifting)
 
     def _may_run_again(self, made: Outermost) -> bool:
-        return self.request.asked or is_of_keras_alone(made.target)
+        return may_run_again(made.target, self.request.asked)
 
     def _take_layers(self, ended: Ended, entry: OutermostCall) -> dict[str, LayerCall]:
         layers = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..outcomes import LocalOutcome, TestOutcome, is_component
 from .escape import named, one_line
@@ -18,7 +18,7 @@ def own_change(layer: LocalOutcome | None) -> str:
 
 
 def cause_sentences(outcome: TestOutcome) -> str:
-    """What the layers to blame changed, by cause; empty where no twin told one."""
+    """What the layers to blame changed, by cause, and why of some there is none to tell."""
     layers = blamed(outcome)
     told = []
     for cause, say in (("meaning", _meaning), ("precision", _precision), ("random", _random)):
@@ -26,7 +26,14 @@ def cause_sentences(outcome: TestOutcome) -> str:
         if those:
             told.append(say(those))
     told += [_component(layer) for layer in layers if is_component(layer.name) and layer.note]
-    return " ".join(told)
+    return " ".join((*told, *_untold(layers)))
+
+
+def _untold(layers: Sequence[LocalOutcome]) -> Iterator[str]:
+    """Which of them have no cause, reason by reason."""
+    for reason in dict.fromkeys(layer.no_cause for layer in layers if layer.no_cause):
+        those = [layer for layer in layers if layer.no_cause == reason]
+        yield f"No cause is told of {_names(those)}: {one_line(reason)}."
 
 
 def _component(component: LocalOutcome) -> str:

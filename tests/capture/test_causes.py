@@ -52,4 +52,4 @@ def test_a_twin_of_another_form_tells_nothing(ended: Ended, stranger: np.ndarray
         assert told.cause == "precision"
         assert replace(told, cause=None, twin=None) == local
     else:
-        assert told == local
+        assert told == replace(local, no_cause="its twin in the golden has another form")
