@@ -107,6 +107,10 @@ def _unchanged(arguments: argparse.Namespace) -> int:
     emit(arguments.json, document, lambda: visible(said))
     if arguments.markdown is not None:
         _append(arguments.markdown, f"### ✅ {prose(said)}\n")
+    if arguments.html is not None:
+        from ..versions.pages.gate_html import nothing_differs
+
+        _write(arguments.html, nothing_differs(said))
     return EXIT_CODES["holds"]
 
 

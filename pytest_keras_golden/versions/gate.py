@@ -20,7 +20,8 @@ from .inner.run import TWINS_LATER, TWINS_NOW
 from .measured import Suite, check_job, record, stack_of
 from .repeats import settled
 from .review import NOTHING_ACCEPTED, Review, review
-from .verdicts import GUILTY, VerdictRow, counts, taken, unseen
+from .trace.untouched import untouched
+from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
 
@@ -46,7 +47,8 @@ class Asked:
 class GateResult:
     """rows: one per test, worst first. runs: the inner runs by name, `old` and `new` first, then
     those that repeated what differed. review: what of the drift was accepted before. asked: by
-    whom it can be asked again. culprit: which of the changes do it; None where nobody looked."""
+    whom it can be asked again. culprit: which of the changes do it; None where nobody looked.
+    untouched: the suite reads nothing of what differs, and the new side was not run."""
 
     old: Side
     new: Side
@@ -55,6 +57,7 @@ class GateResult:
     review: Review = NOTHING_ACCEPTED
     asked: Asked | None = None
     culprit: Culprit | None = None
+    untouched: bool = False
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -74,6 +77,7 @@ class GateResult:
             "verdict": self.verdict,
             "old": self.old.parts,
             "new": self.new.parts,
+            "untouched": self.untouched,
             "changes": [change.to_json() for change in self.changes],
             "culprit": None if self.culprit is None else self.culprit.to_json(),
             "culprit_search": None if self.culprit is None else self.culprit.search_json(),
@@ -150,6 +154,8 @@ def gate(
     """
     told = progress or Silent()
     first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}", (TWINS_LATER,))
+    if untouched(first, old, new):
+        return GateResult(old, new, tuple(in_order(unmoved(first))), {"old": first}, untouched=True)
     label = f"run 2 of 2: {new.label}"
     job = check_job("new", new, suite, place, first)
     watching = FirstVerdict(told, new.label, first)

@@ -62,6 +62,17 @@ def rows(
     return in_order(_rows(first, again, new, repeated))
 
 
+def unmoved(first: InnerRun) -> Iterator[VerdictRow]:
+    """A row per test, where the new version has nothing to do with any: `first` is its run too."""
+    for nodeid in first.broken_collections:
+        yield VerdictRow(nodeid, "failing before", reason="it could not be collected")
+    for test in first.tests.values():
+        if test.outcome == "recorded":
+            yield VerdictRow(test.nodeid, "holds", test, "it reads nothing of what differs")
+        else:
+            yield row_of(test, test)
+
+
 def loads_otherwise(row: VerdictRow) -> bool:
     """Whether a test moved because what it loaded is not what its file holds: any number behind
     that is none of computing."""

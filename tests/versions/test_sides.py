@@ -204,9 +204,35 @@ def test_a_lock_that_did_not_change_holds_at_once(tmp_path: Path) -> None:
     folder = suite(tmp_path / "suite", test_layers=LAYERS)
     lock(folder, "old.txt", "keras==3.6.0", 'pywin32==306 ; sys_platform == "win32"')
     lock(folder, "new.txt", "keras==3.6.0", 'pywin32==307 ; sys_platform == "win32"')
-    done = keras_golden(folder, "gate", "old.txt", "new.txt")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = keras_golden(folder, "gate", "old.txt", "new.txt", "--html", "page.html")
+    assert (done.returncode, done.stderr) == (0, "wrote page.html\n")
     assert "nothing differs on this platform" in done.stdout
+    assert "nothing differs on this platform" in (folder / "page.html").read_text()
+
+
+IMPORTS = (
+    LAYERS
+    + """
+
+def test_paths():
+    import pathspec
+    assert pathspec
+"""
+)
+
+
+@pytest.mark.parametrize(("code", "untouched"), [(LAYERS, True), (IMPORTS, False)])
+def test_a_package_that_the_suite_does_not_read_is_not_run(
+    tmp_path: Path, code: str, untouched: bool
+) -> None:
+    folder = suite(tmp_path / "suite", test_layers=code)
+    lock(folder, "old.txt", "pathspec==0.12.0", "iniconfig==2.1.0")
+    lock(folder, "new.txt", "pathspec==0.12.1", "iniconfig==2.1.0")
+    told = gated(folder, "old.txt", "new.txt", "--html", "page.html")
+    assert (told["verdict"], told["untouched"]) == ("holds", untouched)
+    assert list(told["seconds"]) == (["old"] if untouched else ["old", "new"])
+    said = "The suite reads nothing of what differs (pathspec)"
+    assert (said in (folder / "page.html").read_text()) == untouched
 
 
 def test_a_matrix_has_columns_of_any_side(tmp_path: Path) -> None:

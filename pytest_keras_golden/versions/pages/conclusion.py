@@ -26,9 +26,20 @@ def verdict_line(result: GateResult) -> str:
     if result.verdict == "holds":
         accepted = plural(len(result.review.used), "accepted change")
         holds = f"holds; {accepted}" if result.review.used else "holds"
+        if result.untouched:
+            return " ".join([f"{span}: holds. {_untouched(result, by_status)}{aside}.", *told])
         held = f"{span}: {holds}. {plural(_compared(by_status), 'test')} compared{aside}."
         return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
     return " ".join([f"{span}: {_drift(result, by_status)}{aside}{_blamed(result.rows)}.", *told])
+
+
+def _untouched(result: GateResult, by_status: Counter[Status]) -> str:
+    names = [change.name for change in result.changes]
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (
+        f"The suite reads nothing of what differs ({listed}): "
+        f"{plural(_compared(by_status), 'test')} ran on the old side, and the new one was not run"
+    )
 
 
 def culprit_lines(result: GateResult) -> list[str]:

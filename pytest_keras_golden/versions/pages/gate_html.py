@@ -16,7 +16,7 @@ from ..gate import GateResult
 from ..verdicts import VerdictRow, unseen
 from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
 from .next_lines import after_gate, for_test
-from .sections import compared, not_looked_at
+from .sections import compared, compared_heading, not_looked_at
 
 _FILES = 12
 
@@ -32,6 +32,12 @@ def page(result: GateResult) -> str:
     }
     entries = [_entry(row, result) for row in listed]
     return written(entries, verdict_line(result), facts, _overview(result))
+
+
+def nothing_differs(said: str) -> str:
+    """The page of two locks that pin the same."""
+    facts: dict[str, list[object]] = {"errors": [], "asides": [], "unseen": []}
+    return written([], said, facts, Overview("Gate", (("Changes", ("none",)),), ()))
 
 
 def _entry(row: VerdictRow, result: GateResult) -> Entry:
@@ -54,7 +60,10 @@ def _overview(result: GateResult) -> Overview:
         "Sides": [_side("old", result.old), _side("new", result.new)],
         "Changes": _changes(result.changes) or ["none"],
         "Culprit": culprit_lines(result),
-        "Compared": [*compared(result.rows, _FILES), *filter(None, [carried(result.rows)])],
+        compared_heading(result).capitalize(): [
+            *compared(result.rows, _FILES),
+            *filter(None, [carried(result.rows)]),
+        ],
         "Not compared": not_looked_at(result.rows),
         "Accepted": accepted_lines(result),
         "Runs": [*_runs(result), *result.taken],

@@ -17,6 +17,7 @@ from .sections import (
     WITH_NUMBERS,
     Section,
     compared,
+    compared_heading,
     not_looked_at,
     row_amount,
     row_detail,
@@ -75,7 +76,10 @@ def _looked_at(result: GateResult) -> list[str]:
     if result.verdict != "holds":
         return []
     rest = not_looked_at(result.rows)
-    lines = ["compared:", *(f"  {line}" for line in compared(result.rows, _FILES))]
+    lines = [
+        f"{compared_heading(result)}:",
+        *(f"  {line}" for line in compared(result.rows, _FILES)),
+    ]
     return [*lines, *(["not compared:", *(f"  {line}" for line in rest)] if rest else [])]
 
 
@@ -137,7 +141,11 @@ def _listed(result: GateResult) -> Iterator[str]:
     if result.verdict != "holds":
         return
     rest = not_looked_at(result.rows)
-    for heading, items in (("Compared", compared(result.rows, _FILES)), ("Not compared", rest)):
+    lists = {
+        compared_heading(result).capitalize(): compared(result.rows, _FILES),
+        "Not compared": rest,
+    }
+    for heading, items in lists.items():
         if items:
             yield f"#### {heading}\n"
             yield from (f"- {escape.prose(item)}" for item in items)

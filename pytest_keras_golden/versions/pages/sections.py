@@ -84,6 +84,11 @@ def row_amount(row: VerdictRow) -> str:
 COMPARED: frozenset[Status] = frozenset({"holds", "accepted", "moved", "incomparable"})
 
 
+def compared_heading(result: GateResult) -> str:
+    """What the tests that `compared` lists have behind them."""
+    return "reading nothing of what differs" if result.untouched else "compared"
+
+
 def compared(rows: Iterable[VerdictRow], most: int) -> list[str]:
     """`tests/test_a.py: 12 tests, 340 tensors (330 identical, 10 within)` for each file of tests
     that were compared; how many more files there are."""

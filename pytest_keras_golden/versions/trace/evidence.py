@@ -185,6 +185,15 @@ def unproven(folder: Path) -> str | None:
     return reason
 
 
+def read_files(folder: Path) -> frozenset[str] | None:
+    """What the run whose evidence lies in `folder` read, links resolved; None where not all of it
+    was heard."""
+    told = _told(folder)
+    if told.get("unproven", "it left no evidence") is not None:
+        return None
+    return frozenset(os.path.realpath(path) for path in told["files"])
+
+
 def _told(folder: Path) -> dict[str, Any]:
     try:
         with gzip.open(folder / FILE, "rt", encoding="utf-8") as file:

@@ -12,7 +12,8 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -38,6 +39,9 @@ HARMLESS = frozenset({"uname"})
 """Programs that say what the machine is, which `evidence` knows."""
 _WORKER = "exec(eval(sys.stdin.readline()))"
 """How execnet starts a worker of pytest-xdist, which testifies for itself."""
+_BY_NAME = frozenset({"jax._src.numpy.array_constructors"})
+"""Modules that go through the names of all that is installed, looking for plugins of their own."""
+_METADATA = f".dist-info{os.sep}METADATA"
 _OWN_SOCKETS = frozenset({"pytest_rerunfailures"})
 """Modules that connect the processes of one run with each other, and with nothing else."""
 
@@ -76,6 +80,16 @@ class Listener:
         if any(name.startswith("multiprocessing.popen_") for name in sys.modules):
             self._doubt("it started processes by multiprocessing")
         return self.heard
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What this thread reads inside is ours, and nothing that the suite depends on."""
+        thread = threading.get_ident()
+        self._busy.add(thread)
+        try:
+            yield
+        finally:
+            self._busy.discard(thread)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _HEARD:
@@ -173,12 +187,18 @@ class Listener:
     def _doubt(self, why: str) -> None:
         self.heard.unproven = self.heard.unproven or why
 
-    def _read(self, given: Any) -> None:
-        # Modules are met again when all is done, and then cost a look here.
-        if type(given) is str and os.path.isabs(given):
-            if given in self._met:
-                return
+    def _is_met(self, given: Any) -> bool:
+        """Modules are met again when all is done, and then cost a look here."""
+        if type(given) is not str or not os.path.isabs(given):
+            return False
+        met = given in self._met
+        if not given.endswith(_METADATA):
             self._met.add(given)
+        return met
+
+    def _read(self, given: Any) -> None:
+        if self._is_met(given):
+            return
         path = _absolute(given)
         if path is None:
             return
@@ -188,7 +208,7 @@ class Listener:
             # What it links to may be an input all the same.
             path = os.path.realpath(path)
         known = path in self.heard.files or path in self.heard.written
-        if known or path.startswith(self._own) or self._is_made(path):
+        if known or path.startswith(self._own) or self._is_made(path) or _is_swept(path):
             return
         self.heard.files[path] = state(path)
         folder = os.path.dirname(path)
@@ -240,6 +260,11 @@ def _absolute(path: Any) -> str | None:
         text = os.fsdecode(path)
         return os.path.abspath(text) if text else None
     return None
+
+
+def _is_swept(path: str) -> bool:
+    """Whether a package's metadata are read for its name alone."""
+    return path.endswith(_METADATA) and _called_by(_BY_NAME)
 
 
 def _called_by(modules: frozenset[str]) -> bool:

@@ -39,7 +39,8 @@ def check_expected() -> None:
 
     Looks at the imported module, else at what an import would find. No-op without EXPECT.
     """
-    for name, seen in sightings().items():
+    for name, folder in _expected().items():
+        seen = _see(name, folder)
         if not comes_from_overlay(seen):
             raise StackError(
                 f"{name} comes from {seen['file']}, not from its overlay {seen['folder']}: "
@@ -58,14 +59,21 @@ def comes_from_overlay(seen: Sighting) -> bool:
 
 def sightings() -> dict[str, Sighting]:
     """What this process has or would import for every package that EXPECT names."""
+    return {
+        name: {**_see(name, folder), "version": _version(name)}
+        for name, folder in _expected().items()
+    }
+
+
+def _expected() -> dict[str, str]:
     expected: dict[str, str] = json.loads(os.environ.get(EXPECT, "{}"))
-    return {name: _see(name, folder) for name, folder in expected.items()}
+    return expected
 
 
 def _see(name: str, folder: str) -> Sighting:
     loaded = name in sys.modules
     file = getattr(sys.modules[name], "__file__", None) if loaded else _would_import(name)
-    return {"file": file, "folder": folder, "version": _version(name), "loaded": loaded}
+    return {"file": file, "folder": folder, "version": None, "loaded": loaded}
 
 
 def _would_import(name: str) -> str | None:
