@@ -1,7 +1,7 @@
 """Writes the table of rooms into docs/architecture.md, from the first sentence of each package.
 
-python docs/generate_architecture.py            writes it
-python docs/generate_architecture.py --check    exit code 1 where it is out of date
+    python docs/generate_architecture.py            writes it
+    python docs/generate_architecture.py --check    exit code 1 where it is out of date
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ def rooms() -> Iterator[str]:
     yield "|---|---|---|"
     for init in sorted(PACKAGE.glob("*/**/__init__.py")):
         folder = init.parent
-        said = (ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "").partition(
-            "\n"
-        )[0]
+        said = (ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "").partition("\n")[0]
         names = sorted(path.stem for path in folder.glob("*.py") if path != init)
         listed = ", ".join(f"`{name}`" for name in names)
         yield f"| `{folder.relative_to(PACKAGE).as_posix()}/` | {said} | {listed} |"

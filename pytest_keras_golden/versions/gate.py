@@ -20,7 +20,7 @@ from .inner.run import TWINS_LATER, TWINS_NOW
 from .measured import Suite, check_job, record, stack_of
 from .repeats import settled
 from .review import NOTHING_ACCEPTED, Review, review
-from .trace.untouched import untouched
+from .untouched import untouched
 from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]

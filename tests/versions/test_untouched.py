@@ -13,7 +13,7 @@ from pytest_keras_golden.stacks.pin import Pin
 from pytest_keras_golden.stacks.side import Side
 from pytest_keras_golden.versions.inner.job import Job
 from pytest_keras_golden.versions.inner.run import run_inner
-from pytest_keras_golden.versions.trace.untouched import untouched
+from pytest_keras_golden.versions.untouched import untouched
 
 pytestmark = pytest.mark.processes
 

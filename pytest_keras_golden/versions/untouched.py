@@ -14,11 +14,11 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
-from ...stacks.pin import Pin
-from ...stacks.side import Side
-from ..changes import changes
-from ..inner.job import InnerRun
-from . import evidence
+from ..stacks.pin import Pin
+from ..stacks.side import Side
+from .changes import changes
+from .inner.job import InnerRun
+from .trace import evidence
 
 
 def untouched(run: InnerRun, old: Side, new: Side) -> bool:
