@@ -86,7 +86,7 @@ def one_hot_embedding(self: Any, inputs: Any) -> Any:
 def fused_einsum_dense(self: Any, inputs: Any, training: Any = None) -> Any:
     """Projections in float32, rounded once, after the bias."""
     x, w = (ops.cast(t, "float32") for t in (inputs, self.kernel))
-    return ops.cast(ops.einsum(self.equation, x, w) + self.bias, self.compute_dtype)
+    return ops.cast(ops.add(ops.einsum(self.equation, x, w), self.bias), self.compute_dtype)
 
 
 def unbiased_einsum_dense(self: Any, inputs: Any, training: Any = None) -> Any:

@@ -149,7 +149,7 @@ def gated(activation: Callable[[Any], Any], swapped: bool = False) -> n.Method:
         gate, up = self.gate(x), self.up(x)
         if swapped:
             gate, up = up, gate
-        return self.down(ops.cast(activation(gate) * up, x.dtype))
+        return self.down(ops.cast(ops.multiply(activation(gate), up), x.dtype))
 
     return call
 
