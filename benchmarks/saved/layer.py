@@ -32,6 +32,8 @@ def model(name: str, policy: str) -> Any:
     case, inputs = CASES[name], []
 
     def symbolic(array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return array
         kind = {"f": "float32", "i": "int32", "b": "bool"}[array.dtype.kind]
         inputs.append(keras.Input(array.shape[1:], dtype=kind, name=f"input_{len(inputs)}"))
         return inputs[-1]
@@ -40,7 +42,7 @@ def model(name: str, policy: str) -> Any:
     subject.name = LAYER
     arguments = exchanged(list(case.inputs), symbolic)
     # A mask of the case is one more input.
-    options = exchanged(case.options, lambda value: symbolic(value))
+    options = exchanged(case.options, symbolic)
     outputs = subject(*arguments, **options)
     first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
     behind = keras.layers.Dense(2, name=HEAD)(keras.layers.Flatten(name="flat")(first))
