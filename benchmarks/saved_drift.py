@@ -65,11 +65,19 @@ class Gated:
 
     @property
     def blamed(self) -> bool:
-        """On this layer and nothing else; what broke names it."""
+        """On this layer before any other; what broke names it."""
         if self.change.kind == "broken":
             return self.change.case.partition(",")[0] in str(self.row.get("reason"))
+        return self._guilty[:1] == [LAYER]
+
+    @property
+    def alone(self) -> bool:
+        return self.blamed and set(self._guilty) <= {LAYER}
+
+    @property
+    def _guilty(self) -> list[str]:
         # By case of inputs: `ordinary/subject`.
-        return {name.partition("/")[2] for name in self.row.get("local_drift", ())} == {LAYER}
+        return [name.partition("/")[2] for name in self.row.get("local_drift", ())]
 
 
 # -- what is gated --------------------------------------------------------------------------
@@ -174,8 +182,10 @@ def main() -> int:
     changed = [entry for entry in entries if entry.change.kind and entry.compared]
     still = [entry for entry in entries if entry.change.kind is None and entry.compared]
     found, blamed = sum(e.found for e in changed), sum(e.found and e.blamed for e in changed)
+    alone = sum(e.found and e.alone for e in changed)
     alarms = sum(entry.found for entry in still)
-    print(f"changes found from the file alone: {found} of {len(changed)}, blamed: {blamed}")
+    print(f"changes found from the file alone: {found} of {len(changed)}")
+    print(f"blamed on the layer: {blamed} of {len(changed)}, on nothing else: {alone}")
     print(f"alarms in layers that did not change: {alarms} of {len(still)}")
     print(
         f"not saved, or not run, by the older release: {len(entries) - len(changed) - len(still)}"
