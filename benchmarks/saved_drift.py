@@ -29,6 +29,7 @@ from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 HERE = Path(__file__).resolve().parent
 ATLAS = HERE.parent / "docs" / "drift-atlas.md"
 KINDS = ("semantic", "nonfinite", "structure", "systematic", "broken")
+GUILTY = ("drift", "systematic", "structure", "nonfinite")
 LAYER = "subject"
 EVERY = 12
 """One in so many of the layers that did not change is gated along."""
@@ -60,24 +61,27 @@ class Gated:
         return self.unsaved is None and self.row.get("status") != "failing before"
 
     @property
-    def found(self) -> bool:
+    def alarmed(self) -> bool:
         return self.row.get("status") in ("moved", "broke", "incomparable")
 
     @property
+    def found(self) -> bool:
+        """Also where the gate lets it pass, told with its cause: a release that is more exact."""
+        return self.alarmed or bool(self._guilty)
+
+    @property
     def blamed(self) -> bool:
-        """On this layer before any other; what broke names it."""
+        """On this layer, or one within it, before any other; what broke names it."""
         if self.change.kind == "broken":
             return self.change.case.partition(",")[0] in str(self.row.get("reason"))
         return self._guilty[:1] == [LAYER]
 
     @property
-    def alone(self) -> bool:
-        return self.blamed and set(self._guilty) <= {LAYER}
-
-    @property
     def _guilty(self) -> list[str]:
+        """The layers that differ by themselves, in the order of their calls."""
+        told = (local for local in self.row.get("locals") or () if local["verdict"] in GUILTY)
         # By case of inputs: `ordinary/subject`.
-        return [name.partition("/")[2] for name in self.row.get("local_drift", ())]
+        return [local["name"].split("/")[1] for local in told]
 
 
 # -- what is gated --------------------------------------------------------------------------
@@ -177,21 +181,25 @@ def main() -> int:
     for place, group in groups.items():
         entries += gated(group, asked.work.resolve() / "-".join(place))
     for entry in entries:
-        if entry.change.kind is not None or entry.found or not entry.compared:
+        if entry.change.kind is not None or entry.alarmed or not entry.compared:
             print(_line(entry))
     changed = [entry for entry in entries if entry.change.kind and entry.compared]
     still = [entry for entry in entries if entry.change.kind is None and entry.compared]
-    found, blamed = sum(e.found for e in changed), sum(e.found and e.blamed for e in changed)
-    alone = sum(e.found and e.alone for e in changed)
-    alarms = sum(entry.found for entry in still)
-    print(f"changes found from the file alone: {found} of {len(changed)}")
-    print(f"blamed on the layer: {blamed} of {len(changed)}, on nothing else: {alone}")
+    for kind in KINDS:
+        _tell(kind, [entry for entry in changed if entry.change.kind == kind])
+    found, blamed = _tell("all", changed)
+    alarms, lost = sum(entry.alarmed for entry in still), len(entries) - len(changed) - len(still)
     print(f"alarms in layers that did not change: {alarms} of {len(still)}")
-    print(
-        f"not saved, or not run, by the older release: {len(entries) - len(changed) - len(still)}"
-    )
+    print(f"not saved, or not run, by the older release: {lost}")
     enough = changed and min(found, blamed) >= FOUND_AT_LEAST * len(changed)
     return 0 if enough and not alarms else 1
+
+
+def _tell(kind: str, entries: Sequence[Gated]) -> tuple[int, int]:
+    found, blamed = sum(e.found for e in entries), sum(e.found and e.blamed for e in entries)
+    if entries:
+        print(f"{kind:10} found from the file alone {found} of {len(entries)}, blamed {blamed}")
+    return found, blamed
 
 
 if __name__ == "__main__":
