@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -77,6 +78,8 @@ class Seen:
             return "does not run"
         if self.k is None:
             return "loads"
+        if math.isnan(self.k):
+            return "not finite"
         return "same" if self.k <= LIMITS[_precision(self.file)] else "computes otherwise"
 
 
@@ -136,6 +139,8 @@ def _distance(results: Path, made: str, release: str, name: str) -> float | None
     if not all(path.is_file() for path in paths):
         return None
     with np.load(paths[0]) as before, np.load(paths[1]) as after:
+        if not all(np.isfinite(before[key]).all() for key in before.files):
+            return math.nan
         outcomes = [
             judge_local(key, 0, [after[key]], [before[key]], _precision(name))
             for key in before.files
@@ -145,7 +150,15 @@ def _distance(results: Path, made: str, release: str, name: str) -> float | None
 
 # -- the page -------------------------------------------------------------------------------
 
-WORDS = ("same", "loads", "computes otherwise", "loads otherwise", "does not run", "does not load")
+WORDS = (
+    "same",
+    "loads",
+    "not finite",
+    "computes otherwise",
+    "loads otherwise",
+    "does not run",
+    "does not load",
+)
 
 
 def page(rows: Sequence[Seen], missing: Sequence[Unsaved], releases: Sequence[str]) -> str:
@@ -217,6 +230,8 @@ def _short(names: Iterable[str], most: int = 5) -> str:
 def _why(row: Seen) -> str:
     if row.word == "computes otherwise":
         return "beyond its tolerance"
+    if row.word == "not finite":
+        return "what it computes under the release that saved it is not finite, and says nothing"
     return _shown(row.loads or (row.faults[0] if row.faults else row.runs) or "")
 
 
