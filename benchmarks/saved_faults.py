@@ -266,6 +266,8 @@ def main() -> int:
             fill_weights(model)
             model.save(path)
             alarms += [f"{name}: {fault}" for fault in judged(path)]
+            written = read_contents(ModelFile(path, path.name, "keras"))
+            alarms += [f"{name}, as saved: {fault}" for fault in loading_faults(model, written)]
             for kind, fault in FAULTS.items():
                 told: list[str] = []
                 with spoilt(fault, told):

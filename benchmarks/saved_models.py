@@ -2,8 +2,9 @@
 
 Every model of benchmarks/saved is saved under each release, then loaded, judged by its file and run
 under each. What it computes is compared with the release that saved it, in units of its precision.
+What `--results` has already is not done again.
 
-    python benchmarks/saved_models.py [--releases 3.0.5,…] [--results .saved] [--large]
+    python benchmarks/saved_models.py [--releases 3.0.5,…] [--results .saved] [--only NAME,…]
                                       [--output docs/saved-models.md]
 """
 
@@ -11,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,11 +33,16 @@ HERE = Path(__file__).resolve().parent / "saved"
 LIMITS = {"float32": 64.0, "bfloat16": 5.0}
 LOW = ("bfloat16",)
 """Models that compute in bfloat16."""
-LARGE = (
-    *("MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50", "ResNet50V2", "VGG16"),
-    *("DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "Xception", "InceptionV3"),
-    *("NASNetMobile", "ConvNeXtTiny"),
-)
+GROUPS = {
+    ("small", "keras"): "Small models, `.keras`",
+    ("applications", "keras"): "One model of each family of `keras.applications`, `.keras`",
+    ("hub", "keras"): "Backbones of keras-hub, and MiniLM, `.keras`",
+    ("small", "h5"): "Small models, `.h5`",
+}
+
+
+PLACE = re.compile(r" \(/[^)]*\)")
+"""Where a module lies on this machine."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,21 @@ class Seen:
 
     saved: str
     loaded: str
+    group: str
     file: str
     loads: str | None
     faults: Sequence[str] = ()
     runs: str | None = None
     uncompiled: str | None = None
     k: float | None = None
+
+    @property
+    def model(self) -> str:
+        return self.file.partition(".")[0]
+
+    @property
+    def suffix(self) -> str:
+        return self.file.rpartition(".")[2]
 
     @property
     def word(self) -> str:
@@ -62,70 +78,91 @@ class Seen:
             return "does not run"
         if self.k is None:
             return "loads"
-        limit = LIMITS["bfloat16" if self.file.split(".")[0] in LOW else "float32"]
-        return "same" if self.k <= limit else "computes otherwise"
+        if math.isnan(self.k):
+            return "not finite"
+        return "same" if self.k <= LIMITS[_precision(self.file)] else "computes otherwise"
 
 
-def child(release: str, script: str, *arguments: str) -> Iterator[list[Any]]:
-    """The JSON lines of a script under a release."""
+@dataclass(frozen=True)
+class Unsaved:
+    """A model that a release does not write, in any format or in one."""
+
+    saved: str
+    group: str
+    model: str
+    why: str
+
+
+def _precision(file: str) -> str:
+    return "bfloat16" if file.split(".")[0] in LOW else "float32"
+
+
+def child(release: str, script: str, *arguments: str) -> None:
+    """A script under a release. It keeps what it has done where it ends early."""
     overlay = ensure_runnable("keras", release)
     environment = {"KERAS_BACKEND": "jax", **os.environ, **overlay_environment([overlay])}
     package = str(HERE.parent.parent)
     environment["PYTHONPATH"] = f"{environment['PYTHONPATH']}{os.pathsep}{package}"
-    command = [sys.executable, str(HERE / script), *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    print(f"{script} under Keras {release}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), *arguments], env=environment, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{script} under Keras {release} ended with {done.returncode}")
-    lines = (line for line in done.stdout.splitlines() if line.startswith("["))
-    yield from map(json.loads, lines)
 
 
 def saved(release: str, results: Path, names: Sequence[str]) -> list[Path]:
     folder = results / "files" / release
-    if not folder.is_dir():
-        for name, why in child(release, "save.py", str(folder), *names):
-            if why:
-                print(f"Keras {release} does not save {name}: {why}")
-    return sorted(path for path in folder.iterdir() if path.suffix in (".keras", ".h5"))
+    child(release, "save.py", str(folder), *names)
+    every = sorted(path for path in folder.glob("*/*") if path.suffix in (".keras", ".h5"))
+    return [path for path in every if not names or path.name.partition(".")[0] in names]
 
 
-def run(release: str, results: Path, files: Sequence[Path]) -> None:
-    log = results / f"{release}.jsonl"
-    if not log.is_file():
-        out = results / "outputs" / release
-        told = [*child(release, "judge.py", str(out), *map(str, files))]
-        log.write_text("".join(json.dumps(entry) + "\n" for entry in told))
+def unsaved(release: str, results: Path) -> Iterator[Unsaved]:
+    for line in (results / "files" / release / "saved.jsonl").read_text().splitlines():
+        group, name, why = json.loads(line)
+        if why:
+            yield Unsaved(release, group, name, why)
 
 
 def seen(release: str, results: Path) -> list[Seen]:
     """Once every release has run: what one computes is compared with what another does."""
-    entries = map(json.loads, (results / f"{release}.jsonl").read_text().splitlines())
+    entries = map(json.loads, (results / release / "judged.jsonl").read_text().splitlines())
     return [
-        Seen(made, release, name, k=_distance(results, made, release, name), **told)
-        for made, name, told in entries
+        Seen(made, release, group, name, k=_distance(results, made, release, name), **told)
+        for made, group, name, told in entries
     ]
 
 
 def _distance(results: Path, made: str, release: str, name: str) -> float | None:
-    paths = [results / "outputs" / side / f"{made}-{name}.npz" for side in (made, release)]
+    paths = [results / side / f"{made}-{name}.npz" for side in (made, release)]
     if not all(path.is_file() for path in paths):
         return None
-    precision = "bfloat16" if name.split(".")[0] in LOW else "float32"
     with np.load(paths[0]) as before, np.load(paths[1]) as after:
-        ks = [
-            judge_local(key, 0, [after[key]], [before[key]], precision).k or 0.0
+        if not all(np.isfinite(before[key]).all() for key in before.files):
+            return math.nan
+        outcomes = [
+            judge_local(key, 0, [after[key]], [before[key]], _precision(name))
             for key in before.files
         ]
-    return max(ks, default=0.0)
+    return max((np.inf if o.verdict == "nonfinite" else o.k or 0.0 for o in outcomes), default=0.0)
 
 
 # -- the page -------------------------------------------------------------------------------
 
-WORDS = ("same", "loads", "computes otherwise", "loads otherwise", "does not run", "does not load")
+WORDS = (
+    "same",
+    "loads",
+    "not finite",
+    "computes otherwise",
+    "loads otherwise",
+    "does not run",
+    "does not load",
+)
 
 
-def page(rows: Sequence[Seen], releases: Sequence[str]) -> str:
-    models = {row.file.split(".")[0] for row in rows}
+def page(rows: Sequence[Seen], missing: Sequence[Unsaved], releases: Sequence[str]) -> str:
+    models = {row.model for row in rows}
     lines = [
         "# Saved models, release by release",
         "",
@@ -136,40 +173,51 @@ def page(rows: Sequence[Seen], releases: Sequence[str]) -> str:
         "since the release that saved it does not run it.",
         "",
     ]
-    for suffix in sorted({row.file.rpartition(".")[2] for row in rows}, reverse=True):
-        lines += [f"## `.{suffix}`", "", *_counts(rows, releases, suffix), ""]
-        lines += [*_exceptions(rows, suffix), ""]
+    for (group, suffix), title in GROUPS.items():
+        these = [row for row in rows if (row.group, row.suffix) == (group, suffix)]
+        gone = [entry for entry in missing if entry.group == group and _in(entry, suffix)]
+        if these:
+            names = sorted({row.model for row in these}, key=str.lower)
+            lines += [f"## {title}", "", f"{len(names)} models: {', '.join(names)}.", ""]
+            lines += [*_counts(these, gone, releases), "", *_exceptions(these, gone), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _counts(rows: Sequence[Seen], releases: Sequence[str], suffix: str) -> Iterator[str]:
-    yield f"| saved by | {' | '.join(f'loaded by {release}' for release in releases)} |"
-    yield "|---" * (len(releases) + 1) + "|"
+def _in(entry: Unsaved, suffix: str) -> bool:
+    """Whether it is this format that is not written."""
+    return "is not saved" not in entry.why or f".{suffix} is not saved" in entry.why
+
+
+def _counts(
+    rows: Sequence[Seen], missing: Sequence[Unsaved], releases: Sequence[str]
+) -> Iterator[str]:
+    heads = [f"loaded by {release}" for release in releases]
+    yield f"| saved by | not saved | {' | '.join(heads)} |"
+    yield "|---" * (len(releases) + 2) + "|"
     for made in releases:
-        cells = []
+        cells = [str(sum(entry.saved == made for entry in missing) or "")]
         for release in releases:
-            these = [
-                row.word
-                for row in rows
-                if (row.saved, row.loaded) == (made, release) and row.file.endswith(f".{suffix}")
-            ]
+            these = [row.word for row in rows if (row.saved, row.loaded) == (made, release)]
             counts = Counter(these)
             cells.append(", ".join(f"{counts[word]} {word}" for word in WORDS if counts[word]))
         yield f"| {made} | {' | '.join(cells)} |"
 
 
-def _exceptions(rows: Sequence[Seen], suffix: str) -> Iterator[str]:
-    found: dict[tuple[str, str], list[Seen]] = {}
+def _exceptions(rows: Sequence[Seen], missing: Sequence[Unsaved]) -> Iterator[str]:
+    """What is not *same*, by its reason: what, why, where, which models."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for entry in missing:
+        found.setdefault(("is not saved", _shown(entry.why)), []).append((entry.saved, entry.model))
     for row in rows:
-        if row.file.endswith(f".{suffix}") and row.word not in ("same", "loads"):
-            found.setdefault((row.word, _why(row)), []).append(row)
+        if row.word not in ("same", "loads"):
+            pair = f"{row.saved} → {row.loaded}"
+            found.setdefault((row.word, _why(row)), []).append((pair, row.model))
     if not found:
         return
     yield "| what | why | saved by → loaded by | models |"
     yield "|---|---|---|---|"
     for (word, why), these in sorted(found.items(), key=lambda item: -len(item[1])):
-        pairs = dict.fromkeys(f"{row.saved} → {row.loaded}" for row in these)
-        models = dict.fromkeys(row.file.split(".")[0] for row in these)
+        pairs, models = (dict.fromkeys(names) for names in zip(*these, strict=True))
         yield f"| {word} | {why} | {_short(pairs)} | {_short(models)} |"
 
 
@@ -182,8 +230,15 @@ def _short(names: Iterable[str], most: int = 5) -> str:
 def _why(row: Seen) -> str:
     if row.word == "computes otherwise":
         return "beyond its tolerance"
-    text = row.loads or (row.faults[0] if row.faults else row.runs) or ""
-    text = " ".join(text.split()).replace("|", "\\|").replace("`", "'").replace("<", "‹")
+    if row.word == "not finite":
+        return "what it computes under the release that saved it is not finite, and says nothing"
+    return _shown(row.loads or (row.faults[0] if row.faults else row.runs) or "")
+
+
+def _shown(why: str) -> str:
+    text = (
+        " ".join(PLACE.sub("", why).split()).replace("|", "\\|").replace("`", "'").replace("<", "‹")
+    )
     return text if len(text) <= 110 else f"{text[:109]}…"
 
 
@@ -192,16 +247,16 @@ def main() -> int:
     parser.add_argument("--releases", default=RELEASES)
     parser.add_argument("--results", type=Path, default=Path(".saved"))
     parser.add_argument("--output", type=Path, default=Path("docs/saved-models.md"))
-    parser.add_argument("--large", action="store_true", help="keras.applications as well")
+    parser.add_argument("--only", default="", help="names of models, with commas")
     asked = parser.parse_args()
-    releases = asked.releases.split(",")
+    releases, names = asked.releases.split(","), [name for name in asked.only.split(",") if name]
     asked.results.mkdir(parents=True, exist_ok=True)
-    names = ("--all", *LARGE) if asked.large else ()
     files = [path for release in releases for path in saved(release, asked.results, names)]
     for release in releases:
-        run(release, asked.results, files)
+        child(release, "judge.py", str(asked.results / release), *map(str, files))
     rows = [row for release in releases for row in seen(release, asked.results)]
-    asked.output.write_text(page(rows, releases), encoding="utf-8")
+    missing = [entry for release in releases for entry in unsaved(release, asked.results)]
+    asked.output.write_text(page(rows, missing, releases), encoding="utf-8")
     counts = Counter(row.word for row in rows)
     print(", ".join(f"{counts[word]} {word}" for word in WORDS))
     return 0

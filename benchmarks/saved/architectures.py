@@ -406,24 +406,3 @@ def int8() -> Any:
     made = dense()
     made.quantize("int8")
     return made
-
-
-APPLICATIONS = (
-    *("MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50", "ResNet50V2", "VGG16"),
-    *("DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "Xception", "InceptionV3"),
-    *("NASNetMobile", "ConvNeXtTiny"),
-)
-
-
-def _application(name: str) -> Builder:
-    size = {"Xception": 71, "InceptionV3": 75}.get(name, 32)
-
-    def build() -> Any:
-        shape = (size, size, 3)
-        kind = getattr(keras.applications, name)
-        return kind(weights=None, input_shape=shape, classes=10)
-
-    return build
-
-
-LARGE: dict[str, Builder] = {name: _application(name) for name in APPLICATIONS}

@@ -182,7 +182,7 @@ def _loading(outcome: TestOutcome) -> str:
     count = f"{len(faults)} of its parts differ" if len(faults) > 1 else "one part differs"
     running = outcome.stack.get("keras")
     under = f" under {keras_named(running)}" if running else ""
-    return f"The model was loaded otherwise than its file says{under}: {count}.{why}"
+    return f"The model does not hold what its file does{under}: {count}.{why}"
 
 
 def _systematic(outcome: TestOutcome) -> str:

@@ -91,6 +91,15 @@ def _layers(file: Any, loaded: Any, path: str) -> Iterator[LoadingFault]:
         yield from setting_faults(layer, twin, place)
 
 
+def inner_layers(config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The layers of a serialized model's graph by name; none of what is no such model."""
+    inner = config.get("config") if isinstance(config, Mapping) else None
+    listed = inner.get("layers") if isinstance(inner, Mapping) else None
+    for layer in listed if isinstance(listed, list) else ():
+        if isinstance(layer, Mapping):
+            yield name_of(layer), layer
+
+
 def name_of(layer: Any) -> str:
     """Of a serialized layer."""
     return str(_inner(layer).get("name") or (layer.get("name") if isinstance(layer, dict) else ""))

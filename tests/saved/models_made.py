@@ -27,3 +27,13 @@ def saved_dense(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     dense_model(seed).save(path)
     return path
+
+
+def saved_bins(path: Path) -> Path:
+    """Bins are numbers of the layer's dtype through 3.11.3, and int32 from 3.12.0 on."""
+    import keras
+
+    numbers = keras.Input((4,), name="numbers")
+    layer = keras.layers.Discretization([-1.0, 0.0, 1.0], dtype="float32", name="bins")
+    keras.Model(numbers, layer(numbers)).save(path)
+    return path

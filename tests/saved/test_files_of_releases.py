@@ -19,8 +19,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
-SAVE = "import sys; from saved.models_made import saved_dense; from pathlib import Path; " + (
-    "saved_dense(Path(sys.argv[1]))"
+SAVE = (
+    "import sys; from pathlib import Path; from saved import models_made; "
+    "getattr(models_made, sys.argv[2])(Path(sys.argv[1]))"
 )
 SPOILING = """
 import keras
@@ -38,11 +39,11 @@ saving_lib.load_model = spoilt
 """
 
 
-def written(release: str, path: Path) -> None:
+def written(release: str, path: Path, what: str = "saved_dense") -> None:
     environment = {**os.environ, **overlay_environment([ensure_runnable("keras", release)])}
     tests = str(Path(__file__).resolve().parents[1])
     environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], tests, *sys.path])
-    subprocess.run([sys.executable, "-c", SAVE, str(path)], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", SAVE, str(path), what], env=environment, check=True)
 
 
 @pytest.mark.parametrize("release", ["3.5.0", "3.10.0"])
@@ -63,3 +64,23 @@ def test_a_gate_tells_a_loader_from_numbers(
     assert "Loads other weights or settings than the file holds" in said
     assert "head/kernel" in said
     assert "0 of 1 compared test moved, 1 loaded other weights or settings" in said
+
+
+def test_a_matrix_of_a_file_says_since_when(
+    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("3.11.3", suite.path / "bins.keras", "saved_bins")
+    assert cli.main(["matrix", "3.11.3", "3.12.0", "--", "bins.keras"]) == 1
+    said = capsys.readouterr().out
+    assert "bins.keras::model" in said
+    assert "3.12.0: since here local drift in ordinary/bins" in said
+
+
+def test_a_file_is_bisected_to_the_release_that_moved_it(
+    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("3.11.3", suite.path / "bins.keras", "saved_bins")
+    assert cli.main(["bisect", "3.11.2", "3.12.0", "--", "bins.keras"]) == 0
+    said = capsys.readouterr().out
+    assert "keras 3.12.0 is the first release that drifts from 3.11.2" in said
+    assert "layers with local drift: ordinary/bins" in said

@@ -111,3 +111,74 @@ def test_what_a_test_does_to_a_model_afterwards_is_its_own_affair(suite: pytest.
         """
     )
     suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=1)
+
+
+ROUND_TRIP = """
+import numpy as np
+import pytest
+from keras.saving import load_model
+from saved.models_made import dense_model
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5"])
+def test_round_trip(golden_tensors, tmp_path, name):
+    model = dense_model(1)
+    if "weights" in name:
+        model.save_weights(tmp_path / name)
+        model.load_weights(tmp_path / name)
+    else:
+        model.save(tmp_path / name)
+        model = load_model(tmp_path / name)
+    golden_tensors.check("y", model([np.ones((1, 4), "float32"), np.ones((1, 5), "int32")]))
+"""
+
+SAVES_OTHERWISE = """
+import numpy as np
+from keras.src.layers import Dense
+
+_save = Dense.save_own_variables
+
+def save_own_variables(self, store):
+    kernel = np.array(self.kernel)
+    if self.name == "head":
+        self.kernel.assign(np.zeros_like(kernel))
+    _save(self, store)
+    self.kernel.assign(kernel)
+
+def pytest_configure(config):
+    Dense.save_own_variables = save_own_variables
+
+def pytest_unconfigure(config):
+    Dense.save_own_variables = _save
+"""
+
+
+def test_a_round_trip_is_judged_on_both_its_ways(suite: pytest.Pytester) -> None:
+    suite.makepyfile(ROUND_TRIP)
+    suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=3)
+    suite.makeconftest(SAVES_OTHERWISE)
+    # What is loaded is what the file holds; the file is not what the model was.
+    run = suite.runpytest_inprocess(*QUIET, "--update-goldens")
+    run.assert_outcomes(failed=2, passed=1)
+    run.stdout.fnmatch_lines(
+        ["*m.keras as saved:head/kernel*", "*m.weights.h5 as saved:head/kernel*"]
+    )
+
+
+def test_adapters_that_are_saved_within_the_kernel_are_no_fault(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import numpy as np
+        from keras.saving import load_model
+        from saved.models_made import dense_model
+
+        def test_adapted(golden_tensors, tmp_path):
+            model = dense_model()
+            head = model.get_layer("head")
+            head.enable_lora(1)
+            head.lora_kernel_b.assign(np.ones(head.lora_kernel_b.shape, "float32"))
+            model.save(tmp_path / "m.keras")
+            head = load_model(tmp_path / "m.keras").get_layer("head")
+            golden_tensors.check("kernel", head.kernel)
+        """
+    )
+    suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=1)

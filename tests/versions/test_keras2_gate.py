@@ -38,6 +38,9 @@ def written(name, last):
         weight.assign(random.uniform(0.2, 1.0, weight.shape).astype("float32"))
     model.save(name)
 
+series = tf_keras.Input((5, 8))
+attended = layers.MultiHeadAttention(2, 4, name="attention")(series, series)
+tf_keras.Model(series, attended).save("attention.h5")
 written("soft.h5", "softmax")
 written("hard.h5", "hard_sigmoid")
 """
@@ -73,6 +76,31 @@ def test_what_agrees_and_what_differs_is_told_by_layer(files: Path) -> None:
         "meaning"
     }
     assert "loading" not in hard["tensors"].values()
+
+
+def test_attention_is_refused_by_its_loader_in_one_sentence(files: Path) -> None:
+    """What Keras 2 wrote of it, Keras 3 takes in no release."""
+    done = keras_golden(
+        files,
+        *("gate", OLD, "latest", "--no-culprit", "--json", "-", "--", "attention.h5"),
+        env={"KERAS_BACKEND": "numpy"},
+    )
+    assert done.returncode == 1, done.stderr
+    (row,) = as_json(done)["tests"]
+    assert row["status"] == "broke"
+    assert row["reason"].startswith("attention.h5 does not load under Keras 3")
+    assert "keyword arguments passed to MultiHeadAttention: {'query_shape'" in row["reason"]
+
+
+def test_a_matrix_has_a_column_of_it(files: Path) -> None:
+    done = keras_golden(
+        files,
+        *("matrix", OLD, _installed(), "--", "hard.h5"),
+        env={"KERAS_BACKEND": "numpy"},
+    )
+    assert done.returncode == 1, done.stderr
+    assert f"{_installed()}: since here local drift in ordinary/last" in done.stdout
+    assert f"\n{OLD} … {_installed()}: DRIFT" in done.stdout
 
 
 def test_a_suite_is_refused(files: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,13 @@ class _Blaming:
         for at in (*found.guilty, *found.steps):
             self._tell(parts, at, at in found.guilty)
         if not found.complete:
-            self.failed.append(parts.why or "too many parts of the model had to be exported")
+            why = parts.why or "too many parts of the model had to be exported"
+            self.failed.append(why + parts.said_of(found.unmeasured))
+        elif found.steps or not found.guilty:
+            # What was not measured, or was without its mask, may be what differs.
+            left = parts.said_of(found.unmeasured) + parts.said_of_masks()
+            if left and search.differed:
+                self.failed.append((parts.why or "no layer alone differs") + left)
 
     def _tell(self, parts: _Parts, at: int, guilty: bool) -> None:
         node = parts.nodes[at]
@@ -137,7 +143,21 @@ class _Parts:
         self.values = _values(graph, self.nodes, arrays)
         self.why: str | None = None
         self._above, self._by = above, by
+        self._makers = {id(tensor): node for node in self.nodes for tensor in node.outputs}
         self._outcomes: dict[tuple[int, frozenset[int]], LocalOutcome] = {}
+        self._masks: dict[str, None] = {}
+
+    def said_of(self, unmeasured: Sequence[int]) -> str:
+        """Which parts are left out of the search; nothing where none is."""
+        names = [self.named(self.nodes[at]) for at in unmeasured]
+        count = f"{len(names)} of {len(self.nodes)} layers"
+        return f"; {count} could not be measured: {_listed(names)}" if names else ""
+
+    def said_of_masks(self) -> str:
+        """Whose masks were lost where the graph was cut."""
+        return (
+            f"; cut off from their masks: what reads {_listed(self._masks)}" if self._masks else ""
+        )
 
     def named(self, node: Node) -> str:
         return self._above + node.name
@@ -152,6 +172,7 @@ class _Parts:
 
     def _outcome(self, at: int, given: frozenset[int]) -> LocalOutcome:
         model, begins = part(self.nodes, self.parents, at, given)
+        self._masks |= dict.fromkeys(self._masked(begins))
         arrays = [self.values[id(tensor)] for tensor in begins]
         names = [tensor.name for tensor in model.inputs]
         feed = Feed(arrays, names, arrays[0] if len(arrays) == 1 else arrays)
@@ -164,7 +185,20 @@ class _Parts:
         """The outcome of a node by itself."""
         own = {given: o for (node, given), o in self._outcomes.items() if node == at}
         outcome = own[max(own, key=len)]
-        return replace(outcome, note="; ".join(filter(None, (ALONE, outcome.note))))
+        lost = _listed(self._masked(self.nodes[at].inputs))
+        masks = f"without the mask of {lost}" if lost else None
+        return replace(outcome, note="; ".join(filter(None, (ALONE, masks, outcome.note))))
+
+    def _masked(self, tensors: Sequence[Any]) -> list[str]:
+        """The layers that made these, of those with a mask: no exported part takes one."""
+        masked = [t for t in tensors if getattr(t, "_keras_mask", None) is not None]
+        return [self.named(self._makers[id(t)]) for t in masked if id(t) in self._makers]
+
+
+def _listed(names: Iterable[str], most: int = 3) -> str:
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
 
 
 def _values(graph: Any, nodes: Sequence[Node], arrays: Sequence[Array]) -> Mapping[int, Array]:

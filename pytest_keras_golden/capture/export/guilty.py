@@ -38,6 +38,11 @@ class Search:
     _unmeasured: dict[int, None] = field(default_factory=dict)
     _measured: dict[tuple[int, frozenset[int]], bool | None] = field(default_factory=dict)
 
+    @property
+    def differed(self) -> bool:
+        """Whether anything that was measured did."""
+        return any(self._measured.values())
+
     def run(self, outputs: Sequence[int]) -> Guilt:
         """From outputs that may differ back to what makes them differ."""
         complete = True

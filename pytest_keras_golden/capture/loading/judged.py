@@ -8,9 +8,10 @@ from typing import Any
 
 from ...saved.contents import SavedContents
 from ...saved.faults import LoadingFault, weight_faults
-from ...saved.settings import SKIPPED, equal, name_of, normal, setting_faults
+from ...saved.settings import SKIPPED, equal, inner_layers, normal, setting_faults
 from ...stack import framework
-from .places import loaded_state, resolved
+from .places import loaded_state
+from .vocabularies import vocabulary_faults
 
 
 def loading_faults(model: Any, contents: SavedContents) -> list[LoadingFault]:
@@ -21,7 +22,7 @@ def loading_faults(model: Any, contents: SavedContents) -> list[LoadingFault]:
         return [
             *weight_faults(loaded_state(model, contents)),
             *_settings(model, contents),
-            *_vocabularies(model, contents),
+            *vocabulary_faults(model, contents),
         ]
 
 
@@ -64,13 +65,8 @@ def _optimizer(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
 
 def _attributes(model: Any, config: Any, path: str) -> Iterator[LoadingFault]:
     """Settings as the layers themselves have them, whatever they say of it."""
-    inner = config.get("config") if isinstance(config, Mapping) else None
-    listed = inner.get("layers") if isinstance(inner, Mapping) else None
-    if not isinstance(listed, list):
-        return
     own = {layer.name: layer for layer in getattr(model, "layers", ())}
-    for layer in listed:
-        name = name_of(layer)
+    for name, layer in inner_layers(config):
         if name in own:
             place = f"{path}/{name}" if path else name
             yield from _of_layer(own[name], layer, place)
@@ -85,34 +81,3 @@ def _of_layer(layer: Any, config: Any, place: str) -> Iterator[LoadingFault]:
         if plain and key not in SKIPPED and not equal(normal(value), held):
             said = f"is {held!r}, in the file {value!r}"
             yield LoadingFault(f"{place}.{key}", "configuration", said)
-
-
-# -- vocabularies ---------------------------------------------------------------------------
-
-
-def _vocabularies(model: Any, contents: SavedContents) -> Iterator[LoadingFault]:
-    for path, text in contents.assets.items():
-        folder, _, last = path.rpartition("/")
-        layer = resolved(model, folder.split("/"), contents.config)
-        if last != "vocabulary.txt" or not hasattr(layer, "get_vocabulary"):
-            continue
-        wanted = [line for line in text.decode("utf-8", "replace").split("\n") if line]
-        # Files have them with special words or without.
-        held = [_held(layer, special) for special in (True, False)]
-        if wanted not in held:
-            nearest = next((words for words in held if len(words) == len(wanted)), held[0])
-            yield LoadingFault(folder, "vocabulary", _where(wanted, nearest))
-
-
-def _held(layer: Any, special: bool) -> list[str]:
-    try:
-        return [str(word) for word in layer.get_vocabulary(include_special_tokens=special) if word]
-    except Exception:  # never loaded: the vocabulary is empty
-        return []
-
-
-def _where(wanted: list[str], held: list[str]) -> str:
-    if len(wanted) != len(held):
-        return f"has {len(held)} words, in the file {len(wanted)}"
-    at = next(i for i, (a, b) in enumerate(zip(wanted, held, strict=True)) if a != b)
-    return f"has {held[at]!r} as word {at}, in the file {wanted[at]!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from ...saved.formats import ModelFile, demand_builder
 from ...saved.trust import demand_trusted
 from ...stack import framework, keras_2, keras_version
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WHERE = "Exception encountered when calling "
 HUB = "pip install 'pytest-keras-golden[hub]'"
 
 
@@ -53,7 +56,7 @@ def load(
         with warnings.catch_warnings():
             # What a loader only warns of is judged here.
             warnings.simplefilter("ignore")
-            return _loaded(keras, file, known, safe, root)
+            return _loaded(keras, file, contents, known, safe, root)
     except GoldenError:
         raise
     except Exception as error:
@@ -70,7 +73,12 @@ def _said() -> str:
 
 
 def _loaded(
-    keras: Any, file: ModelFile, known: Mapping[str, Any], safe: bool, root: Path | None
+    keras: Any,
+    file: ModelFile,
+    contents: SavedContents,
+    known: Mapping[str, Any],
+    safe: bool,
+    root: Path | None,
 ) -> LoadedModel:
     loader = _LOADERS[file.format]
     try:
@@ -78,7 +86,7 @@ def _loaded(
     except GoldenError:
         raise
     except Exception as error:
-        if loader is not _whole:
+        if contents.training is None:
             raise
         try:
             model = _whole(keras, file, known, safe, root, compiled=False)
@@ -89,10 +97,12 @@ def _loaded(
 
 def one_line(error: BaseException) -> str:
     """Kind and first sentence of what Keras says at length."""
-    text = str(error)
-    # Keras puts the reason below its advice and the whole configuration.
+    text = _COLOUR.sub("", str(error))
+    # Keras puts the reason below its advice and the whole configuration, and below where it was.
     text = text.rpartition("Exception encountered:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith(_WHERE):
+        lines = [f"{lines[0].removeprefix(_WHERE).rstrip('.')}: {lines[1]}"]
     return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
 
 

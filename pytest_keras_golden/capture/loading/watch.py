@@ -1,5 +1,5 @@
 """Files that a test loads itself, by `load_model`, `load_weights` or `from_preset`, each judged as
-it is loaded."""
+it is loaded; and those that it saves, so that a round trip is judged on both its ways."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from ...saved.faults import LoadingFault
 from ...saved.formats import ModelFile, format_of
 from ..watch import patches
 from ..watch.patches import Run
+from ..watch.structure import walk
 from .judged import loading_faults
 from .places import OPTIMIZER
 
-WHOLE = ("load_model", "load_model_from_hdf5")
-WEIGHTS = "load_weights_only"
-"""Functions of Keras behind all public ways of loading, of models and of their weights."""
+LOADED = ("load_model", "load_model_from_hdf5")
+SAVED = ("save_model", "save_model_to_hdf5")
+WEIGHTS = ("load_weights_only", "save_weights_only")
+"""Functions of Keras behind all public ways of loading and saving, of models and of weights."""
 
 
 class LoadWatch:
@@ -42,7 +44,7 @@ class LoadWatch:
         finally:
             self._inside -= 1
         if not self._inside and not _partly(kwargs):
-            model, path = (args[0], args[1:2]) if method == WEIGHTS else (returned, args[:1])
+            model, path = (returned, args[:1]) if method in LOADED else (args[0], args[1:2])
             given = path[0] if path else kwargs.get("filepath")
             self._judge(model, given, method, kwargs.get("compile", True))
         return returned
@@ -51,13 +53,22 @@ class LoadWatch:
         contents = _contents(given)
         if contents is None:
             return
-        if method == WEIGHTS:
+        if method in WEIGHTS:
             contents = replace(contents, config=None, training=None, arrays=_of_layers(contents))
         elif not compiled or getattr(model, "optimizer", None) is None:
             contents = replace(contents, training=None)
         name = Path(given).name
+        if method.startswith("save"):
+            if _merges(model):
+                return
+            name = f"{name} as saved"
         faults = loading_faults(model, contents)
         self._take([replace(fault, name=f"{name}:{fault.name}") for fault in faults])
+
+
+def _merges(model: Any) -> bool:
+    """Whether a layer saves other weights than it has: LoRA's are saved within its kernel."""
+    return any(getattr(layer, "lora_enabled", False) for _, layer in walk(model))
 
 
 def _of_layers(contents: SavedContents) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def _contents(given: Any) -> SavedContents | None:
 
 @contextmanager
 def watching_loads(take: Callable[[Sequence[LoadingFault]], None]) -> Iterator[None]:
-    """Judge every file that is loaded inside."""
+    """Judge every file that is loaded or saved inside."""
     watch = LoadWatch(take)
     opened = patches.watch(list(_places()), watch)
     try:
@@ -101,4 +112,4 @@ def _places() -> Iterator[tuple[Any, str]]:
     from keras.src.saving import saving_lib
 
     for module in (saving_lib, legacy_h5_format):
-        yield from ((module, name) for name in (*WHOLE, WEIGHTS) if name in vars(module))
+        yield from ((module, name) for name in (*LOADED, *SAVED, *WEIGHTS) if name in vars(module))

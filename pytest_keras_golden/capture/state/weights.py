@@ -211,6 +211,9 @@ _ROLES: dict[str, _Fill] = {
     "mean": _small,
     "moving_mean": _small,
     "variance": _positive,
+    # Of `Normalization`; with a negative one it returns NaN for everything.
+    "adapt_mean": _small,
+    "adapt_variance": _positive,
     "moving_variance": _positive,
     "embeddings": _embedding,
     "position_embeddings": _embedding,

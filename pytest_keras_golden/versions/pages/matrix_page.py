@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ...report import escape
 from ...report.wording import STYLE, plural
+from ...stacks.grammar import is_version_range
 from ..matrix import Cell, MatrixResult
 
 LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
@@ -24,7 +25,8 @@ def summary_line(result: MatrixResult) -> str:
     """`keras 3.5.0 … 3.7.0: 4 red cells of 24; first red: 3.6.0`."""
     cells = [cell for row in result.cells.values() for cell in row.values()]
     red = [cell for cell in cells if cell.red]
-    span = f"{result.package} {result.versions[0]} … {result.versions[-1]}"
+    package = f"{result.package} " if is_version_range(result.versions[0]) else ""
+    span = f"{package}{result.versions[0]} … {result.versions[-1]}"
     tests = f"{plural(len(result.cells), 'test')} × {plural(len(result.versions), 'version')}"
     if not red and result.uncompared:
         return f"{span}: NOTHING COMPARED under {', '.join(result.uncompared)}. {tests}."

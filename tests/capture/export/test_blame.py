@@ -19,15 +19,19 @@ X = np.random.default_rng(0).standard_normal((3, 6)).astype("float32")
 
 
 class Elsewhere(Exporter):
-    """Keras as the runtime, with `changed` layers whose weights are another runtime's idea."""
+    """Keras as the runtime, with `changed` layers whose weights are another runtime's idea.
 
-    def __init__(self, *changed: Any, without: Any = None) -> None:
+    without: a layer that it does not take. inside: layers whose outputs it returns to no one."""
+
+    def __init__(self, *changed: Any, without: Any = None, inside: Sequence[Any] = ()) -> None:
         super().__init__(RUNTIMES["onnx"])
-        self.changed, self.without = changed, without
+        self.changed, self.without, self.inside = changed, without, inside
 
     def answer(self, model: Any, feed: Feed) -> RuntimeOutputs:
         if self.without is not None and self.without in model.layers:
             raise CaptureError("ONNX cannot run it: no such operation")
+        if model.outputs[0]._keras_history.operation in self.inside:
+            raise CaptureError("ONNX cannot run it: it does not return that")
         with scaled(self.changed):
             return RuntimeOutputs(numbers(model(feed.nest)), "float32")
 
@@ -86,6 +90,30 @@ def test_a_layer_that_no_runtime_takes_is_told(branched: Any) -> None:
     head, left = branched.get_layer("head"), branched.get_layer("left")
     _, isolation = blamed(branched, Elsewhere(left, without=head))
     assert isolation.startswith("unavailable: head alone: ONNX cannot run it")
+
+
+def test_what_cannot_be_measured_is_counted_where_it_may_be_what_differs(branched: Any) -> None:
+    left, both = branched.get_layer("left"), branched.get_layer("both")
+    names, isolation = blamed(branched, Elsewhere(both, inside=[both]))
+    assert not names
+    assert isolation.startswith("unavailable: both alone: ONNX cannot run it")
+    assert "1 of 6 layers could not be measured: both" in isolation
+    # One that is found, and the rest agrees: what was not measured does nothing to it.
+    assert blamed(branched, Elsewhere(left, inside=[both])) == (["left"], "complete")
+
+
+def test_a_mask_that_is_lost_where_the_graph_is_cut_is_told() -> None:
+    import keras
+
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    table = keras.layers.Embedding(7, 3, mask_zero=True, name="table")
+    model = keras.Model(ids, keras.layers.GRU(2, name="gru")(table(ids)))
+    given = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 0]], "int32")
+    found = blame(
+        model, feed_of(model, {"ids": given}, given), Elsewhere(model.get_layer("gru")), "float32"
+    )
+    assert [local.name for local in found.locals] == ["gru#0"]
+    assert "without the mask of table" in str(found.locals[0].note)
 
 
 def test_of_code_no_part_can_be_exported() -> None:

@@ -84,6 +84,14 @@ def test_scales_keep_activations_of_order_one(tower):
     assert 0.1 < np.asarray(tower(np.arange(10)[None])).std() < 10
 
 
+def test_the_variance_that_a_normalization_adapts_is_positive():
+    layer = keras.layers.Normalization()
+    layer.build((None, 40))
+    fill_weights(layer)
+    assert (np.asarray(layer.adapt_variance) > 0).all()
+    assert np.abs(np.asarray(layer.adapt_mean)).max() <= 0.125
+
+
 def test_bf16_is_the_fp32_fill_rounded_once():
     values = {}
     for dtype in ("float32", "bfloat16"):
