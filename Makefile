@@ -191,8 +191,8 @@ matrix: $(VENV)/wide.stamp ## names, weights and observer effect over every Kera
 	@KERAS_BACKEND=jax KERAS_GOLDEN_RELEASES="$(EVERY_RELEASE)" \
 	    $(PYTEST) tests/capture/test_releases.py
 
-atlas: $(VENV)/torch.stamp ## docs/drift-atlas.md: what moved in keras.layers, release by release
-	@$(BIN)/python benchmarks/atlas.py
+atlas: $(VENV)/wide.stamp ## docs/drift-atlas.md: what moved in keras.layers; KERAS=CLONE for commits
+	@$(BIN)/python benchmarks/atlas.py $(KERAS:%=--clone %)
 
 tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder, a new environment
 	@$(BIN)/python tests/docs/docs_pages.py docs/tutorial.md

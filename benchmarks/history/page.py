@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from history import POLICIES
 from history.changes import Change
 
 ORDER = (
@@ -19,7 +20,6 @@ ORDER = (
     "rounding",
     "rounding, untold",
 )
-POLICIES = ("float32", "bfloat16", "float16")
 
 HEAD = (
     "| layer | cause | where | largest k (relative L2) | error against twin | commit | |\n"

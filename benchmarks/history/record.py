@@ -22,14 +22,13 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from history import POLICIES
 from history.layers import CASES, Case
 from pytest_keras_golden.capture.backends import to_numpy
 from pytest_keras_golden.capture.backends.nest import flatten
 from pytest_keras_golden.capture.replay.lifted import downcasts, lifted
 from pytest_keras_golden.capture.replay.twins import LOW, held
 from pytest_keras_golden.capture.state.weights import fill_weights
-
-POLICIES = ("float32", "bfloat16", "float16")
 
 
 def outputs(case: Case, policy: str) -> list[np.ndarray[Any, Any]]:
@@ -67,12 +66,13 @@ def _raised(given: Any) -> Any:
     return given.astype(np.float64) if given.dtype == np.float32 else given
 
 
-def recorded(keys: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
-    """(kind, key, arrays or why there are none); kind: `output` or `twin`."""
+def recorded(keys: Sequence[str], raised: bool) -> Iterator[tuple[str, str, Any]]:
+    """(kind, key, arrays or why there are none); kind: `output` or, where they are raised as well,
+    `twin`."""
     for key in keys:
         policy, case = key.split("|")
         yield "output", key, _tried(outputs, CASES[case], policy)
-        if len(sys.argv) > 2:
+        if raised:
             yield "twin", key, _tried(twins, CASES[case], policy)
 
 
@@ -86,7 +86,7 @@ def _tried(of: Any, case: Case, policy: str) -> Any:
 def main(place: str, *keys: str) -> None:
     arrays, failed = {}, {}
     every = keys or [f"{policy}|{name}" for name in CASES for policy in POLICIES]
-    for kind, key, made in recorded(every):
+    for kind, key, made in recorded(every, bool(keys)):
         if isinstance(made, str):
             failed[f"{kind}|{key}"] = made
         else:

@@ -1,5 +1,5 @@
 """Saves models around one layer each, under the release that is first on the path: `layer.py FOLDER
-CASE…`, of benchmarks/history's layers, each in float32 and in bfloat16.
+CASE…`, of benchmarks/history's layers, each in every precision.
 
 Prints a line of JSON per model: its file, its case and precision, and why it is not saved there.
 """
@@ -18,6 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from history import POLICIES
 from history.layers import CASES
 
 from pytest_keras_golden.capture.backends.nest import exchanged
@@ -65,6 +66,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:]:
-        for policy in ("float32", "bfloat16"):
+        for policy in POLICIES:
             path = folder / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{policy}.keras"
             print(json.dumps([path.name, name, policy, save(name, policy, path)]), flush=True)

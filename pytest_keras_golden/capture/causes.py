@@ -53,7 +53,7 @@ def with_causes(
     for item in measured:
         cause = _cause(item, calls, pool, lifting)
         if isinstance(cause, str):
-            untold |= {} if item.identical else {item.name: cause}
+            untold |= {} if item.identical else {item.name: untold.get(item.name) or cause}
         else:
             worst = max(causes.get(item.name, cause), cause, key=_rank)
             k = max(causes.get(item.name, cause).k or 0.0, cause.k or 0.0)
@@ -61,7 +61,7 @@ def with_causes(
     return tuple(_with(local, causes.get(local.name), untold.get(local.name)) for local in layers)
 
 
-NOT_AGAIN = "code that is not Keras' own runs once, unless the test names its model"
+NOT_AGAIN = "code that is not Keras' own is not run in float64, unless the test names its model"
 NO_TWINS = "the golden has no twins of this call: recorded without, or it fails in float64"
 SAMPLED = "elements outside of its twin's sample moved more than the sample can speak for"
 BIASED = "it rounds as its twin allows, and is biased, which rounding is not"

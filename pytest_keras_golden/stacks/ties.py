@@ -29,6 +29,11 @@ def requirements(
     return found
 
 
+def all_required(distribution: metadata.Distribution) -> set[str]:
+    """Normalised names of all that a package may ask for, on any platform and as any extra."""
+    return {canonicalize_name(one.name) for one in _parsed(distribution.requires or ())}
+
+
 def _parsed(texts: Any) -> Iterator[Requirement]:
     for text in texts:
         try:

@@ -14,8 +14,11 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from ..stacks.pin import Pin
 from ..stacks.side import Side
+from ..stacks.ties import all_required
 from .changes import changes
 from .inner.job import InnerRun
 from .trace import evidence
@@ -52,7 +55,7 @@ class _Package:
 
     @property
     def name(self) -> str:
-        return _normalized(self.pin.package)
+        return canonicalize_name(self.pin.package)
 
     @cached_property
     def distribution(self) -> metadata.Distribution | None:
@@ -94,19 +97,12 @@ class _Package:
 _ENTRY_POINTS = "entry_points.txt"
 
 
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _required_by_others(names: Iterable[str]) -> Iterator[str]:
     """Those of the names that a package of this environment asks for, if only as an extra."""
     asked = {
-        (
-            _normalized(distribution.metadata["Name"] or ""),
-            _normalized(re.split(r"[^\w.-]", text)[0]),
-        )
+        (canonicalize_name(distribution.metadata["Name"] or ""), name)
         for distribution in metadata.distributions()
-        for text in distribution.requires or ()
+        for name in all_required(distribution)
     }
     for name in names:
         if any(wanted == name != by for by, wanted in asked):

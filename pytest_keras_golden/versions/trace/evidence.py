@@ -181,7 +181,11 @@ def shared(folders: Sequence[Path]) -> dict[Path, str]:
 
 def unproven(folder: Path) -> str | None:
     """Why nothing is proven of the run whose evidence lies in `folder`."""
-    reason: str | None = _told(folder).get("unproven", "it left no evidence")
+    return _doubt(_told(folder))
+
+
+def _doubt(told: Mapping[str, Any]) -> str | None:
+    reason: str | None = told.get("unproven", "it left no evidence")
     return reason
 
 
@@ -189,7 +193,7 @@ def read_files(folder: Path) -> frozenset[str] | None:
     """What the run whose evidence lies in `folder` read, links resolved; None where not all of it
     was heard."""
     told = _told(folder)
-    if told.get("unproven", "it left no evidence") is not None:
+    if _doubt(told) is not None:
         return None
     return frozenset(os.path.realpath(path) for path in told["files"])
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +55,3 @@ def _listen() -> Listener | None:
 
 
 listener = _listen()
-
-
-def unheard() -> AbstractContextManager[None]:
-    """For what the proof itself reads."""
-    return nullcontext() if listener is None else listener.unheard()

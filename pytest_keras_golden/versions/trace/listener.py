@@ -12,8 +12,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -80,16 +79,6 @@ class Listener:
         if any(name.startswith("multiprocessing.popen_") for name in sys.modules):
             self._doubt("it started processes by multiprocessing")
         return self.heard
-
-    @contextmanager
-    def unheard(self) -> Iterator[None]:
-        """What this thread reads inside is ours, and nothing that the suite depends on."""
-        thread = threading.get_ident()
-        self._busy.add(thread)
-        try:
-            yield
-        finally:
-            self._busy.discard(thread)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _HEARD:

@@ -6,7 +6,6 @@ Imports nothing of the packages it looks at.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -25,7 +24,6 @@ class Sighting(TypedDict):
 
     file: str | None
     folder: str
-    version: str | None
     loaded: bool
 
 
@@ -39,8 +37,7 @@ def check_expected() -> None:
 
     Looks at the imported module, else at what an import would find. No-op without EXPECT.
     """
-    for name, folder in _expected().items():
-        seen = _see(name, folder)
+    for name, seen in sightings().items():
         if not comes_from_overlay(seen):
             raise StackError(
                 f"{name} comes from {seen['file']}, not from its overlay {seen['folder']}: "
@@ -59,21 +56,14 @@ def comes_from_overlay(seen: Sighting) -> bool:
 
 def sightings() -> dict[str, Sighting]:
     """What this process has or would import for every package that EXPECT names."""
-    return {
-        name: {**_see(name, folder), "version": _version(name)}
-        for name, folder in _expected().items()
-    }
-
-
-def _expected() -> dict[str, str]:
     expected: dict[str, str] = json.loads(os.environ.get(EXPECT, "{}"))
-    return expected
+    return {name: _see(name, folder) for name, folder in expected.items()}
 
 
 def _see(name: str, folder: str) -> Sighting:
     loaded = name in sys.modules
     file = getattr(sys.modules[name], "__file__", None) if loaded else _would_import(name)
-    return {"file": file, "folder": folder, "version": None, "loaded": loaded}
+    return {"file": file, "folder": folder, "loaded": loaded}
 
 
 def _would_import(name: str) -> str | None:
@@ -82,10 +72,3 @@ def _would_import(name: str) -> str | None:
     except (ImportError, ValueError):
         return None
     return spec.origin if spec else None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -23,7 +23,7 @@ from ...saved.formats import ModelFile
 from ...stacks.switches import FAMILY, KERAS
 from ...stacks.switches import asked as asked_switches
 from . import evidence
-from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, unheard, wanted
+from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
 from .listener import Listener
 from .proof import sightings
 from .selected import deselect
@@ -51,7 +51,7 @@ class Witness:
 
     def __init__(self, folder: Path, config: Any) -> None:
         self.folder = folder
-        self._prove("-configure.json")
+        self._write("-configure.json", json.dumps(sightings()))
         self.switches = asked_switches()
         asked = wanted(folder)
         self.evidence = None
@@ -113,17 +113,12 @@ class Witness:
     @hook(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         # The plugin may refuse a package now, and end the run; what others read comes afterwards.
-        self._prove("-finish.json")
+        self._write("-finish.json", json.dumps(sightings()))
         self._tell_switches()
         result = yield
         if self.evidence is not None:
             self._write(evidence.SUFFIX, self.evidence.told())
         return result
-
-    def _prove(self, ending: str) -> None:
-        with unheard():
-            seen = sightings()
-        self._write(ending, json.dumps(seen))
 
     def _write(self, ending: str, text: str) -> None:
         (self.folder / f"{os.getpid()}{ending}").write_text(text, encoding="utf-8")

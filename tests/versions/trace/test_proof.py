@@ -67,7 +67,7 @@ def test_links_are_followed(package: Path) -> None:
     (package / "link").symlink_to(package / "overlay")
     file = str(package / "overlay" / "subject" / "__init__.py")
     folder = str(package / "link")
-    assert comes_from_overlay({"file": file, "folder": folder, "version": None, "loaded": True})
+    assert comes_from_overlay({"file": file, "folder": folder, "loaded": True})
 
 
 def test_the_check_raises_here_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
