@@ -130,7 +130,9 @@ class LayerCall:
     masks that its outputs carry. twins: per output, a sample of what the call makes of the same
     inputs in higher precision, "" where it is of no higher precision; empty where nobody looked.
     input_twins: per input, the same of what code between layers made of their golden outputs, "" of
-    any other.
+    any other. backward: in a training step, what a gradient of this call alone is of (`input 0`,
+    the name of a weight) → its sketch, for golden inputs and a cotangent drawn by shape;
+    backward_twins: the same in higher precision.
     """
 
     name: str
@@ -143,11 +145,15 @@ class LayerCall:
     masks: tuple[str, ...] = ()
     twins: tuple[str, ...] = ()
     input_twins: tuple[str, ...] = ()
+    backward: Mapping[str, str] = field(default_factory=dict)
+    backward_twins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Into the pool."""
-        return (*self.inputs, *self.outputs, *filter(None, (*self.twins, *self.input_twins)))
+        sketches = (*self.backward.values(), *self.backward_twins.values())
+        samples = filter(None, (*self.twins, *self.input_twins))
+        return (*self.inputs, *self.outputs, *samples, *sketches)
 
 
 @dataclass(frozen=True, slots=True)

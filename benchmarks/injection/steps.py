@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,7 @@ def backward(kind: type, layer: str) -> Applied:
         return x, grad
 
     def make(original: Any) -> Any:
+        @wraps(original)  # Keras asks for its arguments
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             returned = original(self, *args, **kwargs)
             return scaled(returned) if self.name == layer else returned

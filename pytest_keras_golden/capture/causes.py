@@ -28,26 +28,34 @@ says: of normal errors the largest of 10⁹ is 1.7 times the largest of 1,024, a
 the one element that is something else."""
 
 
-def with_causes(
-    layers: Sequence[LocalOutcome],
-    measured: Sequence[LocalMeasurement],
-    made: Outermost,
-    calls: Calls,
-    pool: Mapping[str, Array],
-    may_run_again: bool = True,
-) -> tuple[LocalOutcome, ...]:
-    """The layers with the cause of their change, or with why there is none to tell.
+def lifting_of(
+    made: Outermost, calls: Calls, pool: Mapping[str, Array], may_run_again: bool = True
+) -> Lifting | str:
+    """The twins of a call, or why there are none.
 
     may_run_again: False for code of others that nobody named, which would be seen to run twice.
     """
     if not may_run_again:
-        return _untold(layers, NOT_AGAIN)
+        return NOT_AGAIN
     if not any(layer.twins for _, layer in calls.values()):
-        return _untold(layers, NO_TWINS)
+        return NO_TWINS
+    backward = any(layer.backward for _, layer in calls.values())
     try:
-        lifting = twins(made, calls, pool)
+        return twins(made, calls, pool, backward)
     except CaptureError as error:
-        return _untold(layers, f"the call fails in float64: {error.problem.splitlines()[0]}")
+        return f"the call fails in float64: {error.problem.splitlines()[0]}"
+
+
+def with_causes(
+    layers: Sequence[LocalOutcome],
+    measured: Sequence[LocalMeasurement],
+    calls: Calls,
+    pool: Mapping[str, Array],
+    lifting: Lifting | str,
+) -> tuple[LocalOutcome, ...]:
+    """The layers with the cause of their change, or with why there is none to tell."""
+    if isinstance(lifting, str):
+        return tuple(with_cause(local, None, lifting) for local in layers)
     causes: dict[str, LocalOutcome] = {}
     untold: dict[str, str] = {}
     for item in measured:
@@ -58,7 +66,9 @@ def with_causes(
             worst = max(causes.get(item.name, cause), cause, key=_rank)
             k = max(causes.get(item.name, cause).k or 0.0, cause.k or 0.0)
             causes[item.name] = replace(worst, k=k)
-    return tuple(_with(local, causes.get(local.name), untold.get(local.name)) for local in layers)
+    return tuple(
+        with_cause(local, causes.get(local.name), untold.get(local.name)) for local in layers
+    )
 
 
 NOT_AGAIN = "code that is not Keras' own is not run in float64, unless the test names its model"
@@ -68,15 +78,11 @@ BIASED = "it rounds as its twin allows, and is biased, which rounding is not"
 ENDLESS = "what became NaN or infinite, or is no more, is no matter of rounding"
 
 
-def _untold(layers: Sequence[LocalOutcome], why: str) -> tuple[LocalOutcome, ...]:
-    return tuple(_with(local, None, why) for local in layers)
-
-
 def _rank(local: LocalOutcome) -> tuple[int, float]:
     return RANK.index(str(local.cause)), local.twin.k if local.twin else 0.0
 
 
-def _with(local: LocalOutcome, cause: LocalOutcome | None, untold: str | None) -> LocalOutcome:
+def with_cause(local: LocalOutcome, cause: LocalOutcome | None, untold: str | None) -> LocalOutcome:
     """untold: why something of the layer that moved has no cause, which nothing can excuse."""
     if local.verdict == "structure":
         return replace(local, cause="structure")

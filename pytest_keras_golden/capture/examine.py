@@ -14,7 +14,7 @@ from ..errors import CaptureError
 from ..outcomes import LocalOutcome, TensorOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
 from ..tolerance import default
-from .causes import with_causes
+from .causes import lifting_of, with_causes
 from .record.host import LayerCapture
 from .reference import may_run_again
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
@@ -23,6 +23,7 @@ from .replay.outermost import Outermost
 from .state.fingerprints import Fingerprints
 from .tap.limit import Limit
 from .tap.request import Request
+from .train.backward import changed_backwards
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -124,11 +125,7 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     try:
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
-        again = may_run_again(call.made.target, request.asked)
-        locals_ = _locals(measured, against)
-        locals_ = with_causes(locals_, measured, call.made, calls, pool, again)
-        if against.across_backends or against.across_policies:
-            locals_ = tuple(_on_purpose(local, against.across_backends) for local in locals_)
+        locals_ = _changes(call, calls, pool, measured, request, against)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
             examined = replace(examined, reach=carried(call, measured, request))
@@ -136,6 +133,24 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         # Nothing was measured, which must not look like nothing found.
         return Examined(call.entry.name, f"unavailable: {error.problem}")
     return examined
+
+
+def _changes(
+    call: Returned,
+    calls: GoldenCalls,
+    pool: Mapping[str, Array],
+    measured: Sequence[LocalMeasurement],
+    request: Request,
+    against: Against,
+) -> tuple[LocalOutcome, ...]:
+    """What layers made of golden inputs, and of training steps what they send back, with causes."""
+    lifting = lifting_of(call.made, calls, pool, may_run_again(call.made.target, request.asked))
+    locals_ = with_causes(_locals(measured, against), measured, calls, pool, lifting)
+    if not isinstance(lifting, str):
+        locals_ += changed_backwards(call.made, calls, pool, lifting, locals_)
+    if against.across_backends or against.across_policies:
+        return tuple(_on_purpose(local, against.across_backends) for local in locals_)
+    return locals_
 
 
 GoldenCalls = Mapping[str, "tuple[int, LayerCall]"]

@@ -13,12 +13,21 @@ from .examine import Against, Examined, Pooled, Returned, examine
 from .record.eager import Ended, recorded_again, with_twins
 from .reference import may_run_again, references
 from .replay.outermost import Outermost
-from .replay.twins import twins
+from .replay.twins import backwards, twins
 from .state.fingerprints import Fingerprints
 from .tap.request import Request
 
 if TYPE_CHECKING:
     from ..records import Array
+
+
+_TRAINING = ("fit", "train_on_batch")
+
+
+def is_of_training(entry: OutermostCall, made: Outermost | None) -> bool:
+    """Whether a call is part of a training step, as far as it tells."""
+    method = entry.name.rpartition("/")[2].partition("@")[0]
+    return method in _TRAINING or (made is not None and made.kwargs.get("training") is True)
 
 
 @dataclass
@@ -96,7 +105,7 @@ class Findings:
         if whole is None:
             return
         if self.against is not None and self.against.twins:
-            whole = self._with_twins(whole)
+            whole = self._with_twins(whole, is_of_training(entry, whole.made))
         layers = self._take_layers(whole, entry)
         if self.against is None:
             return
@@ -119,17 +128,19 @@ class Findings:
             self.give_up(entry, error.problem)
             return None
 
-    def _with_twins(self, ended: Ended) -> Ended:
-        """With what every layer makes of its inputs in higher precision, where it may run again."""
+    def _with_twins(self, ended: Ended, backward: bool) -> Ended:
+        """With what every layer makes of its inputs in higher precision, where it may run again;
+        backward: and of a cotangent, in its own precision too."""
         made = ended.made
         if made is None or ended.unavailable or not self._may_run_again(made):
             return ended
         calls = {layer.name: (order, layer) for order, layer in enumerate(ended.layers)}
         try:
-            lifting = twins(made, calls, ended.pool)
+            lifting = twins(made, calls, ended.pool, backward)
+            sent_back = backwards(made, calls, ended.pool) if backward else {}
         except CaptureError:  # today's judgement is what such a model keeps
             return ended
-        return with_twins(ended, lifting)
+        return with_twins(ended, lifting, sent_back)
 
     def _may_run_again(self, made: Outermost) -> bool:
         return may_run_again(made.target, self.request.asked)

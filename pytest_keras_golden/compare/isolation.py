@@ -39,15 +39,16 @@ def judge_local(
     outcomes = [
         _judge(base, a, g, precision, systematic) for a, g in zip(actual, golden, strict=True)
     ]
-    return max(outcomes, key=_badness, default=base)
+    return max(outcomes, key=badness, default=base)
 
 
 def worse(one: LocalOutcome, other: LocalOutcome) -> LocalOutcome:
     """The more severe of two, of equally severe ones that with the larger k."""
-    return max((one, other), key=_badness)
+    return max((one, other), key=badness)
 
 
-def _badness(outcome: LocalOutcome) -> tuple[int, float]:
+def badness(outcome: LocalOutcome) -> tuple[int, float]:
+    """For ordering: severity, then k."""
     return SEVERITY.index(outcome.verdict), outcome.k or 0.0
 
 

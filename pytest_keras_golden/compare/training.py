@@ -20,6 +20,9 @@ ORDER = (
 )
 """Parts of a step, each computed from those before it."""
 
+BEHIND_LAYERS = 1 << 20
+"""Order of a component of a step among the layers that are to blame."""
+
 FACTOR = 4.0
 """Relative L2, in units of the tolerance's k·ε, that inherited rounding may reach. Between Keras
 3.9.2 and 3.13.2 (torch, a small transformer, Adam, float32) it reached 1.2, in the update of a step

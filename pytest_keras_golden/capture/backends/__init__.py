@@ -139,6 +139,23 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return owner.defer(value, receive)
 
 
+def pulled_back(
+    function: Callable[[list[Any]], list[Any]],
+    tensors: list[Any],
+    cotangents: Callable[[list[Any]], list[Any]],
+) -> list[Any]:
+    """The gradient of each tensor, None of one that has no part in it: the vector-Jacobian product
+    of `function`, which returns tensors of floating point, with what `cotangents` makes for them.
+
+    Raises CaptureError on backends that do not differentiate.
+    """
+    library = _LIBRARIES.get(active())
+    if library is None:
+        raise CaptureError(f"the {active()} backend does not differentiate")
+    made = import_module(f".{library}", __name__).pulled_back(function, tensors, cotangents)
+    return cast("list[Any]", made)
+
+
 def keeps_order() -> bool:
     """Whether what a program of this backend hands over comes in order, however often it runs."""
     return active() == "jax" and bool(import_module(".jax", __name__).keeps_order())

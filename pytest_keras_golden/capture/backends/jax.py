@@ -106,6 +106,15 @@ def primal(value: Any) -> Any:
     return value
 
 
+def pulled_back(
+    function: Callable[[list[Any]], list[Any]],
+    tensors: list[Any],
+    cotangents: Callable[[list[Any]], list[Any]],
+) -> list[Any]:
+    outputs, back = jax.vjp(lambda *given: function(list(given)), *tensors)
+    return list(back(cotangents(outputs)))
+
+
 def double_precision() -> Any:
     # A function of jax itself since 0.8.
     return jax.enable_x64(True) if hasattr(jax, "enable_x64") else _experimental_x64()

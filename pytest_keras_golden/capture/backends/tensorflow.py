@@ -85,6 +85,18 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
     return hand_over
 
 
+def pulled_back(
+    function: Callable[[list[Any]], list[Any]],
+    tensors: list[Any],
+    cotangents: Callable[[list[Any]], list[Any]],
+) -> list[Any]:
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        outputs = function(tensors)
+    found = tape.gradient(outputs, tensors, output_gradients=cotangents(outputs))
+    return [None if grad is None else tf.convert_to_tensor(grad) for grad in found]
+
+
 def is_traced(value: Any) -> bool:
     if not isinstance(value, tf.Tensor) or not tf.is_symbolic_tensor(value):
         return False

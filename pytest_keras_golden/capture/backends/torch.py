@@ -82,6 +82,26 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return None
 
 
+def pulled_back(
+    function: Callable[[list[Any]], list[Any]],
+    tensors: list[Any],
+    cotangents: Callable[[list[Any]], list[Any]],
+) -> list[Any]:
+    with torch.enable_grad():
+        given = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+        # Of the tensors themselves a layer may not write into any.
+        outputs = function([tensor.clone() for tensor in given])
+        pairs = [
+            (output, cotangent)
+            for output, cotangent in zip(outputs, cotangents(outputs), strict=True)
+            if output.requires_grad
+        ]
+        if not pairs:
+            return [None] * len(given)
+        ends, vectors = zip(*pairs, strict=True)
+        return list(torch.autograd.grad(ends, given, vectors, allow_unused=True))
+
+
 def trace_level() -> Any:
     return None
 

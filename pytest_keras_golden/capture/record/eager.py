@@ -24,7 +24,7 @@ from .host import LayerCapture
 
 if TYPE_CHECKING:
     from ...records import Array
-    from ..replay.twins import Lifting, Samples
+    from ..replay.twins import Gradients, Lifting, Samples
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,9 @@ def _with_layers(ended: Ended, recorder: CallRecorder | None, first: int = 0) ->
     return replace(ended, layers=calls, pool=pool, unavailable=recorder.unavailable)
 
 
-def with_twins(ended: Ended, lifting: Lifting) -> Ended:
-    """A call whose layers have twins, by the watch's names."""
+def with_twins(ended: Ended, lifting: Lifting, backward: Gradients) -> Ended:
+    """A call whose layers have twins, by the watch's names. backward: gradients of its layers in
+    their own precision."""
     pool = dict(ended.pool)
 
     def keep(twin: Array | None) -> str:
@@ -180,11 +181,16 @@ def with_twins(ended: Ended, lifting: Lifting) -> Ended:
     def kept(samples: Samples, layer: LayerCall) -> tuple[str, ...]:
         return tuple(map(keep, samples.get(layer.name, ())))
 
+    def sent_back(gradients: Gradients, layer: LayerCall) -> dict[str, str]:
+        return {name: keep(grad) for name, grad in gradients.get(layer.name, {}).items()}
+
     layers = tuple(
         replace(
             layer,
             twins=kept(lifting.twins, layer),
             input_twins=kept(lifting.input_twins, layer),
+            backward=sent_back(backward, layer),
+            backward_twins=sent_back(lifting.gradients, layer),
         )
         for layer in ended.layers
     )

@@ -38,7 +38,9 @@ from ..watch.patches import Run
 from .isolate import replaced
 from .lifted import FLOAT32_FOR, FLOAT64_FOR, downcasts, lifted
 from .outermost import Outermost
+from .pullback import gradients
 from .recorder import argument_tensors, in_order, is_measured, output_tensors
+from .sketch import sketched
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,14 +56,20 @@ Calls = Mapping[str, "tuple[int, LayerCall]"]
 
 Samples = dict[str, "tuple[Array | None, ...]"]
 
+Gradients = dict[str, "dict[str, Array]"]
+"""The watch's name of a call → what a gradient is of → its sketch."""
+
 LOW = (*FLOAT32_FOR, *FLOAT64_FOR)
 """The precisions that are lifted."""
 
 
-def twins(made: Outermost, calls: Calls, pool: Mapping[str, Array]) -> Lifting:
-    """The twin of every call that `calls` names. Raises CaptureError where the call fails with
-    lifted layers: a custom layer may insist on its own dtype, in any way it likes."""
-    lifting = Lifting(calls, pool)
+def twins(
+    made: Outermost, calls: Calls, pool: Mapping[str, Array], backward: bool = False
+) -> Lifting:
+    """The twin of every call that `calls` names; backward: and of its gradients. Raises
+    CaptureError where the call fails with lifted layers: a custom layer may insist on its own
+    dtype, in any way it likes."""
+    lifting = Lifting(calls, pool, backward=backward)
     try:
         with lifted([made.target], LOW, "float64"), downcasts(lifting.pinned):
             made.again(lifting)
@@ -71,20 +79,40 @@ def twins(made: Outermost, calls: Calls, pool: Mapping[str, Array]) -> Lifting:
     return lifting
 
 
+def backwards(made: Outermost, calls: Calls, pool: Mapping[str, Array]) -> Gradients:
+    """The gradients of every call that `calls` names, in its own precision. Raises CaptureError
+    where the call fails the second time."""
+    pulling = Lifting(calls, pool, raised=False, backward=True)
+    made.again(pulling)
+    return pulling.gradients
+
+
 class Lifting:
     """Observer of a call whose layers are lifted.
 
+    raised: whether golden tensors are given in float64, else in the precision that they have.
     twins: the watch's name of a call → per output a sample of its twin, None where it has none.
     input_twins: per input the same of what code between layers made of their golden outputs.
-    drew: the calls that advanced a random generator.
+    gradients: what each leaf sends back, where `backward` asks for it, as sketches. drew: the
+    calls that advanced a random generator.
     """
 
-    def __init__(self, calls: Calls, pool: Mapping[str, Array]) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        pool: Mapping[str, Array],
+        *,
+        raised: bool = True,
+        backward: bool = False,
+    ) -> None:
         self.twins: Samples = {}
         self.input_twins: Samples = {}
+        self.gradients: Gradients = {}
         self.drew: set[str] = set()
         self._calls = calls
         self._pool = pool
+        self._raised = raised
+        self._backward = backward
         self._computing: list[set[str]] = []
         # An output that was put in is the next call's input: once is enough.
         self._forced: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -109,11 +137,13 @@ class Lifting:
         seeds = _seeds(call)
         self._computing.append(set())
         try:
+            pulled = gradients(call, run, args, kwargs) if self._backward and call.leaf else ()
             outputs = run(*args, **kwargs)
         finally:
             pins = self._computing.pop()
         if seeds != _seeds(call):
             self.drew.add(call.name)
+        self.gradients[call.name] = {name: self._sketch(grad, pins) for name, grad in pulled}
         made = output_tensors(call, outputs)
         if is_mask(call, made):
             return outputs
@@ -141,10 +171,17 @@ class Lifting:
             golden = self._pool[key]
             if self._is_golden(tensor, key) or tuple(tensor.shape) != golden.shape:
                 continue
-            new = with_mask_of(tensor, from_numpy(_raised(golden), tensor))
+            number = _raised(golden) if self._raised else golden
+            new = with_mask_of(tensor, from_numpy(number, tensor))
             self._forced[id(new)] = weakref.ref(new), key
             forced[index] = new
         return forced
+
+    def _sketch(self, grad: Array, pins: set[str]) -> Array:
+        """Gradients of weights come in the dtype of these, whatever they were computed in."""
+        if not self._raised:
+            return sketched(grad, SAMPLE)
+        return held(sketched(grad.astype(np.float64), SAMPLE), pins)
 
     @staticmethod
     def _twin(tensor: Any, golden: Array, pins: set[str]) -> Array | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...compare.isolation import judge_local
-from ...compare.training import ORDER, inherited
+from ...compare.training import BEHIND_LAYERS, ORDER, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from ...records import TensorRecord
 from ..replay.losses import alone
@@ -99,7 +99,7 @@ def blamed(
     last = same[-1] if first.part == "gradients" else first
     return LocalOutcome(
         name=name,
-        order=_LAST,
+        order=BEHIND_LAYERS,
         verdict=last.outcome.verdict,
         precision=last.outcome.precision,
         k=last.outcome.k,
@@ -126,7 +126,7 @@ def changed_loss(
         value = alone(losses[name], _given(record.name, golden)) if name in losses else None
         if value is None:
             continue
-        local = judge_local(f"loss:{name}", _LAST, [value], [golden.array(record.name)])
+        local = judge_local(f"loss:{name}", BEHIND_LAYERS, [value], [golden.array(record.name)])
         if is_blamed(local):
             said = f"step {int(match[2])}: of the golden's predictions and targets it makes a loss"
             note = f"{said} of {float(value):.6g}, and made {float(golden.array(record.name)):.6g}"
@@ -139,10 +139,6 @@ def _given(name: str, golden: Golden) -> dict[str, Array]:
     begins = f"{step}/given/{loss}/"
     names = (entry.name for entry in golden.header.tensors if entry.name.startswith(begins))
     return {name.removeprefix(begins): golden.array(name) for name in names}
-
-
-_LAST = 1 << 20
-"""Order of what is behind all layers."""
 
 
 def _parsed(judge: Judge) -> Callable[[TensorRecord], _Found | None]:

@@ -17,9 +17,9 @@ from ...store.digest import digest
 from ...tolerance import EPSILON
 from ..record.reads import Reads
 from ..replay.losses import WHOLE, alone
+from ..replay.sketch import sketched
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection
-from .sketch import sketched
 
 if TYPE_CHECKING:
     from ...records import Array

@@ -13,12 +13,12 @@ import numpy as np
 from ...records import TensorRecord
 from ..backends import active
 from ..record.reads import Reads
+from ..replay.sketch import size_for, sketched
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
 from .doors import Doors
 from .roster import Roster, arithmetic_of, precision_of, read, roster_of
 from .run import ModelRun
-from .sketch import size_for, sketched
 from .steps import StepRecorder, may_be_judged
 
 if TYPE_CHECKING:

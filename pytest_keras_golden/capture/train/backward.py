@@ -1,0 +1,95 @@
+"""Which layers send other gradients back, each by itself: on the golden's inputs, for a cotangent
+that is drawn by shape.
+
+What a gradient of the whole step has gone through is every layer behind; here a layer is alone. Its
+twins tell why, as for what it computes forwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...compare.cause import MEANING, cause_of
+from ...compare.isolation import badness, judge_local
+from ...compare.training import BEHIND_LAYERS
+from ...errors import CaptureError
+from ...outcomes import LocalOutcome, is_blamed
+from ...records import LayerCall
+from ..causes import with_cause
+from ..replay.outermost import Outermost
+from ..replay.twins import Calls, Lifting, backwards
+
+if TYPE_CHECKING:
+    from ...records import Array
+
+
+def changed_backwards(
+    made: Outermost,
+    calls: Calls,
+    pool: Mapping[str, Array],
+    lifting: Lifting,
+    forward: Collection[LocalOutcome],
+) -> tuple[LocalOutcome, ...]:
+    """`backward:…` of each layer whose own gradients are not the golden's, the last layer first, as
+    gradients come to them. forward: layers that changed already before anything is sent back, which
+    gradients follow; of these nothing is told."""
+    if not any(layer.backward for _, layer in calls.values()):
+        return ()
+    try:
+        own = backwards(made, calls, pool)
+    except CaptureError:  # the forward pass made the same call, and told
+        return ()
+    known = {local.name for local in forward if is_blamed(local)}
+    found = []
+    for name, (_, layer) in sorted(calls.items(), key=_last_first):
+        if layer.backward and layer.name not in known:
+            sent = _Sent(layer, pool, own.get(name, {}), lifting.gradients.get(name, {}))
+            found.append(sent.judged())
+    return tuple(local for local in found if local.verdict != "identical" or is_blamed(local))
+
+
+def _last_first(item: tuple[str, tuple[int, LayerCall]]) -> int:
+    return -item[1][0]
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What one layer sends back: own, twins by what the gradient is of."""
+
+    layer: LayerCall
+    pool: Mapping[str, Array]
+    own: Mapping[str, Array]
+    twins: Mapping[str, Array]
+
+    def judged(self) -> LocalOutcome:
+        """The worst of its gradients."""
+        name = f"backward:{self.layer.name}"
+        outcomes = [self._of(name, part, key) for part, key in self.layer.backward.items()]
+        return max(outcomes, key=lambda local: (is_blamed(local), badness(local)))
+
+    def _of(self, name: str, part: str, key: str) -> LocalOutcome:
+        golden, run = self.pool[key], self.own.get(part)
+        actual = [] if run is None else [run]
+        local = judge_local(name, BEHIND_LAYERS, actual, [golden], self.layer.precision)
+        said = f"of the golden's inputs and one fixed cotangent, the gradient of {part} differs"
+        local = replace(local, note=f"step 0: {said}" if local.note is None else local.note)
+        if run is None or run.shape != golden.shape:
+            return local
+        return self._with_cause(local, part, run, golden)
+
+    def _with_cause(
+        self, local: LocalOutcome, part: str, run: Array, golden: Array
+    ) -> LocalOutcome:
+        twin, key = self.twins.get(part), self.layer.backward_twins.get(part)
+        if twin is None or not key:
+            return with_cause(local, None, "its gradients have no twins")
+        other = self.pool[key]
+        if other.shape != twin.shape or other.dtype.name not in MEANING:
+            return with_cause(local, None, "its twin in the golden has another form")
+        cause, figures = cause_of(run, golden, twin, other, self.layer.precision)
+        if cause is None:
+            said = f"it computes in {figures.precision} whatever it is told, as its twin does"
+            return with_cause(local, None, said)
+        return with_cause(local, replace(local, cause=cause, twin=figures), None)
