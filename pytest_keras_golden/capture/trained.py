@@ -20,11 +20,11 @@ from .findings import Findings
 from .state.fingerprints import Begun
 from .state.weights import named_weights
 from .tap.request import Request
-from .train.blame import Components, blamed, changed_loss, components_of, is_before_losses
+from .train.blame import Components, blamed, by_themselves, components_of, is_before_losses
 from .train.byhand import ByHand
 from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
-from .train.steps import StepRecorder
+from .train.steps import EXERCISED, StepRecorder
 from .train.training import Training
 from .watch.calls import counted
 from .watch.forgiving import problem
@@ -172,7 +172,8 @@ class Trained:
 
     def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
         taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
-        if self.request.isolate:
+        if self.request.isolate and self._is_looked_into(taken):
+            taken += self.exercise(last.entry, last.recorder)
             self.blame(last.entry, taken, last.made_of)
 
     def rest(self) -> None:
@@ -187,6 +188,8 @@ class Trained:
             self.findings.prints.outermost.append(entry)
             records = [*recorder.records(), *self.training.left(recorder)]
             self._take(_Last(entry, recorder, made_of), records)
+        if self.training.recorded:
+            self._copy_exercises()
         failure = self.hand.failure
         if failure is not None:
             self._tell(failure)
@@ -198,15 +201,55 @@ class Trained:
 
     # -- blame ------------------------------------------------------------------------------
 
+    def look_into(self, entry: OutermostCall, records: Sequence[TensorRecord], model: Any) -> None:
+        """Steps of a method of a model's, which moved, or of which a golden is made."""
+        known = self.training.known(getattr(model, "optimizer", None))
+        alone = [] if known is None else self.exercise(entry, known)
+        replayed = self.training.replayed(model)
+        self.blame(entry, [*records, *alone], components_of(model), replayed)
+
+    def exercise(self, entry: OutermostCall, recorder: StepRecorder) -> list[TensorRecord]:
+        """The optimizer by itself, where a golden is made that may be asked why, or one has it."""
+        against = self.against
+        if against is not None and not against.twins and not self._exercised_before:
+            return []
+        with self.apart():
+            made = {record.name: record for record in recorder.exercised()}
+        return self.findings.take(entry, made)[0]
+
+    @property
+    def _exercised_before(self) -> list[str]:
+        """Names of the golden's tensors of optimizers by themselves."""
+        golden = None if self.against is None else self.against.golden
+        if golden is None:
+            return []
+        begins = f"{self.request.prefix}{EXERCISED}"
+        return [t.name for t in golden.header.tensors if t.name.startswith(begins)]
+
+    def _copy_exercises(self) -> None:
+        """Of optimizers whose steps are the golden's: a candidate has them from there."""
+        golden = None if self.against is None else self.against.golden
+        for whole in self._exercised_before:
+            if golden is not None and whole not in self.findings.taken["tensor"]:
+                self.findings.taken["tensor"].add(whole)
+                array = golden.array(whole)
+                self.findings.records.append(TensorRecord(whole, array, judged=False))
+
+    def _is_looked_into(self, records: Sequence[TensorRecord]) -> bool:
+        against = self.against
+        if against is None or against.recording:
+            return True
+        return self.request.asked if against.golden is None else against.moved(records)
+
     def blame(
         self,
         entry: OutermostCall,
         records: Sequence[TensorRecord],
         made_of: Components,
-        losses: Mapping[str, Any] = MappingProxyType({}),
+        replayed: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Which component of a training step moved first, beside its layers. losses: by name, that
-        can be run by themselves."""
+        """Which component of a training step moved first, beside its layers, and which give other
+        numbers by themselves. replayed: losses and metrics that can be run so, by name."""
         against, findings = self.against, self.findings
         if against is None or against.golden is None or not self.training.asks:
             return
@@ -217,12 +260,14 @@ class Trained:
         by_hand = entry.name.removeprefix(self.request.prefix).startswith(APPLIED)
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
-        found = blamed(records, against.outcome, made_of, layers)
-        if found is None or not is_before_losses(found):
-            with self.apart():
-                found = changed_loss(records, against.golden, losses) or found
-        known = {local.name for one in findings.examined.values() for local in one.locals}
+        first = blamed(records, against.outcome, made_of, layers)
+        with self.apart():
+            found = list(by_themselves(records, against.golden, replayed, made_of))
+        if first is not None and (not found or is_before_losses(first)):
+            found.insert(0, first)
         # Steps by hand are calls, and what changed in the first changed in all.
-        if found is not None and not (by_hand and found.name in known):
-            locals_ = (*examined.locals, found)
+        known = {local.name for one in findings.examined.values() for local in one.locals}
+        new = [local for local in found if not (by_hand and local.name in known)]
+        if new:
+            locals_ = (*examined.locals, *new)
             findings.examined[entry.name] = replace(examined, locals=locals_)

@@ -24,7 +24,6 @@ from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
 from .tap.request import Request
-from .train.blame import components_of
 from .train.doors import Doors, doors
 from .train.training import Training
 from .trained import Trained
@@ -219,8 +218,7 @@ class Watchers:
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                losses = self._training.losses_of(begun.target)
-                self._trained.blame(entry, taken, components_of(begun.target), losses)
+                self._trained.look_into(entry, taken, begun.target)
                 self._see_rest(entry)
 
     def _see_rest(self, entry: OutermostCall) -> None:

@@ -15,8 +15,8 @@ from ..outcomes import QUIET, TensorOutcome
 from .floats import epsilon
 
 ORDER = (
-    *("data", "random", "given", "alone", "loss", "gradients", "applied", "learning_rate"),
-    *("slots", "updates", "metrics"),
+    *("data", "random", "given", "alone", "optimizer", "loss", "gradients", "applied"),
+    *("learning_rate", "slots", "updates", "metrics"),
 )
 """Parts of a step, each computed from those before it."""
 

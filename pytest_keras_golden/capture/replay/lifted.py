@@ -24,7 +24,7 @@ FLOAT64_FOR = ("float32",)
 def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[None]:
     """Let every layer that computes in a precision of `low` compute in `higher`."""
     changed: list[tuple[Any, str, Any]] = []
-    double = _double() if higher == "float64" else nullcontext()
+    doubled = double() if higher == "float64" else nullcontext()
     try:
         for layer in _layers(targets):
             for attribute in ("_dtype_policy", "dtype_policy"):
@@ -38,7 +38,7 @@ def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[
             for tensor, attribute in _inputs(layer, low):
                 changed.append((tensor, attribute, getattr(tensor, attribute)))
                 object.__setattr__(tensor, attribute, higher)
-        with double:
+        with doubled:
             yield
     finally:
         for owner, attribute, before in reversed(changed):
@@ -46,7 +46,7 @@ def lifted(targets: Iterable[Any], low: Sequence[str], higher: str) -> Iterator[
 
 
 @contextmanager
-def _double() -> Iterator[None]:
+def double() -> Iterator[None]:
     """Inside, there is float64, and Keras lets it be: where it works out the dtype of a result, it
     has float32 for float64 on all backends but TensorFlow."""
     from keras.src.backend.common import dtypes

@@ -51,7 +51,7 @@ def gradients(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled
     if not given:
         return ()
     try:
-        found = pulled_back(function, given, _cotangents)
+        found = pulled_back(function, given, cotangents)
         pairs = zip(names, found, strict=True)
         return tuple((name, to_numpy(grad)) for name, grad in pairs if _is_told(grad))
     except Exception:  # whatever differentiating it raises: the layer has no backward pass then
@@ -84,7 +84,8 @@ def _is_told(grad: Any) -> bool:
     return grad is not None and bool(dtype_of(grad))
 
 
-def _cotangents(outputs: Sequence[Any]) -> list[Any]:
+def cotangents(outputs: Sequence[Any]) -> list[Any]:
+    """What is sent back to each of these, drawn by its shape and place."""
     import keras
 
     drawn = (_drawn(tuple(output.shape), at) for at, output in enumerate(outputs))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...compare.isolation import judge_local
 from ...compare.training import BEHIND_LAYERS, ORDER, inherited
-from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
+from ...outcomes import QUIET, Cause, LocalOutcome, TensorOutcome, Twin, is_blamed
 from ...records import TensorRecord
-from ..replay.losses import alone
-from .roster import innermost
+from ..replay.losses import GRADIENT, METRICS, by_itself
+from ..state.slots import innermost
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -113,30 +113,80 @@ def is_before_losses(found: LocalOutcome) -> bool:
     return found.name.partition(":")[0] in ("data", "random")
 
 
-def changed_loss(
-    records: Sequence[TensorRecord], golden: Golden, losses: Mapping[str, Any]
-) -> LocalOutcome | None:
-    """The first loss that makes something else of the golden's own predictions and targets. Raises
-    CorruptGoldenError."""
+def by_themselves(
+    records: Sequence[TensorRecord],
+    golden: Golden,
+    replayed: Mapping[str, Any],
+    made_of: Components,
+) -> Iterator[LocalOutcome]:
+    """The losses and metrics that make something else of the golden's own predictions and targets,
+    and an optimizer that makes something else of the same gradients. Raises CorruptGoldenError."""
+    found: dict[str, LocalOutcome] = {}
     for record in records:
         match = _NAME.fullmatch(record.name)
-        if match is None or match["part"] != "alone" or not golden.has(record.name):
-            continue
-        name = str(match["rest"])
-        value = alone(losses[name], _given(record.name, golden)) if name in losses else None
-        if value is None:
-            continue
-        local = judge_local(f"loss:{name}", BEHIND_LAYERS, [value], [golden.array(record.name)])
-        if is_blamed(local):
-            said = f"step {int(match[2])}: of the golden's predictions and targets it makes a loss"
-            note = f"{said} of {float(value):.6g}, and made {float(golden.array(record.name)):.6g}"
-            return replace(local, note=note)
-    return None
+        if match is not None and match["part"] in _ALONE and golden.has(record.name):
+            judge = _optimizer_alone if match["part"] == "optimizer" else _made_alone
+            local = judge(record, match, golden, replayed, made_of)
+            if local is not None and is_blamed(local):
+                found.setdefault(local.name, local)
+    # An optimizer's parts follow from each other, and what it applies is the first of them.
+    parts = [name for name in found if name.partition(":")[0] in _OF_OPTIMIZER]
+    yield from (local for name, local in found.items() if name not in parts[1:])
 
 
-def _given(name: str, golden: Golden) -> dict[str, Array]:
-    step, _, loss = name.rpartition("/alone/")
-    begins = f"{step}/given/{loss}/"
+_ALONE = ("alone", "optimizer")
+_OF_OPTIMIZER = ("accumulation", "clipping", "schedule", "optimizer")
+
+
+def _optimizer_alone(
+    record: TensorRecord, match: Any, golden: Golden, _: Mapping[str, Any], made_of: Components
+) -> LocalOutcome:
+    part = match["rest"].partition("/")[0]
+    golden_array = golden.array(record.name)
+    local = judge_local(
+        _name_of(part, made_of), BEHIND_LAYERS, [record.value], [golden_array], "float32"
+    )
+    said = f"on gradients and weights of its own, {match['rest']} differs"
+    twin = Twin("float64", local.k or 0.0, 1.0, "equal")
+    cause: Cause | None = "meaning" if is_blamed(local) and local.k is not None else None
+    return replace(local, note=f"by itself, {said}", cause=cause, twin=twin if cause else None)
+
+
+def _made_alone(
+    record: TensorRecord,
+    match: Any,
+    golden: Golden,
+    replayed: Mapping[str, Any],
+    made_of: Components,
+) -> LocalOutcome | None:
+    wanted = golden.array(record.name)
+    name, sent_back = _of_what(str(match["rest"]), replayed)
+    step = record.name.rpartition("/alone/")[0]
+    given = _given(f"{step}/given/{name}/", golden)
+    made = by_itself(replayed[name], given, wanted.size) if name in replayed else {}
+    value = made.get(sent_back)
+    if value is None:
+        return None
+    kind, plain = (
+        ("metric", name.removeprefix(METRICS)) if name.startswith(METRICS) else ("loss", name)
+    )
+    local = judge_local(f"{kind}:{plain}", BEHIND_LAYERS, [value], [wanted])
+    said = f"step {int(match[2])}: of the golden's predictions and targets it makes"
+    if sent_back:
+        return replace(local, note=f"{said} another gradient")
+    if value.size > 1:
+        return replace(local, note=f"{said} other values")
+    return replace(local, note=f"{said} {value.ravel()[0]:.6g}, and made {wanted.ravel()[0]:.6g}")
+
+
+def _of_what(rest: str, replayed: Mapping[str, Any]) -> tuple[str, str]:
+    """`mse/gradient` → the loss, and what of it; a loss is called what it likes."""
+    if rest not in replayed and rest.endswith(f"/{GRADIENT}"):
+        return rest.removesuffix(f"/{GRADIENT}"), GRADIENT
+    return rest, ""
+
+
+def _given(begins: str, golden: Golden) -> dict[str, Array]:
     names = (entry.name for entry in golden.header.tensors if entry.name.startswith(begins))
     return {name.removeprefix(begins): golden.array(name) for name in names}
 
@@ -197,22 +247,32 @@ def _gradient(first: _Found, same: Sequence[_Found], _: Components) -> tuple[str
     return f"backward:{layer}", f"loss equal, gradients differ, from {layer} backwards"
 
 
+def _name_of(part: str, made_of: Components) -> str:
+    """The component behind a part of an optimizer's step."""
+    if part == "applied":
+        how = "accumulation" if made_of.accumulation else "clipping"
+        return f"{how}:{made_of.optimizer}"
+    if part == "learning_rate":
+        return f"schedule:{made_of.schedule or made_of.optimizer}"
+    return f"optimizer:{made_of.optimizer}"
+
+
 def _applied(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
-    how = "accumulation" if made_of.accumulation else "clipping"
-    said = f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
-    return f"{how}:{made_of.optimizer}", said
+    name = _name_of("applied", made_of)
+    how = name.partition(":")[0]
+    return name, f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
 
 
 def _rate(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
-    whose = made_of.schedule or made_of.optimizer
-    return f"schedule:{whose}", f"gradients equal, the learning rate of {whose} differs"
+    name = _name_of("learning_rate", made_of)
+    return name, f"gradients equal, the learning rate of {name.partition(':')[2]} differs"
 
 
 def _update(first: _Found, same: Sequence[_Found], made_of: Components) -> tuple[str, str]:
     with_it = f", with gradients of {made_of.accumulation} steps accumulated"
     accumulating = with_it if made_of.accumulation else ""
     said = f"gradients equal, the update of {made_of.optimizer} differs{accumulating}"
-    return f"optimizer:{made_of.optimizer}", f"{said} ({first.outcome.name})"
+    return _name_of("updates", made_of), f"{said} ({first.outcome.name})"
 
 
 def _metric(first: _Found, _: Sequence[_Found], __: Components) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""The doors that every training goes through: what optimizers are given, and what losses return.
+"""The doors that every training goes through: what optimizers are given, what losses return, and
+what metrics compare.
 
 On every backend and release a step ends in `Optimizer.apply` (`stateless_apply` on jax), and the
 update itself in `_backend_update_step`, behind clipping, accumulation and schedule.
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ..replay.losses import given_to
+from ..replay.losses import compares, given_to
 from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
@@ -22,8 +23,8 @@ _OPTIMIZER = ("apply", "stateless_apply", "apply_gradients", "_backend_update_st
 
 
 class StepListener(Protocol):
-    """Who is told what passes; called before the optimizer runs, and after. given: to a loss, by
-    name, with the mask on its predictions."""
+    """Who is told what passes; called before the optimizer runs, and after. given: to a loss or a
+    metric, by name, with the mask on its predictions."""
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
@@ -31,6 +32,7 @@ class StepListener(Protocol):
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None: ...
     def stepped(self, optimizer: Any, values: Values) -> None: ...
     def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None: ...
+    def metric(self, metric: Any, given: Mapping[str, Any]) -> None: ...
 
 
 class Onlooker:
@@ -55,6 +57,7 @@ class Doors:
         self._listeners: list[StepListener | None] = []
         self._optimizer: Any = None
         self._loss: Any = None
+        self._metric: Any = None
         self._passing = 0
         self._opened: dict[tuple[Any, str], patches.Patch] = {}
 
@@ -89,6 +92,8 @@ class Doors:
             return run(*args, **kwargs)
         if method == "__call__":
             return self._losses(listener, run, args, kwargs)
+        if method == "update_state":
+            return self._metrics(listener, run, args, kwargs)
         if method == "apply_gradients":
             return self._pass(run, args, kwargs)
         if method == "_backend_update_step":
@@ -133,6 +138,19 @@ class Doors:
         listener.loss(args[0], value, given_to(args[1:], kwargs))
         return value
 
+    def _metrics(self, listener: StepListener, run: Run, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        # As with losses. A mean is given values, and compares nothing.
+        several = type(args[0]).__name__ in ("CompileMetrics", "MetricsList")
+        if several or self._metric is not None or not compares(args[0].__class__):
+            return run(*args, **kwargs)
+        self._metric = args[0]
+        try:
+            listener.metric(args[0], given_to(args[1:], kwargs))
+            return run(*args, **kwargs)
+        finally:
+            self._metric = None
+
 
 @contextmanager
 def doors() -> Iterator[Doors]:
@@ -148,7 +166,11 @@ def doors() -> Iterator[Doors]:
 def _places() -> Iterator[tuple[Any, str]]:
     import keras
 
-    wanted = ((keras.optimizers.Optimizer, _OPTIMIZER), (keras.losses.Loss, ("__call__",)))
+    wanted: tuple[tuple[Any, tuple[str, ...]], ...] = (
+        (keras.optimizers.Optimizer, _OPTIMIZER),
+        (keras.losses.Loss, ("__call__",)),
+        (keras.metrics.Metric, ("update_state",)),
+    )
     for base, names in wanted:
         for owner in dict.fromkeys(k for kind in subclasses(base) for k in kind.__mro__):
             yield from ((owner, name) for name in names if name in vars(owner))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends import active, is_tensor, to_numpy
 from ..backends.nest import flatten
-from .roster import Roster, Values, arithmetic_of, innermost, precision_of, read
+from ..state.slots import innermost
+from .roster import Roster, Values, arithmetic_of, precision_of, read
 from .steps import StepRecorder
 
 if TYPE_CHECKING:

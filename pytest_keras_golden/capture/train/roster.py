@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends import to_numpy
 from ..state.fingerprints import named_seeds
+from ..state.slots import is_variable, slots_of
 from ..state.weights import named_weights
 from ..tap.precision import coarsest, dtype_name
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 Values = Mapping[int, Any]
 """id of a variable → what it holds now, where that is kept outside of the variable: by the loops of
 jax, and where a step is a function of numbers alone."""
-
-_NO_SLOTS = frozenset({"_variables", "_trainable_variables", "_learning_rate", "_tracker"})
-"""Attributes of optimizers that list variables again, or hold what is told apart."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def roster_of(
     optimizer = optimizer or getattr(model, "optimizer", None)
     return Roster(
         weights=weights,
-        slots=dict(_slots(optimizer, weights)) if optimizer is not None else {},
+        slots=dict(slots_of(optimizer, weights)) if optimizer is not None else {},
         metrics=dict(_metrics(model)),
         seeds=dict(named_seeds(model, path)),
     )
@@ -74,7 +72,7 @@ def _value(variable: Any, values: Values) -> Any | None:
     known = values.get(id(variable))
     if known is not None:
         return known
-    if not _is_variable(variable):
+    if not is_variable(variable):
         return variable
     # Asked for its value, a variable that is not initialized yet would draw one.
     return None if getattr(variable, "_value", variable) is None else variable.value
@@ -112,45 +110,7 @@ class Trainee:
             names.get(id(variable), f"variables/{at}"): variable
             for at, variable in enumerate(self.variables)
         }
-        return Roster(weights=weights, slots=dict(_slots(self.optimizer, weights)))
-
-
-# -- optimizers -----------------------------------------------------------------------------
-
-
-def innermost(optimizer: Any) -> Any:
-    """What a loss scale stands around."""
-    return getattr(optimizer, "inner_optimizer", None) or optimizer
-
-
-def _slots(optimizer: Any, weights: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    names = {id(variable): name for name, variable in weights.items()}
-    inner = innermost(optimizer)
-    for one in dict.fromkeys((optimizer, inner)):
-        trained = list(getattr(one, "_trainable_variables", ()) or ())
-        for attribute in sorted(vars(one)):
-            if attribute not in _NO_SLOTS:
-                yield from _held(attribute, vars(one)[attribute], trained, names)
-
-
-def _held(
-    attribute: str, value: Any, trained: Sequence[Any], names: Mapping[int, str]
-) -> Iterator[tuple[str, Any]]:
-    plain = attribute.strip("_")
-    if isinstance(value, dict):
-        # By the paths that Keras gives variables, as Muon keeps its slots.
-        paths = [str(getattr(variable, "path", "")) for variable in trained]
-        value = [value.get(path) for path in paths] if value.keys() & set(paths) else ()
-    if _is_variable(value):
-        yield plain, value
-    elif isinstance(value, (list, tuple)) and len(value) == len(trained):
-        for variable, slot in zip(trained, value, strict=True):
-            if _is_variable(slot):
-                yield f"{names.get(id(variable), variable.name)}/{plain}", slot
-
-
-def _is_variable(value: Any) -> bool:
-    return hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")
+        return Roster(weights=weights, slots=dict(slots_of(self.optimizer, weights)))
 
 
 def _metrics(model: Any) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backends import active
 from ..backends.nest import flatten
-from ..replay.losses import is_replayed
+from ..replay.losses import METRICS, is_replayed
 from ..state.models import attribute, instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
@@ -210,8 +210,14 @@ class ModelRun(Onlooker):
         with self._safely():
             name = self._counted("loss", str(loss.name))
             self._part("loss", name, value)
-            if self._running and is_replayed(loss, given, arithmetic_of(self.model), self.asked):
-                self._recorder().read_loss(name, loss, given)
+            if self._running and is_replayed(loss, given, self.asked):
+                self._recorder().read_given(name, loss, given)
+
+    def metric(self, metric: Any, given: Mapping[str, Any]) -> None:
+        with self._safely():
+            if self._running and is_replayed(metric, given, self.asked):
+                name = METRICS + self._counted("metrics", str(metric.name))
+                self._recorder().read_given(name, metric, given)
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values

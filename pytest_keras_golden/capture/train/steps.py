@@ -16,7 +16,8 @@ from ...records import TensorRecord
 from ...store.digest import digest
 from ...tolerance import EPSILON
 from ..record.reads import Reads
-from ..replay.losses import WHOLE, alone
+from ..replay.losses import METRICS, WHOLE, by_itself
+from ..replay.optimizers import Exercise
 from ..replay.sketch import sketched
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection
@@ -30,12 +31,16 @@ GROUP_OF: Mapping[str, str] = {
     "learning_rate": "updates",
     "given": "loss",
     "alone": "loss",
+    "optimizer": "updates",
     **{part: part for part in ("random", "loss", "gradients", "slots", "updates", "metrics")},
 }
 """Part of a step → group of `select`."""
 
-_TOLD = frozenset({"data", "random", "given", "alone"})
+_TOLD = frozenset({"data", "random", "given", "alone", "optimizer"})
 """Parts that explain what moved, and are no numbers of their own."""
+
+EXERCISED = "step_000/optimizer/"
+"""How names of an optimizer by itself begin."""
 
 _MOST_ROUNDING = 0.125
 """Share of a tensor that rounding alone may be for it to be judged."""
@@ -61,8 +66,9 @@ class StepRecorder:
 
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
     that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
-    all steps. losses: those that are run again by themselves. left: weights after the last step of
-    a loop by hand, each with its precision.
+    all steps. replayed: losses and metrics that are run again by themselves. exercise: the
+    optimizer by itself, until that was done. left: weights after the last step of a loop by hand,
+    each with its precision.
     """
 
     reads: Reads
@@ -74,9 +80,10 @@ class StepRecorder:
     _steps: dict[int, dict[tuple[str, str], _Kept]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     cancelled: dict[str, float] = field(default_factory=dict)
-    losses: weakref.WeakValueDictionary[str, Any] = field(
+    replayed: weakref.WeakValueDictionary[str, Any] = field(
         default_factory=weakref.WeakValueDictionary
     )
+    exercise: Exercise | None = None
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
 
     @property
@@ -92,9 +99,9 @@ class StepRecorder:
         if self._wanted(part, name):
             self.reads.read(tensor, self.receiver(part, name, precision))
 
-    def read_loss(self, name: str, loss: Any, given: Mapping[str, Any]) -> None:
-        """What a loss of the step that runs is given, to run it again by itself."""
-        self.losses[name] = loss
+    def read_given(self, name: str, of: Any, given: Mapping[str, Any]) -> None:
+        """What a loss or a metric of the step that runs is given, to run it again by itself."""
+        self.replayed[name] = of
         for argument, tensor in given.items():
             self.read("given", f"{name}/{argument}", tensor)
 
@@ -164,18 +171,24 @@ class StepRecorder:
         self._steps.clear()
 
     def _alone(self, parts: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], _Kept]:
-        """What each loss makes of what it was given in this step."""
+        """What losses and metrics make of what they were given in this step."""
         made = {}
-        for name, loss in list(self.losses.items()):
+        for name, of in list(self.replayed.items()):
             given = {
                 key.removeprefix(f"{name}/"): kept.value
                 for (part, key), kept in parts.items()
                 if part == "given" and key.rpartition("/")[0] == name
             }
-            value = alone(loss, given)
-            if value is not None:
-                made["alone", name] = _Kept(value, "")
+            for what, value in by_itself(of, given, self.size).items():
+                made["alone", "/".join(filter(None, (name, what)))] = _Kept(value, "")
         return made
+
+    def exercised(self) -> Iterator[TensorRecord]:
+        """What the optimizer makes of weights and gradients of its own; once."""
+        exercise, self.exercise = self.exercise, None
+        if exercise is not None and self.selection.wants("step_000/optimizer", "updates"):
+            for name, array in exercise.run().items():
+                yield self._record(0, "optimizer", name, _Kept(array, ""))
 
     @property
     def _last(self) -> int:
@@ -196,13 +209,18 @@ class StepRecorder:
         return self.selection.wants(f"{self.phase}step_000/{part}/{name}", GROUP_OF[part])
 
     def _keep(self, step: int, part: str, name: str, array: Array, precision: str) -> None:
-        if step >= self.most or (part == "given" and array.nbytes > WHOLE):
+        if step >= self.most or (part == "given" and not _is_kept_whole(step, name, array)):
             return
         if part == "data":
             array = _fingerprint(array)
         elif part != "given":
             array = sketched(_single(array), self.size)
         self._steps.setdefault(step, {})[part, name] = _Kept(array, precision)
+
+
+def _is_kept_whole(step: int, name: str, array: Array) -> bool:
+    """Metrics go on from what they have seen: by itself one is given the first batch alone."""
+    return array.nbytes <= WHOLE and (step == 0 or not name.startswith(METRICS))
 
 
 def may_be_judged(value: Array, precision: str, slack: float) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from ...records import TensorRecord
 from ..backends import active
 from ..record.reads import Reads
+from ..replay.optimizers import Exercise
 from ..replay.sketch import size_for, sketched
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
@@ -38,6 +39,10 @@ class Training:
         default_factory=weakref.WeakKeyDictionary
     )
 
+    _exercises: weakref.WeakKeyDictionary[Any, Exercise | None] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+
     def __post_init__(self) -> None:
         self.selection = TrainingSelection(self.request.select)
 
@@ -52,11 +57,25 @@ class Training:
             most = self.request.steps
             size = size_for(len(roster.weights), most)
             known = StepRecorder(self.reads, self.selection, most, phase, size)
+            if not phase:
+                self._see(whose)
+                known.exercise = self._exercises[whose]
             self._of[whose] = known
         return known
 
+    def _see(self, optimizer: Any) -> None:
+        """As it is before its first step: inside of one, jax lets variables hold nothing."""
+        if optimizer is not None and optimizer not in self._exercises:
+            exercise = Exercise.of(optimizer, self.doors.listening, self.request.asked)
+            self._exercises[optimizer] = exercise
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any step was."""
+        return any(recorder.done for recorder in self._of.values())
+
     def known(self, optimizer: Any) -> StepRecorder | None:
-        return self._of.get(optimizer)
+        return None if optimizer is None else self._of.get(optimizer)
 
     @contextmanager
     def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
@@ -77,6 +96,7 @@ class Training:
             asked=self.request.asked,
         )
         self.doors.open()
+        self._see(getattr(model, "optimizer", None))
         with run.around(), self.doors.listening(run if run.live else None):
             yield run
 
@@ -87,11 +107,13 @@ class Training:
             for recorder in list(self._of.values()):
                 yield from recorder.records()
 
-    def losses_of(self, model: Any) -> dict[str, Any]:
-        """Losses of a model's steps that can be run again by themselves, by name."""
+    def replayed(self, model: Any) -> dict[str, Any]:
+        """Losses and metrics of a model's steps that can be run again by themselves, by name."""
         both = (model, getattr(model, "optimizer", None))
         known = (self._of.get(whose) for whose in both if whose is not None)
-        return {name: loss for one in known if one is not None for name, loss in one.losses.items()}
+        return {
+            name: loss for one in known if one is not None for name, loss in one.replayed.items()
+        }
 
     def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
         """The curve of a `fit`, and the weights that it left where its steps do not tell them."""
