@@ -23,6 +23,7 @@ from ..state.masks import carrying, mask_of
 from ..tap.precision import is_numeric
 from ..watch.structure import is_own
 from .pullback import cotangents
+from .quiet import quietly
 from .sketch import sketched
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def alone(loss: Any, given: Mapping[str, Array], size: int) -> Mapping[str, Arra
         return loss(*(others[name] for name in _ARGUMENTS if name in others))
 
     try:
-        with keras.StatelessScope():
+        with quietly(), keras.StatelessScope():
             made = {"": to_numpy(value(tensors["y_pred"]))}
             return {**made, **_gradient(value, tensors["y_pred"], size)}
     except Exception:  # whatever code of the user's raises: the loss of the step is judged anyway
@@ -118,9 +119,10 @@ def measured(metric: Any, given: Mapping[str, Array]) -> Mapping[str, Array]:
     if mask is not None:
         tensors["y_pred"] = carrying(tensors["y_pred"], mask)
     try:
-        fresh = type(metric).from_config(metric.get_config())
-        fresh.update_state(*(tensors[name] for name in _ARGUMENTS if name in tensors))
-        values = [to_numpy(leaf).ravel() for _, leaf in flatten(fresh.result())]
+        with quietly():
+            fresh = type(metric).from_config(metric.get_config())
+            fresh.update_state(*(tensors[name] for name in _ARGUMENTS if name in tensors))
+            values = [to_numpy(leaf).ravel() for _, leaf in flatten(fresh.result())]
         return {"": np.concatenate(values)}
     except Exception:  # whatever code of the user's raises: what it says in the step is judged
         return {}

@@ -21,6 +21,7 @@ from ..state.slots import innermost, slots_of
 from ..tap.precision import is_numeric
 from ..watch.structure import is_own
 from .lifted import double
+from .quiet import quietly
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -80,7 +81,8 @@ class Exercise:
         if not (asked or (is_own(optimizer) and (is_own(rate) or not is_schedule))):
             return None
         try:
-            return cls(type(optimizer), optimizer.get_config(), hearing)
+            with quietly():
+                return cls(type(optimizer), optimizer.get_config(), hearing)
         except Exception:  # whatever a configuration of the user's own raises
             return None
 
@@ -88,7 +90,7 @@ class Exercise:
         """`applied/kernel`, `learning_rate`, `slots/kernel/momentum`, `updates/kernel` and so on,
         behind all of its steps; empty where it fails by itself."""
         try:
-            with double():
+            with quietly(), double():
                 return self._trained(self.kind.from_config(dict(self.config)))  # type: ignore[attr-defined]
         except Exception:  # the optimizer at work in the test is judged anyway
             return {}

@@ -20,6 +20,7 @@ from ..tap.precision import dtype_of
 from ..watch.calls import Call
 from ..watch.patches import Run
 from .isolate import replaced
+from .quiet import quietly
 from .recorder import argument_tensors, output_tensors
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ def gradients(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled
     if not given:
         return ()
     try:
-        found = pulled_back(function, given, cotangents)
-        pairs = zip(names, found, strict=True)
-        return tuple((name, to_numpy(grad)) for name, grad in pairs if _is_told(grad))
+        with quietly():
+            found = pulled_back(function, given, cotangents)
+            pairs = zip(names, found, strict=True)
+            return tuple((name, to_numpy(grad)) for name, grad in pairs if _is_told(grad))
     except Exception:  # whatever differentiating it raises: the layer has no backward pass then
         return ()
 

@@ -97,13 +97,16 @@ def test_masks_and_weights_come_along(weighted: bool) -> None:
     y_pred = carrying(keras.ops.convert_to_tensor(rng.normal(size=(2, 4, 3)), "bfloat16"), mask)
     weights = [rng.random((2, 4)).astype("float32")] if weighted else []
     given = given_to((y_true, y_pred, *weights), {})
-    assert is_replayed(loss, given, "bfloat16", asked=False)
+    assert is_replayed(loss, given, asked=False)
     kept = {name: to_numpy(tensor) for name, tensor in given.items()}
     assert kept.keys() == {"y_true", "y_pred", "mask", *(["sample_weight"] if weighted else [])}
-    whole = alone(loss, kept)
-    assert whole == to_numpy(loss(y_true, carrying(y_pred, mask), *weights))
-    assert whole != alone(loss, {name: kept[name] for name in kept if name != "mask"})
-    assert alone(loss, {"y_pred": kept["y_pred"]}) is None
+    whole = alone(loss, kept, 64)
+    assert whole[""] == to_numpy(loss(y_true, carrying(y_pred, mask), *weights))
+    assert whole[""] != alone(loss, {name: kept[name] for name in kept if name != "mask"}, 64)[""]
+    assert alone(loss, {"y_pred": kept["y_pred"]}, 64) == {}
+    if keras.backend.backend() != "numpy":
+        assert not whole["gradient"][~mask].any()
+        assert whole["gradient"][mask].any()
 
 
 def test_only_code_of_keras_runs_again_unasked() -> None:
@@ -116,9 +119,8 @@ def test_only_code_of_keras_runs_again_unasked() -> None:
         pass
 
     for loss in (Mine(), LossFunctionWrapper(mine)):
-        assert not is_replayed(loss, given, "bfloat16", asked=False)
-        assert is_replayed(loss, given, "bfloat16", asked=True)
-    assert not is_replayed(keras.losses.MeanSquaredError(), given, "float32", asked=True)
+        assert not is_replayed(loss, given, asked=False)
+        assert is_replayed(loss, given, asked=True)
 
 
 def _is_number(word: str) -> bool:
@@ -129,13 +131,13 @@ def _is_number(word: str) -> bool:
     return "." in word
 
 
-def test_in_float32_nothing_is_kept_for_it(suite: pytest.Pytester, run: Run) -> None:
-    suite.makepyfile(SUITE)
-    test = run("--update-goldens", FACTOR="1", POLICY="float32")
-    assert test["outcome"] == "recorded"
-    names = [tensor["name"] for tensor in run(FACTOR="1")["tensors"]]
-    assert any("/loss" in name for name in names)
-    assert not any("/given/" in name or "/alone/" in name for name in names)
+def test_it_is_found_beside_a_layer_that_changed(suite: pytest.Pytester, run: Run) -> None:
+    scaled = ", dtype=POLICY), keras.layers.Rescaling(float(os.environ['LAYER']), name='scaled')"
+    suite.makepyfile(SUITE.replace(", dtype=POLICY)", scaled))
+    assert run("--update-goldens", FACTOR="1", LAYER="1", POLICY="float32")["outcome"] == "recorded"
+    test = run(FACTOR="1.005", LAYER="1.01")
+    blamed = {local["name"] for local in test["locals"] if local["verdict"] == "drift"}
+    assert blamed == {"scaled", "loss:mean_squared_error"}
 
 
 def test_a_loss_of_the_users_own_runs_as_often_as_without(suite: pytest.Pytester, run: Run) -> None:
@@ -154,7 +156,7 @@ def test_a_loss_that_cannot_be_run_by_itself_is_left_alone() -> None:
         raise RuntimeError("only inside of a step")
 
     loss = LossFunctionWrapper(mine)
-    assert alone(loss, {"y_true": np.ones(2, "f4"), "y_pred": np.ones(2, "f4")}) is None
+    assert alone(loss, {"y_true": np.ones(2, "f4"), "y_pred": np.ones(2, "f4")}, 64) == {}
 
 
 def test_what_is_kept_are_the_predictions(suite: pytest.Pytester, run: Run) -> None:
@@ -168,5 +170,7 @@ def test_what_is_kept_are_the_predictions(suite: pytest.Pytester, run: Run) -> N
             for name in ("y_true", "y_pred")
         }
         alone = float(golden.array("step_000/alone/mean_squared_error"))
+        names = {tensor.name for tensor in golden.header.tensors}
     assert given["y_pred"].shape == (4, 3)
+    assert "step_000/alone/mean_squared_error/gradient" in names
     assert alone == pytest.approx(np.mean((given["y_true"] - given["y_pred"]) ** 2), rel=1e-6)
