@@ -235,6 +235,9 @@ CALL: Meanings = {
     "masks": "digests of the Keras masks that its outputs carry",
     "twins": "per output, which isolation tensor is the sample of its twin; empty where it has none",
     "input_twins": "per input, the same of what code between layers made",
+    "backward": "in a training step, what a gradient of this call alone is of → which isolation "
+    "tensor is its sketch",
+    "backward_twins": "the same in float64",
 }
 GIVEN: Meanings = {
     "tensors": "places of its tensors, by the names of its parameters",

@@ -20,10 +20,10 @@ from .reference import may_run_again
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
 from .replay.isolate import LocalMeasurement, isolate
 from .replay.outermost import Outermost
+from .sent_back import changed_backwards
 from .state.fingerprints import Fingerprints
 from .tap.limit import Limit
 from .tap.request import Request
-from .train.backward import changed_backwards
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -32,12 +32,12 @@ ROUNDS, MOST_STEPS = 3, 48
 _SHAPES = {"kernel": (6, 4), "bias": (4,)}
 _SEED = 0x6F707469
 
-Hearing = Callable[["Heard"], "AbstractContextManager[None]"]
+Hearing = Callable[["LastUpdate"], "AbstractContextManager[None]"]
 """A context inside of which an optimizer's updates are told of."""
 
 
 @dataclass
-class Heard:
+class LastUpdate:
     """Of the last update: the gradients as they were applied, and the learning rate. Implements
     `train.doors.StepListener`."""
 
@@ -105,7 +105,7 @@ class Exercise:
         }
         before = {name: to_numpy(weight) for name, weight in weights.items()}
         like = next(iter(weights.values()))
-        heard = Heard()
+        heard = LastUpdate()
         optimizer.build(list(weights.values()))
         with self.hearing(heard):
             for _ in range(_steps(optimizer)):
@@ -132,7 +132,7 @@ def _steps(optimizer: Any) -> int:
 
 
 def _left(
-    optimizer: Any, heard: Heard, weights: Mapping[str, Any], before: Mapping[str, Array]
+    optimizer: Any, heard: LastUpdate, weights: Mapping[str, Any], before: Mapping[str, Array]
 ) -> Iterator[tuple[str, Array]]:
     for name, grad in zip(weights, heard.grads, strict=False):
         if _is_known(grad):

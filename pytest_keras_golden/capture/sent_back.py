@@ -11,18 +11,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...compare.cause import MEANING, cause_of
-from ...compare.isolation import badness, judge_local
-from ...compare.training import BEHIND_LAYERS
-from ...errors import CaptureError
-from ...outcomes import LocalOutcome, is_blamed
-from ...records import LayerCall
-from ..causes import with_cause
-from ..replay.outermost import Outermost
-from ..replay.twins import Calls, Lifting, backwards
+from ..compare.cause import MEANING, cause_of
+from ..compare.isolation import badness, judge_local
+from ..compare.training import BEHIND_LAYERS
+from ..errors import CaptureError
+from ..outcomes import LocalOutcome, is_blamed
+from ..records import LayerCall
+from .causes import with_cause
+from .replay.outermost import Outermost
+from .replay.twins import Calls, Lifting, backwards
 
 if TYPE_CHECKING:
-    from ...records import Array
+    from ..records import Array
 
 
 def changed_backwards(

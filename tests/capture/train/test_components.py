@@ -1,0 +1,105 @@
+"""Components of a step by themselves: what one changes is found however little it is, and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+from pytest_keras_golden.store.codec import Golden
+
+SUITE = """
+    import os
+    import keras
+    import numpy as np
+
+    FACTOR = float(os.environ["FACTOR"])
+
+    @keras.ops.custom_gradient
+    def sending_back_more(x):
+        def grad(*args, upstream=None):
+            return (args[0] if upstream is None else upstream) * FACTOR
+
+        return x, grad
+
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return sending_back_more(inputs) * 2
+
+    def test_fit(golden_tensors):
+        keras.utils.set_random_seed(0)
+        rng = np.random.default_rng(0)
+        layers = [keras.layers.Dense(5, name="first"), Twice(name="sender")]
+        model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3, name="last")])
+        decay = float(os.environ["DECAY"])
+        optimizer = keras.optimizers.AdamW(0.01, weight_decay=decay)
+        loss, metric = keras.losses.MeanSquaredError(), keras.metrics.MeanAbsoluteError()
+        model.compile(optimizer, loss, metrics=[metric])
+        golden_tensors.fill_weights(model)
+        with golden_tensors.capture(model, select="training"):
+            model.fit(rng.normal(size=(8, 4)), rng.normal(size=(8, 3)), batch_size=4, verbose=0)
+
+    keras.config.set_dtype_policy(os.environ["POLICY"])
+"""
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the suite in a process of its own; the log of its one test."""
+    if keras.backend.backend() == "numpy":
+        pytest.skip("Keras has no fit on numpy")
+    suite.makepyfile(SUITE)
+
+    def run(*arguments: str, factor: float = 1.0, decay: float = 0.004) -> dict[str, Any]:
+        monkeypatch.setenv("POLICY", "mixed_bfloat16")
+        monkeypatch.setenv("FACTOR", str(factor))
+        monkeypatch.setenv("DECAY", str(decay))
+        suite.runpytest_subprocess("--golden-log=log.json", *arguments)
+        (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+        return dict(test)
+
+    return run
+
+
+def blamed(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By name."""
+    return {
+        local["name"]: local for local in test["locals"] if local["name"] in test["local_drift"]
+    }
+
+
+def test_a_layer_that_sends_back_one_rounding_more(run: Run) -> None:
+    assert run("--update-goldens")["outcome"] == "recorded"
+    assert run()["outcome"] == "passed"
+    test = run(factor=1.005)
+    assert test["outcome"] == "failed"
+    (local,) = blamed(test).values()
+    assert local["name"] == "backward:sender"
+    assert local["cause"] == "meaning"
+    assert local["twin"]["precision"] == "float64"
+    assert "the gradient of input 0 differs" in local["note"]
+
+
+def test_an_optimizer_whose_change_every_update_hides(run: Run) -> None:
+    assert run("--update-goldens")["outcome"] == "recorded"
+    test = run(decay=0.0045)
+    assert test["outcome"] == "failed"
+    (local,) = blamed(test).values()
+    assert local["name"] == "optimizer:AdamW"
+    assert local["cause"] == "meaning"
+    assert local["note"].startswith("by itself, on gradients and weights of its own")
+
+
+def test_a_candidate_can_be_asked_the_same(run: Run, suite: pytest.Pytester) -> None:
+    run("--update-goldens")
+    test = run(factor=1.1)
+    with Golden.open(suite.path / test["candidate"]) as candidate:
+        names = {tensor.name for tensor in candidate.header.tensors}
+        layers = {call.name: call for call in candidate.header.calls}
+    assert {"step_000/optimizer/updates/kernel", "step_000/alone/mean_squared_error"} <= names
+    assert "step_000/alone/metrics/mean_absolute_error" in names
+    assert layers["first"].outputs
