@@ -27,6 +27,18 @@ def windows(tokens: Tokens, count: int, rng: np.random.Generator) -> tuple[Token
     return rows[:, :-1], rows[:, 1:]
 
 
+def compiled(model: decoder.Decoder, steps: int, learning_rate: float) -> decoder.Decoder:
+    """The model with what trains it over so many steps."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 15
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=0.1, clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=900)
@@ -41,14 +53,7 @@ def main() -> None:
     inputs, targets = windows(seen, options.steps * options.batch, np.random.default_rng(0))
     held_out = windows(unseen, 64, np.random.default_rng(1))
 
-    model = decoder.build("float32")
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, options.steps, warmup_target=options.learning_rate, warmup_steps=options.steps // 15
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=0.1, clipnorm=1.0),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    model = compiled(decoder.build("float32"), options.steps, options.learning_rate)
     started = time.perf_counter()
     # Windows are drawn once for the whole run and cut into ten "epochs" only to print progress.
     for part in range(10):
