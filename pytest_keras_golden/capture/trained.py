@@ -24,7 +24,7 @@ from .train.blame import Components, blamed, by_themselves, components_of, is_be
 from .train.byhand import ByHand
 from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
-from .train.steps import EXERCISED, StepRecorder
+from .train.steps import BY_THEMSELVES, StepRecorder
 from .train.training import Training
 from .watch.calls import counted
 from .watch.forgiving import problem
@@ -173,7 +173,7 @@ class Trained:
     def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
         taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
         if self.request.isolate and self._is_looked_into(taken):
-            taken += self.exercise(last.entry, last.recorder)
+            taken += self._exercise(last.entry, last.recorder)
             self.blame(last.entry, taken, last.made_of)
 
     def rest(self) -> None:
@@ -189,7 +189,7 @@ class Trained:
             records = [*recorder.records(), *self.training.left(recorder)]
             self._take(_Last(entry, recorder, made_of), records)
         if self.training.recorded:
-            self._copy_exercises()
+            self._copy_told()
         failure = self.hand.failure
         if failure is not None:
             self._tell(failure)
@@ -201,39 +201,60 @@ class Trained:
 
     # -- blame ------------------------------------------------------------------------------
 
-    def look_into(self, entry: OutermostCall, records: Sequence[TensorRecord], model: Any) -> None:
-        """Steps of a method of a model's, which moved, or of which a golden is made."""
-        known = self.training.known(getattr(model, "optimizer", None))
-        alone = [] if known is None else self.exercise(entry, known)
-        replayed = self.training.replayed(model)
-        self.blame(entry, [*records, *alone], components_of(model), replayed)
-
-    def exercise(self, entry: OutermostCall, recorder: StepRecorder) -> list[TensorRecord]:
-        """The optimizer by itself, where a golden is made that may be asked why, or one has it."""
-        against = self.against
-        if against is not None and not against.twins and not self._exercised_before:
-            return []
+    def look_into(
+        self,
+        entry: OutermostCall,
+        records: Sequence[TensorRecord],
+        taken: Sequence[TensorRecord],
+        model: Any,
+    ) -> None:
+        """Steps of a method of a model's, which moved, or of which a golden is made. taken: their
+        records under the names that they have in the block."""
         with self.apart():
-            made = {record.name: record for record in recorder.exercised()}
-        return self.findings.take(entry, made)[0]
+            alone = list(self.training.alone(model, records)) if self._asks_why else []
+        known = self.training.known(getattr(model, "optimizer", None))
+        made = [*self._take_told(entry, alone), *self._exercise(entry, known)]
+        self.blame(entry, [*taken, *made], components_of(model), self.training.replayed(model))
+
+    def _exercise(
+        self, entry: OutermostCall, recorder: StepRecorder | None
+    ) -> Sequence[TensorRecord]:
+        """The optimizer by itself."""
+        if recorder is None or not self._asks_why:
+            return ()
+        with self.apart():
+            return self._take_told(entry, list(recorder.exercised()))
+
+    def _take_told(
+        self, entry: OutermostCall, records: Sequence[TensorRecord]
+    ) -> Sequence[TensorRecord]:
+        return self.findings.take(entry, {record.name: record for record in records})[0]
 
     @property
-    def _exercised_before(self) -> list[str]:
-        """Names of the golden's tensors of optimizers by themselves."""
-        golden = None if self.against is None else self.against.golden
-        if golden is None:
-            return []
-        begins = f"{self.request.prefix}{EXERCISED}"
-        return [t.name for t in golden.header.tensors if t.name.startswith(begins)]
+    def _asks_why(self) -> bool:
+        """Whether components are run by themselves: for a golden that may be asked why, or where
+        one has them."""
+        return self.against is None or self.against.twins or bool(self._by_themselves)
 
-    def _copy_exercises(self) -> None:
-        """Of optimizers whose steps are the golden's: a candidate has them from there."""
+    @property
+    def _by_themselves(self) -> list[str]:
+        """Names of the golden's tensors of components that were run so."""
+        golden, prefix = None if self.against is None else self.against.golden, self.request.prefix
+        names = (tensor.name for tensor in golden.header.tensors) if golden is not None else ()
+        return [
+            name
+            for name in names
+            if name.startswith(prefix) and BY_THEMSELVES.match(name.removeprefix(prefix))
+        ]
+
+    def _copy_told(self) -> None:
+        """Of components whose steps are the golden's: a candidate has them from there."""
         golden = None if self.against is None else self.against.golden
-        for whole in self._exercised_before:
-            if golden is not None and whole not in self.findings.taken["tensor"]:
-                self.findings.taken["tensor"].add(whole)
-                array = golden.array(whole)
-                self.findings.records.append(TensorRecord(whole, array, judged=False))
+        for name in self._by_themselves:
+            if golden is not None and name not in self.findings.taken["tensor"]:
+                self.findings.taken["tensor"].add(name)
+                record = TensorRecord(name, golden.array(name), judged=False)
+                self.findings.records.append(record)
 
     def _is_looked_into(self, records: Sequence[TensorRecord]) -> bool:
         against = self.against

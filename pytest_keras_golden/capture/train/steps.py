@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,8 @@ GROUP_OF: Mapping[str, str] = {
 _TOLD = frozenset({"data", "random", "given", "alone", "optimizer"})
 """Parts that explain what moved, and are no numbers of their own."""
 
-EXERCISED = "step_000/optimizer/"
-"""How names of an optimizer by itself begin."""
+BY_THEMSELVES = re.compile(r"(test_)?step_\d+/(alone|optimizer)/", re.ASCII)
+"""How names begin of what losses, metrics and optimizers make by themselves."""
 
 _MOST_ROUNDING = 0.125
 """Share of a tensor that rounding alone may be for it to be judged."""
@@ -160,7 +161,6 @@ class StepRecorder:
         """Of the steps since the last time, in the order in which parts follow from each other."""
         for number in sorted(self._steps):
             parts = self._steps[number]
-            parts |= self._alone(parts)
             cancelled = _cancellation(parts)
             for name, slack in cancelled.items():
                 self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
@@ -170,18 +170,19 @@ class StepRecorder:
                 yield self._record(number, part, name, replace(kept, slack=slack))
         self._steps.clear()
 
-    def _alone(self, parts: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], _Kept]:
-        """What losses and metrics make of what they were given in this step."""
-        made = {}
-        for name, of in list(self.replayed.items()):
-            given = {
-                key.removeprefix(f"{name}/"): kept.value
-                for (part, key), kept in parts.items()
-                if part == "given" and key.rpartition("/")[0] == name
-            }
-            for what, value in by_itself(of, given, self.size).items():
-                made["alone", "/".join(filter(None, (name, what)))] = _Kept(value, "")
-        return made
+    def alone(self, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
+        """What losses and metrics make of what they were given in these steps."""
+        given: dict[tuple[str, str], dict[str, Array]] = {}
+        for record in records:
+            step, found, rest = record.name.partition("/given/")
+            if found and step.startswith(f"{self.phase}step_"):
+                name, _, argument = rest.rpartition("/")
+                given.setdefault((step, name), {})[argument] = record.value
+        for (step, name), arrays in given.items():
+            of = self.replayed.get(name)
+            for what, value in by_itself(of, arrays, self.size).items() if of is not None else ():
+                full = "/".join(filter(None, (f"{step}/alone/{name}", what)))
+                yield TensorRecord(full, value, judged=False)
 
     def exercised(self) -> Iterator[TensorRecord]:
         """What the optimizer makes of weights and gradients of its own; once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,15 @@ class Training:
         with self.doors.listening(None):
             for recorder in list(self._of.values()):
                 yield from recorder.records()
+
+    def alone(self, model: Any, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
+        """What the losses and metrics of a model make of what they were given in these steps."""
+        for recorder in self._recorders(model):
+            yield from recorder.alone(records)
+
+    def _recorders(self, model: Any) -> list[StepRecorder]:
+        both = (model, getattr(model, "optimizer", None))
+        return [self._of[whose] for whose in both if whose is not None and whose in self._of]
 
     def replayed(self, model: Any) -> dict[str, Any]:
         """Losses and metrics of a model's steps that can be run again by themselves, by name."""
