@@ -174,7 +174,8 @@ def returning(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def make(original: Any) -> Any:
         def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
             returned = original(self, *args, **kwargs)
-            return [change(r) for r in returned] if isinstance(returned, list) else change(returned)
+            many = isinstance(returned, list)
+            return [_of_slices(r, change) for r in returned] if many else change(returned)
 
         return changed
 
@@ -186,11 +187,18 @@ def given(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def make(original: Any) -> Any:
         def changed(self: Any, grads: Any, *args: Any, **kwargs: Any) -> Any:
-            return original(self, [change(grad) for grad in grads], *args, **kwargs)
+            return original(self, [_of_slices(grad, change) for grad in grads], *args, **kwargs)
 
         return changed
 
     return make
+
+
+def _of_slices(grad: Any, change: Callable[[Any], Any]) -> Any:
+    """Gradients of embeddings come as slices on TensorFlow."""
+    if type(grad).__name__ != "IndexedSlices":
+        return change(grad)
+    return type(grad)(change(grad.values), grad.indices, grad.dense_shape)
 
 
 def owner_of(optimizer: Any, name: str) -> Any:
