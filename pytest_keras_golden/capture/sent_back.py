@@ -7,7 +7,7 @@ twins tell why, as for what it computes forwards.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall
 from .causes import with_cause
 from .replay.outermost import Outermost
+from .replay.pullback import STATE
 from .replay.twins import Calls, Lifting, backwards
 
 if TYPE_CHECKING:
@@ -42,12 +43,16 @@ def changed_backwards(
     except CaptureError:  # the forward pass made the same call, and told
         return ()
     known = {local.name for local in forward if is_blamed(local)}
-    found = []
+    found: list[LocalOutcome] = []
     for name, (_, layer) in sorted(calls.items(), key=_last_first):
         if layer.backward and layer.name not in known:
             sent = _Sent(layer, pool, own.get(name, {}), lifting.gradients.get(name, {}))
-            found.append(sent.judged())
-    return tuple(local for local in found if local.verdict != "identical" or is_blamed(local))
+            found += sent.judged()
+    return tuple(found)
+
+
+def _is_state(part: str) -> bool:
+    return part.startswith(STATE)
 
 
 def _last_first(item: tuple[str, tuple[int, LayerCall]]) -> int:
@@ -63,17 +68,25 @@ class _Sent:
     own: Mapping[str, Array]
     twins: Mapping[str, Array]
 
-    def judged(self) -> LocalOutcome:
-        """The worst of its gradients."""
-        name = f"backward:{self.layer.name}"
-        outcomes = [self._of(name, part, key) for part, key in self.layer.backward.items()]
-        return max(outcomes, key=lambda local: (is_blamed(local), badness(local)))
+    def judged(self) -> Iterator[LocalOutcome]:
+        """The worst of its gradients where it changed, and of its statistics whatever became of
+        them: those of a step are explained by it."""
+        parts = self.layer.backward.items()
+        sent = [self._of(f"backward:{self.layer.name}", *p) for p in parts if not _is_state(p[0])]
+        kept = [self._of(f"statistics:{self.layer.name}", *p) for p in parts if _is_state(p[0])]
+        for outcomes in (sent, kept):
+            if outcomes:
+                worst = max(outcomes, key=lambda local: (is_blamed(local), badness(local)))
+                if outcomes is kept or worst.verdict != "identical" or is_blamed(worst):
+                    yield worst
 
     def _of(self, name: str, part: str, key: str) -> LocalOutcome:
         golden, run = self.pool[key], self.own.get(part)
         actual = [] if run is None else [run]
         local = judge_local(name, BEHIND_LAYERS, actual, [golden], self.layer.precision)
         said = f"of the golden's inputs and one fixed cotangent, the gradient of {part} differs"
+        if _is_state(part):
+            said = f"of the golden's inputs, it keeps another {part.removeprefix(STATE)}"
         local = replace(local, note=f"step 0: {said}" if local.note is None else local.note)
         if run is None or run.shape != golden.shape:
             return local

@@ -281,11 +281,13 @@ class Trained:
         by_hand = entry.name.removeprefix(self.request.prefix).startswith(APPLIED)
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
-        first = blamed(records, against.outcome, made_of, layers)
         with self.apart():
             found = list(by_themselves(records, against.golden, replayed, made_of))
-        if first is not None and (not found or is_before_losses(first)):
-            found.insert(0, first)
+        alone = [*(local for one in every for local in one.locals), *found]
+        first = blamed(records, against.outcome, made_of, layers, alone)
+        changed = any(map(is_blamed, found))
+        if first is not None and (not changed or is_before_losses(first)):
+            found = [first, *(local for local in found if local.name != first.name)]
         # Steps by hand are calls, and what changed in the first changed in all.
         known = {local.name for one in findings.examined.values() for local in one.locals}
         new = [local for local in found if not (by_hand and local.name in known)]

@@ -111,7 +111,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     calls = _Calls(case, golden)
     tensors = list(rules.incomparable(tensors, calls.reason))
     tensors = list(rules.explain_by_depth(tensors, calls.reach))
-    tensors = list(rules.explain_by_training(tensors))
+    tensors = list(rules.explain_by_training(tensors, case.locals))
     anchor = case.goldens.anchor()
     if anchor is None:
         return tuple(tensors)

@@ -76,9 +76,12 @@ def _explained(
     return replace(tensor, verdict="accumulated", note=said)
 
 
-def explain_by_training(tensors: Sequence[TensorOutcome]) -> tuple[TensorOutcome, ...]:
-    """`drift` becomes `accumulated` where rounding in earlier parts of a training explains it."""
-    names = inherited(tensors)
+def explain_by_training(
+    tensors: Sequence[TensorOutcome], components: Iterable[LocalOutcome]
+) -> tuple[TensorOutcome, ...]:
+    """`drift` becomes `accumulated` where rounding in earlier parts of a training explains it.
+    components: layers and components of steps that were run by themselves."""
+    names = inherited(tensors, components)
     said = "what it was computed from moved by rounding, and as a whole it moved by no more"
     return tuple(
         replace(tensor, verdict="accumulated", note=_joined(tensor.note, said))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import groupby
 
-from ..outcomes import QUIET, TensorOutcome
+from ..outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from .floats import epsilon
 
 ORDER = (
@@ -28,6 +29,11 @@ FACTOR = 4.0
 3.9.2 and 3.13.2 (torch, a small transformer, Adam, float32) it reached 1.2, in the update of a step
 whose gradients moved by at most 0.3; a rate that is one per cent larger is at 1,000."""
 
+FACTOR_OF_UPDATES = 8.0
+"""The same of what an optimizer makes of gradients, where by itself it is what it was: an element
+whose gradient is next to nothing goes the other way, as far as any other. In bfloat16 such elements
+were 20 % of an update (torch, a perceptron with Adam, sums split in two), 5.2 times k·ε."""
+
 _STEP = re.compile(r"(?:.*/)?((?:test_)?step_\d+/[a-z_]+)(?:/.*)?|(?:.*/)?(curve|weights)/.*", re.S)
 
 
@@ -39,25 +45,86 @@ def part_of(name: str) -> str | None:
     return part if known else None
 
 
-def inherited(tensors: Iterable[TensorOutcome]) -> frozenset[str]:
+def inherited(
+    tensors: Iterable[TensorOutcome], components: Iterable[LocalOutcome] = ()
+) -> frozenset[str]:
     """Names of tensors, given in order of time, that are beyond their tolerance by no more than
-    the rounding of what they were computed from."""
+    the rounding of what they were computed from. components: layers and components of the step
+    that were run by themselves."""
     steps = [tensor for tensor in tensors if part_of(tensor.name) is not None]
+    carrying = _Carrying.of(steps, components)
     excused: set[str] = set()
-    moved = False
     for _, group in groupby(steps, lambda tensor: part_of(tensor.name)):
         judged = [tensor for tensor in group if tensor.judged]
         quiet = {*QUIET, "accumulated"}
         loud = [tensor for tensor in judged if tensor.verdict not in quiet]
-        if not all(moved and _is_small(tensor) for tensor in loud):
+        if not all(map(carrying.explains, loud)):
             break
         excused |= {tensor.name for tensor in loud}
-        moved = moved or any(tensor.verdict != "identical" for tensor in judged)
+        carrying.takes(judged)
     return frozenset(excused)
 
 
-def _is_small(tensor: TensorOutcome) -> bool:
-    limit = tensor.tolerance.k if tensor.tolerance is not None else None
-    if tensor.verdict not in ("drift", "systematic") or limit is None or tensor.rel_l2 is None:
-        return False
-    return tensor.rel_l2 <= FACTOR * limit * epsilon(tensor.precision)
+@dataclass
+class _Carrying:
+    """trained: weights that have gradients. unchanged: names of components that are what they
+    were, by themselves. moved: whether anything has; statistics: how far what layers keep of
+    batches has, as relative L2."""
+
+    trained: frozenset[str]
+    unchanged: frozenset[str]
+    moved: bool = False
+    statistics: float = 0.0
+
+    @classmethod
+    def of(cls, steps: Iterable[TensorOutcome], components: Iterable[LocalOutcome]) -> _Carrying:
+        gradients = (tensor for tensor in steps if "/gradients/" in tensor.name)
+        return cls(
+            frozenset(_weight(tensor.name) for tensor in gradients),
+            frozenset(local.name.partition("@")[0] for local in components if not is_blamed(local)),
+        )
+
+    def explains(self, tensor: TensorOutcome) -> bool:
+        limit = tensor.tolerance.k if tensor.tolerance is not None else None
+        if not self.moved or tensor.verdict not in ("drift", "systematic"):
+            return False
+        if self._is_statistic(tensor):
+            return True
+        if limit is None or tensor.rel_l2 is None:
+            return False
+        part = _part(tensor)
+        factor = FACTOR_OF_UPDATES if part in _OF_OPTIMIZER and self._same_optimizer else FACTOR
+        own = factor * limit * epsilon(tensor.precision)
+        return tensor.rel_l2 <= max(own, self.statistics if part in _OF_STATISTICS else 0.0)
+
+    def takes(self, judged: Iterable[TensorOutcome]) -> None:
+        for tensor in judged:
+            self.moved = self.moved or tensor.verdict != "identical"
+            if self._is_statistic(tensor):
+                self.statistics = max(self.statistics, tensor.rel_l2 or 0.0)
+
+    @property
+    def _same_optimizer(self) -> bool:
+        return any(name.startswith("optimizer:") for name in self.unchanged)
+
+    def _is_statistic(self, tensor: TensorOutcome) -> bool:
+        """What a layer keeps of batches, which by itself it does as before: a weight before a
+        normalisation, whose gradient is rounding alone, is moved by an optimizer as far as any
+        other, and the mean of what it is added to with it."""
+        weight = _weight(tensor.name)
+        if _part(tensor) not in ("updates", "weights") or weight in self.trained:
+            return False
+        return f"statistics:{weight.rpartition('/')[0]}" in self.unchanged
+
+
+_OF_OPTIMIZER = ("applied", "slots", "updates", "weights")
+_OF_STATISTICS = ("loss", "metrics", "curve")
+
+
+def _part(tensor: TensorOutcome) -> str:
+    return (part_of(tensor.name) or "").rpartition("/")[2]
+
+
+def _weight(name: str) -> str:
+    """`norm/beta` of `step_000/updates/norm/beta`."""
+    return name.partition(f"{part_of(name)}/")[2]

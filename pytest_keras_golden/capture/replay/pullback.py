@@ -60,6 +60,35 @@ def gradients(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled
         return ()
 
 
+STATE = "state "
+"""How what a leaf keeps of a batch is told from its gradients."""
+
+
+def states(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled:
+    """What a leaf makes of the statistics that it keeps, as those of a batch normalisation; they
+    are afterwards what they were."""
+    import keras
+
+    kept = [
+        variable
+        for variable in getattr(call.target, "non_trainable_variables", ())
+        if dtype_of(variable.value)
+    ]
+    if not kept or call.kind == "attention":
+        return ()
+    try:
+        with quietly(), keras.StatelessScope() as scope:
+            run(*args, **kwargs)
+            found = [(variable, scope.get_current_value(variable)) for variable in kept]
+            return tuple(
+                (f"{STATE}{variable.name}", to_numpy(value))
+                for variable, value in found
+                if value is not None
+            )
+    except Exception:  # as above
+        return ()
+
+
 class _Exchange:
     """Arguments of a call with other tensors in some of their places, masks as they were."""
 

@@ -38,7 +38,7 @@ from ..watch.patches import Run
 from .isolate import replaced
 from .lifted import FLOAT32_FOR, FLOAT64_FOR, downcasts, lifted
 from .outermost import Outermost
-from .pullback import gradients
+from .pullback import Pulled, gradients, states
 from .recorder import argument_tensors, in_order, is_measured, output_tensors
 from .sketch import sketched
 
@@ -93,7 +93,8 @@ class Lifting:
     raised: whether golden tensors are given in float64, else in the precision that they have.
     twins: the watch's name of a call → per output a sample of its twin, None where it has none.
     input_twins: per input the same of what code between layers made of their golden outputs.
-    gradients: what each leaf sends back, where `backward` asks for it, as sketches. drew: the
+    gradients: what each leaf sends back, where `backward` asks for it, and what it keeps of the
+    batch, as sketches. drew: the
     calls that advanced a random generator.
     """
 
@@ -137,7 +138,7 @@ class Lifting:
         seeds = _seeds(call)
         self._computing.append(set())
         try:
-            pulled = gradients(call, run, args, kwargs) if self._backward and call.leaf else ()
+            pulled = self._pulled(call, run, args, kwargs)
             outputs = run(*args, **kwargs)
         finally:
             pins = self._computing.pop()
@@ -176,6 +177,11 @@ class Lifting:
             self._forced[id(new)] = weakref.ref(new), key
             forced[index] = new
         return forced
+
+    def _pulled(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled:
+        if not self._backward or not call.leaf:
+            return ()
+        return (*gradients(call, run, args, kwargs), *states(call, run, args, kwargs))
 
     def _sketch(self, grad: Array, pins: set[str]) -> Array:
         """Gradients of weights come in the dtype of these, whatever they were computed in."""

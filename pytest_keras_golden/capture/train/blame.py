@@ -78,13 +78,17 @@ class _Found:
 
 
 def blamed(
-    records: Sequence[TensorRecord], judge: Judge, components: Components, layers: bool
+    records: Sequence[TensorRecord],
+    judge: Judge,
+    components: Components,
+    layers: bool,
+    alone: Collection[LocalOutcome] = (),
 ) -> LocalOutcome | None:
     """The component that the first tensor beyond its tolerance comes from; None where no step has
     one. layers: on golden inputs a layer of the forward pass has changed by itself, so that the
-    loss and the gradients are not to blame."""
+    loss and the gradients are not to blame. alone: what was run by itself."""
     found = [item for item in map(_parsed(judge), records) if item is not None]
-    excused = inherited(item.outcome for item in found)
+    excused = inherited((item.outcome for item in found), alone)
     judged = (item for item in found if item.outcome.judged and not _is_quiet(item))
     beyond = [item for item in judged if item.outcome.name not in excused]
     if not beyond:
@@ -119,19 +123,23 @@ def by_themselves(
     replayed: Mapping[str, Any],
     made_of: Components,
 ) -> Iterator[LocalOutcome]:
-    """The losses and metrics that make something else of the golden's own predictions and targets,
-    and an optimizer that makes something else of the same gradients. Raises CorruptGoldenError."""
+    """What losses and metrics make of the golden's own predictions and targets, and the optimizer
+    of the same gradients, changed or not. Raises CorruptGoldenError."""
     found: dict[str, LocalOutcome] = {}
     for record in records:
         match = _NAME.fullmatch(record.name)
         if match is not None and match["part"] in _ALONE and golden.has(record.name):
             judge = _optimizer_alone if match["part"] == "optimizer" else _made_alone
             local = judge(record, match, golden, replayed, made_of)
-            if local is not None and is_blamed(local):
-                found.setdefault(local.name, local)
+            if local is not None:
+                known = found.get(local.name, local)
+                found[local.name] = known if is_blamed(known) else local
     # An optimizer's parts follow from each other, and what it applies is the first of them.
     parts = [name for name in found if name.partition(":")[0] in _OF_OPTIMIZER]
-    yield from (local for name, local in found.items() if name not in parts[1:])
+    first = next(
+        (name for name in parts if is_blamed(found[name])), f"optimizer:{made_of.optimizer}"
+    )
+    yield from (local for name, local in found.items() if name not in parts or name == first)
 
 
 _ALONE = ("alone", "optimizer")
