@@ -393,7 +393,8 @@ def _layers() -> Iterator[StepChange]:
     ):
         yield StepChange(name, component, way, replace(way, net=net))
     ordered = replace(way, fit={"shuffle": True})
-    yield StepChange("order", "data", ordered, replace(ordered, shuffled=2))
+    # The seed that orders them is also the one that torch draws dropout from.
+    yield StepChange("order", "data|drop", ordered, replace(ordered, shuffled=2))
     yield StepChange("draws", r"drop|random:.*", way, applied=_other_draws)
     for layer, kind in (
         ("hidden", "Dense"),

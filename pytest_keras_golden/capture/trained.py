@@ -289,8 +289,9 @@ class Trained:
         if first is not None and (not changed or is_before_losses(first)):
             found = [first, *(local for local in found if local.name != first.name)]
         # Steps by hand are calls, and what changed in the first changed in all.
-        known = {local.name for one in findings.examined.values() for local in one.locals}
-        new = [local for local in found if not (by_hand and local.name in known)]
+        told = findings.examined.values() if by_hand else (examined,)
+        known = {local.name for one in told for local in one.locals}
+        new = [local for local in found if local.name not in known]
         if new:
             locals_ = (*examined.locals, *new)
             findings.examined[entry.name] = replace(examined, locals=locals_)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,20 +32,22 @@ ROUNDS, MOST_STEPS = 3, 48
 _SHAPES = {"kernel": (6, 4), "bias": (4,)}
 _SEED = 0x6F707469
 
-Hearing = Callable[["LastUpdate"], "AbstractContextManager[None]"]
+Hearing = Callable[["Updates"], "AbstractContextManager[None]"]
 """A context inside of which an optimizer's updates are told of."""
 
 
 @dataclass
-class LastUpdate:
-    """Of the last update: the gradients as they were applied, and the learning rate. Implements
+class Updates:
+    """Gradients as they were applied, of the last one; rates: of learning, in each. Implements
     `train.doors.StepListener`."""
 
     grads: Sequence[Any] = ()
-    rate: Any = None
+    rates: list[Array] = field(default_factory=list)
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
-        self.grads, self.rate = list(grads), getattr(rate, "value", rate)
+        self.grads, rate = list(grads), getattr(rate, "value", rate)
+        if _is_known(rate):
+            self.rates.append(to_numpy(rate))
 
     def gradients(self, *_: Any) -> None:
         """They are those that were drawn."""
@@ -105,7 +107,7 @@ class Exercise:
         }
         before = {name: to_numpy(weight) for name, weight in weights.items()}
         like = next(iter(weights.values()))
-        heard = LastUpdate()
+        heard = Updates()
         optimizer.build(list(weights.values()))
         with self.hearing(heard):
             for _ in range(_steps(optimizer)):
@@ -132,13 +134,13 @@ def _steps(optimizer: Any) -> int:
 
 
 def _left(
-    optimizer: Any, heard: LastUpdate, weights: Mapping[str, Any], before: Mapping[str, Array]
+    optimizer: Any, heard: Updates, weights: Mapping[str, Any], before: Mapping[str, Array]
 ) -> Iterator[tuple[str, Array]]:
     for name, grad in zip(weights, heard.grads, strict=False):
         if _is_known(grad):
             yield f"applied/{name}", to_numpy(grad)
-    if _is_known(heard.rate):
-        yield "learning_rate", to_numpy(heard.rate)
+    if heard.rates:
+        yield "learning_rate", np.stack(heard.rates)
     for name, slot in slots_of(optimizer, weights):
         yield f"slots/{name}", to_numpy(slot)
     for name, weight in weights.items():

@@ -16,6 +16,7 @@ same elements, and a golden hardly grows. What it says of the rest is bounded in
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -29,8 +30,9 @@ import numpy as np
 from ...errors import CaptureError
 from ...records import LayerCall
 from ...tolerance import EPSILON
-from ..backends import from_numpy, to_numpy
+from ..backends import active, from_numpy, to_numpy
 from ..state.masks import with_mask_of
+from ..state.variables import unchanged
 from ..tap.precision import dtype_of
 from ..tap.taps import is_mask
 from ..watch.calls import Call
@@ -181,7 +183,9 @@ class Lifting:
     def _pulled(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled:
         if not self._backward or not call.leaf:
             return ()
-        return (*gradients(call, run, args, kwargs), *states(call, run, args, kwargs))
+        # Not of seeds alone: torch has a generator of its own, which dropout draws from.
+        with unchanged(()):
+            return (*gradients(call, run, args, kwargs), *states(call, run, args, kwargs))
 
     def _sketch(self, grad: Array, pins: set[str]) -> Array:
         """Gradients of weights come in the dtype of these, whatever they were computed in."""
@@ -212,7 +216,10 @@ def _raised(array: Array) -> Array:
 
 def _seeds(call: Call) -> list[bytes]:
     generators = getattr(call.target, "_seed_generators", None) or ()
-    return [to_numpy(generator.state).tobytes() for generator in generators]
+    states = [generator.state for generator in generators]
+    if active() == "torch":
+        states.append(sys.modules["torch"].get_rng_state())
+    return [to_numpy(state).tobytes() for state in states]
 
 
 def sampled(array: Array, count: int = SAMPLE) -> Array:

@@ -96,10 +96,10 @@ def blamed(
     first = min(beyond, key=lambda item: (item.step, ORDER.index(item.part)))
     same = [item for item in beyond if (item.step, item.part) == (first.step, first.part)]
     before = [item for item in found if item.step <= first.step and _moved(item)]
-    if layers and first.part in ("loss", "gradients", "metrics"):
-        return None
     trained = {item.rest for item in found if item.part == "gradients"}
     name, said = _component(first, same, before, components, trained)
+    if layers and name.partition(":")[0] in ("loss", "backward", "metric"):
+        return None
     last = same[-1] if first.part == "gradients" else first
     return LocalOutcome(
         name=name,
