@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.capture.backends import to_numpy
-from pytest_keras_golden.capture.replay.pullback import cotangents, gradients
+from pytest_keras_golden.capture.replay.pullback import cotangents, gradients, states
 from pytest_keras_golden.capture.watch.calls import Call
 
 pytestmark = pytest.mark.skipif(
@@ -56,6 +56,19 @@ def test_state_and_generators_are_what_they_were() -> None:
     after = [to_numpy(v).tobytes() for v in (*norm.variables, drop.seed_generator.state)]
     assert before == after
     assert layer.built
+
+
+def test_what_a_layer_keeps_of_a_batch() -> None:
+    norm, given = keras.layers.BatchNormalization(momentum=0.75), x(6, 4)
+    norm(given)
+    call = Call("layer", "layer", norm, "layer", "__call__", 0, 0)
+    found = dict(states(call, norm, (given,), {"training": True}))
+    assert found.keys() == {"state moving_mean", "state moving_variance"}
+    np.testing.assert_allclose(
+        found["state moving_mean"], 0.25 * to_numpy(given).mean(0), rtol=1e-5, atol=1e-7
+    )
+    assert not to_numpy(norm.moving_mean).any()
+    assert states(call, norm, ("nonsense",), {}) == ()
 
 
 def test_what_cannot_be_differentiated_has_none() -> None:
