@@ -284,6 +284,7 @@ class GoldenRun:
     def pytest_unconfigure(self) -> None:
         """What was put around Keras for the whole session goes: the process may run another one."""
         self.automatic.close()
+        self.seeding.end()
         if self._draws is not None:
             self._draws.close()
 
