@@ -10,6 +10,7 @@ HUB_FAMILIES = (
     *("moonshine", "opt", "phi3", "qwen3_moe", "resnet", "roberta", "roformer_v2", "smollm3"),
     *("t5", "vit", "whisper"),
 )
+SCIKERAS = ("basewrapper", "callbacks", "param_routing", "random_state")
 TRAINING = ("trainers", "optimizers", "losses", "callbacks")
 
 
@@ -73,8 +74,75 @@ SUITES = (
         old="3.14.1",
         new="3.15.1",
         strip=2,
-        # They import pandas, grain, orbax and TensorBoard.
-        without=("array_data_adapter", "grain_dataset_adapter", "orbax", "tensorboard"),
-        deselected="grain",
+        # They import pandas, grain, orbax and TensorBoard; the last compiles for half a minute.
+        without=("array_data", "grain_data", "orbax", "tensorboard", "optimizer_sparse"),
+        # Half of the time for variants of one loop.
+        deselected="grain or steps_per or weigth_decay",
+    ),
+    Suite(
+        "keras-geometric",
+        "KERAS_GOLDEN_KERAS_GEOMETRIC_REPO",
+        "3357e4d",
+        ("src", "tests"),
+        ("tests",),
+        old="3.9.2",
+        new="3.15.1",
+        # Times, and programs that other processes run.
+        without=("performance", "large_graphs", "backend_compatibility"),
+        backend="torch",
+        source=("src",),
+    ),
+    Suite(
+        "keras-crf",
+        "KERAS_GOLDEN_KERAS_CRF_REPO",
+        "f03e2f8",
+        ("src", "examples", "tests"),
+        ("tests",),
+        old="3.10.0",
+        new="3.15.1",
+        backend="torch",
+        source=("src", ""),
+    ),
+    Suite(
+        "keras-tcn",
+        "KERAS_GOLDEN_KERAS_TCN_REPO",
+        "7576256",
+        ("tcn", "tasks/tcn_call_test.py"),
+        ("tasks",),
+        old="3.10.0",
+        new="3.15.1",
+        backend="tensorflow",
+        source=("",),
+    ),
+    Suite(
+        "scikeras",
+        "KERAS_GOLDEN_SCIKERAS_REPO",
+        "e92a7dc",
+        ("tests",),
+        tuple(f"tests/test_{part}.py" for part in SCIKERAS),
+        old="3.8.0",
+        new="3.15.1",
+        # Data sets that are downloaded.
+        deselected="mnist or SaveModel or Autoencoder",
+        backend="tensorflow",
+        requires=(
+            ("scikeras", "0.13.0"),
+            ("scikit-learn", "1.5.2"),
+            ("joblib", "1.6.0"),
+            ("threadpoolctl", "3.8.0"),
+        ),
+    ),
+    Suite(
+        "keras-rs",
+        "KERAS_GOLDEN_KERAS_RS_REPO",
+        "812d35b",
+        ("keras_rs",),
+        ("keras_rs/src/layers/feature_interaction", "keras_rs/src/layers/retrieval"),
+        old="3.10.0",
+        new="3.15.1",
+        # Three quarters of the time for one layer.
+        without=("remove_accidental_hits",),
+        backend="torch",
+        source=("",),
     ),
 )
