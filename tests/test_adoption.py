@@ -55,6 +55,48 @@ def test_a_test_of_nothing_but_uncapturable_calls_passes(suite: pytest.Pytester)
     assert test["warnings"]
 
 
+SPARSE_BATCHES = """
+    import keras
+    import numpy as np
+    import pytest
+    from jax.experimental.sparse import BCOO
+
+    def batches():
+        while True:
+            yield BCOO.fromdense(np.eye(6, 4, dtype="float32")), np.ones((6, 2), "float32")
+
+    {mark}
+    @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+    @pytest.mark.parametrize("options", [{{}}, {{"jit_compile": False}}, {{"run_eagerly": True}}])
+    def test_sparse(method, options):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.compile("sgd", "mse", **options)
+        asked = {{"steps_per_epoch": 3, "shuffle": False}} if method == "fit" else {{"steps": 3}}
+        returned = getattr(model, method)(batches(), verbose=0, **asked)
+        assert method != "predict" or returned.shape == (18, 2)
+"""
+
+
+def test_batches_that_cannot_be_read_leave_the_models_method_alone(suite: pytest.Pytester) -> None:
+    """Its steps are the test's own and read them while it runs."""
+    suite.makepyfile(SPARSE_BATCHES.format(mark=""))
+    tests = recorded(suite)
+    assert {test["outcome"] for test in tests} == {"passed"}
+    said = [warning for test in tests for warning in test["warnings"]]
+    sparse = "a sparse jax array cannot be captured"
+    expected = [f"not captured: {method}: {sparse}" for method in ("fit", "evaluate", "predict")]
+    assert sorted(said) == sorted(expected * 3)
+    result = suite.runpytest_inprocess("--golden-auto")
+    assert "called no Keras model" not in result.stdout.str()
+
+
+def test_marked_tests_fail_on_batches_that_cannot_be_read(suite: pytest.Pytester) -> None:
+    suite.makepyfile(SPARSE_BATCHES.format(mark="@pytest.mark.keras_versions"))
+    result = suite.runpytest_inprocess("--update-goldens")
+    result.assert_outcomes(failed=9)
+    result.stdout.fnmatch_lines(["*: a sparse jax array cannot be captured"] * 9)
+
+
 def test_a_recorded_test_that_calls_no_model_any_more_fails(suite: pytest.Pytester) -> None:
     source = """
         import keras

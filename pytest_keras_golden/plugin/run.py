@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from ..case.collected import Case
 
 SEEDED = """\
-The random numbers of Python, numpy and Keras were seeded before this test, which never asked for
-it.
+The random numbers of Python, numpy, Keras and its backend were seeded before this test, which never
+asked for it.
 To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
 
 
@@ -284,6 +284,7 @@ class GoldenRun:
     def pytest_unconfigure(self) -> None:
         """What was put around Keras for the whole session goes: the process may run another one."""
         self.automatic.close()
+        self.seeding.end()
         if self._draws is not None:
             self._draws.close()
 

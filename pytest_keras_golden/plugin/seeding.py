@@ -45,6 +45,7 @@ class Seeding:
 
         Tests that did not ask for a seed must not all start from the same numbers.
         """
+        self.end()
         self._active = self._waiting = self._seed is not None
         self._own = None if name is None else self._named(name)
         self._after_setup = None
@@ -52,8 +53,16 @@ class Seeding:
 
     def leave_alone(self) -> None:
         """A test is about to be set up that has the random numbers it would have without us."""
-        self._active = self._waiting = False
+        self.end()
         self._after_setup = self._body = None
+
+    def end(self) -> None:
+        """No test has a seed any more: what reads the system's entropy gets that again."""
+        if self._active:
+            from ..capture.state.entropy import leave_entropy
+
+            leave_entropy()
+        self._active = self._waiting = False
 
     @property
     def active(self) -> bool:
@@ -108,14 +117,18 @@ class Seeding:
             return
         import numpy as np
 
-        python, numpy = random.getstate(), np.random.get_state()
+        from ..capture.state.entropy import entropy_state, seed_entropy, set_entropy_state
+
+        python, numpy, entropy = random.getstate(), np.random.get_state(), entropy_state()
         random.seed(self._named(name))
         np.random.seed(self._named(name))
+        seed_entropy(self._named(name))
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+            set_entropy_state(entropy)
 
     def _named(self, name: str) -> int:
         return ((self._seed or 0) + crc32(name.encode())) % 2**32

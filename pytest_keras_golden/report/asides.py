@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..outcomes import UPDATES, TestOutcome
+from ..outcomes import LEFT_OUT, UPDATES, TestOutcome
 from .escape import visible
 from .summary import compared, verdict_of
 from .wording import plural
@@ -57,10 +57,15 @@ def named(outcomes: Sequence[TestOutcome], limit: int = NAMED) -> list[str]:
 
 
 def _without_calls(outcomes: Sequence[TestOutcome]) -> str:
-    plain = [outcome for outcome in outcomes if verdict_of(outcome) == "passed"]
-    rest = len(plain) - len(unseen(outcomes))
+    plain = [o for o in outcomes if verdict_of(o) == "passed" and not _left_alone(o)]
+    rest = sum(not outcome.unseen for outcome in plain)
     other = "other " if rest < len(outcomes) else ""
     return f"{plural(rest, f'{other}test')} called no Keras model" if rest else ""
+
+
+def _left_alone(outcome: TestOutcome) -> bool:
+    """Whether a call of it could not be captured, which is said elsewhere."""
+    return any(warning.startswith(LEFT_OUT) for warning in outcome.warnings)
 
 
 def _besides(outcomes: Sequence[TestOutcome]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from ...errors import CaptureError
 from ...store.digest import digest
 from ..backends import is_tensor
 from ..backends.nest import exchanged, flatten
@@ -31,13 +32,20 @@ class Batches:
         self._digests: dict[str, xxhash.xxh3_128] = {}
         self._first: dict[str, Array] = {}
         self._form: Any = None
+        self._failure: CaptureError | None = None
 
     def read(self, data: Any) -> None:
-        """Take in the data of a step, now or each time that its program runs."""
+        """Take in the data of a step, now or each time that its program runs.
+
+        What cannot be read is told when it is asked for: the step is the test's own.
+        """
         self._form = data if self._form is None else self._form
         for place, leaf in flatten(data):
             if is_tensor(leaf):
-                self._reads.read(leaf, self._receiver(place))
+                try:
+                    self._reads.read(leaf, self._receiver(place))
+                except CaptureError as error:
+                    self._failure = self._failure or error
 
     def _receiver(self, place: str) -> Any:
         def receive(array: Array) -> None:
@@ -49,17 +57,28 @@ class Batches:
 
         return receive
 
+    def _demand_read(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
     def digests(self) -> Mapping[str, str]:
-        """`predict[data]` and so on → digest over that part of every batch."""
+        """`predict[data]` and so on → digest over that part of every batch.
+
+        Raises CaptureError where a part could not be read.
+        """
+        self._demand_read()
         start = f"{self._name}[data]"
         return {f"{start}{place}": key.hexdigest() for place, key in self._digests.items()}
 
     def digests_of(self, repeatable: bool) -> Mapping[str, str]:
-        """None of arrays, which their own digests tell in whatever order they are read."""
+        """None of arrays, which their own digests tell in whatever order they are read. Raises
+        CaptureError where a part of others could not be read."""
         return {} if repeatable else self.digests()
 
     def first(self) -> Mapping[str, Any] | None:
-        """The first batch, as the method for one batch takes it; None where none was read."""
+        """The first batch, as the method for one batch takes it; None where none was read. Raises
+        CaptureError where a part of it could not be."""
+        self._demand_read()
         if not self._first:
             return None
         import keras

@@ -124,8 +124,8 @@ class Loop:
 
     def _finish(self, run: Any, returned: Any, batches: Batches, run_first: RunFirst) -> None:
         asked = self.asked
-        read = batches.digests_of(asked.repeatable)
         try:
+            read = batches.digests_of(asked.repeatable)
             with kept(asked.model):
                 self.finish(asked, self.training.records(run, returned), returned, read, run_first)
         except Exception as error:

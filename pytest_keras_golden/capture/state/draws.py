@@ -140,8 +140,9 @@ class Draws:
 
     def _born_now(self, variable: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         initializer = kwargs.get("initializer", args[0] if args else None)
-        if getattr(variable, "_value", None) is None:
-            # Made inside a program: `_deferred_initialize` comes later.
+        if getattr(variable, "_value", None) is None or not is_concrete(variable):
+            # Made inside a program: `_deferred_initialize` comes later. A variable that a
+            # tf.function makes while it is traced, as metrics do in `fit`, has no number yet.
             return
         if args or kwargs:
             if not (callable(initializer) or isinstance(initializer, str)):

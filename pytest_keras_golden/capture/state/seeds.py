@@ -1,5 +1,7 @@
 """One seed for every generator that a test may draw from, TensorFlow's without importing it.
 
+What a test seeds itself from the system's entropy has a seed, too: `entropy`.
+
 `keras.utils.set_random_seed` imports TensorFlow on every backend, which takes seconds, to seed the
 shuffling of `tf.data`. It is seeded here where it is loaded, else when somebody imports it.
 """
@@ -13,6 +15,8 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from .entropy import seed_entropy
 
 _NAME = "tensorflow"
 
@@ -29,6 +33,7 @@ def seed_everything(seed: int) -> None:
     with _tensorflow_left_out():
         keras.utils.set_random_seed(seed)
     set_seed_to_come(seed)
+    seed_entropy(seed)
     from keras.src.backend.common import global_state
 
     global_state.set_global_attribute("global_seed_generator", None)

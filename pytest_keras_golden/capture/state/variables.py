@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backends import to_numpy, unwrapped
 from ..backends.nest import leaves
+from .entropy import entropy_state, set_entropy_state
 from .seeds import seed_to_come, set_seed_to_come
 
 _QUANTISED = ("int4", "int8", "uint8", "float8")
@@ -120,6 +121,7 @@ def _put_keras_global(name: str, value: Any | None) -> None:
 def _generators() -> Iterator[tuple[Callable[[Any], object], Any]]:
     yield random.setstate, random.getstate()
     yield np.random.set_state, np.random.get_state()
+    yield set_entropy_state, entropy_state()
     torch = sys.modules.get("torch")
     if torch is not None:
         yield torch.set_rng_state, torch.get_rng_state()

@@ -33,7 +33,7 @@ class Forgiving:
 
     def around(self, call: Call, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        once = _Once(run)
+        once = Once(run)
         try:
             return self._observer.around(call, once, args, kwargs)
         except Exception as error:
@@ -46,7 +46,7 @@ class Forgiving:
             return run(*args, **kwargs)
 
 
-class _Once:
+class Once:
     """The watched call, which remembers how it ended."""
 
     done = False

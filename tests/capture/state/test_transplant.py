@@ -6,6 +6,8 @@ Each case runs twice, under two seeds, as under two releases.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -300,3 +302,29 @@ def test_two_draws_of_one_distribution_are_told_from_another(
 def test_constants_are_draws_of_nothing() -> None:
     assert not same_distribution(np.zeros(9), np.ones(9))
     assert same_distribution(np.ones(9), np.ones(9))
+
+
+MADE_IN_A_PROGRAM = """
+def fitted(model):
+    model.compile("sgd", loss="binary_crossentropy", metrics=["acc"])
+    model.fit(np.abs(X) % 1, np.array([[0.0], [1.0]]), epochs=2, verbose=0)
+    return model.get_metrics_result()["loss"]
+
+def given():
+    return keras.Sequential([keras.Input((8,)), layers.Dense(1, activation="sigmoid")])
+
+def unbuilt():
+    return keras.Sequential([layers.Dense(1, activation="sigmoid")])
+
+same(given, fitted)
+assert np.isfinite(side("save", 1, unbuilt, fitted)[0])
+"""
+
+
+@pytest.mark.tensorflow
+def test_metrics_that_fit_makes_while_tensorflow_traces_it_hold_no_numbers_yet(
+    tmp_path: Path,
+) -> None:
+    code = f"from pathlib import Path; folder = Path({str(tmp_path)!r})\n{SETUP}{MADE_IN_A_PROGRAM}"
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
