@@ -1,0 +1,74 @@
+"""Every numeric change of Keras' training from release to release, written to a Markdown table.
+
+Runs the scenarios of benchmarks/training under every release since 3.0, on every backend that
+trains, and judges each release against the one before: optimizers, schedules, losses, metrics,
+initializers, draws, regularizers, constraints, the backward pass and the initial weights of every
+layer in float32, the options of `fit` in float32 and both mixed precisions. What changed is run
+again in float64, which tells the cause; with a clone of Keras, the commit of what is no rounding is
+looked for. Releases between two ends of a series are run only where the ends differ, and only the
+scenarios that do.
+
+    python benchmarks/training_atlas.py [--releases 3.0.0..latest] [--backends torch,jax,tensorflow]
+                                        [--clone DIR] [--jobs 1] [--results .training-atlas]
+                                        [--output docs/training-atlas.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from history.along import over_backends
+from history.page import page
+from history.recordings import Recorder
+from training.page import TRAINING, footer
+
+from pytest_keras_golden.stacks.clone import Clone
+from pytest_keras_golden.stacks.overlay.folder import ensure_overlay
+from pytest_keras_golden.stacks.overlay.releases import resolve
+
+SCRIPT = Path(__file__).resolve().parent / "training" / "record.py"
+
+JAX = "0.5.3"
+"""The `fit` of Keras up to 3.9 asks for `jax.spmd_mode`, which later releases of jax lack."""
+
+PACKAGES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow_cpu"}
+
+
+def recorder(backend: str, results: Path) -> Recorder:
+    beside: Sequence[Path] = ()
+    if backend == "jax":
+        beside = [ensure_overlay("jax", JAX, extra=[f"jaxlib=={JAX}"])]
+    return Recorder(backend, results, SCRIPT, beside)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--releases", default="3.0.0..latest")
+    parser.add_argument("--backends", default="torch,jax,tensorflow")
+    parser.add_argument("--clone", type=Path, help="a git clone of Keras with its tags")
+    parser.add_argument("--jobs", type=int, default=1, help="backends at a time")
+    parser.add_argument("--results", type=Path, default=Path(".training-atlas"))
+    parser.add_argument("--output", type=Path, default=Path("docs/training-atlas.md"))
+    options = parser.parse_args()
+    releases = resolve([options.releases])
+    clone = Clone(options.clone.resolve(), "keras") if options.clone else None
+    recorders = [recorder(name, options.results) for name in options.backends.split(",")]
+    pairs = over_backends(releases, recorders, clone, options.jobs, thorough=False)
+    told = {
+        one.backend: JAX if one.backend == "jax" else _installed(one.backend) for one in recorders
+    }
+    words = [f"{name} {number}" for name, number in told.items()]
+    text = page(TRAINING, pairs, releases, words) + footer(pairs, releases, recorders)
+    options.output.write_text(text, encoding="utf-8")
+    print(f"{sum(map(len, pairs.values()))} changes, {len(releases)} releases: {options.output}")
+
+
+def _installed(backend: str) -> str:
+    return version(PACKAGES[backend]).partition("+")[0]
+
+
+if __name__ == "__main__":
+    main()
