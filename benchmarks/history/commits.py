@@ -14,7 +14,7 @@ from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 from pytest_keras_golden.versions.search.commits import first_bad_commit
 from pytest_keras_golden.versions.search.halves import Answer
 
-SOUGHT = ("meaning", "precision", "semantic", "systematic", "nonfinite")
+SOUGHT = ("meaning", "precision", "semantic", "systematic", "nonfinite", "structure")
 
 
 def is_sought(change: Change) -> bool:

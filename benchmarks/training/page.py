@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from history.changes import Change
 from history.page import Atlas, cause_of, note_of
-from history.recordings import Recorder
+from history.recordings import Key, Recorder
 
 from training import POLICIES
 from training.readings import READINGS
@@ -48,46 +48,69 @@ TRAINING = Atlas(HEAD, "scenario", POLICIES, _note)
 Pairs = Mapping[tuple[str, str], Sequence[Change]]
 
 
-def footer(pairs: Pairs, releases: Sequence[str], recorders: Sequence[Recorder]) -> str:
-    """What the commits did, what never moved, and what was not run."""
+def footer(
+    pairs: Pairs,
+    releases: Sequence[str],
+    recorders: Sequence[Recorder],
+    unsteady: Mapping[str, Set[Key]],
+) -> str:
+    """What the commits did, what never moved, and what was left out."""
     found = [change for here in pairs.values() for change in here]
     lines = ["", "## What the commits did", "", *_readings(found), ""]
     lines += ["## What never moved", "", *_unmoved(found, releases, recorders), ""]
+    lines += ["## What was left out", "", *_left_out(recorders, releases, unsteady), ""]
     return "\n".join(lines)
 
 
 def _readings(found: Sequence[Change]) -> Iterator[str]:
-    """Of each commit read by eye, the scenarios it was found for."""
-    yield f"{len(READINGS)} were read; what is said of them is by hand."
+    """Of each commit that was read, the scenarios it was found for."""
+    said = {commit for change in found for commit in change.commit.split()[:1]}
+    yield f"Of {len(said)} commits {len(said & READINGS.keys())} were read by eye."
     yield ""
-    for commit, (pair, said) in READINGS.items():
-        here = {c.case for c in found if commit in c.commit}
-        yield f"- **{commit}** ({pair}, {len(here)} scenarios): {said}"
+    for commit in (commit for commit in READINGS if commit in said):
+        cases = sorted({change.case for change in found if change.commit.startswith(commit)})
+        more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+        yield f"- **{commit}**: {READINGS[commit]} ({', '.join(cases[:3])}{more})"
 
 
 def _unmoved(
     found: Sequence[Change], releases: Sequence[str], recorders: Sequence[Recorder]
 ) -> Iterator[str]:
-    """Scenarios of each group by what the worst of their changes was, over all releases that were
-    run in whole: the ends of the series."""
-    ends = {r for r in releases if r in (releases[0], releases[-1])}
-    ran: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for recorder in recorders:
-        seen = {key for end in ends for key in recorder.release(end).arrays}
-        moved = {c.key for c in found if c.backend == recorder.backend}
-        only = {
-            c.key
-            for c in found
-            if c.backend == recorder.backend and not cause_of(c).startswith("rounding")
-        }
-        for key in seen:
-            count = ran.setdefault(key[1].partition(":")[0], Counter())
-            count["ran"] += 1
-            count["never"] += key not in moved
-            count["rounded"] += key in moved - only
-    yield "Scenarios at one precision on one backend that run on the oldest or the newest release."
+        here = [change for change in found if change.backend == recorder.backend]
+        moved = {change.key for change in here}
+        more = {change.key for change in here if not cause_of(change).startswith("rounding")}
+        for key in _ran(recorder, releases):
+            count = counts.setdefault(key[1].partition(":")[0], Counter())
+            count.update({"ran": 1, "never": key not in moved, "rounded": key in moved - more})
+    yield "Scenarios at one precision on one backend, as far as the oldest or newest release runs"
+    yield "them; in all releases that do, they gave the same bits, or other bits by rounding alone."
     yield ""
-    yield "| group | run | never moved a bit | moved by rounding alone |"
+    yield "| | run | never moved a bit | moved by rounding alone |"
     yield "|---|---|---|---|"
-    for group, count in ran.items():
+    for group, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
         yield f"| {group} | {count['ran']} | {count['never']} | {count['rounded']} |"
+
+
+def _ran(recorder: Recorder, releases: Sequence[str]) -> set[Key]:
+    ends = (releases[0], releases[-1])
+    return {key for release in ends for key in recorder.release(release).arrays}
+
+
+def _left_out(
+    recorders: Sequence[Recorder], releases: Sequence[str], unsteady: Mapping[str, Set[Key]]
+) -> Iterator[str]:
+    """What raises in the newest release, and what two runs of one release give otherwise."""
+    for backend, keys in unsteady.items():
+        if keys:
+            words = ", ".join(f"{case} ({policy})" for policy, case in sorted(keys))
+            yield f"- Not the same in two runs of one release on {backend}, and not told: {words}."
+    yield f"- Raised in {releases[-1]}:"
+    for recorder in recorders:
+        reasons: dict[str, list[str]] = {}
+        for (policy, case), why in recorder.release(releases[-1]).failed.items():
+            said = " ".join(why.split()).replace("|", "\\|")[:120]
+            reasons.setdefault(said, []).append(f"{case} ({policy})")
+        for why, cases in reasons.items():
+            yield f"    - {recorder.backend}: {', '.join(cases)}: `{why}`"

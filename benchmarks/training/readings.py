@@ -1,4 +1,4 @@
-"""What commits did that the training atlas found, read by hand in Keras' history."""
+"""What commits did that the training atlas found, read by eye in Keras' history."""
 
-READINGS: dict[str, tuple[str, str]] = {}
-"""Short hash → (releases, what it did)."""
+READINGS: dict[str, str] = {}
+"""Short hash → what it did."""

@@ -55,11 +55,25 @@ def _projection(tensor: Any, at: int) -> Array:
     return normal(*tensor.shape, seed=90 + at).astype(kind)
 
 
+NEXT_TO_NOTHING = 2.0**-17
+"""64 roundings of float32: a gradient that is smaller than this beside the largest of its layer is
+rounding itself, as that of a key's bias, which no softmax sees."""
+
+
+def without_noise(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Zeros in the place of gradients that are nothing but rounding."""
+    grads = {name: array_of(value) for name, value in made.items() if name.startswith("gradient")}
+    sizes = {name: float(np.abs(grad).max(initial=0.0)) for name, grad in grads.items()}
+    largest = max(sizes.values(), default=0.0)
+    small = (name for name, size in sizes.items() if size < NEXT_TO_NOTHING * largest)
+    return {**made, **{name: np.zeros_like(grads[name]) for name in small}}
+
+
 def _named(outputs: Sequence[Any], grads: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
     made = {f"output/{at}": output for at, output in enumerate(outputs)}
     for name, grad in zip(names, grads, strict=True):
         made[f"gradient/{name}"] = np.zeros(0, np.float32) if grad is None else grad
-    return made
+    return without_noise(made)
 
 
 def _numbered(given: Sequence[Array], by: Mapping[str, Any]) -> list[str]:

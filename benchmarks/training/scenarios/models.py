@@ -35,11 +35,12 @@ def binary(policy: str) -> Any:
 
 
 def convolutional(policy: str) -> Any:
+    """Without a bias before the normalisation, which takes it out again."""
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((8, 8, 3)),
-            layers.Conv2D(6, 3, padding="same", dtype=policy, name="conv"),
+            layers.Conv2D(6, 3, padding="same", use_bias=False, dtype=policy, name="conv"),
             layers.BatchNormalization(dtype=policy, name="norm"),
             layers.ReLU(dtype=policy, name="relu"),
             layers.MaxPooling2D(dtype=policy, name="pool"),
@@ -50,11 +51,15 @@ def convolutional(policy: str) -> Any:
 
 
 def transformer(policy: str) -> Any:
+    """Without biases of attention: that of the keys has no gradient but rounding, and Adam makes a
+    step of that."""
     layers = keras.layers
     entry = keras.Input((6,), dtype="int32")
     hidden = layers.Embedding(20, 16, mask_zero=True, name="tokens", dtype=policy)(entry)
     normed = layers.LayerNormalization(name="norm", dtype=policy)(hidden)
-    attended = layers.MultiHeadAttention(2, 8, name="attention", dtype=policy)(normed, normed)
+    attended = layers.MultiHeadAttention(2, 8, use_bias=False, name="attention", dtype=policy)(
+        normed, normed
+    )
     hidden = layers.Add(name="add", dtype=policy)([hidden, attended])
     hidden = layers.Dense(16, activation="gelu", name="feed", dtype=policy)(hidden)
     return keras.Model(entry, layers.Dense(20, name="head", dtype=policy)(hidden))
