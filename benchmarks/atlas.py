@@ -37,8 +37,8 @@ def main() -> None:
     releases = resolve([options.releases])
     clone = Clone(options.clone.resolve(), "keras") if options.clone else None
 
-    recorders = [Recorder(backend, options.results) for backend in backends]
-    pairs = over_backends(releases, recorders, clone, options.jobs)
+    along = {Recorder(backend, options.results): releases for backend in backends}
+    pairs = over_backends(along, clone, options.jobs)
     options.output.write_text(page(LAYERS, pairs, releases, backends), encoding="utf-8")
     count = sum(map(len, pairs.values()))
     print(f"{count} changes over {len(releases)} releases: {options.output}")

@@ -5,8 +5,8 @@ trains, and judges each release against the one before: optimizers, schedules, l
 initializers, draws, regularizers, constraints, the backward pass and the initial weights of every
 layer in float32, the options of `fit` in float32 and both mixed precisions. What changed is run
 again in float64, which tells the cause; with a clone of Keras, the commit of what is no rounding is
-looked for. Releases between two ends of a series are run only where the ends differ, and only the
-scenarios that do.
+looked for. Releases between two ends of a series are run only where the ends differ by more, and
+only the scenarios that do. A backend may be given releases of its own: `jax=3.14.1..latest`.
 
     python benchmarks/training_atlas.py [--releases 3.0.0..latest] [--backends torch,jax,tensorflow]
                                         [--clone DIR] [--jobs 1] [--results .training-atlas]
@@ -24,6 +24,7 @@ from history.along import over_backends
 from history.changes import changes
 from history.page import page
 from history.recordings import Key, Recorded, Recorder
+from packaging.version import Version
 from training.page import TRAINING, footer
 
 from pytest_keras_golden.stacks.clone import Clone
@@ -40,9 +41,9 @@ PACKAGES = {"torch": "torch", "tensorflow": "tensorflow_cpu"}
 
 
 def recorder(backend: str, results: Path) -> Recorder:
-    beside: Sequence[Path] = ()
+    beside: tuple[Path, ...] = ()
     if backend == "jax":
-        beside = [ensure_overlay("jax", JAX, extra=[f"jaxlib=={JAX}"])]
+        beside = (ensure_overlay("jax", JAX, extra=[f"jaxlib=={JAX}"]),)
     return Recorder(backend, results, SCRIPT, beside)
 
 
@@ -70,23 +71,28 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(".training-atlas"))
     parser.add_argument("--output", type=Path, default=Path("docs/training-atlas.md"))
     options = parser.parse_args()
-    releases = resolve([options.releases])
     clone = Clone(options.clone.resolve(), "keras") if options.clone else None
-    recorders = [recorder(name, options.results) for name in options.backends.split(",")]
-    pairs = over_backends(releases, recorders, clone, options.jobs, thorough=False)
-    excluded = {one.backend: unsteady(one, releases) for one in recorders}
+    releases = {
+        recorder(name, options.results): resolve([own or options.releases])
+        for name, _, own in (text.partition("=") for text in options.backends.split(","))
+    }
+    pairs = over_backends(releases, clone, options.jobs, thorough=False)
+    excluded = {one.backend: unsteady(one, own) for one, own in releases.items()}
     pairs = {
         pair: [change for change in found if change.key not in excluded[change.backend]]
         for pair, found in pairs.items()
     }
-    words = [f"{one.backend} {_version(one.backend)}" for one in recorders]
-    text = page(TRAINING, pairs, releases, words) + footer(pairs, releases, recorders, excluded)
+    every = sorted({name for own in releases.values() for name in own}, key=Version)
+    words = [_words(one.backend, own, every) for one, own in releases.items()]
+    text = page(TRAINING, pairs, every, words) + footer(pairs, releases, excluded)
     options.output.write_text(text, encoding="utf-8")
-    print(f"{sum(map(len, pairs.values()))} changes, {len(releases)} releases: {options.output}")
+    print(f"{sum(map(len, pairs.values()))} changes, {len(every)} releases: {options.output}")
 
 
-def _version(backend: str) -> str:
-    return JAX if backend == "jax" else version(PACKAGES[backend]).partition("+")[0]
+def _words(backend: str, own: Sequence[str], every: Sequence[str]) -> str:
+    number = JAX if backend == "jax" else version(PACKAGES[backend]).partition("+")[0]
+    only = "" if list(own) == list(every) else f" (only {', '.join(own)})"
+    return f"{backend} {number}{only}"
 
 
 if __name__ == "__main__":

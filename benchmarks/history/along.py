@@ -46,8 +46,7 @@ def serial(releases: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def over_backends(
-    releases: Sequence[str],
-    recorders: Sequence[Recorder],
+    releases: Mapping[Recorder, Sequence[str]],
     clone: Clone | None,
     jobs: int,
     *,
@@ -56,11 +55,11 @@ def over_backends(
     """The changes of all backends by pair of releases; jobs: backends at a time."""
 
     def along(recorder: Recorder) -> list[tuple[Pair, list[Change]]]:
-        return list(history(releases, recorder, clone, thorough=thorough))
+        return list(history(releases[recorder], recorder, clone, thorough=thorough))
 
     pairs: dict[Pair, list[Change]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for backend in pool.map(along, recorders):
+        for backend in pool.map(along, releases):
             for pair, found in backend:
                 pairs.setdefault(pair, []).extend(found)
     return pairs

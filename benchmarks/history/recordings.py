@@ -50,7 +50,7 @@ class Recorder:
     backend: str
     results: Path
     script: Path = LAYERS
-    beside: Sequence[Path] = ()
+    beside: tuple[Path, ...] = ()
 
     def release(self, version: str, keys: Sequence[Key] = ()) -> Recorded:
         """keys: the cases to run, with their twins; all of them, without, where there are none."""

@@ -48,17 +48,15 @@ TRAINING = Atlas(HEAD, "scenario", POLICIES, _note)
 Pairs = Mapping[tuple[str, str], Sequence[Change]]
 
 
-def footer(
-    pairs: Pairs,
-    releases: Sequence[str],
-    recorders: Sequence[Recorder],
-    unsteady: Mapping[str, Set[Key]],
-) -> str:
+Releases = Mapping[Recorder, Sequence[str]]
+
+
+def footer(pairs: Pairs, releases: Releases, unsteady: Mapping[str, Set[Key]]) -> str:
     """What the commits did, what never moved, and what was left out."""
     found = [change for here in pairs.values() for change in here]
     lines = ["", "## What the commits did", "", *_readings(found), ""]
-    lines += ["## What never moved", "", *_unmoved(found, releases, recorders), ""]
-    lines += ["## What was left out", "", *_left_out(recorders, releases, unsteady), ""]
+    lines += ["## What never moved", "", *_unmoved(found, releases), ""]
+    lines += ["## What was left out", "", *_left_out(releases, unsteady), ""]
     return "\n".join(lines)
 
 
@@ -73,15 +71,13 @@ def _readings(found: Sequence[Change]) -> Iterator[str]:
         yield f"- **{commit}**: {READINGS[commit]} ({', '.join(cases[:3])}{more})"
 
 
-def _unmoved(
-    found: Sequence[Change], releases: Sequence[str], recorders: Sequence[Recorder]
-) -> Iterator[str]:
+def _unmoved(found: Sequence[Change], releases: Releases) -> Iterator[str]:
     counts: dict[str, Counter[str]] = {}
-    for recorder in recorders:
+    for recorder, own in releases.items():
         here = [change for change in found if change.backend == recorder.backend]
         moved = {change.key for change in here}
         more = {change.key for change in here if not cause_of(change).startswith("rounding")}
-        for key in _ran(recorder, releases):
+        for key in _ran(recorder, own):
             count = counts.setdefault(key[1].partition(":")[0], Counter())
             count.update({"ran": 1, "never": key not in moved, "rounded": key in moved - more})
     yield "Scenarios at one precision on one backend, as far as the oldest or newest release runs"
@@ -98,18 +94,16 @@ def _ran(recorder: Recorder, releases: Sequence[str]) -> set[Key]:
     return {key for release in ends for key in recorder.release(release).arrays}
 
 
-def _left_out(
-    recorders: Sequence[Recorder], releases: Sequence[str], unsteady: Mapping[str, Set[Key]]
-) -> Iterator[str]:
+def _left_out(releases: Releases, unsteady: Mapping[str, Set[Key]]) -> Iterator[str]:
     """What raises in the newest release, and what two runs of one release give otherwise."""
     for backend, keys in unsteady.items():
         if keys:
             words = ", ".join(f"{case} ({policy})" for policy, case in sorted(keys))
             yield f"- Not the same in two runs of one release on {backend}, and not told: {words}."
-    yield f"- Raised in {releases[-1]}:"
-    for recorder in recorders:
+    yield "- Raised in the newest release:"
+    for recorder, own in releases.items():
         reasons: dict[str, list[str]] = {}
-        for (policy, case), why in recorder.release(releases[-1]).failed.items():
+        for (policy, case), why in recorder.release(own[-1]).failed.items():
             said = " ".join(why.split()).replace("|", "\\|")[:120]
             reasons.setdefault(said, []).append(f"{case} ({policy})")
         for why, cases in reasons.items():
