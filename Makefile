@@ -28,7 +28,7 @@ NO_MODEL := commands compare docs io report stacks store versions test_adoption.
 LONG := overlay or slow
 HERE := not torch and not tensorflow and not hub and not ($(LONG))
 CORE := $(HERE) and not processes and not hypothesis
-FIGURES := $(filter-out benchmarks/atlas.py benchmarks/backend_atlas.py benchmarks/saved_models.py benchmarks/cuda.py \
+FIGURES := $(filter-out benchmarks/atlas.py benchmarks/training_atlas.py benchmarks/backend_atlas.py benchmarks/saved_models.py benchmarks/cuda.py \
     benchmarks/mutants.py benchmarks/pictures.py, \
     $(wildcard benchmarks/*.py))
 WHEEL := $(VENV)/wheel
@@ -50,7 +50,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-properties test-numpy test-processes test-backends test-hub test-releases \
-        test-overlays test-long tutorial matrix atlas site lint types bench mutants clean
+        test-overlays test-long tutorial matrix atlas training-atlas site lint types bench mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -193,6 +193,9 @@ matrix: $(VENV)/wide.stamp ## names, weights and observer effect over every Kera
 
 atlas: $(VENV)/wide.stamp ## docs/drift-atlas.md: what moved in keras.layers; KERAS=CLONE for commits
 	@$(BIN)/python benchmarks/atlas.py $(KERAS:%=--clone %)
+
+training-atlas: $(VENV)/wide.stamp ## docs/training-atlas.md: what moved in training; KERAS=CLONE for commits
+	@$(BIN)/python benchmarks/training_atlas.py $(KERAS:%=--clone %)
 
 tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder, a new environment
 	@$(BIN)/python tests/docs/docs_pages.py docs/tutorial.md

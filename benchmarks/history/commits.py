@@ -14,7 +14,13 @@ from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 from pytest_keras_golden.versions.search.commits import first_bad_commit
 from pytest_keras_golden.versions.search.halves import Answer
 
-SOUGHT = ("meaning", "precision")
+SOUGHT = ("meaning", "precision", "semantic", "systematic", "nonfinite", "structure")
+
+
+def is_sought(change: Change) -> bool:
+    """Whether it is worth a commit: another meaning or precision, as its twins or, where it has no
+    twins that tell, its own numbers say."""
+    return (change.cause or change.kind) in SOUGHT
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class Commits:
     def _has(self, change: Change, at: Recorded) -> bool:
         old = self.recorder.release(self.old, self.keys)
         here = (one for one in changes(old, at, change.backend) if one.key == change.key)
-        return any(with_cause(one, old, at).cause == change.cause for one in here)
+        causes = (with_cause(one, old, at) for one in here)
+        return any(one.cause == change.cause and is_sought(one) for one in causes)
 
     def _at(self, sha: str) -> Recorded:
         release = ensure_runnable("keras", self.old)
@@ -60,9 +67,8 @@ class Commits:
 
 
 def with_commits(found: Sequence[Change], recorder: Recorder, clone: Clone) -> Iterator[Change]:
-    """Changes between two releases, with the commits of those that mean or handle precision
-    otherwise."""
-    sought = [change for change in found if change.cause in SOUGHT]
+    """Changes between two releases, with the commits of those that are no rounding."""
+    sought = [change for change in found if is_sought(change)]
     keys = sorted(change.key for change in sought)
     commits = Commits(clone, recorder, found[0].old, found[0].new, keys) if found else None
     for change in found:

@@ -1,8 +1,8 @@
-"""The drift atlas as a Markdown page."""
+"""An atlas as a Markdown page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from history import POLICIES
@@ -22,11 +22,11 @@ ORDER = (
 )
 
 HEAD = (
-    "| layer | cause | where | largest k (relative L2) | error against twin | commit | |\n"
+    "| {subject} | cause | where | largest k (relative L2) | error against twin | commit | |\n"
     "|---|---|---|---|---|---|---|"
 )
 
-INTRODUCTION = """# What changed numerically in Keras' layers, release by release
+LAYERS_HEAD = """# What changed numerically in Keras' layers, release by release
 
 Written by `make atlas` ({span}; {backends} on CPU).
 Each row is a layer of `keras.layers` whose output changed between two neighbouring releases on the
@@ -48,16 +48,35 @@ k is the largest error in units of ε·(|golden| + rms), ε = 2⁻²³ for float
 
 
 @dataclass(frozen=True)
+class Atlas:
+    """head: with places for {span} and {backends}. subject: what a case is. note: of one change,
+    what else there is to say of it."""
+
+    head: str
+    subject: str
+    policies: Sequence[str]
+    note: Callable[[Change], str | None]
+
+
+def note_of(change: Change) -> str | None:
+    return change.note or (change.local.note if change.local else None)
+
+
+LAYERS = Atlas(LAYERS_HEAD, "layer", POLICIES, note_of)
+
+
+@dataclass(frozen=True)
 class Row:
     """Changes of one case between two releases that have one cause, at any precision."""
 
     cause: str
     all: tuple[Change, ...]
+    atlas: Atlas
 
     def cells(self) -> tuple[str, ...]:
         where = {
             policy: "+".join(c.backend for c in self.all if c.policy == policy)
-            for policy in POLICIES
+            for policy in self.atlas.policies
         }
         said = [f"{policy}: {backends}" for policy, backends in where.items() if backends]
         return (
@@ -71,7 +90,7 @@ class Row:
         )
 
     def _sizes(self) -> Iterator[str]:
-        for policy in POLICIES:
+        for policy in self.atlas.policies:
             ks = [c.local for c in self.all if c.policy == policy and c.local and c.local.k]
             if ks:
                 worst = max(ks, key=lambda local: local.k or 0.0)
@@ -87,35 +106,37 @@ class Row:
         return f"{times} ({', '.join(words)})"
 
     def _note(self) -> str:
-        notes = [c.note or (c.local.note if c.local else None) for c in self.all]
-        said = next((note for note in notes if note), "")
+        said = next((note for note in map(self.atlas.note, self.all) if note), "")
         return " ".join(said.split()).replace("|", "\\|")[:110]
 
 
 def page(
+    atlas: Atlas,
     pairs: Mapping[tuple[str, str], Sequence[Change]],
     releases: Sequence[str],
     backends: Sequence[str],
 ) -> str:
     found = [change for here in pairs.values() for change in here]
     span = f"{len(releases)} releases, {releases[0]} to {releases[-1]}"
-    lines = [INTRODUCTION.format(span=span, backends=", ".join(backends)), "", *_totals(found), ""]
+    head = atlas.head.format(span=span, backends=", ".join(backends))
+    lines = [head, "", *_totals(found, atlas.policies), ""]
     quiet = []
     order = {release: at for at, release in enumerate(releases)}
     for old, new in sorted(pairs, key=lambda pair: (order[pair[1]], order[pair[0]])):
         if pairs[old, new]:
-            lines += [f"## {old} → {new}", "", HEAD, *map(_line, rows(pairs[old, new])), ""]
+            table = [HEAD.format(subject=atlas.subject), *map(_line, rows(pairs[old, new], atlas))]
+            lines += [f"## {old} → {new}", "", *table, ""]
         elif not any(old != one and new == other for one, other in pairs):
             quiet.append(f"{old} → {new}")
     return "\n".join([*lines, "## No change at all", "", ", ".join(quiet) + ".", ""])
 
 
-def rows(found: Sequence[Change]) -> list[Row]:
+def rows(found: Sequence[Change], atlas: Atlas) -> list[Row]:
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in found:
         groups.setdefault((cause_of(change), change.case), []).append(change)
     ordered = sorted(groups, key=lambda key: (ORDER.index(key[0]), key[1]))
-    return [Row(key[0], tuple(groups[key])) for key in ordered]
+    return [Row(key[0], tuple(groups[key]), atlas) for key in ordered]
 
 
 def cause_of(change: Change) -> str:
@@ -129,14 +150,14 @@ def _line(row: Row) -> str:
     return "| " + " | ".join(row.cells()) + " |"
 
 
-def _totals(found: Sequence[Change]) -> Iterator[str]:
-    """Layers at one precision on one backend, by cause."""
-    largest = (f"largest k, {policy}" for policy in POLICIES)
-    yield "| cause | " + " | ".join(("changes", *POLICIES, *largest)) + " |"
-    yield "|---" * (2 + 2 * len(POLICIES)) + "|"
+def _totals(found: Sequence[Change], policies: Sequence[str]) -> Iterator[str]:
+    """Cases at one precision on one backend, by cause."""
+    largest = (f"largest k, {policy}" for policy in policies)
+    yield "| cause | " + " | ".join(("changes", *policies, *largest)) + " |"
+    yield "|---" * (2 + 2 * len(policies)) + "|"
     for cause in ORDER:
         here = [change for change in found if cause_of(change) == cause]
-        of = [[c for c in here if c.policy == policy] for policy in POLICIES]
+        of = [[c for c in here if c.policy == policy] for policy in policies]
         ks = [max((c.local.k or 0.0 for c in some if c.local), default=0.0) for some in of]
         cells = [cause, str(len(here)), *(str(len(some)) for some in of)]
         yield "| " + " | ".join([*cells, *(f"{k:.3g}" if k else "" for k in ks)]) + " |"
