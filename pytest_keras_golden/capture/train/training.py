@@ -30,11 +30,13 @@ Initial = Callable[[Mapping[str, "Array"]], None]
 
 @dataclass
 class Training:
-    """The steps of all models and optimizers of a block: the first of each are recorded."""
+    """The steps of all models and optimizers of a block: the first of each are recorded. recorded:
+    whether any was begun, by what may be gone."""
 
     request: Request
     doors: Doors
     reads: Reads = field(default_factory=Reads)
+    recorded: bool = False
     _of: weakref.WeakKeyDictionary[Any, StepRecorder] = field(
         default_factory=weakref.WeakKeyDictionary
     )
@@ -53,6 +55,7 @@ class Training:
     def recorder(self, whose: Any, phase: str, roster: Roster) -> StepRecorder:
         """whose: an optimizer, with which the steps begin anew, or the model that is evaluated."""
         known = self._of.get(whose)
+        self.recorded = True
         if known is None:
             most = self.request.steps
             size = size_for(len(roster.weights), most)
@@ -68,11 +71,6 @@ class Training:
         if optimizer is not None and optimizer not in self._exercises:
             exercise = Exercise.of(optimizer, self.doors.listening, self.request.asked)
             self._exercises[optimizer] = exercise
-
-    @property
-    def recorded(self) -> bool:
-        """Whether any step was."""
-        return any(recorder.done for recorder in self._of.values())
 
     def known(self, optimizer: Any) -> StepRecorder | None:
         return None if optimizer is None else self._of.get(optimizer)
