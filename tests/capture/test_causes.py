@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pytest_keras_golden.capture.causes import with_causes
+from pytest_keras_golden.capture.causes import lifting_of, with_causes
 from pytest_keras_golden.capture.findings import Findings
 from pytest_keras_golden.capture.record.eager import Ended, capture_calls, recorded_again
 from pytest_keras_golden.capture.replay.isolate import LocalMeasurement, TensorPlace
@@ -28,7 +28,7 @@ def ended() -> Ended:
         layer(X)
     request = Request()
     whole = recorded_again(found[0], request)
-    return Findings(request, None, None, ahead=True)._with_twins(whole)
+    return Findings(request, None, None, ahead=True)._with_twins(whole, backward=False)
 
 
 @pytest.mark.parametrize("stranger", [np.zeros(5), np.zeros((2, 3)), np.zeros(6, np.int8), None])
@@ -47,7 +47,8 @@ def test_a_twin_of_another_form_tells_nothing(ended: Ended, stranger: np.ndarray
         call.name, 0, "Dense", "output", place, "output", "float32", False, moved, golden
     )
     local = LocalOutcome(call.name, 0, "within", "float32", k=8.0)
-    (told,) = with_causes([local], [item], ended.made, calls, pool)
+    lifting = lifting_of(ended.made, calls, pool)
+    (told,) = with_causes([local], [item], calls, pool, lifting)
     if stranger is None:
         assert told.cause == "precision"
         assert replace(told, cause=None, twin=None) == local
