@@ -21,7 +21,7 @@ COMPILED := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax-cache \
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST := $(COMPILED) $(BIN)/python -m pytest $(PYTEST_ARGS)
 PARALLEL := -n $(WORKERS) --dist worksteal
-NO_MODEL := commands compare docs io report stacks store versions test_adoption.py test_aliases.py \
+NO_MODEL := commands compare docs io report stacks store versions test_adoption.py test_aliases.py test_atlases.py \
     test_architecture.py test_cli.py test_config.py test_detection.py test_names.py \
     $(addprefix case/test_,creep.py goldens.py marker.py outputs.py rules.py) \
     $(addprefix plugin/test_,lost.py rootdir.py whole_runs.py xdist.py)

@@ -10,11 +10,12 @@ from history.page import Atlas, cause_of, note_of
 from history.recordings import Key, Recorder
 
 from training import POLICIES
-from training.readings import READINGS
+from training.readings import MISLEADING, READINGS
 
 HEAD = """# What changed numerically in Keras' training, release by release
 
-Written by `make training-atlas` ({span}; {backends} on CPU, one after the other).
+Written by `make training-atlas KERAS=CLONE`, with a clone of Keras for the commits ({span};
+{backends} on CPU).
 Each row is a scenario that gave other numbers between two neighbouring releases on the same inputs,
 weights and seeds, every other package unchanged: an [optimizer](how-to/training.md), a schedule, a
 loss, a metric, an initializer, a function of `keras.random`, a regularizer or constraint, a layer's
@@ -30,10 +31,15 @@ backward pass or initial weights, in float32; `fit` and its kin also in both mix
 - **structure**: another shape, dtype or name. **broken**, **repaired**: it raises in the newer, or
   did in the older release.
 
+Between two ends of a series (3.0.0 and 3.0.5) only what differs there by more than rounding was
+run. A gradient below 2⁻¹⁷ of its layer's largest is rounding itself and taken for 0. On jax all of
+it ran beside one old jax, which the `fit` of old releases needs; on TensorFlow without XLA, but for
+`fit: jit_compile`.
+
 k is the largest error in units of ε·(|golden| + rms), ε = 2⁻²³ for float32, 2⁻¹⁰ for mixed_float16
 and 2⁻⁷ for mixed_bfloat16; in the last column the array that it is in. A commit is the first whose
-numbers have the change with this cause; what the commits did is told
-[below](#what-the-commits-did)."""
+numbers have the change with this cause, beside a parent that has not; what the commits did is told
+[below](#what-the-commits-did). Without one, none could be told, or nobody looked."""
 
 
 def _note(change: Change) -> str | None:
@@ -55,6 +61,7 @@ def footer(pairs: Pairs, releases: Releases, unsteady: Mapping[str, Set[Key]]) -
     """What the commits did, what never moved, and what was left out."""
     found = [change for here in pairs.values() for change in here]
     lines = ["", "## What the commits did", "", *_readings(found), ""]
+    lines += ["## Where the cause misleads", "", *(f"- {said}" for said in MISLEADING), ""]
     lines += ["## What never moved", "", *_unmoved(found, releases), ""]
     lines += ["## What was left out", "", *_left_out(releases, unsteady), ""]
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""Models with a training step and with losses of their own."""
+"""Models with a training step and with losses of their own.
+
+TensorFlow takes no class whose name begins with an underscore.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ def custom_step(policy: str) -> Any:
 
 
 def custom_loss(policy: str) -> Any:
-    model = _Penalised(policy)
+    model = Penalised(policy)
     model(floats(1, 6))
     return model
 
 
-class _Jax(keras.Model):
+class StepOfJax(keras.Model):
     def _loss(self, trained: Any, fixed: Any, x: Any, y: Any) -> Any:
         predicted, fixed = self.stateless_call(trained, fixed, x, training=True)
         return keras.ops.mean(keras.ops.square(y - keras.ops.cast(predicted, y.dtype))), fixed
@@ -42,7 +45,7 @@ class _Jax(keras.Model):
         return {"loss": loss}, (trained, fixed, slots, metrics)
 
 
-class _Torch(keras.Model):
+class StepOfTorch(keras.Model):
     def train_step(self, data: Any) -> Any:
         x, y = data
         self.zero_grad()
@@ -53,7 +56,7 @@ class _Torch(keras.Model):
         return {"loss": loss}
 
 
-class _TensorFlow(keras.Model):
+class StepOfTensorFlow(keras.Model):
     def train_step(self, data: Any) -> Any:
         import tensorflow as tf
 
@@ -65,7 +68,7 @@ class _TensorFlow(keras.Model):
         return {"loss": loss}
 
 
-class _Penalised(keras.Model):
+class Penalised(keras.Model):
     """Subclassed: a functional model with a `call` of its own cannot be built by all releases."""
 
     def __init__(self, policy: str) -> None:
@@ -84,4 +87,4 @@ class _Penalised(keras.Model):
         return loss + 0.1 * keras.ops.cast(keras.ops.mean(keras.ops.square(y_pred)), loss.dtype)
 
 
-_STEPS = {"jax": _Jax, "torch": _Torch, "tensorflow": _TensorFlow}
+_STEPS = {"jax": StepOfJax, "torch": StepOfTorch, "tensorflow": StepOfTensorFlow}
