@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..compare.cause import MEANING, cause_of, distance
 from ..compare.floats import epsilon
 from ..errors import CaptureError
-from ..outcomes import LocalOutcome
+from ..outcomes import Cause, LocalOutcome, Twin
 from .replay.isolate import LocalMeasurement
 from .replay.outermost import Outermost
 from .replay.twins import LOW, Calls, Lifting, sampled, twins
@@ -116,18 +116,29 @@ def _cause(
         return ""
     if twin is None or not key:
         return _untwinned(item, calls)
-    golden_twin = pool[key]
-    if golden_twin.shape != twin.shape or golden_twin.dtype.name not in MEANING:
-        # Of a stranger, or of a version that samples otherwise.
-        return "its twin in the golden has another form"
     run, golden = sampled(item.actual), sampled(item.golden)
-    cause, figures = cause_of(run, golden, twin, golden_twin, item.precision)
-    if cause is None:
-        return f"it computes in {figures.precision} whatever it is told, as its twin does"
+    told = by_twins(run, golden, twin, pool[key], item.precision)
+    if isinstance(told, str):
+        return told
+    cause, figures = told
     if cause == "meaning" and item.place.call in lifting.drew:
         cause = "random"
     k = distance(run, golden) / epsilon(item.precision)
     return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)
+
+
+def by_twins(
+    run: Array, golden: Array, twin: Array, golden_twin: Array, precision: str
+) -> tuple[Cause, Twin] | str:
+    """The cause and the figures behind it, or why twins tell none. run, golden: at the elements of
+    the twins."""
+    if golden_twin.shape != twin.shape or golden_twin.dtype.name not in MEANING:
+        # Of a stranger, or of a version that samples otherwise.
+        return "its twin in the golden has another form"
+    cause, figures = cause_of(run, golden, twin, golden_twin, precision)
+    if cause is None:
+        return f"it computes in {figures.precision} whatever it is told, as its twin does"
+    return cause, figures
 
 
 def _untwinned(item: LocalMeasurement, calls: Calls) -> str:

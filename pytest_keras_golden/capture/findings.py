@@ -11,23 +11,16 @@ from ..errors import CaptureError
 from ..records import LayerCall, OutermostCall, TensorRecord
 from .examine import Against, Examined, Pooled, Returned, examine
 from .record.eager import Ended, recorded_again, with_twins
+from .record.methods import TRAINING
 from .reference import may_run_again, references
 from .replay.outermost import Outermost
 from .replay.twins import backwards, twins
 from .state.fingerprints import Fingerprints
 from .tap.request import Request
+from .tap.training import TrainingSelection
 
 if TYPE_CHECKING:
     from ..records import Array
-
-
-_TRAINING = ("fit", "train_on_batch")
-
-
-def is_of_training(entry: OutermostCall, made: Outermost | None) -> bool:
-    """Whether a call is part of a training step, as far as it tells."""
-    method = entry.name.rpartition("/")[2].partition("@")[0]
-    return method in _TRAINING or (made is not None and made.kwargs.get("training") is True)
 
 
 @dataclass
@@ -74,16 +67,22 @@ class Findings:
         self.taken[kind].add(unused)
         return unused
 
-    def is_wanted(self, entry: OutermostCall, records: Sequence[TensorRecord]) -> bool:
-        """Whether to look into a call: what is bit for bit the golden's needs no looking into, and
-        a candidate golden has its layers from there."""
+    def may_differ(self, records: Sequence[TensorRecord]) -> bool:
+        """Whether to look into what these came from: what is bit for bit the golden's needs no
+        looking into."""
         against = self.against
         if against is None or against.recording:
             return True
-        if against.golden is None:
-            return self.request.asked
-        if against.moved(records):
+        return self.request.asked if against.golden is None else against.moved(records)
+
+    def is_wanted(self, entry: OutermostCall, records: Sequence[TensorRecord]) -> bool:
+        """Whether to look into a call; of one that is the golden's, a candidate golden has its
+        layers from there."""
+        if self.may_differ(records):
             return True
+        against = self.against
+        if against is None or against.golden is None:
+            return False
         header = against.golden.header
         same = [layer for layer in header.calls if layer.call == entry.name]
         self.taken["layer"] |= {layer.name for layer in same}
@@ -105,7 +104,7 @@ class Findings:
         if whole is None:
             return
         if self.against is not None and self.against.twins:
-            whole = self._with_twins(whole, is_of_training(entry, whole.made))
+            whole = self._with_twins(whole, self._trains(entry))
         layers = self._take_layers(whole, entry)
         if self.against is None:
             return
@@ -141,6 +140,11 @@ class Findings:
         except CaptureError:  # today's judgement is what such a model keeps
             return ended
         return with_twins(ended, lifting, sent_back)
+
+    def _trains(self, entry: OutermostCall) -> bool:
+        """Whether a call is a model's own training, and the block asks for that."""
+        method = entry.name.removeprefix(self.request.prefix).partition("@")[0]
+        return method in TRAINING and TrainingSelection(self.request.select).asks
 
     def _may_run_again(self, made: Outermost) -> bool:
         return may_run_again(made.target, self.request.asked)

@@ -11,13 +11,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..compare.cause import MEANING, cause_of
 from ..compare.isolation import badness, judge_local
 from ..compare.training import BEHIND_LAYERS
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall
-from .causes import with_cause
+from .causes import by_twins, with_cause
 from .replay.outermost import Outermost
 from .replay.pullback import STATE
 from .replay.twins import Calls, Lifting, backwards
@@ -84,13 +83,11 @@ class _Sent:
         golden, run = self.pool[key], self.own.get(part)
         actual = [] if run is None else [run]
         local = judge_local(name, BEHIND_LAYERS, actual, [golden], self.layer.precision)
-        said = f"of the golden's inputs and one fixed cotangent, the gradient of {part} differs"
-        if _is_state(part):
-            said = f"of the golden's inputs, it keeps another {part.removeprefix(STATE)}"
-        local = replace(local, note=f"step 0: {said}" if local.note is None else local.note)
-        if run is None or run.shape != golden.shape:
+        if run is not None and run.shape == golden.shape:
+            local = self._with_cause(local, part, run, golden)
+        if local.note is not None or not (local.verdict != "identical" or is_blamed(local)):
             return local
-        return self._with_cause(local, part, run, golden)
+        return replace(local, note=_differs(part))
 
     def _with_cause(
         self, local: LocalOutcome, part: str, run: Array, golden: Array
@@ -98,11 +95,14 @@ class _Sent:
         twin, key = self.twins.get(part), self.layer.backward_twins.get(part)
         if twin is None or not key:
             return with_cause(local, None, "its gradients have no twins")
-        other = self.pool[key]
-        if other.shape != twin.shape or other.dtype.name not in MEANING:
-            return with_cause(local, None, "its twin in the golden has another form")
-        cause, figures = cause_of(run, golden, twin, other, self.layer.precision)
-        if cause is None:
-            said = f"it computes in {figures.precision} whatever it is told, as its twin does"
-            return with_cause(local, None, said)
+        told = by_twins(run, golden, twin, self.pool[key], self.layer.precision)
+        if isinstance(told, str):
+            return with_cause(local, None, told)
+        cause, figures = told
         return with_cause(local, replace(local, cause=cause, twin=figures), None)
+
+
+def _differs(part: str) -> str:
+    if _is_state(part):
+        return f"of the golden's inputs, it keeps another {part.removeprefix(STATE)}"
+    return f"of the golden's inputs and one fixed cotangent, the gradient of {part} differs"

@@ -20,11 +20,13 @@ from .findings import Findings
 from .state.fingerprints import Begun
 from .state.weights import named_weights
 from .tap.request import Request
-from .train.blame import Components, blamed, by_themselves, components_of, is_before_losses
+from .told import ToldParts
+from .train.alone import Alone
+from .train.blame import Components, blamed, components_of, is_before_losses
 from .train.byhand import ByHand
 from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
-from .train.steps import BY_THEMSELVES, StepRecorder
+from .train.steps import StepRecorder
 from .train.training import Training
 from .watch.calls import counted
 from .watch.forgiving import problem
@@ -60,6 +62,7 @@ class Trained:
     own: bool
     path_of: Callable[[Any], str]
     hand: ByHand = field(init=False)
+    _told: ToldParts = field(init=False)
     _open: Begun | None = None
     _since: int = 0
     _last: dict[int, _Last] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class Trained:
 
     def __post_init__(self) -> None:
         self.hand = ByHand(self)
+        self._told = ToldParts(self.findings)
 
     @property
     def reads(self) -> Reads:
@@ -172,9 +176,10 @@ class Trained:
 
     def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
         taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
-        if self.request.isolate and self._is_looked_into(taken):
-            taken += self._exercise(last.entry, last.recorder)
-            self.blame(last.entry, taken, last.made_of)
+        if self.request.isolate and self.findings.may_differ(taken):
+            with self.apart():
+                told = self._told.optimizer(last.entry, last.recorder)
+            self.blame(last.entry, [*taken, *told], last.made_of)
 
     def rest(self) -> None:
         """At the end of a block: weights that more steps made than are recorded, and the steps of
@@ -189,7 +194,7 @@ class Trained:
             records = [*recorder.records(), *self.training.left(recorder)]
             self._take(_Last(entry, recorder, made_of), records)
         if self.training.recorded:
-            self._copy_told()
+            self._told.copy()
         failure = self.hand.failure
         if failure is not None:
             self._tell(failure)
@@ -210,57 +215,11 @@ class Trained:
     ) -> None:
         """Steps of a method of a model's, which moved, or of which a golden is made. taken: their
         records under the names that they have in the block."""
-        with self.apart():
-            alone = list(self.training.alone(model, records)) if self._asks_why else []
         known = self.training.known(getattr(model, "optimizer", None))
-        made = [*self._take_told(entry, alone), *self._exercise(entry, known)]
-        self.blame(entry, [*taken, *made], components_of(model), self.training.replayed(model))
-
-    def _exercise(
-        self, entry: OutermostCall, recorder: StepRecorder | None
-    ) -> Sequence[TensorRecord]:
-        """The optimizer by itself."""
-        if recorder is None or not self._asks_why:
-            return ()
         with self.apart():
-            return self._take_told(entry, list(recorder.exercised()))
-
-    def _take_told(
-        self, entry: OutermostCall, records: Sequence[TensorRecord]
-    ) -> Sequence[TensorRecord]:
-        return self.findings.take(entry, {record.name: record for record in records})[0]
-
-    @property
-    def _asks_why(self) -> bool:
-        """Whether components are run by themselves: for a golden that may be asked why, or where
-        one has them."""
-        return self.against is None or self.against.twins or bool(self._by_themselves)
-
-    @property
-    def _by_themselves(self) -> list[str]:
-        """Names of the golden's tensors of components that were run so."""
-        golden, prefix = None if self.against is None else self.against.golden, self.request.prefix
-        names = (tensor.name for tensor in golden.header.tensors) if golden is not None else ()
-        return [
-            name
-            for name in names
-            if name.startswith(prefix) and BY_THEMSELVES.match(name.removeprefix(prefix))
-        ]
-
-    def _copy_told(self) -> None:
-        """Of components whose steps are the golden's: a candidate has them from there."""
-        golden = None if self.against is None else self.against.golden
-        for name in self._by_themselves:
-            if golden is not None and name not in self.findings.taken["tensor"]:
-                self.findings.taken["tensor"].add(name)
-                record = TensorRecord(name, golden.array(name), judged=False)
-                self.findings.records.append(record)
-
-    def _is_looked_into(self, records: Sequence[TensorRecord]) -> bool:
-        against = self.against
-        if against is None or against.recording:
-            return True
-        return self.request.asked if against.golden is None else against.moved(records)
+            told = self._told.losses(entry, self.training.alone(model, records))
+            told += self._told.optimizer(entry, known)
+        self.blame(entry, [*taken, *told], components_of(model), self.training.replayed(model))
 
     def blame(
         self,
@@ -282,7 +241,9 @@ class Trained:
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
         with self.apart():
-            found = list(by_themselves(records, against.golden, replayed, made_of))
+            found = list(
+                Alone(against.golden, replayed, made_of, against.across_backends).judged(records)
+            )
         alone = [*(local for one in every for local in one.locals), *found]
         first = blamed(records, against.outcome, made_of, layers, alone)
         changed = any(map(is_blamed, found))

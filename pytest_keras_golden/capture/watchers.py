@@ -20,6 +20,7 @@ from .record.again import NotAgain
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
 from .record.loops import RunFirst
+from .record.methods import TRAINING
 from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
@@ -32,8 +33,6 @@ from .watch.calls import Call, Watch
 if TYPE_CHECKING:
     from ..records import Array
 
-
-TRAINING = ("train_on_batch", "fit")
 
 _REST = (
     "unavailable: the first batch, run eagerly, is the golden's bit for bit; what moved lies in a "

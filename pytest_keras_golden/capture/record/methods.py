@@ -27,6 +27,9 @@ STEP_OF: Mapping[str, str] = {
 }
 """Method that is looked into → the step behind it, `<step>_step` and `<step>_function` in Keras."""
 
+TRAINING = tuple(method for method, step in STEP_OF.items() if step == "train")
+"""Those of them that train."""
+
 LOOPS = ("fit", "evaluate")
 """Those of them that run any number of steps, which only a training's watch looks into."""
 

@@ -10,7 +10,7 @@ predictions.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,22 @@ def compares(kind: Any) -> bool:
     """Whether a class of metrics is given targets and predictions; a mean is given values."""
     names = list(inspect.signature(kind.update_state).parameters)
     return names[1:3] == list(_ARGUMENTS[:2])
+
+
+def given_in(names: Iterable[str]) -> dict[tuple[str, str], dict[str, str]]:
+    """(`step_000`, loss or metric) → argument → which of these tensors it was given as that."""
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    for full in names:
+        step, found, rest = full.partition("/given/")
+        if found:
+            name, _, argument = rest.rpartition("/")
+            groups.setdefault((step, name), {})[argument] = full
+    return groups
+
+
+def alone_name(step: str, name: str, what: str) -> str:
+    """Of the tensor that holds what a loss or a metric makes by itself: `step_000/alone/mse`."""
+    return "/".join(filter(None, (step, "alone", name, what)))
 
 
 METRICS = "metrics/"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,16 +38,12 @@ Hearing = Callable[["Updates"], "AbstractContextManager[None]"]
 
 @dataclass
 class Updates:
-    """Gradients as they were applied, of the last one; rates: of learning, in each. Implements
-    `train.doors.StepListener`."""
+    """Gradients as they were applied, of the last one. Implements `train.doors.StepListener`."""
 
     grads: Sequence[Any] = ()
-    rates: list[Array] = field(default_factory=list)
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
-        self.grads, rate = list(grads), getattr(rate, "value", rate)
-        if _is_known(rate):
-            self.rates.append(to_numpy(rate))
+        self.grads = list(grads)
 
     def gradients(self, *_: Any) -> None:
         """They are those that were drawn."""
@@ -107,13 +103,15 @@ class Exercise:
         }
         before = {name: to_numpy(weight) for name, weight in weights.items()}
         like = next(iter(weights.values()))
-        heard = Updates()
+        heard, rates = Updates(), []
         optimizer.build(list(weights.values()))
         with self.hearing(heard):
             for _ in range(_steps(optimizer)):
+                # How often an update asks for it is a matter of the backend and the release.
+                rates.append(to_numpy(innermost(optimizer).learning_rate))
                 grads = [from_numpy(_of_many_sizes(drawn, s), like) for s in _SHAPES.values()]
                 _step(optimizer, grads, list(weights.values()))
-        return dict(_left(optimizer, heard, weights, before))
+        return {"learning_rate": np.stack(rates), **dict(_left(optimizer, heard, weights, before))}
 
 
 def _step(optimizer: Any, grads: list[Any], weights: list[Any]) -> None:
@@ -139,8 +137,6 @@ def _left(
     for name, grad in zip(weights, heard.grads, strict=False):
         if _is_known(grad):
             yield f"applied/{name}", to_numpy(grad)
-    if heard.rates:
-        yield "learning_rate", np.stack(heard.rates)
     for name, slot in slots_of(optimizer, weights):
         yield f"slots/{name}", to_numpy(slot)
     for name, weight in weights.items():

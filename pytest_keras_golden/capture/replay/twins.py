@@ -96,8 +96,7 @@ class Lifting:
     twins: the watch's name of a call → per output a sample of its twin, None where it has none.
     input_twins: per input the same of what code between layers made of their golden outputs.
     gradients: what each leaf sends back, where `backward` asks for it, and what it keeps of the
-    batch, as sketches. drew: the
-    calls that advanced a random generator.
+    batch, as sketches. drew: the calls that advanced a random generator.
     """
 
     def __init__(

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...compare.isolation import judge_local
 from ...compare.training import BEHIND_LAYERS, ORDER, inherited
-from ...outcomes import QUIET, Cause, LocalOutcome, TensorOutcome, Twin, is_blamed
+from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
-from ..replay.losses import GRADIENT, METRICS, by_itself
 from ..state.slots import innermost
-
-if TYPE_CHECKING:
-    from ...records import Array
-    from ...store.codec import Golden
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
 
@@ -117,88 +111,6 @@ def is_before_losses(found: LocalOutcome) -> bool:
     return found.name.partition(":")[0] in ("data", "random")
 
 
-def by_themselves(
-    records: Sequence[TensorRecord],
-    golden: Golden,
-    replayed: Mapping[str, Any],
-    made_of: Components,
-) -> Iterator[LocalOutcome]:
-    """What losses and metrics make of the golden's own predictions and targets, and the optimizer
-    of the same gradients, changed or not. Raises CorruptGoldenError."""
-    found: dict[str, LocalOutcome] = {}
-    for record in records:
-        match = _NAME.fullmatch(record.name)
-        if match is not None and match["part"] in _ALONE and golden.has(record.name):
-            judge = _optimizer_alone if match["part"] == "optimizer" else _made_alone
-            local = judge(record, match, golden, replayed, made_of)
-            if local is not None:
-                known = found.get(local.name, local)
-                found[local.name] = known if is_blamed(known) else local
-    # An optimizer's parts follow from each other, and what it applies is the first of them.
-    parts = [name for name in found if name.partition(":")[0] in _OF_OPTIMIZER]
-    first = next(
-        (name for name in parts if is_blamed(found[name])), f"optimizer:{made_of.optimizer}"
-    )
-    yield from (local for name, local in found.items() if name not in parts or name == first)
-
-
-_ALONE = ("alone", "optimizer")
-_OF_OPTIMIZER = ("accumulation", "clipping", "schedule", "optimizer")
-
-
-def _optimizer_alone(
-    record: TensorRecord, match: Any, golden: Golden, _: Mapping[str, Any], made_of: Components
-) -> LocalOutcome:
-    part = match["rest"].partition("/")[0]
-    golden_array = golden.array(record.name)
-    local = judge_local(
-        _name_of(part, made_of), BEHIND_LAYERS, [record.value], [golden_array], "float32"
-    )
-    said = f"on gradients and weights of its own, {match['rest']} differs"
-    twin = Twin("float64", local.k or 0.0, 1.0, "equal")
-    cause: Cause | None = "meaning" if is_blamed(local) and local.k is not None else None
-    return replace(local, note=f"by itself, {said}", cause=cause, twin=twin if cause else None)
-
-
-def _made_alone(
-    record: TensorRecord,
-    match: Any,
-    golden: Golden,
-    replayed: Mapping[str, Any],
-    made_of: Components,
-) -> LocalOutcome | None:
-    wanted = golden.array(record.name)
-    name, sent_back = _of_what(str(match["rest"]), replayed)
-    step = record.name.rpartition("/alone/")[0]
-    given = _given(f"{step}/given/{name}/", golden)
-    made = by_itself(replayed[name], given, wanted.size) if name in replayed else {}
-    value = made.get(sent_back)
-    if value is None:
-        return None
-    kind, plain = (
-        ("metric", name.removeprefix(METRICS)) if name.startswith(METRICS) else ("loss", name)
-    )
-    local = judge_local(f"{kind}:{plain}", BEHIND_LAYERS, [value], [wanted])
-    said = f"step {int(match[2])}: of the golden's predictions and targets it makes"
-    if sent_back:
-        return replace(local, note=f"{said} another gradient")
-    if value.size > 1:
-        return replace(local, note=f"{said} other values")
-    return replace(local, note=f"{said} {value.ravel()[0]:.6g}, and made {wanted.ravel()[0]:.6g}")
-
-
-def _of_what(rest: str, replayed: Mapping[str, Any]) -> tuple[str, str]:
-    """`mse/gradient` → the loss, and what of it; a loss is called what it likes."""
-    if rest not in replayed and rest.endswith(f"/{GRADIENT}"):
-        return rest.removesuffix(f"/{GRADIENT}"), GRADIENT
-    return rest, ""
-
-
-def _given(begins: str, golden: Golden) -> dict[str, Array]:
-    names = (entry.name for entry in golden.header.tensors if entry.name.startswith(begins))
-    return {name.removeprefix(begins): golden.array(name) for name in names}
-
-
 def _parsed(judge: Judge) -> Callable[[TensorRecord], _Found | None]:
     def parsed(record: TensorRecord) -> _Found | None:
         match = _NAME.fullmatch(record.name)
@@ -255,7 +167,7 @@ def _gradient(first: _Found, same: Sequence[_Found], _: Components) -> tuple[str
     return f"backward:{layer}", f"loss equal, gradients differ, from {layer} backwards"
 
 
-def _name_of(part: str, made_of: Components) -> str:
+def component_of(part: str, made_of: Components) -> str:
     """The component behind a part of an optimizer's step."""
     if part == "applied":
         how = "accumulation" if made_of.accumulation else "clipping"
@@ -266,13 +178,13 @@ def _name_of(part: str, made_of: Components) -> str:
 
 
 def _applied(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
-    name = _name_of("applied", made_of)
+    name = component_of("applied", made_of)
     how = name.partition(":")[0]
     return name, f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
 
 
 def _rate(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
-    name = _name_of("learning_rate", made_of)
+    name = component_of("learning_rate", made_of)
     return name, f"gradients equal, the learning rate of {name.partition(':')[2]} differs"
 
 
@@ -280,7 +192,7 @@ def _update(first: _Found, same: Sequence[_Found], made_of: Components) -> tuple
     with_it = f", with gradients of {made_of.accumulation} steps accumulated"
     accumulating = with_it if made_of.accumulation else ""
     said = f"gradients equal, the update of {made_of.optimizer} differs{accumulating}"
-    return _name_of("updates", made_of), f"{said} ({first.outcome.name})"
+    return component_of("updates", made_of), f"{said} ({first.outcome.name})"
 
 
 def _metric(first: _Found, _: Sequence[_Found], __: Components) -> tuple[str, str]:

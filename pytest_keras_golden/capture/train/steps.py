@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from ...records import TensorRecord
 from ...store.digest import digest
 from ...tolerance import EPSILON
 from ..record.reads import Reads
-from ..replay.losses import METRICS, WHOLE, by_itself
+from ..replay.losses import METRICS, WHOLE, alone_name, by_itself, given_in
 from ..replay.optimizers import Exercise
 from ..replay.sketch import sketched
 from ..tap.precision import coarsest
@@ -39,9 +38,6 @@ GROUP_OF: Mapping[str, str] = {
 
 _TOLD = frozenset({"data", "random", "given", "alone", "optimizer"})
 """Parts that explain what moved, and are no numbers of their own."""
-
-BY_THEMSELVES = re.compile(r"(test_)?step_\d+/(alone|optimizer)/", re.ASCII)
-"""How names begin of what losses, metrics and optimizers make by themselves."""
 
 _MOST_ROUNDING = 0.125
 """Share of a tensor that rounding alone may be for it to be judged."""
@@ -172,17 +168,14 @@ class StepRecorder:
 
     def alone(self, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
         """What losses and metrics make of what they were given in these steps."""
-        given: dict[tuple[str, str], dict[str, Array]] = {}
-        for record in records:
-            step, found, rest = record.name.partition("/given/")
-            if found and step.startswith(f"{self.phase}step_"):
-                name, _, argument = rest.rpartition("/")
-                given.setdefault((step, name), {})[argument] = record.value
-        for (step, name), arrays in given.items():
+        values = {record.name: record.value for record in records}
+        for (step, name), arguments in given_in(values).items():
             of = self.replayed.get(name)
-            for what, value in by_itself(of, arrays, self.size).items() if of is not None else ():
-                full = "/".join(filter(None, (f"{step}/alone/{name}", what)))
-                yield TensorRecord(full, value, judged=False)
+            if of is None or not step.startswith(f"{self.phase}step_"):
+                continue
+            given = {argument: values[full] for argument, full in arguments.items()}
+            for what, value in by_itself(of, given, self.size).items():
+                yield TensorRecord(alone_name(step, name, what), value, judged=False)
 
     def exercised(self) -> Iterator[TensorRecord]:
         """What the optimizer makes of weights and gradients of its own; once."""

@@ -116,11 +116,8 @@ class Training:
 
     def replayed(self, model: Any) -> dict[str, Any]:
         """Losses and metrics of a model's steps that can be run again by themselves, by name."""
-        both = (model, getattr(model, "optimizer", None))
-        known = (self._of.get(whose) for whose in both if whose is not None)
-        return {
-            name: loss for one in known if one is not None for name, loss in one.replayed.items()
-        }
+        every = (recorder.replayed.items() for recorder in self._recorders(model))
+        return {name: of for items in every for name, of in items}
 
     def ends(self, run: ModelRun, returned: Any) -> Iterator[TensorRecord]:
         """The curve of a `fit`, and the weights that it left where its steps do not tell them."""

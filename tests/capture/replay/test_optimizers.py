@@ -77,6 +77,15 @@ def test_schedules_go_on_from_step_to_step() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "steps"),
+    [(made.Nadam(0.1), 3), (made.Adam(0.1, gradient_accumulation_steps=2), 6)],
+    ids=["Nadam", "accumulating"],
+)
+def test_rates_are_told_once_a_step_on_every_backend(optimizer: Any, steps: int) -> None:
+    assert exercised(optimizer)["learning_rate"].tolist() == pytest.approx([0.1] * steps)
+
+
 def test_the_optimizer_of_the_test_is_left_alone() -> None:
     optimizer = made.Adam(0.01)
     weight = keras.Variable(np.ones((2, 2), "float32"))

@@ -1,0 +1,105 @@
+"""Losses, metrics and the optimizer of a step by themselves, against what a golden has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...compare.isolation import judge_local
+from ...compare.training import BEHIND_LAYERS
+from ...outcomes import LocalOutcome, Twin, is_blamed
+from ...records import TensorRecord
+from ..replay.losses import GRADIENT, METRICS, alone_name, by_itself, given_in
+from .blame import Components, component_of
+
+if TYPE_CHECKING:
+    from ...records import Array
+    from ...store.codec import Golden
+
+_OPTIMIZER = "step_000/optimizer/"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """replayed: losses and metrics that can be run by themselves, by name. across_backends: whether
+    the golden is of another backend, which computes parts of an optimizer in other precisions."""
+
+    golden: Golden
+    replayed: Mapping[str, Any]
+    made_of: Components
+    across_backends: bool = False
+
+    def judged(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
+        """Every component of these steps, changed or not. Raises CorruptGoldenError."""
+        yield from self._losses(records)
+        if not self.across_backends:
+            yield from self._optimizer(records)
+
+    # -- losses and metrics -----------------------------------------------------------------
+
+    def _losses(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
+        """The first change of each, of the golden's predictions and targets."""
+        found: dict[str, LocalOutcome] = {}
+        steps = {step for step, _ in given_in(record.name for record in records)}
+        for (step, name), given in given_in(t.name for t in self.golden.header.tensors).items():
+            for local in self._made(step, name, given) if step in steps else ():
+                known = found.get(local.name, local)
+                found[local.name] = known if is_blamed(known) else local
+        yield from found.values()
+
+    def _made(self, step: str, name: str, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
+        if name not in self.replayed:
+            return
+        places = {what: alone_name(step, name, what) for what in ("", GRADIENT)}
+        golden = {w: self.golden.array(p) for w, p in places.items() if self.golden.has(p)}
+        size = golden[GRADIENT].size if GRADIENT in golden else 1
+        arrays = {argument: self.golden.array(full) for argument, full in given.items()}
+        for what, value in by_itself(self.replayed[name], arrays, size).items():
+            if what in golden:
+                yield _loss(step, name, what, value, golden[what])
+
+    # -- the optimizer ----------------------------------------------------------------------
+
+    def _optimizer(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
+        """Its parts follow from each other: the first that changed, else the worst of all."""
+        parts = [self._part(*item) for item in self._exercised(records)]
+        changed = next((local for local in parts if is_blamed(local)), None)
+        if changed is not None:
+            yield changed
+        elif parts:
+            worst = max(parts, key=lambda local: local.k or 0.0)
+            yield replace(worst, name=component_of("updates", self.made_of))
+
+    def _exercised(self, records: Sequence[TensorRecord]) -> Iterator[tuple[str, Array, Array]]:
+        for record in records:
+            _, found, rest = record.name.partition(_OPTIMIZER)
+            if found and self.golden.has(record.name):
+                yield rest, record.value, self.golden.array(record.name)
+
+    def _part(self, rest: str, value: Array, golden: Array) -> LocalOutcome:
+        name = component_of(rest.partition("/")[0], self.made_of)
+        local = judge_local(name, BEHIND_LAYERS, [value], [golden], "float32")
+        if not is_blamed(local):
+            return local
+        said = f"by itself, on gradients and weights of its own, {rest} differs"
+        if local.k is None:
+            return replace(local, note=said)
+        return replace(
+            local, note=said, cause="meaning", twin=Twin("float64", local.k, 1.0, "equal")
+        )
+
+
+def _loss(step: str, name: str, what: str, value: Array, golden: Array) -> LocalOutcome:
+    kind = "metric" if name.startswith(METRICS) else "loss"
+    plain = f"{kind}:{name.removeprefix(METRICS)}"
+    local = judge_local(plain, BEHIND_LAYERS, [value], [golden])
+    if local.verdict == "identical":
+        return local
+    number = int(step.rpartition("_")[2])
+    said = f"step {number}: of the golden's predictions and targets it makes"
+    if what:
+        return replace(local, note=f"{said} another gradient")
+    if value.size > 1:
+        return replace(local, note=f"{said} other values")
+    return replace(local, note=f"{said} {value.ravel()[0]:.6g}, and made {golden.ravel()[0]:.6g}")
