@@ -40,7 +40,13 @@ class ToldParts:
                 self.findings.records.append(record)
 
     def _take(self, entry: OutermostCall, records: Iterable[TensorRecord]) -> list[TensorRecord]:
-        return self.findings.take(entry, {record.name: record for record in records})[0]
+        """Before what else is recorded of the call, whose last tensors are what it returned."""
+        before = self.findings.records
+        place = next((at for at, r in enumerate(before) if r.call == entry.name), len(before))
+        taken, _ = self.findings.take(entry, {record.name: record for record in records})
+        del self.findings.records[len(self.findings.records) - len(taken) :]
+        self.findings.records[place:place] = taken
+        return taken
 
     def _is_asked(self) -> bool:
         against = self.findings.against
