@@ -21,9 +21,8 @@ EPSILON: Mapping[str, float] = {
 }
 """Distance from 1 to the next larger number, by precision name."""
 
-EXACT_DTYPES = frozenset(
-    {"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-)
+INTEGER_DTYPES = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+EXACT_DTYPES = INTEGER_DTYPES | {"bool"}
 DTYPES = frozenset(EPSILON) | EXACT_DTYPES
 
 DEFAULT_K: Mapping[str, float] = {

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from ..compare.depth import Shift, furthest, shift
+from ..compare.exact import in_one_width
 from ..compare.floats import in_the_coarser
 from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
@@ -212,18 +213,20 @@ def _locals(measured: Sequence[LocalMeasurement], against: Against) -> tuple[Loc
     worst: dict[str, LocalOutcome] = {}
     for item in measured:
         if item.part != "given":
-            local = _judged(item, against.across_policies)
+            local = _judged(item, against)
             known = worst.get(local.name)
             worst[local.name] = local if known is None else worse(known, local)
     return tuple(sorted(worst.values(), key=lambda local: local.order))
 
 
-def _judged(item: LocalMeasurement, any_precision: bool) -> LocalOutcome:
+def _judged(item: LocalMeasurement, against: Against) -> LocalOutcome:
     if item.identical:
         return LocalOutcome(item.name, item.order, "identical", item.precision, 0.0, 0.0, 0.0, 0.0)
     actual, golden = item.actual, item.golden
-    if any_precision:
+    if against.across_policies:
         actual, golden = in_the_coarser(actual, golden)
+    if against.across_backends:
+        actual, golden = in_one_width(actual, golden)
     local = judge_local(item.name, item.order, [actual], [golden], item.precision)
     between = f"between the layers of {item.layer}: {item.at}" if item.part == "between" else ""
     said = "; ".join(text for text in (between, item.why, local.note) if text)

@@ -79,6 +79,7 @@ class CaseGolden:
             digest=self.case.digest(record),
             reference=lambda: golden.reference(record.name),
             any_precision=self.across_policies,
+            any_width=self.across_backends,
         )
 
     def refuses(self, call: OutermostCall, prints: Ran) -> str | None:

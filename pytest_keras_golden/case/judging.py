@@ -218,6 +218,7 @@ def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> Ten
         noise=None if entry is None else entry.noise,
         candidates=() if record.call else _gone(case, golden),
         any_precision=case.settings.across_policies,
+        any_width=case.settings.across_backends,
     )
     if entry is not None and record.judged and _is_another(tolerance, entry, record):
         outcome = _reconsidered(outcome, golden, entry, tolerance)

@@ -54,6 +54,18 @@ def _see(
         exact.largest, exact.at = top, start + int(distance.argmax())
 
 
+def in_one_width(one: Array, other: Array) -> tuple[Array, Array]:
+    """Both in an integer dtype that holds the numbers of either; anything else as it is.
+
+    Each backend counts in bits of its own: jax has no int64 unless told, TensorFlow counts the
+    steps of an optimizer in it.
+    """
+    if one.dtype == other.dtype or not {one.dtype.kind, other.dtype.kind} <= set("iu"):
+        return one, other
+    wider = np.result_type(one.dtype, other.dtype)
+    return (one.astype(wider), other.astype(wider)) if wider.kind in "iu" else (one, other)
+
+
 def _wide(chunk: Array) -> npt.NDArray[Any]:
     return chunk.astype(np.uint64 if chunk.dtype.kind in "bu" else np.int64)
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..outcomes import TensorOutcome
-from ..tolerance import EPSILON, default
+from ..tolerance import EPSILON, INTEGER_DTYPES, default
 from . import floats
 from .attention import AttentionMetrics, attention_metrics
+from .exact import in_one_width
 from .logits import LogitsMetrics, logits_metrics, unchanged
 from .metrics import Metrics, measure
 from .speech import speech
@@ -33,6 +36,7 @@ def judge(
     noise: float | None = None,
     candidates: Iterable[str] = (),
     any_precision: bool = False,
+    any_width: bool = False,
 ) -> TensorOutcome:
     """Judge one tensor of a run against the golden's `entry`.
 
@@ -40,8 +44,8 @@ def judge(
     rule. Neither is called while metadata or the digest decide. entry None is a new tensor,
     `candidates` are then the golden's names, to suggest from. systematic: `off` never says so.
     noise: the floor in units of k; the entry's own where None. any_precision: the golden may be of
-    another one on purpose: both are judged in the coarser. Raises ValueError where the
-    reference has another shape.
+    another one on purpose: both are judged in the coarser. any_width: and integers in other widths,
+    of which the numbers count. Raises ValueError where the reference has another shape.
     """
     base = _outcome(record, order, tolerance)
     if entry is None:
@@ -51,7 +55,7 @@ def judge(
     base = replace(base, precision=_finer(base.precision, entry), detects=entry.detects)
     if any_precision:
         base, tolerance = _in_the_coarser(record, entry, base)
-    problem = _structure(record, entry, any_precision)
+    problem = _structure(record, entry, any_precision, any_width)
     if problem:
         return replace(base, verdict="structure", note=problem)
     if digest is not None and digest == entry.digest:
@@ -59,6 +63,10 @@ def judge(
     actual, golden = record.value, load()
     if any_precision:
         actual, golden = floats.in_the_coarser(actual, golden)
+    if any_width and actual.dtype != golden.dtype:
+        actual, golden = in_one_width(actual, golden)
+        if np.array_equal(actual, golden):
+            return _identical(base)
     floor = entry.noise if noise is None else noise
     metrics = measure(actual, golden, tolerance, base.precision, noise=floor)
     evidence = _gather(base, actual, golden, reference(), metrics)
@@ -248,10 +256,15 @@ def _in_the_coarser(
     return replace(base, precision=coarser, tolerance=tolerance), tolerance
 
 
-def _structure(record: TensorRecord, entry: TensorEntry, any_precision: bool) -> str | None:
-    value = record.value
-    floating = value.dtype.name in EPSILON and entry.dtype in EPSILON
-    same = value.dtype.name == entry.dtype or (any_precision and floating)
+def _structure(
+    record: TensorRecord, entry: TensorEntry, any_precision: bool, any_width: bool
+) -> str | None:
+    value, dtypes = record.value, {record.value.dtype.name, entry.dtype}
+    same = (
+        len(dtypes) == 1
+        or (any_precision and dtypes <= EPSILON.keys())
+        or (any_width and dtypes <= INTEGER_DTYPES)
+    )
     if same and value.shape == tuple(entry.shape):
         return None
     return f"{form(value.dtype.name, value.shape)}, golden has {form(entry.dtype, entry.shape)}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pytest_keras_golden.compare.exact import Exact, measure_exact
+from pytest_keras_golden.compare.exact import Exact, in_one_width, measure_exact
 from pytest_keras_golden.compare.metrics import measure
 from pytest_keras_golden.compare.sums import Sums
 from pytest_keras_golden.records import Tolerance
@@ -97,3 +97,20 @@ def test_a_k_lets_no_integer_change(tolerance: Tolerance) -> None:
     found = measure(np.array([1, 2, 4]), np.array([1, 2, 3]), tolerance)
     assert (found.mismatches, found.index) == (1, (2,))
     assert found.bias is None
+
+
+@given(hnp.arrays(np.int32, 9), st.sampled_from(DTYPES))
+def test_integers_of_two_widths_are_compared_by_their_numbers(a: Any, dtype: np.dtype[Any]) -> None:
+    b = a.astype(dtype)
+    one, other = in_one_width(a, b)
+    assert (one.tolist(), other.tolist()) == (a.tolist(), b.tolist())
+    # No integer dtype holds both.
+    assert one.dtype == other.dtype or dtype == np.uint64
+
+
+@pytest.mark.parametrize(("one", "other"), [("bool", "int32"), ("int32", "float32")])
+def test_what_are_not_both_integers_stay_as_they_are(one: str, other: str) -> None:
+    a, b = np.ones(2, one), np.ones(2, other)
+    found = in_one_width(a, b)
+    assert found[0] is a
+    assert found[1] is b

@@ -101,6 +101,21 @@ def test_structure_comes_first_and_reads_nothing(other: Any, form: str) -> None:
     assert found.max_abs is None
 
 
+@pytest.mark.parametrize("changed", [0, 1])
+def test_integers_of_another_width_count_by_their_numbers_between_backends(changed: int) -> None:
+    golden, actual = np.array([3, 4], np.int32), np.array([3, 4 + changed], np.int64)
+    assert verdict_of(actual, golden).verdict == "structure"
+    found = verdict_of(actual, golden, any_width=True)
+    assert found.verdict == ("drift" if changed else "identical")
+    assert found.mismatches == changed
+
+
+@pytest.mark.parametrize("other", ["bool", "float32"])
+def test_what_is_no_integer_has_no_other_width(other: str) -> None:
+    golden, actual = np.array([1, 0], np.int32), np.array([1, 0], other)
+    assert verdict_of(actual, golden, any_width=True).verdict == "structure"
+
+
 def test_a_new_and_a_missing_tensor_suggest_the_nearest_name() -> None:
     entry = describe(TensorRecord("blocks/0/attention", GOLDEN), 2, default("bfloat16"))
     names = ["blocks/1/mlp", "blocks/0/attention@1"]

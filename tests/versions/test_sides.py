@@ -27,6 +27,34 @@ def test_dropout():
     assert keras.layers.Dropout(0.5, seed=1)(X, training=True).shape == X.shape
 """
 
+TRAINING = """
+import keras
+import numpy as np
+
+TOKENS = np.arange(32).reshape(8, 4) % 7
+
+
+def test_fit():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Embedding(7, 5),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.01, gradient_accumulation_steps=2), "mse")
+    model.fit(TOKENS, np.ones((8, 1)), batch_size=2, shuffle=False, verbose=0)
+
+
+def test_indices():
+    given = keras.Input((6,))
+    sorted_in = keras.layers.Discretization([-0.5, 0.0, 0.5])(given)
+    model = keras.Model(given, [sorted_in, keras.ops.argmax(given, -1)])
+    assert len(model(np.linspace(-1, 1, 12, dtype="float32").reshape(2, 6))) == 2
+"""
+
 
 def lock(folder: Path, name: str, *lines: str) -> str:
     (folder / name).write_text("\n".join(lines) + "\n")
@@ -85,6 +113,14 @@ def test_another_backend_is_compared_on_purpose(tmp_path: Path) -> None:
     (dropout,) = [test for test in told["tests"] if test["status"] == "skipped"]
     assert "no counterpart on another backend" in dropout["reason"]
     assert told["changes"] == [{"name": "backend", "old": "jax", "new": "numpy"}]
+
+
+def test_training_is_the_same_on_another_backend(tmp_path: Path) -> None:
+    """Counters of steps, sorting layers and `argmax` are of other integers there."""
+    folder = suite(tmp_path / "suite", test_training=TRAINING)
+    told = gated(folder, "backend=jax", "backend=tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
+    statuses = {test["nodeid"].rpartition("::")[2]: test["status"] for test in told["tests"]}
+    assert statuses == {"test_fit": "holds", "test_indices": "holds"}
 
 
 def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:

@@ -49,10 +49,13 @@ def from_numpy(array: Array, like: Any) -> Any:
 def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | None:
     """Has the function that is being traced keep this value, on its device, when it runs.
 
-    Returns what hands it over afterwards; None inside loops and branches, whose values would
-    overwrite each other. By a resource, since XLA compiles assignments and no callbacks.
+    Returns what hands it over afterwards, which does nothing where the value's branch was not
+    taken; None inside loops, whose values would overwrite each other, and inside branches for a
+    value of unknown shape. By a resource, since XLA compiles assignments and no callbacks.
     """
-    if not is_traced(value):
+    if not _is_symbolic(value) or not _runs_once(around := _around_branches(value.graph)):
+        return None
+    if around is not value.graph and not value.shape.is_fully_defined():
         return None
     # Autograph would turn the branches of what is returned into graph code.
     keep: Callable[..., Callable[[], None]] = tf.autograph.experimental.do_not_convert(_keep)
@@ -63,6 +66,10 @@ def _keep(value: Any, receive: Callable[[Array], None]) -> Callable[[], None]:
     with tf.init_scope():
         kept, runs = _resource(value.dtype), _resource(tf.int64)
         _reset(runs)
+    if (around := _around_branches(value.graph)) is not value.graph:
+        # XLA compiles both branches, and wants to know what the one that is not taken leaves.
+        with around.as_default():
+            tf.raw_ops.AssignVariableOp(resource=kept, value=tf.zeros(value.shape, value.dtype))
     assigned = tf.raw_ops.AssignVariableOp(resource=kept, value=value)
     # A step whose data have run out raises in one place while it goes on in others.
     with tf.control_dependencies([assigned]):
@@ -98,11 +105,22 @@ def pulled_back(
 
 
 def is_traced(value: Any) -> bool:
-    if not isinstance(value, tf.Tensor) or not tf.is_symbolic_tensor(value):
-        return False
-    # Bodies of loops and branches are of subclasses; tf.data names its functions so.
-    graph = value.graph
+    return _is_symbolic(value) and _runs_once(value.graph)
+
+
+def _is_symbolic(value: Any) -> bool:
+    return isinstance(value, tf.Tensor) and bool(tf.is_symbolic_tensor(value))
+
+
+def _runs_once(graph: Any) -> bool:
+    """Bodies of loops and branches are of subclasses; tf.data names its functions so."""
     return type(graph).__name__ == "FuncGraph" and not graph.name.startswith("Dataset")
+
+
+def _around_branches(graph: Any) -> Any:
+    while type(graph).__name__ == "CondBranchFuncGraph":
+        graph = graph.outer_graph
+    return graph
 
 
 def trace_level() -> Any:

@@ -54,8 +54,8 @@ def gradients(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled
     try:
         with quietly():
             found = pulled_back(function, given, cotangents)
-            pairs = zip(names, found, strict=True)
-            return tuple((name, to_numpy(grad)) for name, grad in pairs if _is_told(grad))
+            every = zip(names, given, found, strict=True)
+            return tuple((name, _told(of, grad)) for name, of, grad in every)
     except Exception:  # whatever differentiating it raises: the layer has no backward pass then
         return ()
 
@@ -110,9 +110,11 @@ def _weights(call: Call) -> list[Any]:
     return list(getattr(call.target, "trainable_variables", ())) if own else []
 
 
-def _is_told(grad: Any) -> bool:
-    # What jax gives for a tensor that has no part in the output is of no dtype of numbers.
-    return grad is not None and bool(dtype_of(grad))
+def _told(of: Any, grad: Any) -> Array:
+    """Of what has no part in the output, as a number that is used as an index: jax gives zeros (of
+    no dtype of numbers for an integer), the others give nothing."""
+    nothing = grad is None or not dtype_of(grad)
+    return np.zeros_like(to_numpy(of)) if nothing else to_numpy(grad)
 
 
 def cotangents(outputs: Sequence[Any]) -> list[Any]:

@@ -272,6 +272,6 @@ def dense(grad: Any) -> Any:
     """Gradients of embeddings come as slices on TensorFlow."""
     if type(grad).__name__ != "IndexedSlices":
         return grad
-    import keras
+    import tensorflow as tf
 
-    return keras.ops.convert_to_tensor(grad)
+    return tf.convert_to_tensor(grad)

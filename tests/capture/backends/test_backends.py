@@ -218,3 +218,33 @@ def test_tensorflow():
         assert b.active() == "tensorflow"
     """
     run_python(code, "tensorflow")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("compiled", [False, True])
+def test_tensorflow_hands_over_what_the_branch_that_was_taken_has(compiled: bool):
+    code = f"""
+        import tensorflow as tf
+        from pytest_keras_golden.capture import backends as b
+        handed, received = [], []
+        def kept(x):
+            handed.append(b.defer(x, lambda array: received.append(array.tolist())))
+            return x
+        @tf.function(jit_compile={compiled})
+        def f(x):
+            yes, no = lambda: kept(x + 1), lambda: kept(x - 1)
+            return tf.cond(tf.reduce_sum(x) > 0, lambda: tf.cond(x[0] > 0, yes, no), no)
+        for x in ([1.0, 2.0], [-1.0, 2.0], [-1.0, -2.0]):
+            result = f(tf.constant(x)).numpy().tolist()
+            for hand_over in handed:
+                hand_over()
+            assert received == [result], (received, result)
+            received.clear()
+        @tf.function(jit_compile={compiled})
+        def looping(x):
+            return tf.while_loop(lambda x: x[0] < 3, lambda x: [kept(x + 1)], [x])
+        handed.clear()
+        looping(tf.zeros(1))
+        assert handed == [None]
+    """
+    run_python(code, "tensorflow")

@@ -71,6 +71,13 @@ def test_what_a_layer_keeps_of_a_batch() -> None:
     assert states(call, norm, ("nonsense",), {}) == ()
 
 
+def test_a_number_that_is_used_as_an_index_has_a_gradient_of_zeros() -> None:
+    """On every backend: jax alone gives zeros by itself."""
+    found = sent_back(keras.layers.Embedding(7, 3), x(2, 4) * 0.0 + 5.0)
+    assert found["input 0"].tolist() == np.zeros((2, 4)).tolist()
+    assert found["embeddings"].any(axis=1).tolist() == [at == 5 for at in range(7)]
+
+
 def test_what_cannot_be_differentiated_has_none() -> None:
     class Reads(keras.layers.Layer):
         def call(self, inputs: object) -> object:

@@ -141,10 +141,6 @@ ALWAYS = {"step_000/loss", "step_001/updates/", "curve/loss"}
 UNREADABLE = {
     "tensorflow": {
         "several steps": {"step_000/loss"},
-        # Inside of a conditional.
-        "accumulation": MUST_HAVE["accumulation"],
-        # Slices.
-        "masks": MUST_HAVE["masks"],
     }
 }
 """What nobody can look at from outside of a program."""
