@@ -7,7 +7,6 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from ..compare.training import part_of
 from ..errors import CaptureError, StoreError
 from ..names import golden_folder
 from ..outcomes import REPLACED, TestOutcome
@@ -107,7 +106,7 @@ def _writes(case: Case, outcome: TestOutcome) -> bool:
 
 def _write(case: Case, outcome: TestOutcome, locks: Path) -> TestOutcome:
     from ..store.files import save
-    from .judging import loading_tensors, vacuous_tensors
+    from .judging import is_chosen, loading_tensors, vacuous_tensors
     from .recording import recording
 
     faults = loading_tensors(case)
@@ -115,9 +114,7 @@ def _write(case: Case, outcome: TestOutcome, locks: Path) -> TestOutcome:
         # What was loaded wrong is no measure for anything.
         return replace(outcome, outcome="failed", tensors=faults, reason=LOADED_OTHERWISE)
     vacuous = vacuous_tensors(case)
-    # Who only switched `golden_auto` on chose neither tensors nor tolerances, and nobody chooses
-    # the parts of a training step: of a statistic that hardly moves, rounding is most.
-    chosen = [item for item in vacuous if case.asked_for and part_of(item.name) is None]
+    chosen = [item for item in vacuous if is_chosen(case, item.name)]
     if vacuous and not chosen:
         said = f"vacuous: {vacuous[0].name} and {len(vacuous) - 1} more: {vacuous[0].note}"
         outcome = replace(outcome, warnings=(*outcome.warnings, said))

@@ -48,6 +48,24 @@ def test_fit():
     model.fit(TOKENS, np.ones((8, 1)), batch_size=2, shuffle=False, verbose=0)
 
 
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden = keras.layers.Dense(8, activation="relu", dtype="mixed_bfloat16")
+        self.norm = keras.layers.LayerNormalization(dtype="mixed_bfloat16")
+        self.head = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        return self.head(self.norm(self.hidden(inputs)))
+
+
+def test_subclassed():
+    keras.utils.set_random_seed(0)
+    model, inputs = Net(), np.random.default_rng(0).normal(size=(12, 6))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(inputs, np.arange(12) % 3, batch_size=4, epochs=2, shuffle=False, verbose=0)
+
+
 def test_indices():
     given = keras.Input((6,))
     sorted_in = keras.layers.Discretization([-0.5, 0.0, 0.5])(given)
@@ -116,11 +134,13 @@ def test_another_backend_is_compared_on_purpose(tmp_path: Path) -> None:
 
 
 def test_training_is_the_same_on_another_backend(tmp_path: Path) -> None:
-    """Counters of steps, sorting layers and `argmax` are of other integers there."""
+    """Counters of steps, sorting layers and `argmax` are of other integers there; a model that
+    only its training builds has its weights inside of a program; in bfloat16 some tensors are too
+    coarse to be judged."""
     folder = suite(tmp_path / "suite", test_training=TRAINING)
     told = gated(folder, "backend=jax", "backend=tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     statuses = {test["nodeid"].rpartition("::")[2]: test["status"] for test in told["tests"]}
-    assert statuses == {"test_fit": "holds", "test_indices": "holds"}
+    assert statuses == dict.fromkeys(("test_fit", "test_subclassed", "test_indices"), "holds")
 
 
 def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:

@@ -171,6 +171,13 @@ def torch_steps(
     return cast("AbstractContextManager[Any]", hooks)
 
 
+def untraced() -> AbstractContextManager[Any]:
+    """Inside, variables that TensorFlow makes while it traces a program hold their numbers."""
+    if active() != "tensorflow":
+        return nullcontext()
+    return cast("AbstractContextManager[Any]", import_module(".tensorflow", __name__).untraced())
+
+
 def is_traced(value: Any) -> bool:
     """Whether a program is being traced that will run this value once and in order.
 

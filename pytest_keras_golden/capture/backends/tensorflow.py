@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -30,7 +31,8 @@ def is_concrete(value: Any) -> bool:
     if isinstance(value, tf.Tensor):
         return not tf.is_symbolic_tensor(value)
     if isinstance(value, tf.Variable):
-        return bool(tf.executing_eagerly())
+        # One that a tf.function makes while it is traced may be without its number until it runs.
+        return bool(tf.executing_eagerly() and value.is_initialized())
     return all(is_concrete(part) for part in tf.nest.flatten(value, expand_composites=True))
 
 
@@ -121,6 +123,11 @@ def _around_branches(graph: Any) -> Any:
     while type(graph).__name__ == "CondBranchFuncGraph":
         graph = graph.outer_graph
     return graph
+
+
+def untraced() -> AbstractContextManager[None]:
+    scope: AbstractContextManager[None] = tf.init_scope()
+    return scope
 
 
 def trace_level() -> Any:

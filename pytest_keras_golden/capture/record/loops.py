@@ -66,7 +66,13 @@ class Loop:
     def run(self) -> Any:
         __tracebackhide__ = True
         asked, model = self.asked, self.asked.model
-        before = ModelState(model, step=asked.step) if model.built else None
+        before: list[ModelState] = []
+
+        def hold(step: str = "") -> None:
+            if model.built and not before:
+                before.append(ModelState(model, step))
+
+        hold(asked.step)
         batches = Batches(self.training.reads, asked.name, most=1)
         run = None
         try:
@@ -80,6 +86,7 @@ class Loop:
                     )
                 )
                 run = stack.enter_context(self.training.around(model, twice=True))
+                run.built = hold
                 returned = asked.run(*asked.args, **asked.kwargs)
         except BaseException as error:
             self._raised(run, batches, error)
@@ -90,9 +97,9 @@ class Loop:
             return returned
 
         def run_first() -> Ended | None:
-            if before is None:
+            if not before:
                 raise NotAgain("the model was not built before its training began")
-            with before.around():
+            with before[0].around():
                 return self.again.run(asked, batches.first())
 
         self.observed(run.observer)

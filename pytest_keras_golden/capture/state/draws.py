@@ -24,7 +24,7 @@ import numpy as np
 
 from ...names import golden_folder
 from ...store.digest import digest
-from ..backends import from_numpy, is_concrete, to_numpy
+from ..backends import from_numpy, is_concrete, to_numpy, untraced
 from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
@@ -120,7 +120,8 @@ class Draws:
             if method in FUNCTIONS:
                 return self._function(method, run, args, kwargs)
             returned = run(*args, **kwargs)
-            self._born_now(args[0], args[1:], kwargs)
+            with untraced():
+                self._born_now(args[0], args[1:], kwargs)
             return returned
         finally:
             self._busy = False
@@ -141,8 +142,7 @@ class Draws:
     def _born_now(self, variable: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         initializer = kwargs.get("initializer", args[0] if args else None)
         if getattr(variable, "_value", None) is None or not is_concrete(variable):
-            # Made inside a program: `_deferred_initialize` comes later. A variable that a
-            # tf.function makes while it is traced, as metrics do in `fit`, has no number yet.
+            # Made inside a program: `_deferred_initialize` comes later, or nobody can look.
             return
         if args or kwargs:
             if not (callable(initializer) or isinstance(initializer, str)):

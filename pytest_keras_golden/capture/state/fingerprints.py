@@ -20,7 +20,7 @@ from ..tap.precision import is_numeric
 from ..watch.structure import walk
 from .given import passed
 from .variables import states_of
-from .weights import input_fingerprints, named_weights, weight_digest
+from .weights import input_fingerprints, named_weights, numeric_digest
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -46,7 +46,7 @@ class _Digests:
         if reference is not None and reference() is value and version == count:
             return key
         try:
-            key = weight_digest(to_numpy(value))
+            key = numeric_digest(to_numpy(value))
         except CaptureError:
             return None
         if count is not None:
@@ -110,7 +110,7 @@ class Fingerprints:
         """Of a model that was not built when its training began: what its first step began with."""
         for name, array in weights.items():
             if self.prefix + name not in self._now:
-                key = weight_digest(array)
+                key = numeric_digest(array)
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
     def _see(self, path: str, target: Any) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ...errors import CaptureError
 from ...store.digest import digest
 from ..backends import is_tensor, is_text, text_digest, to_numpy
 from ..backends.nest import flatten
-from ..watch.families import WEIGHTS, weight_name
+from ..watch.families import TRACKING, WEIGHTS, weight_name
 from ..watch.structure import joined, snake_case, walk
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def fingerprints(
 ) -> dict[str, str]:
     """Structural weight name → xxh3-128 over dtype, shape and bytes of its value."""
     named = named_weights(model, path, aliases)
-    return {name: weight_digest(to_numpy(weight)) for name, weight in named.items()}
+    return {name: numeric_digest(to_numpy(weight)) for name, weight in named.items()}
 
 
-def weight_digest(value: Array) -> str:
-    """Of a weight's value; a whole number in as many bits as jax has for it: each backend, and
+def numeric_digest(value: Array) -> str:
+    """Of a tensor's value; whole numbers in as many bits as jax has for them: each backend, and
     Keras 2, counts in bits of its own."""
     if value.dtype == np.int64 and (value == value.astype(np.int32)).all():
         value = value.astype(np.int32)
@@ -76,7 +76,7 @@ def input_fingerprints(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[s
 
 
 def _fingerprint(leaf: Any) -> str:
-    return text_digest(leaf) if is_text(leaf) else digest(to_numpy(leaf))
+    return text_digest(leaf) if is_text(leaf) else numeric_digest(to_numpy(leaf))
 
 
 def fill_weights(model: Any, seed: int = 0, aliases: Sequence[tuple[str, str]] = ()) -> None:
@@ -143,7 +143,7 @@ def _places(layer: Any) -> dict[int, str]:
     return paths
 
 
-_LISTS = frozenset({*_OWN, *WEIGHTS, "_layers", "_modules", "_tracker"})
+_LISTS = frozenset({*_OWN, *WEIGHTS, *TRACKING, "_layers", "_modules", "_tracker"})
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:

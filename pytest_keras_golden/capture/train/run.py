@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backends import active
+from ..backends import active, untraced
 from ..backends.nest import flatten
 from ..replay.losses import METRICS, is_replayed
 from ..state.models import attribute, instance_attribute
@@ -40,7 +40,8 @@ class ModelRun(Onlooker):
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
     asked: whether the test names the model.
-    started: steps that ran, by kind. left: weights after the last step that was recorded.
+    started: steps that ran, by kind. left: weights after the last step that was recorded. built:
+    told that the model has the weights that its first step will begin with, if it had none before.
     """
 
     model: Any
@@ -54,6 +55,7 @@ class ModelRun(Onlooker):
     undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
+    built: Callable[[], None] = field(default=lambda: None)
     _running: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
@@ -86,6 +88,8 @@ class ModelRun(Onlooker):
             return getattr(model, f"{step}_function", None), returned
 
         def made(*args: Any, **kwargs: Any) -> Any:
+            with self._safely():
+                self.built()
             known = getattr(model, f"{step}_function", None)
             if isinstance(known, Watched) and not _is_forced(args, kwargs):
                 return make(*args, **kwargs)
@@ -204,7 +208,18 @@ class ModelRun(Onlooker):
 
     def _total(self, value: Any) -> None:
         with self._safely():
+            self._see_weights()
             self._part("loss", "", value)
+
+    def _see_weights(self) -> None:
+        """Of a model that TensorFlow builds while it traces the first step."""
+        if active() != "tensorflow" or not self._running or self.roster.weights:
+            return
+        with untraced():
+            self._roster = roster_of(self.model, self.path, self.aliases)
+            self._before = read(self._roster.weights, {})
+            self.initial(self._before)
+            self.built()
 
     def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None:
         with self._safely():
@@ -223,6 +238,7 @@ class ModelRun(Onlooker):
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
     ) -> None:
         with self._safely():
+            self._see_weights()
             self._each("gradients", variables, grads)
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ...compare.training import ORDER
 from ...records import TensorRecord
-from ...store.digest import digest
 from ...tolerance import EPSILON
 from ..record.reads import Reads
 from ..replay.losses import METRICS, WHOLE, alone_name, by_itself, given_in
 from ..replay.optimizers import Exercise
 from ..replay.sketch import sketched
+from ..state.weights import numeric_digest
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection
 
@@ -228,7 +228,7 @@ def _single(array: Array) -> Array:
 
 
 def _fingerprint(array: Array) -> Array:
-    return np.frombuffer(bytes.fromhex(digest(array)), np.uint8)
+    return np.frombuffer(bytes.fromhex(numeric_digest(array)), np.uint8)
 
 
 def _wide(array: Array) -> Array:

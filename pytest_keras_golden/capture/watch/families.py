@@ -33,8 +33,16 @@ PRIVATE = frozenset(
 )
 """Attributes of Keras 2 itself that list layers again."""
 
-_TRACKING = "_self_"
-"""How attributes of TensorFlow's own tracking begin."""
+TRACKING = frozenset(
+    f"_self_{name}"
+    for name in (
+        *("unconditional_checkpoint_dependencies", "unconditional_deferred_dependencies"),
+        *("unconditional_dependency_names", "name_based_restores", "saveable_object_factories"),
+        *("setattr_tracking", "update_uid"),
+    )
+)
+"""Attributes of TensorFlow's own tracking, which lists again what a layer holds elsewhere. By their
+whole names: a `_self_attention` is a layer."""
 
 
 def families() -> tuple[ModuleType, ...]:
@@ -88,11 +96,6 @@ def is_old(layer: Any) -> bool:
     """Whether it is a layer of Keras 2."""
     old = keras_2()
     return old is not None and isinstance(layer, old.layers.Layer)
-
-
-def is_tracking(attribute: str) -> bool:
-    """Whether an attribute lists again what a layer of Keras 2 holds elsewhere."""
-    return attribute in PRIVATE or attribute.startswith(_TRACKING)
 
 
 def weight_name(layer: Any, name: str) -> str:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...aliases import Alias, canonical
-from .families import classes, is_old, is_tracking, old_graph
+from .families import PRIVATE, TRACKING, classes, is_old, old_graph
 
 ROOT = "<model>"
 """Name of the root's own call; no attribute and hardly a layer can be called that."""
@@ -35,9 +35,12 @@ _PRIVATE = frozenset(
         "_operations_by_depth",
         "_outbound_nodes",
         "_tracker",
+        *TRACKING,
     }
 )
 """Attributes of Keras itself that list layers again, and differ between releases."""
+
+_PRIVATE_OF_OLD = _PRIVATE | PRIVATE
 
 
 class Structure:
@@ -124,9 +127,8 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     # On torch, sub-layers are submodules and not in __dict__.
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     attributes.pop("_modules", None)
-    worth = [name for name, child in attributes.items() if _worth(child) and name not in _PRIVATE]
-    if is_old(layer):
-        worth = [name for name in worth if not is_tracking(name)]
+    hidden = _PRIVATE_OF_OLD if is_old(layer) else _PRIVATE
+    worth = [name for name, child in attributes.items() if _worth(child) and name not in hidden]
     taken: set[str] = set()
     for attribute in sorted(worth, key=lambda name: (name.lstrip("_"), len(name))):
         child = attributes[attribute]

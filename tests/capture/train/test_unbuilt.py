@@ -1,0 +1,90 @@
+"""Models that have no weights before their training begins, as subclassed ones: built by a symbolic
+run before the first step or, on TensorFlow, while that is traced."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+CODE = """
+    import json
+    import keras
+    import numpy as np
+    from pytest_keras_golden.capture.block import capture_block
+    from pytest_keras_golden.capture.tap.request import Request
+
+    X, Y = np.linspace(-1, 1, 48, dtype="float32").reshape(8, 6), np.ones((8, 1), "float32")
+
+
+    class Own(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], 4))
+
+        def call(self, inputs):
+            return keras.ops.matmul(inputs, self.w)
+
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.own, self.head = Own(), keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.head(self.own(inputs))
+
+
+    WAYS = {
+        "fit": lambda net: net.fit(X, Y, batch_size=4, shuffle=False, verbose=0).history["loss"],
+        "train_on_batch": lambda net: [net.train_on_batch(X, Y)],
+        "evaluate": lambda net: [net.evaluate(X, Y, batch_size=4, verbose=0)],
+    }
+
+
+    def ran(way):
+        keras.utils.set_random_seed(1)
+        net = Net()
+        net.compile("sgd", "mse")
+        losses = WAYS[way](net)
+        return losses, [float(keras.ops.sum(weight)) for weight in net.weights]
+
+
+    told = {}
+    for way in WAYS:
+        plainly = ran(way)
+        with capture_block(None, Request()) as block:
+            watched = ran(way)
+        told[way] = {
+            "same": plainly == watched,
+            "isolation": block.isolation,
+            "weights": sorted(block.weights),
+            "names": sorted(record.name for record in block.records),
+        }
+    print(json.dumps(told))
+"""
+
+WEIGHTS = ["net/head/bias", "net/head/kernel", "net/own/w"]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "jax",
+        pytest.param("torch", marks=pytest.mark.torch),
+        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
+    ],
+)
+def test_a_model_that_its_training_builds_is_looked_into(run_python: Any, backend: str) -> None:
+    told = json.loads(run_python(CODE, backend).splitlines()[-1])
+    assert {way: (one["same"], one["isolation"]) for way, one in told.items()} == dict.fromkeys(
+        ("fit", "train_on_batch", "evaluate"), (True, "complete")
+    )
+    assert [one["weights"] for one in told.values()] == [WEIGHTS] * 3
+    of_steps = {f"step_00{step}/updates/{name}" for step in (0, 1) for name in WEIGHTS}
+    assert of_steps <= set(told["fit"]["names"])
+    assert {name for name in told["fit"]["names"] if "/gradients/" in name} == {
+        f"step_00{step}/gradients/{name}" for step in (0, 1) for name in WEIGHTS
+    }
