@@ -21,7 +21,7 @@ from .reference import may_run_again
 from .replay.carry import SAMPLES, Nudges, Nudging, nudges
 from .replay.isolate import LocalMeasurement, isolate
 from .replay.outermost import Outermost
-from .sent_back import changed_backwards
+from .sent_back import carried_backwards, changed_backwards
 from .state.fingerprints import Fingerprints
 from .tap.limit import Limit
 from .tap.request import Request
@@ -76,7 +76,7 @@ class Examined:
     isolation: `complete`, `not needed`, or why there is none. locals: each layer's own change.
     given, returned: how far those of its inputs and outputs that moved lie from the golden's, None
     for what cannot be measured. reach: tensor → how far the local changes reach when the model
-    carries them on.
+    carries them on; sent: how far they move what layers send back, as relative L2.
     """
 
     call: str
@@ -85,6 +85,7 @@ class Examined:
     given: tuple[Shift | None, ...] = ()
     returned: tuple[Shift | None, ...] = ()
     reach: Mapping[str, Shift] = field(default_factory=dict)
+    sent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         locals_ = _changes(call, calls, pool, measured, request, against)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
-            examined = replace(examined, reach=carried(call, measured, request))
+            sent = carried_backwards(call.made, call.layers, call.pool, (calls, pool))
+            examined = replace(examined, reach=carried(call, measured, request), sent=sent)
     except CaptureError as error:
         # Nothing was measured, which must not look like nothing found.
         return Examined(call.entry.name, f"unavailable: {error.problem}")

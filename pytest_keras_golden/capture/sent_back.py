@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..compare.isolation import badness, judge_local
 from ..compare.training import BEHIND_LAYERS
 from ..errors import CaptureError
@@ -48,6 +50,39 @@ def changed_backwards(
             sent = _Sent(layer, pool, own.get(name, {}), lifting.gradients.get(name, {}))
             found += sent.judged()
     return tuple(found)
+
+
+def carried_backwards(
+    made: Outermost, own: Mapping[str, LayerCall], own_pool: Mapping[str, Array], golden: Golden
+) -> float:
+    """How far what any layer sends back is moved by what it was given, which moved by rounding: as
+    relative L2, the furthest of all. A layer with a kink sends all or nothing of an element back
+    that lay next to it. own: this run's calls; golden: the golden's, and its tensors. Raises
+    CaptureError where the call fails the second time."""
+    calls, pool = golden
+    both = {name: (at, own[name]) for name, (at, layer) in calls.items() if name in own}
+    sent = backwards(made, both, own_pool)
+    return max(
+        (
+            _apart(grad, pool[calls[name][1].backward[part]])
+            for name, parts in sent.items()
+            for part, grad in parts.items()
+            if not _is_state(part) and part in calls[name][1].backward
+        ),
+        default=0.0,
+    )
+
+
+Golden = tuple[Calls, "Mapping[str, Array]"]
+
+
+def _apart(one: Array, other: Array) -> float:
+    if one.shape != other.shape:
+        return 0.0
+    with np.errstate(all="ignore"):
+        a, g = (array.astype(np.float64).ravel() for array in (one, other))
+        ratio = float(np.linalg.norm(a - g) / np.linalg.norm(g))
+    return ratio if np.isfinite(ratio) else 0.0
 
 
 def _is_state(part: str) -> bool:

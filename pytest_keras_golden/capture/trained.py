@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..compare.calls import APPLIED
+from ..compare.training import Evidence
 from ..outcomes import is_blamed
 from ..records import OutermostCall, TensorRecord
 from .examine import Against, Examined
@@ -245,7 +246,9 @@ class Trained:
                 Alone(against.golden, replayed, made_of, against.across_backends).judged(records)
             )
         alone = [*(local for one in every for local in one.locals), *found]
-        first = blamed(records, against.outcome, made_of, layers, alone)
+        sent = max((one.sent for one in every), default=0.0)
+        evidence = Evidence(against.golden, {r.name: r for r in records}, sent)
+        first = blamed(records, against.outcome, made_of, layers, alone, evidence)
         changed = any(map(is_blamed, found))
         if first is not None and (not changed or is_before_losses(first)):
             found = [first, *(local for local in found if local.name != first.name)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..compare.depth import FACTOR, Shift
-from ..compare.training import inherited
+from ..compare.training import Evidence, inherited
 from ..config import Settings
 from ..outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome, is_blamed
 from ..stack import HARDWARE_KEYS
@@ -77,11 +77,11 @@ def _explained(
 
 
 def explain_by_training(
-    tensors: Sequence[TensorOutcome], components: Iterable[LocalOutcome]
+    tensors: Sequence[TensorOutcome], components: Iterable[LocalOutcome], evidence: Evidence
 ) -> tuple[TensorOutcome, ...]:
     """`drift` becomes `accumulated` where rounding in earlier parts of a training explains it.
     components: layers and components of steps that were run by themselves."""
-    names = inherited(tensors, components)
+    names = inherited(tensors, components, evidence)
     said = "what it was computed from moved by rounding, and as a whole it moved by no more"
     return tuple(
         replace(tensor, verdict="accumulated", note=_joined(tensor.note, said))

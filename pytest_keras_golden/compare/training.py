@@ -8,12 +8,22 @@ element may be beyond its tolerance while the tensor as a whole is not: relative
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from .floats import epsilon
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..records import Array, TensorRecord
+
+    _Wide = npt.NDArray[np.float64]
 
 ORDER = (
     *("data", "random", "given", "alone", "optimizer", "loss", "gradients", "applied"),
@@ -45,14 +55,56 @@ def part_of(name: str) -> str | None:
     return part if known else None
 
 
+class Held(Protocol):
+    """A golden, as far as it is needed here."""
+
+    def has(self, name: str) -> bool: ...
+    def array(self, name: str) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be looked up about steps that moved. run: its tensors by name. sent: how far
+    rounding of what layers were given moves what they send back, as relative L2, the furthest."""
+
+    golden: Held | None = None
+    run: Mapping[str, TensorRecord] = field(default_factory=dict)
+    sent: float = 0.0
+
+    def flipped(self, update: str) -> float:
+        """How far an optimizer may move the update of that name, as relative L2, since it may
+        divide a gradient by its size: one that moved by its own size may go the other way."""
+        part = part_of(update) or ""
+        gradient = update.replace(part, part.replace("updates", "gradients"), 1)
+        arrays = [array for name in (gradient, update) for array in self._both(name)]
+        if len({array.shape for array in arrays}) != 1 or len(arrays) != 4:
+            return 0.0
+        return _flipped(*(array.astype(np.float64) for array in arrays))
+
+    def _both(self, name: str) -> Iterator[Array]:
+        if self.golden is not None and self.golden.has(name) and name in self.run:
+            yield self.golden.array(name)
+            yield self.run[name].value
+
+
+def _flipped(before: _Wide, now: _Wide, made: _Wide, makes: _Wide) -> float:
+    with np.errstate(all="ignore"):
+        share = np.nan_to_num(np.abs(now - before) / np.abs(before), nan=0.0, posinf=1.0)
+        reached = 2.0 * np.minimum(1.0, share) * np.maximum(np.abs(made), np.abs(makes))
+        ratio = np.linalg.norm(reached.ravel()) / np.linalg.norm(made.ravel())
+    return float(ratio) if np.isfinite(ratio) else 0.0
+
+
 def inherited(
-    tensors: Iterable[TensorOutcome], components: Iterable[LocalOutcome] = ()
+    tensors: Iterable[TensorOutcome],
+    components: Iterable[LocalOutcome] = (),
+    evidence: Evidence | None = None,
 ) -> frozenset[str]:
     """Names of tensors, given in order of time, that are beyond their tolerance by no more than
     the rounding of what they were computed from. components: layers and components of the step
     that were run by themselves."""
     steps = [tensor for tensor in tensors if part_of(tensor.name) is not None]
-    carrying = _Carrying.of(steps, components)
+    carrying = _Carrying.of(steps, components, evidence or Evidence())
     excused: set[str] = set()
     for _, group in groupby(steps, lambda tensor: part_of(tensor.name)):
         judged = [tensor for tensor in group if tensor.judged]
@@ -68,20 +120,32 @@ def inherited(
 @dataclass
 class _Carrying:
     """trained: weights that have gradients. unchanged: names of components that are what they
-    were, by themselves. moved: whether anything has; statistics: how far what layers keep of
-    batches has, as relative L2."""
+    were, by themselves. whole: whether all are that were looked at. moved: whether anything has;
+    statistics: how far what layers keep of batches has, as relative L2, and stepped: the updates of
+    steps before, which take those behind them as far off."""
 
     trained: frozenset[str]
     unchanged: frozenset[str]
+    whole: bool
+    evidence: Evidence
     moved: bool = False
     statistics: float = 0.0
+    stepped: float = 0.0
 
     @classmethod
-    def of(cls, steps: Iterable[TensorOutcome], components: Iterable[LocalOutcome]) -> _Carrying:
+    def of(
+        cls,
+        steps: Iterable[TensorOutcome],
+        components: Iterable[LocalOutcome],
+        evidence: Evidence,
+    ) -> _Carrying:
         gradients = (tensor for tensor in steps if "/gradients/" in tensor.name)
+        looked = list(components)
         return cls(
             frozenset(_weight(tensor.name) for tensor in gradients),
-            frozenset(local.name.partition("@")[0] for local in components if not is_blamed(local)),
+            frozenset(local.name.partition("@")[0] for local in looked if not is_blamed(local)),
+            not any(map(is_blamed, looked)),
+            evidence,
         )
 
     def explains(self, tensor: TensorOutcome) -> bool:
@@ -95,13 +159,27 @@ class _Carrying:
         part = _part(tensor)
         factor = FACTOR_OF_UPDATES if part in _OF_OPTIMIZER and self._same_optimizer else FACTOR
         own = factor * limit * epsilon(tensor.precision)
-        return tensor.rel_l2 <= max(own, self.statistics if part in _OF_STATISTICS else 0.0)
+        return tensor.rel_l2 <= max(own, self._reach(tensor, part))
+
+    def _reach(self, tensor: TensorOutcome, part: str) -> float:
+        """How far, beyond rounding, what was measured of the step carries a tensor."""
+        if part in _OF_STATISTICS:
+            return self.statistics
+        if not (self.whole and self._same_optimizer) or part not in _OF_GRADIENTS:
+            return 0.0
+        # A slot may hold squares.
+        carried = max(FACTOR * self.evidence.sent, self.stepped) * (2.0 if part == "slots" else 1.0)
+        if part != "updates":
+            return carried
+        return max(carried, self.evidence.flipped(tensor.name))
 
     def takes(self, judged: Iterable[TensorOutcome]) -> None:
         for tensor in judged:
             self.moved = self.moved or tensor.verdict != "identical"
             if self._is_statistic(tensor):
                 self.statistics = max(self.statistics, tensor.rel_l2 or 0.0)
+            elif _part(tensor) == "updates":
+                self.stepped = max(self.stepped, tensor.rel_l2 or 0.0)
 
     @property
     def _same_optimizer(self) -> bool:
@@ -118,6 +196,7 @@ class _Carrying:
 
 
 _OF_OPTIMIZER = ("applied", "slots", "updates", "weights")
+_OF_GRADIENTS = ("gradients", *_OF_OPTIMIZER)
 _OF_STATISTICS = ("loss", "metrics", "curve")
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_keras_golden.compare.training import inherited, part_of
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_keras_golden.compare.training import Evidence, inherited, part_of
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome
-from pytest_keras_golden.records import Tolerance, Verdict
+from pytest_keras_golden.records import TensorRecord, Tolerance, Verdict
 
 EPS = 2.0**-23
 
@@ -97,3 +102,85 @@ def test_an_optimizer_that_is_what_it_was_by_itself_makes_more_of_rounding() -> 
     changed = LocalOutcome("optimizer:Adam", 0, "drift")
     assert inherited(steps, [same]) == {"step_000/updates/a"}
     assert inherited(steps, [changed]) == inherited(steps) == frozenset()
+
+
+SAME = LocalOutcome("optimizer:Adam", 0, "identical")
+KINK = [
+    tensor(0, "step_000/loss", "within", EPS),
+    tensor(1, "step_000/gradients/a", "drift", 0.02),
+    tensor(2, "step_000/slots/a/velocities", "drift", 0.04),
+    tensor(3, "step_001/gradients/a", "drift", 0.02),
+]
+
+
+def test_a_gradient_moves_as_far_as_rounding_moves_what_layers_send_back() -> None:
+    everything = {item.name for item in KINK[1:]}
+    assert inherited(KINK, [SAME], Evidence(sent=0.005)) == everything
+    assert inherited(KINK, [SAME], Evidence(sent=0.004)) == frozenset()
+
+
+def test_no_gradient_does_where_anything_changed_by_itself_or_the_optimizer_is_unknown() -> None:
+    sent = Evidence(sent=1.0)
+    assert inherited(KINK, [SAME, LocalOutcome("a", 0, "drift")], sent) == frozenset()
+    assert inherited(KINK, [LocalOutcome("a", 0, "within")], sent) == frozenset()
+
+
+def test_steps_behind_an_update_are_as_far_off_as_it_was() -> None:
+    steps = [
+        tensor(0, "step_000/gradients/a", "within", EPS),
+        tensor(1, "step_000/updates/a", "within", 0.02),
+        tensor(2, "step_001/gradients/a", "drift", 0.02),
+    ]
+    assert inherited(steps, [SAME]) == {"step_001/gradients/a"}
+    assert inherited([steps[0], steps[2]], [SAME]) == frozenset()
+
+
+class Held(dict[str, Any]):
+    """Tensors of a golden."""
+
+    def has(self, name: str) -> bool:
+        return name in self
+
+    def array(self, name: str) -> Any:
+        return self[name]
+
+
+def flipped(before: Any, now: Any, made: Any, makes: Any) -> float:
+    names = ("step_000/gradients/a", "step_000/updates/a")
+    golden = Held(zip(names, map(np.asarray, (before, made)), strict=True))
+    run = {
+        name: TensorRecord(name, np.asarray(array))
+        for name, array in zip(names, (now, makes), strict=True)
+    }
+    return Evidence(golden, run).flipped("step_000/updates/a")
+
+
+def test_an_update_may_turn_round_where_its_gradient_moved_by_its_own_size() -> None:
+    signs = np.array([1.0, -1.0, 1.0, 1.0])
+    gradient, other = np.array([1.0, -2.0, 3.0, 1e-6]), np.array([1.0, -2.0, 3.0, -1e-6])
+    # One of four elements of equal size goes the other way: 2/√4.
+    assert flipped(gradient, other, signs, np.sign(other)) == 1.0
+    assert flipped(gradient, gradient, signs, signs) == 0.0
+    # All of them moved by a hundredth of their size, so by two hundredths at most.
+    assert flipped(gradient, gradient * 1.01, signs, signs) == pytest.approx(0.02)
+
+
+def test_where_a_side_lacks_a_gradient_nothing_is_known_of_its_update() -> None:
+    run = {"step_000/updates/a": TensorRecord("step_000/updates/a", np.ones(3))}
+    held = Held({"step_000/updates/a": np.ones(3)})
+    assert Evidence(held, run).flipped("step_000/updates/a") == 0.0
+    assert flipped([0.0, 1.0], [np.nan, 1.0], [0.0, 0.0], [1.0, 1.0]) == 0.0
+
+
+def test_an_update_that_turned_round_is_excused() -> None:
+    steps = [
+        tensor(0, "step_000/gradients/a", "within", EPS),
+        tensor(1, "step_000/updates/a", "drift", 0.9),
+    ]
+    before, now = np.array([1.0, 1e-9]), np.array([1.0, -1e-9])
+    held = Held({"step_000/gradients/a": before, "step_000/updates/a": np.sign(before)})
+    run = {
+        "step_000/gradients/a": TensorRecord("step_000/gradients/a", now),
+        "step_000/updates/a": TensorRecord("step_000/updates/a", np.sign(now)),
+    }
+    assert inherited(steps, [SAME], Evidence(held, run)) == {"step_000/updates/a"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...compare.training import BEHIND_LAYERS, ORDER, inherited
+from ...compare.training import BEHIND_LAYERS, ORDER, Evidence, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from ..state.slots import innermost
@@ -77,12 +77,13 @@ def blamed(
     components: Components,
     layers: bool,
     alone: Collection[LocalOutcome] = (),
+    evidence: Evidence | None = None,
 ) -> LocalOutcome | None:
     """The component that the first tensor beyond its tolerance comes from; None where no step has
     one. layers: on golden inputs a layer of the forward pass has changed by itself, so that the
     loss and the gradients are not to blame. alone: what was run by itself."""
     found = [item for item in map(_parsed(judge), records) if item is not None]
-    excused = inherited((item.outcome for item in found), alone)
+    excused = inherited((item.outcome for item in found), alone, evidence)
     judged = (item for item in found if item.outcome.judged and not _is_quiet(item))
     beyond = [item for item in judged if item.outcome.name not in excused]
     if not beyond:
