@@ -1,24 +1,28 @@
-"""Size of a golden of three training steps of a model of 100 million parameters.
+"""Size of the golden of a test that trains a model of 100 million parameters for three steps.
 
     python benchmarks/training_size.py [MILLIONS]
 
-Prints parameters, bytes of what is recorded, and the seconds that recording took. Exits with 1
-where it is 2 MiB or more.
+Runs pytest with --golden-auto on such a test, as a user would, at the defaults. Prints parameters,
+the file's size, and how many times the plain test's wall-clock recording took. Exits with 1 where
+the file has 2 MiB or more.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+SUITE = """
+import keras
+import numpy as np
 
 
-def decoder(millions: float):
-    """A stack of transformer blocks of width 768, as many as it takes."""
-    import keras
-
+def decoder(millions):
+    \"\"\"A stack of transformer blocks of width 768, as many as it takes.\"\"\"
     width, entry = 768, keras.Input((16,), dtype="int32")
     hidden = keras.layers.Embedding(8192, width)(entry)
     blocks = max(1, round((millions * 1e6 - 2 * 8192 * width) / (12 * width**2)))
@@ -27,37 +31,47 @@ def decoder(millions: float):
         attended = keras.layers.MultiHeadAttention(12, width // 12)(normed, normed)
         hidden = hidden + attended
         normed = keras.layers.LayerNormalization()(hidden)
-        hidden = hidden + keras.layers.Dense(width)(
-            keras.layers.Dense(4 * width, activation="gelu")(normed)
-        )
+        wide = keras.layers.Dense(4 * width, activation="gelu")(normed)
+        hidden = hidden + keras.layers.Dense(width)(wide)
     return keras.Model(entry, keras.layers.Dense(8192)(hidden))
 
 
-def recorded_bytes(model, steps: int = 3) -> tuple[int, int]:
-    """Bytes of the tensors, and of names and digests as a golden keeps them."""
-    import keras
-    import numpy as np
-
-    from pytest_keras_golden.capture.block import capture_block
-    from pytest_keras_golden.capture.tap.request import Request
-
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(0, 8192, (steps, 16)).astype("int32")
+def test_three_steps():
+    keras.utils.set_random_seed(0)
+    model = decoder(MILLIONS)
+    print(f"{model.count_params() / 1e6:.1f} M parameters, {len(model.weights)} weights")
+    tokens = np.random.default_rng(0).integers(0, 8192, (3, 16)).astype("int32")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-4), loss)
-    request = Request(select=("training",), isolate=False)
-    with capture_block(model, request) as block:
-        model.fit(tokens, np.roll(tokens, -1, 1), batch_size=1, verbose=0, shuffle=False)
-    return sum(record.value.nbytes for record in block.records), len(block.records)
+    model.fit(tokens, np.roll(tokens, -1, 1), batch_size=1, verbose=0, shuffle=False)
+"""
+
+
+def seconds_of(folder: Path, *options: str) -> tuple[float, str]:
+    """Of one pytest run, and what it printed. Raises SystemExit where it does not pass."""
+    command = [sys.executable, "-m", "pytest", "-q", "-s", *options, str(folder / "test_size.py")]
+    environment = {"KERAS_BACKEND": "jax", **os.environ}
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return time.perf_counter() - started, done.stdout
 
 
 def main(arguments: list[str]) -> int:
-    model = decoder(float(arguments[0]) if arguments else 100.0)
-    started = time.perf_counter()
-    size, tensors = recorded_bytes(model)
-    seconds = time.perf_counter() - started
-    print(f"{model.count_params() / 1e6:.1f} M parameters, {len(model.weights)} weights")
-    print(f"{tensors} tensors, {size / 2**20:.2f} MiB, {seconds:.0f} s")
+    millions = float(arguments[0]) if arguments else 100.0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        (folder / "test_size.py").write_text(SUITE.replace("MILLIONS", str(millions)))
+        plain, printed = seconds_of(folder)
+        recording, _ = seconds_of(folder, "--golden-auto", "--update-goldens")
+        (golden,) = folder.rglob("*.safetensors")
+        size = golden.stat().st_size
+    print(next(line for line in printed.splitlines() if "parameters" in line).strip("."))
+    print(f"golden {size / 2**20:.2f} MiB, recording {recording / plain:.1f} × the plain test")
     return int(size >= 2 * 2**20)
 
 

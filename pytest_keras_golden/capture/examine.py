@@ -76,7 +76,8 @@ class Examined:
     isolation: `complete`, `not needed`, or why there is none. locals: each layer's own change.
     given, returned: how far those of its inputs and outputs that moved lie from the golden's, None
     for what cannot be measured. reach: tensor → how far the local changes reach when the model
-    carries them on; sent: how far they move what layers send back, as relative L2.
+    carries them on; sent: how far they move what layers send back, as relative L2. unmeasured:
+    components of a training step that could not be run by themselves.
     """
 
     call: str
@@ -86,6 +87,7 @@ class Examined:
     returned: tuple[Shift | None, ...] = ()
     reach: Mapping[str, Shift] = field(default_factory=dict)
     sent: float = 0.0
+    unmeasured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

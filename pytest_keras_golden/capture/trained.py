@@ -241,10 +241,9 @@ class Trained:
         by_hand = entry.name.removeprefix(self.request.prefix).startswith(APPLIED)
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
+        by_themselves = Alone(against.golden, replayed, made_of, against.across_backends)
         with self.apart():
-            found = list(
-                Alone(against.golden, replayed, made_of, against.across_backends).judged(records)
-            )
+            found = list(by_themselves.judged(records))
         alone = [*(local for one in every for local in one.locals), *found]
         sent = max((one.sent for one in every), default=0.0)
         evidence = Evidence(against.golden, {r.name: r for r in records}, sent)
@@ -256,6 +255,8 @@ class Trained:
         told = findings.examined.values() if by_hand else (examined,)
         known = {local.name for one in told for local in one.locals}
         new = [local for local in found if local.name not in known]
-        if new:
-            locals_ = (*examined.locals, *new)
-            findings.examined[entry.name] = replace(examined, locals=locals_)
+        unmeasured = tuple(sorted(by_themselves.unmeasured))
+        if new or unmeasured:
+            findings.examined[entry.name] = replace(
+                examined, locals=(*examined.locals, *new), unmeasured=unmeasured
+            )

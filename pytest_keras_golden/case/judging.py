@@ -68,6 +68,7 @@ def judge_test(case: Case) -> TestOutcome:
             *rules.warnings(tensors, layers, case.settings, changes),
             *rules.renames(case.renamed),
             *case.remarks,
+            *rules.unmeasured(case.examined.values()),
             *rules.left_out(case.notes),
         ),
     )

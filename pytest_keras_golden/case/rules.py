@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compare.depth import FACTOR, Shift
 from ..compare.training import Evidence, inherited
 from ..config import Settings
 from ..outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome, is_blamed
 from ..stack import HARDWARE_KEYS
+
+if TYPE_CHECKING:
+    from ..capture.examine import Examined
 
 
 def local_drift(
@@ -89,6 +92,17 @@ def explain_by_training(
         else tensor
         for tensor in tensors
     )
+
+
+def unmeasured(examined: Iterable[Examined]) -> Iterator[str]:
+    """Names the components of training steps that moved of which only what they made there was
+    compared."""
+    names = sorted({name for one in examined for name in one.unmeasured})
+    if names:
+        yield (
+            f"not run by itself: {', '.join(names)}; of a step that moved, only what was made of "
+            "its own numbers is compared"
+        )
 
 
 def _joined(*notes: str | None) -> str:

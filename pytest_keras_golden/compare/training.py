@@ -167,8 +167,9 @@ class _Carrying:
             return self.statistics
         if not (self.whole and self._same_optimizer) or part not in _OF_GRADIENTS:
             return 0.0
+        sent = FACTOR * self.evidence.sent if self._is_same("loss:") else 0.0
         # A slot may hold squares.
-        carried = max(FACTOR * self.evidence.sent, self.stepped) * (2.0 if part == "slots" else 1.0)
+        carried = max(sent, self.stepped) * (2.0 if part == "slots" else 1.0)
         if part != "updates":
             return carried
         return max(carried, self.evidence.flipped(tensor.name))
@@ -183,7 +184,11 @@ class _Carrying:
 
     @property
     def _same_optimizer(self) -> bool:
-        return any(name.startswith("optimizer:") for name in self.unchanged)
+        return self._is_same("optimizer:")
+
+    def _is_same(self, kind: str) -> bool:
+        """Whether one of that kind could be run by itself."""
+        return any(name.startswith(kind) for name in self.unchanged)
 
     def _is_statistic(self, tensor: TensorOutcome) -> bool:
         """What a layer keeps of batches, which by itself it does as before: a weight before a

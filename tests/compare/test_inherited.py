@@ -105,6 +105,7 @@ def test_an_optimizer_that_is_what_it_was_by_itself_makes_more_of_rounding() -> 
 
 
 SAME = LocalOutcome("optimizer:Adam", 0, "identical")
+LOSS = LocalOutcome("loss:mse", 0, "identical")
 KINK = [
     tensor(0, "step_000/loss", "within", EPS),
     tensor(1, "step_000/gradients/a", "drift", 0.02),
@@ -115,14 +116,15 @@ KINK = [
 
 def test_a_gradient_moves_as_far_as_rounding_moves_what_layers_send_back() -> None:
     everything = {item.name for item in KINK[1:]}
-    assert inherited(KINK, [SAME], Evidence(sent=0.005)) == everything
-    assert inherited(KINK, [SAME], Evidence(sent=0.004)) == frozenset()
+    assert inherited(KINK, [SAME, LOSS], Evidence(sent=0.005)) == everything
+    assert inherited(KINK, [SAME, LOSS], Evidence(sent=0.004)) == frozenset()
 
 
-def test_no_gradient_does_where_anything_changed_by_itself_or_the_optimizer_is_unknown() -> None:
-    sent = Evidence(sent=1.0)
-    assert inherited(KINK, [SAME, LocalOutcome("a", 0, "drift")], sent) == frozenset()
-    assert inherited(KINK, [LocalOutcome("a", 0, "within")], sent) == frozenset()
+@pytest.mark.parametrize(
+    "components", [[SAME, LOSS, LocalOutcome("a", 0, "drift")], [SAME], [LOSS]]
+)
+def test_no_gradient_does_where_a_part_changed_by_itself_or_is_unknown(components: Any) -> None:
+    assert inherited(KINK, components, Evidence(sent=1.0)) == frozenset()
 
 
 def test_steps_behind_an_update_are_as_far_off_as_it_was() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...compare.isolation import judge_local
@@ -23,12 +23,14 @@ _OPTIMIZER = "step_000/optimizer/"
 @dataclass(frozen=True)
 class Alone:
     """replayed: losses and metrics that can be run by themselves, by name. across_backends: whether
-    the golden is of another backend, which computes parts of an optimizer in other precisions."""
+    the golden is of another backend, which computes parts of an optimizer in other precisions.
+    unmeasured: components that the golden has, and that could not be run by themselves here."""
 
     golden: Golden
     replayed: Mapping[str, Any]
     made_of: Components
     across_backends: bool = False
+    unmeasured: set[str] = field(default_factory=set)
 
     def judged(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
         """Every component of these steps, changed or not. Raises CorruptGoldenError."""
@@ -49,21 +51,24 @@ class Alone:
         yield from found.values()
 
     def _made(self, step: str, name: str, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
-        if name not in self.replayed:
-            return
         places = {what: alone_name(step, name, what) for what in ("", GRADIENT)}
         golden = {w: self.golden.array(p) for w, p in places.items() if self.golden.has(p)}
         size = golden[GRADIENT].size if GRADIENT in golden else 1
         arrays = {argument: self.golden.array(full) for argument, full in given.items()}
-        for what, value in by_itself(self.replayed[name], arrays, size).items():
-            if what in golden:
-                yield _loss(step, name, what, value, golden[what])
+        of = self.replayed.get(name)
+        made = {} if of is None else by_itself(of, arrays, size)
+        if golden.keys() - made.keys():
+            self.unmeasured.add(_called(name))
+        for what in made.keys() & golden.keys():
+            yield _loss(step, name, what, made[what], golden[what])
 
     # -- the optimizer ----------------------------------------------------------------------
 
     def _optimizer(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
         """Its parts follow from each other: the first that changed, else the worst of all."""
         parts = [self._part(*item) for item in self._exercised(records)]
+        if not parts and any(_OPTIMIZER in tensor.name for tensor in self.golden.header.tensors):
+            self.unmeasured.add(component_of("updates", self.made_of))
         changed = next((local for local in parts if is_blamed(local)), None)
         if changed is not None:
             yield changed
@@ -90,10 +95,13 @@ class Alone:
         )
 
 
-def _loss(step: str, name: str, what: str, value: Array, golden: Array) -> LocalOutcome:
+def _called(name: str) -> str:
     kind = "metric" if name.startswith(METRICS) else "loss"
-    plain = f"{kind}:{name.removeprefix(METRICS)}"
-    local = judge_local(plain, BEHIND_LAYERS, [value], [golden])
+    return f"{kind}:{name.removeprefix(METRICS)}"
+
+
+def _loss(step: str, name: str, what: str, value: Array, golden: Array) -> LocalOutcome:
+    local = judge_local(_called(name), BEHIND_LAYERS, [value], [golden])
     if local.verdict == "identical":
         return local
     number = int(step.rpartition("_")[2])

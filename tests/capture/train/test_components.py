@@ -29,6 +29,18 @@ SUITE = """
         def call(self, inputs):
             return sending_back_more(inputs) * 2
 
+    RUNNING = []
+
+    class Fitting(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            RUNNING.clear()
+
+    class Own(keras.losses.MeanSquaredError):
+        def call(self, y_true, y_pred):
+            if os.environ["ALONE"] == "no" and not RUNNING:
+                raise RuntimeError("what it needs is made by the callback")
+            return super().call(y_true, y_pred)
+
     def test_fit(golden_tensors):
         keras.utils.set_random_seed(0)
         rng = np.random.default_rng(0)
@@ -36,11 +48,13 @@ SUITE = """
         model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3, name="last")])
         decay = float(os.environ["DECAY"])
         optimizer = keras.optimizers.AdamW(0.01, weight_decay=decay)
-        loss, metric = keras.losses.MeanSquaredError(), keras.metrics.MeanAbsoluteError()
+        loss, metric = Own(name="mean_squared_error"), keras.metrics.MeanAbsoluteError()
         model.compile(optimizer, loss, metrics=[metric])
         golden_tensors.fill_weights(model)
         with golden_tensors.capture(model, select="training"):
-            model.fit(rng.normal(size=(8, 4)), rng.normal(size=(8, 3)), batch_size=4, verbose=0)
+            x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
+            RUNNING.append(True)
+            model.fit(x, y, batch_size=4, callbacks=[Fitting()], verbose=0)
 
     keras.config.set_dtype_policy(os.environ["POLICY"])
 """
@@ -54,8 +68,11 @@ def run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         pytest.skip("Keras has no fit on numpy")
     suite.makepyfile(SUITE)
 
-    def run(*arguments: str, factor: float = 1.0, decay: float = 0.004) -> dict[str, Any]:
+    def run(
+        *arguments: str, factor: float = 1.0, decay: float = 0.004, alone: str = "yes"
+    ) -> dict[str, Any]:
         monkeypatch.setenv("POLICY", "mixed_bfloat16")
+        monkeypatch.setenv("ALONE", alone)
         monkeypatch.setenv("FACTOR", str(factor))
         monkeypatch.setenv("DECAY", str(decay))
         suite.runpytest_subprocess("--golden-log=log.json", *arguments)
@@ -94,6 +111,15 @@ def test_an_optimizer_whose_change_every_update_hides(run: Run) -> None:
     assert local["name"] == "optimizer:AdamW"
     assert local["cause"] == "meaning"
     assert local["note"].startswith("by itself, on gradients and weights of its own")
+
+
+def test_what_cannot_be_run_by_itself_is_named(run: Run) -> None:
+    assert run("--update-goldens")["outcome"] == "recorded"
+    said = "not run by itself: loss:mean_squared_error; of a step that moved"
+    assert not any(line.startswith("not run") for line in run(factor=1.005)["warnings"])
+    test = run(factor=1.005, alone="no")
+    assert test["outcome"] == "failed"
+    assert [line for line in test["warnings"] if line.startswith(said)]
 
 
 def test_a_candidate_can_be_asked_the_same(run: Run, suite: pytest.Pytester) -> None:
