@@ -20,7 +20,7 @@ from .record.again import NotAgain
 from .record.compiled import ProgramCapture, capture_programs
 from .record.eager import EagerCapture, Ended, capture_calls, policy_name
 from .record.loops import RunFirst
-from .record.methods import TRAINING
+from .record.methods import TRAINING, shuffles
 from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
@@ -194,7 +194,8 @@ class Watchers:
         self._updated.discard(path)
         if name.startswith(TRAINING) and not self._training.asks:
             self._updated.add(path)
-        self._open = self.prints.begun(name, path, model, args, kwargs, batch)
+        shuffled = shuffles(name, args, kwargs)
+        self._open = self.prints.begun(name, path, model, args, kwargs, batch, shuffled)
 
     def _owned_finished(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..compare.calls import Difference, difference, differing
+from ..compare.calls import Difference, difference, differing, trains
 from ..compare.depth import Shift, furthest
 from ..compare.renaming import Seen, names
 from ..compare.training import Evidence, part_of
@@ -173,11 +173,19 @@ class _Calls:
 
     def _reason_of(self, call: str) -> str | None:
         differs = self.difference(call)
-        if differs is None or differs.kind in ("batch", "trained"):
+        if differs is None or differs.kind == "batch":
             return None
+        if differs.kind == "trained":
+            return self._of_training(call)
         if differs.kind == "descended":
             return self._between(call) if self._inherited(call) is False else None
         return differs.sentence
+
+    def _of_training(self, call: str) -> str | None:
+        """Why the training that made a call's weights is not comparable, if it is not."""
+        before = self._order[: self._order.index(call)]
+        reasons = (self._reason_of(name) for name in before if trains(name))
+        return next((why for why in reasons if why is not None), None)
 
     def _between(self, call: str) -> str:
         return (

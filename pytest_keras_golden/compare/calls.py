@@ -7,7 +7,7 @@ may be the output of an earlier call, and then it moves as that one did.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -53,10 +53,13 @@ def difference(
     if None in places:
         return None
     old, new = golden.outermost[places[0]], run.outermost[places[1]]  # type: ignore[index]
+    weights = _weights(golden, run, old, new)
+    trained = weights is not None and weights.kind == "trained"
     return (
-        _weights(golden, run, old, new)
+        (None if trained else weights)
         or _draws(old, new, another_backend)
         or _flags(old, new)
+        or weights
         or _inputs(golden, run, old, new)
         or _batch(old, new)
     )
@@ -99,13 +102,18 @@ APPLIED = "optimizer.apply"
 _TRAINING = re.compile(rf"(.*/)?(fit|train_on_batch|{re.escape(APPLIED)})(@\d+)?")
 
 
+def trains(call: str) -> bool:
+    """Whether a call of that name makes weights."""
+    return _TRAINING.fullmatch(call) is not None
+
+
 def _trained_otherwise(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> bool:
     """Whether a training before the call, which both sides recorded, made something else."""
     known = {earlier.name: earlier.outputs for earlier in _before(golden, old)}
     return any(
         known[earlier.name] != earlier.outputs
         for earlier in _before(run, new)
-        if earlier.name in known and _TRAINING.fullmatch(earlier.name)
+        if earlier.name in known and trains(earlier.name)
     )
 
 
@@ -127,16 +135,28 @@ def _state(side: Ran, call: OutermostCall) -> dict[str, str]:
 OTHER_DRAWS = "random numbers differ: "
 """How the sentence begins about calls that drew other numbers."""
 
+SHUFFLED = "@batches"
+"""Name of the draw behind the order in which `fit` takes arrays, between backends alone: each
+shuffles in its own way. Between releases the batches themselves are compared."""
+
+SHUFFLES = "shuffles its batches as its backend does: with shuffle=False they can be compared"
+
 
 def _draws(old: OutermostCall, new: OutermostCall, another_backend: bool) -> Difference | None:
-    drawn = next(iter({**old.draws, **new.draws}), None)
-    if another_backend and drawn is not None:
-        said = f"{new.name} draws from {drawn}, of which each backend makes its own numbers"
-        return Difference("random", f"{OTHER_DRAWS}{said}")
-    for name in {**old.draws, **new.draws}:
+    drawn = {**old.draws, **new.draws}
+    if another_backend and drawn:
+        return Difference("random", f"{OTHER_DRAWS}{new.name} {_without_counterpart(drawn)}")
+    for name in drawn.keys() - {SHUFFLED}:
         if old.draws.get(name) != new.draws.get(name):
             return Difference("random", f"{OTHER_DRAWS}{_drawn(old, new, name)}")
     return None
+
+
+def _without_counterpart(drawn: Iterable[str]) -> str:
+    seed = next((name for name in drawn if name != SHUFFLED), None)
+    if seed is None:
+        return SHUFFLES
+    return f"draws from {seed}, of which each backend makes its own numbers"
 
 
 def _drawn(old: OutermostCall, new: OutermostCall, name: str) -> str:

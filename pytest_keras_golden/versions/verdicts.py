@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..compare.calls import OTHER_DRAWS
-from ..outcomes import FAILING, TestOutcome
+from ..compare.calls import OTHER_DRAWS, SHUFFLES
+from ..outcomes import FAILING, TensorOutcome, TestOutcome
 from ..report import asides
 from .inner.job import InnerRun
 
@@ -188,8 +188,11 @@ def _judged(new: TestOutcome, recorded: bool) -> VerdictRow:
     if new.outcome == "error":
         return VerdictRow(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":
-        if _draws_by_backend(new):
-            return VerdictRow(new.nodeid, "skipped", new, _WITHOUT_COUNTERPART)
+        drawn = _draws_by_backend(new)
+        if drawn:
+            shuffles = all(SHUFFLES in (tensor.note or "") for tensor in drawn)
+            reason = f"it {SHUFFLES}" if shuffles else _WITHOUT_COUNTERPART
+            return VerdictRow(new.nodeid, "skipped", new, reason)
         return VerdictRow(new.nodeid, failure_status(new), new, new.reason)
     if new.outcome == "recorded":
         return VerdictRow(new.nodeid, "broke", new, "it was recorded, not compared")
@@ -201,11 +204,11 @@ def _judged(new: TestOutcome, recorded: bool) -> VerdictRow:
 _WITHOUT_COUNTERPART = "it draws random numbers, which have no counterpart on another backend"
 
 
-def _draws_by_backend(outcome: TestOutcome) -> bool:
-    """Whether a comparison across backends fails by nothing but random numbers."""
+def _draws_by_backend(outcome: TestOutcome) -> list[TensorOutcome]:
+    """What cannot be compared across backends, where random numbers are all that is beyond."""
     beyond = [t for t in outcome.tensors if t.judged and t.verdict in FAILING]
     drawn = [t for t in beyond if t.verdict == "incomparable" and OTHER_DRAWS in (t.note or "")]
-    return "backend" in outcome.stack_changes and bool(drawn) and len(drawn) == len(beyond)
+    return drawn if "backend" in outcome.stack_changes and len(drawn) == len(beyond) else []
 
 
 def _uncalled(outcome: TestOutcome, when: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_keras_golden.compare.calls import difference, differing
+from pytest_keras_golden.compare.calls import SHUFFLED, SHUFFLES, difference, differing
 from pytest_keras_golden.records import OutermostCall
 
 
@@ -131,6 +131,38 @@ def test_other_random_numbers_are_told() -> None:
         assert told is not None
         assert told[0] == "random"
         assert said in told[1]
+
+
+FIT = OutermostCall("fit", "", outputs={"": "history"}, draws={SHUFFLED: ""})
+AGAIN = OutermostCall("fit@1", "", outputs={"": "history 2"}, updates={"dec/kernel": "trained"})
+
+
+def test_batches_in_a_drawn_order_are_compared_on_one_backend_alone() -> None:
+    golden = replace(GOLDEN, outermost=(FIT,))
+    assert difference(golden, golden, "fit") is None
+    unknown = replace(golden, outermost=(replace(FIT, draws={}),))
+    assert difference(unknown, golden, "fit") is None
+    told = difference(golden, golden, "fit", another_backend=True)
+    assert told is not None
+    assert (told.kind, SHUFFLES in told.sentence) == ("random", True)
+    drawing = replace(FIT, draws={SHUFFLED: "", "drop/@seed0": "1"})
+    both = replace(golden, outermost=(drawing,))
+    told = difference(both, both, "fit", another_backend=True)
+    assert told is not None
+    assert "draws from drop/@seed0" in told.sentence
+
+
+def test_draws_are_told_of_a_training_behind_another_one() -> None:
+    golden = replace(GOLDEN, outermost=(FIT, AGAIN))
+    moved = replace(FIT, outputs={"": "other"}), replace(AGAIN, updates={"dec/kernel": "else"})
+    run = replace(golden, outermost=moved)
+    told = difference(golden, run, "fit@1")
+    assert told is not None
+    assert told.kind == "trained"
+    drawing = replace(golden, outermost=(FIT, replace(AGAIN, draws={"drop/@seed0": "1"})))
+    told = difference(drawing, run, "fit@1")
+    assert told is not None
+    assert told.kind == "random"
 
 
 class TestInputs:

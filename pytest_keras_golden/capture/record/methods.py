@@ -76,9 +76,7 @@ class MethodCall:
     @property
     def repeatable(self) -> bool:
         """Whether everything it reads can be read again: arrays, and no data set or generator."""
-        given, named = self.batch
-        parts = leaves([given, named])
-        return all(is_tensor(part) or isinstance(part, (int, float)) for part in parts)
+        return _are_arrays(self.batch)
 
     @property
     def silent(self) -> dict[str, Any]:
@@ -113,6 +111,16 @@ class MethodCall:
             single = value.astype(np.float32) if value.dtype == np.float64 else value
             precision = str(getattr(self.model, "compute_dtype", "") or "")
             yield TensorRecord(f"{self.method}{place}", single, precision=precision)
+
+
+def shuffles(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
+    """Whether a call takes its arrays in an order that it draws. given, named: its arguments."""
+    batch = [given, *(named[part] for part in BATCH if part in named)]
+    return name.startswith("fit") and bool(named.get("shuffle", True)) and _are_arrays(batch)
+
+
+def _are_arrays(nest: Any) -> bool:
+    return all(is_tensor(part) or isinstance(part, (int, float)) for part in leaves(nest))
 
 
 def host(returned: Any) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...compare.calls import SHUFFLED
 from ...errors import CaptureError
 from ...records import OutermostCall
 from ...store.digest import digest
@@ -75,16 +76,17 @@ class Fingerprints:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         batch: int | None = None,
+        shuffled: bool = False,
     ) -> Begun:
         """Look at a call before it runs; its weights by name, below the path of its layer.
 
-        batch: how many of its inputs a method takes at once.
+        batch: how many of its inputs a method takes at once; shuffled: whether in another order.
         """
         updates = self._see(path, target)
         for place, key in input_fingerprints(args, kwargs).items():
             self.inputs[f"{self.prefix}{name}{place}"] = key
         flags = passed(args, kwargs)
-        return Begun(name, path, target, updates, self._seeds(path, target), flags, batch)
+        return Begun(name, path, target, updates, self._seeds(path, target), flags, batch, shuffled)
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
@@ -95,7 +97,8 @@ class Fingerprints:
             path=self.prefix + call.path,
             outputs=_outputs(outputs),
             updates=call.updates,
-            draws={name: key for name, key in call.seeds.items() if after.get(name) != key},
+            draws={name: key for name, key in call.seeds.items() if after.get(name) != key}
+            | ({SHUFFLED: ""} if call.shuffled else {}),
             flags=call.flags,
             batch=call.batch,
         )
@@ -162,6 +165,7 @@ class Begun:
     seeds: Mapping[str, str]
     flags: Mapping[str, str]
     batch: int | None = None
+    shuffled: bool = False
 
 
 def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
