@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...records import TensorRecord
-from ..backends import active
+from ..backends import active, is_tensor, to_numpy
 from ..record.reads import Reads
 from ..replay.optimizers import Exercise
 from ..replay.sketch import size_for, sketched
@@ -125,8 +125,8 @@ class Training:
         history = getattr(returned, "history", None)
         for name, values in history.items() if isinstance(history, dict) else ():
             full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
-            if self.selection.wants(full, group) and _are_numbers(values):
-                yield TensorRecord(full, np.asarray(values, np.float32), precision=arithmetic)
+            if self.selection.wants(full, group) and (curve := _curve(values)) is not None:
+                yield TensorRecord(full, curve, precision=arithmetic)
         # Methods for one batch are a loop by hand.
         if run.started.get("train", 0) and (returned is None or history is not None):
             yield from self._weights_of(run, arithmetic)
@@ -182,5 +182,11 @@ def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
     )
 
 
-def _are_numbers(values: Any) -> bool:
-    return bool(values) and all(isinstance(value, (int, float)) for value in values)
+def _curve(values: Sequence[Any]) -> Array | None:
+    """What was said of each epoch: a number, or several, as metrics by class. A tensor where Keras
+    could not make it one."""
+    numbers = [to_numpy(v) if is_tensor(v) else v for v in values]
+    if not numbers or not all(isinstance(v, (int, float, np.ndarray)) for v in numbers):
+        return None
+    shapes = {np.shape(number) for number in numbers}
+    return np.asarray(numbers, np.float32) if len(shapes) == 1 else None
