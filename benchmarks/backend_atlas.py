@@ -61,8 +61,16 @@ x = np.ones((1, 8, 8, 3), "float32")
 y = keras.layers.Resizing(4, 4, interpolation="lanczos3")(x)
 print(tuple(y.shape))
 """,
+    "A token that comes twice in a batch: TensorFlow trains its embedding otherwise": """\
+import keras, numpy as np
+e = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
+m = keras.Sequential([keras.Input((4,), dtype="int32"), e, keras.layers.Flatten()])
+m.compile(keras.optimizers.Adam(1.0), "mse")
+m.train_on_batch(np.array([[1, 1, 1, 2]]), np.arange(4.0)[None])
+print(np.round(keras.ops.convert_to_numpy(e.embeddings).ravel(), 3))
+""",
 }
-"""Title → five lines that show a disagreement."""
+"""Title → a few lines that show a disagreement."""
 
 
 @dataclass(frozen=True)
