@@ -53,13 +53,16 @@ def changed_backwards(
 
 
 def carried_backwards(
-    made: Outermost, own: Mapping[str, LayerCall], own_pool: Mapping[str, Array], golden: Golden
+    made: Outermost,
+    calls: Calls,
+    pool: Mapping[str, Array],
+    own: Mapping[str, LayerCall],
+    own_pool: Mapping[str, Array],
 ) -> float:
     """How far what any layer sends back is moved by what it was given, which moved by rounding: as
     relative L2, the furthest of all. A layer with a kink sends all or nothing of an element back
-    that lay next to it. own: this run's calls; golden: the golden's, and its tensors. Raises
-    CaptureError where the call fails the second time."""
-    calls, pool = golden
+    that lay next to it. calls, pool: the golden's; own, own_pool: this run's. Raises CaptureError
+    where the call fails the second time."""
     both = {name: (at, own[name]) for name, (at, layer) in calls.items() if name in own}
     sent = backwards(made, both, own_pool)
     return max(
@@ -71,9 +74,6 @@ def carried_backwards(
         ),
         default=0.0,
     )
-
-
-Golden = tuple[Calls, "Mapping[str, Array]"]
 
 
 def _apart(one: Array, other: Array) -> float:

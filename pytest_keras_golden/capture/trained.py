@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..compare.calls import APPLIED
-from ..compare.training import Evidence
+from ..compare.training import StepEvidence
 from ..outcomes import is_blamed
 from ..records import OutermostCall, TensorRecord
 from .examine import Against, Examined
@@ -246,7 +246,7 @@ class Trained:
             found = list(by_themselves.judged(records))
         alone = [*(local for one in every for local in one.locals), *found]
         sent = max((one.sent for one in every), default=0.0)
-        evidence = Evidence(against.golden, {r.name: r for r in records}, sent)
+        evidence = StepEvidence(against.golden, {r.name: r for r in records}, sent)
         first = blamed(records, against.outcome, made_of, layers, alone, evidence)
         changed = any(map(is_blamed, found))
         if first is not None and (not changed or is_before_losses(first)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..compare.calls import Difference, difference, differing, trains
 from ..compare.depth import Shift, furthest
 from ..compare.renaming import Seen, names
-from ..compare.training import Evidence, part_of
+from ..compare.training import StepEvidence, part_of
 from ..compare.vacuity import vacuous
 from ..compare.verdict import judge, missing, outcome_of
 from ..outcomes import NO_GOLDEN, Names, TensorOutcome, TestOutcome, first_drift
@@ -121,7 +121,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     tensors = list(rules.incomparable(tensors, calls.reason))
     tensors = list(rules.explain_by_depth(tensors, calls.reach))
     sent = max((examined.sent for examined in case.examined.values()), default=0.0)
-    evidence = Evidence(golden, case.records, sent)
+    evidence = StepEvidence(golden, case.records, sent)
     tensors = list(rules.explain_by_training(tensors, case.locals, evidence))
     anchor = case.goldens.anchor()
     if anchor is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..compare.depth import FACTOR, Shift
-from ..compare.training import Evidence, inherited
+from ..compare.training import StepEvidence, inherited
 from ..config import Settings
 from ..outcomes import FAILING, LEFT_OUT, LocalOutcome, TensorOutcome, is_blamed
 from ..stack import HARDWARE_KEYS
@@ -80,7 +80,7 @@ def _explained(
 
 
 def explain_by_training(
-    tensors: Sequence[TensorOutcome], components: Iterable[LocalOutcome], evidence: Evidence
+    tensors: Sequence[TensorOutcome], components: Iterable[LocalOutcome], evidence: StepEvidence
 ) -> tuple[TensorOutcome, ...]:
     """`drift` becomes `accumulated` where rounding in earlier parts of a training explains it.
     components: layers and components of steps that were run by themselves."""

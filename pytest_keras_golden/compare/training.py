@@ -63,7 +63,7 @@ class Held(Protocol):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class StepEvidence:
     """What can be looked up about steps that moved. run: its tensors by name. sent: how far
     rounding of what layers were given moves what they send back, as relative L2, the furthest."""
 
@@ -98,13 +98,13 @@ def _flipped(before: _Wide, now: _Wide, made: _Wide, makes: _Wide) -> float:
 def inherited(
     tensors: Iterable[TensorOutcome],
     components: Iterable[LocalOutcome] = (),
-    evidence: Evidence | None = None,
+    evidence: StepEvidence | None = None,
 ) -> frozenset[str]:
     """Names of tensors, given in order of time, that are beyond their tolerance by no more than
     the rounding of what they were computed from. components: layers and components of the step
     that were run by themselves."""
     steps = [tensor for tensor in tensors if part_of(tensor.name) is not None]
-    carrying = _Carrying.of(steps, components, evidence or Evidence())
+    carrying = _Carrying.of(steps, components, evidence or StepEvidence())
     excused: set[str] = set()
     for _, group in groupby(steps, lambda tensor: part_of(tensor.name)):
         judged = [tensor for tensor in group if tensor.judged]
@@ -127,7 +127,7 @@ class _Carrying:
     trained: frozenset[str]
     unchanged: frozenset[str]
     whole: bool
-    evidence: Evidence
+    evidence: StepEvidence
     moved: bool = False
     statistics: float = 0.0
     stepped: float = 0.0
@@ -137,7 +137,7 @@ class _Carrying:
         cls,
         steps: Iterable[TensorOutcome],
         components: Iterable[LocalOutcome],
-        evidence: Evidence,
+        evidence: StepEvidence,
     ) -> _Carrying:
         gradients = (tensor for tensor in steps if "/gradients/" in tensor.name)
         looked = list(components)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_keras_golden.compare.training import Evidence, inherited, part_of
+from pytest_keras_golden.compare.training import StepEvidence, inherited, part_of
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome
 from pytest_keras_golden.records import TensorRecord, Tolerance, Verdict
 
@@ -116,15 +116,15 @@ KINK = [
 
 def test_a_gradient_moves_as_far_as_rounding_moves_what_layers_send_back() -> None:
     everything = {item.name for item in KINK[1:]}
-    assert inherited(KINK, [SAME, LOSS], Evidence(sent=0.005)) == everything
-    assert inherited(KINK, [SAME, LOSS], Evidence(sent=0.004)) == frozenset()
+    assert inherited(KINK, [SAME, LOSS], StepEvidence(sent=0.005)) == everything
+    assert inherited(KINK, [SAME, LOSS], StepEvidence(sent=0.004)) == frozenset()
 
 
 @pytest.mark.parametrize(
     "components", [[SAME, LOSS, LocalOutcome("a", 0, "drift")], [SAME], [LOSS]]
 )
 def test_no_gradient_does_where_a_part_changed_by_itself_or_is_unknown(components: Any) -> None:
-    assert inherited(KINK, components, Evidence(sent=1.0)) == frozenset()
+    assert inherited(KINK, components, StepEvidence(sent=1.0)) == frozenset()
 
 
 def test_steps_behind_an_update_are_as_far_off_as_it_was() -> None:
@@ -154,7 +154,7 @@ def flipped(before: Any, now: Any, made: Any, makes: Any) -> float:
         name: TensorRecord(name, np.asarray(array))
         for name, array in zip(names, (now, makes), strict=True)
     }
-    return Evidence(golden, run).flipped("step_000/updates/a")
+    return StepEvidence(golden, run).flipped("step_000/updates/a")
 
 
 def test_an_update_may_turn_round_where_its_gradient_moved_by_its_own_size() -> None:
@@ -170,7 +170,7 @@ def test_an_update_may_turn_round_where_its_gradient_moved_by_its_own_size() -> 
 def test_where_a_side_lacks_a_gradient_nothing_is_known_of_its_update() -> None:
     run = {"step_000/updates/a": TensorRecord("step_000/updates/a", np.ones(3))}
     held = Held({"step_000/updates/a": np.ones(3)})
-    assert Evidence(held, run).flipped("step_000/updates/a") == 0.0
+    assert StepEvidence(held, run).flipped("step_000/updates/a") == 0.0
     assert flipped([0.0, 1.0], [np.nan, 1.0], [0.0, 0.0], [1.0, 1.0]) == 0.0
 
 
@@ -185,4 +185,4 @@ def test_an_update_that_turned_round_is_excused() -> None:
         "step_000/gradients/a": TensorRecord("step_000/gradients/a", now),
         "step_000/updates/a": TensorRecord("step_000/updates/a", np.sign(now)),
     }
-    assert inherited(steps, [SAME], Evidence(held, run)) == {"step_000/updates/a"}
+    assert inherited(steps, [SAME], StepEvidence(held, run)) == {"step_000/updates/a"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...compare.training import BEHIND_LAYERS, ORDER, Evidence, inherited
+from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from ..state.slots import innermost
@@ -77,7 +77,7 @@ def blamed(
     components: Components,
     layers: bool,
     alone: Collection[LocalOutcome] = (),
-    evidence: Evidence | None = None,
+    evidence: StepEvidence | None = None,
 ) -> LocalOutcome | None:
     """The component that the first tensor beyond its tolerance comes from; None where no step has
     one. layers: on golden inputs a layer of the forward pass has changed by itself, so that the
