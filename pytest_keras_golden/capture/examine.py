@@ -132,7 +132,8 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         locals_ = _changes(call, calls, pool, measured, request, against)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
-            sent = carried_backwards(call.made, calls, pool, call.layers, call.pool)
+            own, sizes = call.layers, nudges(measured)
+            sent = carried_backwards(call.made, calls, pool, own, call.pool, sizes)
             examined = replace(examined, reach=carried(call, measured, request), sent=sent)
     except CaptureError as error:
         # Nothing was measured, which must not look like nothing found.

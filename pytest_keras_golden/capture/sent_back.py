@@ -19,6 +19,7 @@ from ..errors import CaptureError
 from ..outcomes import LocalOutcome, is_blamed
 from ..records import LayerCall
 from .causes import by_twins, with_cause
+from .replay.carry import SAMPLES, Nudges, Nudging
 from .replay.outermost import Outermost
 from .replay.pullback import STATE
 from .replay.twins import Calls, Lifting, backwards
@@ -52,25 +53,42 @@ def changed_backwards(
     return tuple(found)
 
 
+OTHER_BATCHES = 8.0
+"""How much larger than what was measured the errors are that are tried: only the first batch is
+there, and in another one an element may lie as much nearer to a kink."""
+
+
 def carried_backwards(
     made: Outermost,
     calls: Calls,
     pool: Mapping[str, Array],
     own: Mapping[str, LayerCall],
     own_pool: Mapping[str, Array],
+    sizes: Nudges,
 ) -> float:
     """How far what any layer sends back is moved by what it was given, which moved by rounding: as
     relative L2, the furthest of all. A layer with a kink sends all or nothing of an element back
-    that lay next to it. calls, pool: the golden's; own, own_pool: this run's. Raises CaptureError
+    that lay next to it. calls, pool: the golden's; own, own_pool: this run's, whose inputs are one
+    try; sizes: of each layer's own error, which is put on with random signs. Raises CaptureError
     where the call fails the second time."""
-    both = {name: (at, own[name]) for name, (at, layer) in calls.items() if name in own}
-    sent = backwards(made, both, own_pool)
+    sent = {name: layer.backward for name, (_, layer) in calls.items() if layer.backward}
+    if not sent:
+        return 0.0
+    both = {name: (0, own[name]) for name in sent.keys() & own.keys()}
+    tries = [backwards(made, both, own_pool)]
+    larger = {place: OTHER_BATCHES * size for place, size in sizes.items()}
+    bare = {name: (0, replace(calls[name][1], inputs=(), outputs=())) for name in sent}
+    for sample in range(SAMPLES if larger else 0):
+        pulling = Lifting(bare, {}, raised=False, backward=True)
+        made.again(Nudging(pulling, larger, sample))
+        tries.append(pulling.gradients)
     return max(
         (
-            _apart(grad, pool[calls[name][1].backward[part]])
-            for name, parts in sent.items()
+            _apart(grad, pool[sent[name][part]])
+            for found in tries
+            for name, parts in found.items()
             for part, grad in parts.items()
-            if not _is_state(part) and part in calls[name][1].backward
+            if part in sent[name] and not _is_state(part)
         ),
         default=0.0,
     )

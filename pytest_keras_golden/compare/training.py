@@ -150,7 +150,9 @@ class _Carrying:
 
     def explains(self, tensor: TensorOutcome) -> bool:
         limit = tensor.tolerance.k if tensor.tolerance is not None else None
-        if not self.moved or tensor.verdict not in ("drift", "systematic"):
+        # A loss may come to the same bits though what layers are given moved.
+        moved = self.moved or self.evidence.sent > 0.0
+        if not moved or tensor.verdict not in ("drift", "systematic"):
             return False
         if self._is_statistic(tensor):
             return True

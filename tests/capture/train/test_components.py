@@ -131,3 +131,44 @@ def test_a_candidate_can_be_asked_the_same(run: Run, suite: pytest.Pytester) -> 
     assert {"step_000/optimizer/updates/kernel", "step_000/alone/mean_squared_error"} <= names
     assert "step_000/alone/metrics/mean_absolute_error" in names
     assert layers["first"].outputs
+
+
+KINK = """
+    import os
+    import keras
+    import numpy as np
+
+    class Nearly(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + float(os.environ["TINY"])
+
+    def test_fit(golden_tensors):
+        keras.utils.set_random_seed(0)
+        rng = np.random.default_rng(0)
+        layers = [keras.layers.Dense(5, name="first"), Nearly(name="nearly")]
+        layers += [keras.layers.ReLU(name="kink"), keras.layers.Dense(3, name="last")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile("sgd", keras.losses.MeanSquaredError())
+        # Of a row of zeros the first layer makes zeros: what is added decides what comes back.
+        x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
+        x[3] = 0.0
+        with golden_tensors.capture(model, select="training"):
+            model.fit(x, y, batch_size=8, verbose=0, shuffle=False)
+"""
+
+
+def test_rounding_next_to_a_kink_is_carried_backwards(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if keras.backend.backend() == "numpy":
+        pytest.skip("Keras has no fit on numpy")
+    suite.makepyfile(KINK)
+    monkeypatch.setenv("TINY", "1e-9")
+    suite.runpytest_subprocess("--update-goldens")
+    monkeypatch.setenv("TINY", "-1e-9")
+    suite.runpytest_subprocess("--golden-log=log.json")
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    moved = {t["name"]: t for t in test["tensors"] if t["verdict"] not in ("identical", "within")}
+    assert {tensor["verdict"] for tensor in moved.values()} == {"accumulated"}
+    assert moved["step_000/gradients/first/bias"]["rel_l2"] > 0.05
+    assert (test["outcome"], test["local_drift"]) == ("passed", [])
