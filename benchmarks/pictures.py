@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURED = "examples/gpt/test_gpt.py::test_prompt[bfloat16]"
 DOCS = ROOT / "docs"
 
-sys.path.insert(0, str(ROOT / "tests" / "report"))
+sys.path.insert(0, str(ROOT / "tests"))
 from browser import Browser, browsing  # noqa: E402 - lies with the tests that use it too
 
 
