@@ -132,9 +132,9 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         locals_ = _changes(call, calls, pool, measured, request, against)
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
-            own, sizes = call.layers, nudges(measured)
-            sent = carried_backwards(call.made, calls, pool, own, call.pool, sizes)
-            examined = replace(examined, reach=carried(call, measured, request), sent=sent)
+            sizes = nudges(measured)
+            sent = carried_backwards(call.made, calls, pool, call.layers, call.pool, sizes)
+            examined = replace(examined, reach=carried(call, sizes, request), sent=sent)
     except CaptureError as error:
         # Nothing was measured, which must not look like nothing found.
         return Examined(call.entry.name, f"unavailable: {error.problem}")
@@ -258,11 +258,8 @@ def _rounding_only(examined: Examined) -> bool:
 # -- what depth can do ----------------------------------------------------------------------
 
 
-def carried(
-    call: Returned, measured: Sequence[LocalMeasurement], request: Request
-) -> dict[str, Shift]:
-    """Tensor → the furthest that the measured changes move it by, with several random signs."""
-    sizes = nudges(measured)
+def carried(call: Returned, sizes: Nudges, request: Request) -> dict[str, Shift]:
+    """Tensor → the furthest that changes of these sizes move it by, with several random signs."""
     samples = [_nudged(call.made, request, sizes, at) for at in range(SAMPLES if sizes else 0)]
     return {
         call.named[name]: furthest(

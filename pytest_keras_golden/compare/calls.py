@@ -146,8 +146,8 @@ def _draws(old: OutermostCall, new: OutermostCall, another_backend: bool) -> Dif
     drawn = {**old.draws, **new.draws}
     if another_backend and drawn:
         return Difference("random", f"{OTHER_DRAWS}{new.name} {_without_counterpart(drawn)}")
-    for name in drawn.keys() - {SHUFFLED}:
-        if old.draws.get(name) != new.draws.get(name):
+    for name in drawn:
+        if name != SHUFFLED and old.draws.get(name) != new.draws.get(name):
             return Difference("random", f"{OTHER_DRAWS}{_drawn(old, new, name)}")
     return None
 

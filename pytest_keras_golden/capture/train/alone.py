@@ -59,8 +59,9 @@ class Alone:
         made = {} if of is None else by_itself(of, arrays, size)
         if golden.keys() - made.keys():
             self.unmeasured.add(_called(name))
-        for what in made.keys() & golden.keys():
-            yield _loss(step, name, what, made[what], golden[what])
+        for what, value in made.items():
+            if what in golden:
+                yield _loss(step, name, what, value, golden[what])
 
     # -- the optimizer ----------------------------------------------------------------------
 

@@ -88,8 +88,9 @@ class ModelRun(Onlooker):
             return getattr(model, f"{step}_function", None), returned
 
         def made(*args: Any, **kwargs: Any) -> Any:
-            with self._safely():
-                self.built()
+            if not self.started:
+                with self._safely():
+                    self.built()
             known = getattr(model, f"{step}_function", None)
             if isinstance(known, Watched) and not _is_forced(args, kwargs):
                 return make(*args, **kwargs)

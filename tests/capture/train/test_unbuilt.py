@@ -88,3 +88,21 @@ def test_a_model_that_its_training_builds_is_looked_into(run_python: Any, backen
     assert {name for name in told["fit"]["names"] if "/gradients/" in name} == {
         f"step_00{step}/gradients/{name}" for step in (0, 1) for name in WEIGHTS
     }
+
+
+LATE = """
+    X, Y = np.linspace(-1, 1, 48, dtype="float32").reshape(8, 6), np.ones((8, 1), "float32")
+    net = Net()
+    net.compile("sgd", "mse", steps_per_execution=2)
+    with capture_block(None, Request()) as block:
+        net.fit(X, Y, batch_size=2, validation_data=(X, Y), shuffle=False, verbose=0)
+    print(block.isolation)
+"""
+
+
+@pytest.mark.tensorflow
+def test_what_validation_finds_built_was_trained_before(run_python: Any) -> None:
+    """Nobody can look into several steps at once there."""
+    code = CODE.partition("    WAYS = {")[0] + LATE
+    said = run_python(code, "tensorflow").splitlines()[-1]
+    assert said == "unavailable: the model was not built before its training began"
