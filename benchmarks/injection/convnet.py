@@ -303,6 +303,9 @@ def transposed(self: Any, images: Any) -> Any:
     return self.classifier(self.lstm(x))
 
 
+# On TensorFlow `hard_silu` calls `hard_sigmoid`, and that `relu6`.
+NESTED = keras.backend.backend() == "tensorflow"
+
 CHANGES: tuple[Change, ...] = (
     harmful("padding in front of a strided convolution", "stem",
             (nn, "conv", ungrouped(padded_before))),
@@ -327,9 +330,11 @@ CHANGES: tuple[Change, ...] = (
             (layers.GroupNormalization, "call", group_norm(interleaved=True))),
     harmful("leaky slope 0.2 to 0.3", "leaky", (layers.LeakyReLU, "call", leaky(0.3))),
     harmful("leaky slope 0.2 to 0.21", "leaky", (layers.LeakyReLU, "call", leaky(0.21))),
-    harmful("hard sigmoid of slope 0.2", "lstm", (nn, "hard_sigmoid", hard_sigmoid)),
+    harmful("hard sigmoid of slope 0.2", "lstm swish" if NESTED else "lstm",
+            (nn, "hard_sigmoid", hard_sigmoid)),
     harmful("hard silu of slope 0.2", "swish", (nn, "hard_silu", hard_silu)),
-    harmful("relu6 without its bound", "pointwise", (nn, "relu6", relu_unbounded)),
+    harmful("relu6 without its bound", "pointwise swish lstm" if NESTED else "pointwise",
+            (nn, "relu6", relu_unbounded)),
     harmful("average over padding too", "average_pool", (nn, "average_pool", average_with_padding)),
     harmful("maximum with zeros of padding", "max_pool", (nn, "max_pool", maximum_with_zeros)),
     harmful("bilinear with aligned corners", "upsampling",
