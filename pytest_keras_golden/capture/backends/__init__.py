@@ -139,6 +139,14 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return owner.defer(value, receive)
 
 
+def returnable(value: Any, anchor: Any) -> Any | None:
+    """What a program that jax traces may return for `value`, where it may return `anchor`; None
+    where it cannot, as of what lies in a loop or a branch of it."""
+    if active() != "jax":
+        return None
+    return import_module(".jax", __name__).returnable(unwrapped(value), unwrapped(anchor))
+
+
 def pulled_back(
     function: Callable[[list[Any]], list[Any]],
     tensors: list[Any],

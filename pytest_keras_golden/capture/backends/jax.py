@@ -81,6 +81,17 @@ def defer(value: Any, receive: Callable[[Array], None]) -> Callable[[], None] | 
     return _wait
 
 
+def returnable(value: Any, anchor: Any) -> Any | None:
+    value, anchor = primal(value), primal(anchor)
+    both = is_traced(value) and is_traced(anchor)
+    return value if both and _trace(value) is _trace(anchor) else None
+
+
+def _trace(tracer: Any) -> Any:
+    # Before jax 0.4.36 the trace is made anew for each value, and `main` is the one behind it.
+    return getattr(tracer._trace, "main", None) or tracer._trace
+
+
 def keeps_order() -> bool:
     """Order is kept by a token, and tokens work on a single device only."""
     return bool(jax.device_count() == 1)

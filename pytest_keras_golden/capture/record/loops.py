@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...records import ObserverEffect, TensorRecord
-from ..state.models import ModelState, kept
+from ..state.models import ModelState, is_built, kept
 from ..watch.forgiving import Note, problem
-from .again import Again, NotAgain, Paused, before_each, last_argument
+from .again import Again, NotAgain, Paused
 from .batches import Batches
 from .eager import Ended
 from .methods import MethodCall
@@ -45,6 +45,9 @@ class StepWatcher(Protocol):
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""
 
+    def observer(self, run: Any) -> ObserverEffect | None:
+        """What watching did, when `finish` has been told of the call."""
+
     def records(self, run: Any, returned: Any) -> Sequence[TensorRecord]:
         """Raises what could not be read of the steps."""
 
@@ -69,7 +72,7 @@ class Loop:
         before: list[ModelState] = []
 
         def hold(step: str = "") -> None:
-            if model.built and not before:
+            if is_built(model) and not before:
                 before.append(ModelState(model, step))
 
         hold(asked.step)
@@ -78,15 +81,8 @@ class Loop:
         try:
             with ExitStack() as stack:
                 stack.enter_context(self.paused())
-                stack.enter_context(
-                    before_each(
-                        model,
-                        f"{asked.step}_step",
-                        lambda *args, **kwargs: self._read(run, batches, args, kwargs),
-                    )
-                )
                 run = stack.enter_context(self.training.around(model, twice=True))
-                run.built = hold
+                run.built, run.given = hold, batches.read
                 returned = asked.run(*asked.args, **asked.kwargs)
         except BaseException as error:
             self._raised(run, batches, error)
@@ -102,14 +98,9 @@ class Loop:
             with before[0].around():
                 return self.again.run(asked, batches.first())
 
-        self.observed(run.observer)
         self._finish(run, returned, batches, run_first)
+        self.observed(self.training.observer(run))
         return returned
-
-    @staticmethod
-    def _read(run: Any, batches: Batches, args: Any, kwargs: Any) -> None:
-        if run is None or run.listens:
-            batches.read(last_argument(args, kwargs))
 
     def _raised(self, run: Any, batches: Batches, error: BaseException) -> None:
         """Nothing of it runs again: what broke it off may do so once more."""

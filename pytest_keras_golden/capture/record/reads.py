@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backends import defer, is_concrete, to_numpy
 
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
     from ...records import Array
 
 Receive = Callable[["Array"], None]
+
+
+class Outlet(Protocol):
+    """A way out of the program that is being traced, other than a callback."""
+
+    def takes(self, value: Any, receive: Receive) -> bool:
+        """Whether it hands this value over."""
 
 
 class Reads:
@@ -23,6 +31,7 @@ class Reads:
     def __init__(self) -> None:
         self.traced = False
         self.unreadable = 0
+        self._outlet: Outlet | None = None
         self._waiting: dict[Callable[[], None], None] = {}
         self._failure: BaseException | None = None
         self._open = True
@@ -35,12 +44,29 @@ class Reads:
         if is_concrete(value):
             receive(to_numpy(value))
             return
-        ready = defer(value, self._guarded(receive))
+        guarded = self._guarded(receive)
+        if self._outlet is not None and self._outlet.takes(value, guarded):
+            self.traced = True
+        else:
+            self.call_back(value, guarded)
+
+    def call_back(self, value: Any, receive: Receive) -> None:
+        """Have `receive` called back by the program being traced, each time it runs."""
+        ready = defer(value, receive)
         if ready is None:
             self.unreadable += 1
             return
         self.traced = True
         self._waiting[ready] = None
+
+    @contextmanager
+    def leaving_by(self, outlet: Outlet) -> Iterator[None]:
+        """Inside, what is read leaves its program by `outlet`, where that takes it."""
+        outer, self._outlet = self._outlet, outlet
+        try:
+            yield
+        finally:
+            self._outlet = outer
 
     def settle(self) -> None:
         """Wait until all programs that have run handed over their values.

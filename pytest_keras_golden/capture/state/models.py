@@ -51,8 +51,16 @@ class ModelState:
 
 def _build_optimizer(model: Any) -> None:
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and model.built and not optimizer.built:
+    if optimizer is not None and is_built(model) and not optimizer.built:
         optimizer.build(model.trainable_variables)
+
+
+def is_built(model: Any) -> bool:
+    """Whether a model has the weights of all its layers. It may say so of itself alone: `build` of
+    a model that has none of its own builds no layer."""
+    flattened = getattr(model, "_flatten_layers", None)
+    layers = flattened() if flattened is not None else ()
+    return bool(model.built) and all(layer.built for layer in layers)
 
 
 def _variables(model: Any) -> list[Any]:

@@ -7,26 +7,32 @@ step is handed over from inside of it: gradients, and the parts of the loss.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backends import active, untraced
+from ..backends import active, to_numpy, untraced
 from ..backends.nest import flatten
+from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
-from ..state.models import attribute, instance_attribute
+from ..state.models import instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
+from .outlet import Outlets, returns_each_step
+from .programs import Programs, Watched, is_compiled_by_jax
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
-from .standins import SecondRun, Watched, are_same, before_each, is_compiled_by_jax, telling
+from .standins import SecondRun, are_same, before_each, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
     from ...records import Array, ObserverEffect
+
+_LONG = 64
+"""Steps from which on a program is worth its compiling that hands nothing over."""
 
 PHASES = {"train": "", "test": "test_"}
 """Step of a model → how the names of its tensors begin."""
@@ -39,24 +45,30 @@ class ModelRun(Onlooker):
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
-    asked: whether the test names the model.
+    asked: whether the test names the model. trusted: watching is known to change nothing: programs
+    run once, watched.
     started: steps that ran, by kind. left: weights after the last step that was recorded. built:
     told that the model has the weights that its first step will begin with, if it had none before.
+    given: told the data of each step that is traced or run.
     """
 
     model: Any
     path: str
     aliases: Sequence[tuple[str, str]]
+    reads: Reads
     recorder: Callable[[str, Roster], StepRecorder]
     initial: Callable[[Mapping[str, Array]], None]
     live: bool = True
     twice: bool = False
+    trusted: bool = False
     asked: bool = False
     undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
     built: Callable[[], None] = field(default=lambda: None)
+    given: Callable[[Any], None] = field(default=lambda data: None)
     _running: bool = False
+    _entered: set[str] = field(default_factory=set)
     _phase: str = "train"
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
@@ -68,44 +80,29 @@ class ModelRun(Onlooker):
         with ExitStack() as stack:
             for step in PHASES:
                 if hasattr(self.model, f"make_{step}_function"):
-                    self._watch(step, stack)
+                    stack.enter_context(self._programs(step).watched())
             if self.live and hasattr(self.model, "compute_loss"):
                 loss = telling(self.model.compute_loss, self._total)
                 stack.enter_context(instance_attribute(self.model, "compute_loss", loss))
             yield
 
-    def _watch(self, step: str, stack: ExitStack) -> None:
-        model, make = self.model, getattr(self.model, f"make_{step}_function")
-        original = getattr(model, f"{step}_step")
+    def _programs(self, step: str) -> Programs:
+        model, name = self.model, f"{step}_step"
+        if not self.live:
+            return Programs(self, model, step, self.twice, nullcontext, None)
+        outlets = Outlets(self.reads) if returns_each_step(model) else None
+        watched = before_each(getattr(model, name), lambda data: self._begin(step, data))
+        leaving = watched if outlets is None else outlets.around(watched)
 
-        def fresh(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-            """What Keras makes, and what it was asked for."""
-            setattr(model, f"{step}_function", None)
-            if self.live:
-                watched = before_each(original, lambda data: self._begin(step, data))
-                object.__setattr__(model, f"{step}_step", watched)
-            returned = make(*args, **kwargs)
-            return getattr(model, f"{step}_function", None), returned
+        def standing() -> AbstractContextManager[None]:
+            return instance_attribute(model, name, leaving)
 
-        def made(*args: Any, **kwargs: Any) -> Any:
-            if not self.started:
-                with self._safely():
-                    self.built()
-            known = getattr(model, f"{step}_function", None)
-            if isinstance(known, Watched) and not _is_forced(args, kwargs):
-                return make(*args, **kwargs)
-            plain = None
-            if self.twice and is_compiled_by_jax(model):
-                plain, _ = fresh(*args, **kwargs)
-            function, returned = fresh(*args, **kwargs)
-            if function is not None:
-                setattr(model, f"{step}_function", Watched(function, plain, self, step))
-            return returned
+        return Programs(self, model, step, self.twice, standing, outlets)
 
-        # What was compiled before hands nothing over.
-        stack.enter_context(attribute(model, f"{step}_function", None))
-        stack.enter_context(instance_attribute(model, f"make_{step}_function", made))
-        stack.enter_context(instance_attribute(model, f"{step}_step", original))
+    def begins(self) -> None:
+        if not self.started:
+            with self._safely():
+                self.built()
 
     # -- on the host, around each execution -------------------------------------------------
 
@@ -128,15 +125,30 @@ class ModelRun(Onlooker):
 
     def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
-        if function.plain is None:
-            with self._told():
-                return function.function(*args)
-        if not self._recorder().open:
-            return function.plain(*args)
+        is_open = self._recorder().open
+        if function.plain is None or (self.trusted and self._goes_on(function.step, is_open)):
+            return self._watched(function, args)
+        if not is_open:
+            return function.unwatched(args)
         args, again = SecondRun.of(args)
-        returned = function.plain(*args)
-        with self._safely(), self._told():
-            self.undisturbed &= are_same(returned, function.function(*again.args()))
+        returned = function.unwatched(args)
+        with self._safely():
+            self.undisturbed &= are_same(returned, self._watched(function, again.args()))
+        return returned
+
+    def _goes_on(self, step: str, is_open: bool) -> bool:
+        """Whether the program that is there already will do, though nothing more is recorded."""
+        if is_open:
+            self._entered.add(step)
+        return step in self._entered and self.started.get(step, 0) < _LONG
+
+    def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
+        __tracebackhide__ = True
+        with self._told():
+            returned, beside = function.watched(args)
+            with self._safely():
+                for value, receive in beside if self._recorder().open else ():
+                    receive(to_numpy(value))
         return returned
 
     @contextmanager
@@ -157,21 +169,16 @@ class ModelRun(Onlooker):
 
     def _take(self, step: str, returned: Any) -> None:
         recorder = self._recorder()
-        recorder.reads.settle()
+        self.reads.settle()
         was_open = recorder.open
         self.started[step] = self.started.get(step, 0) + recorder.advance()
         if was_open:
             self._read(recorder, returned)
 
     @property
-    def listens(self) -> bool:
-        """Whether what runs now is the run that is watched, and can be asked for its batch."""
-        return self._running and self.live
-
-    @property
     def observer(self) -> ObserverEffect | None:
         """None where no step ran twice."""
-        if not (self.twice and self.live and is_compiled_by_jax(self.model)):
+        if self.trusted or not (self.twice and self.live and is_compiled_by_jax(self.model)):
             return None
         return "identical" if self.undisturbed else "changed"
 
@@ -204,6 +211,7 @@ class ModelRun(Onlooker):
             return
         self._phase, self._names = step, {}
         with self._safely():
+            self.given(data)
             for place, leaf in flatten(data):
                 self._part("data", plain_place(place), leaf)
 
@@ -271,10 +279,6 @@ class ModelRun(Onlooker):
 
     def _counted(self, part: str, name: str) -> str:
         return counted(f"{part}/{name}", self._names).partition("/")[2]
-
-
-def _is_forced(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    return bool(kwargs.get("force", args[0] if args else False))
 
 
 def tensor_of(rate: Any) -> Any:

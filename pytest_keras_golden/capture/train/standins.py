@@ -9,32 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ...store.digest import digest
-from ..backends import active, is_tensor, to_numpy
+from ..backends import is_tensor, to_numpy
 from ..backends.nest import exchanged, flatten
-
-
-class Executes(Protocol):
-    """Who runs a step's function for `fit` and the like."""
-
-    def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any: ...
-
-
-@dataclass
-class Watched:
-    """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
-    where watching changes nothing, or nobody can run a step twice."""
-
-    function: Any
-    plain: Any | None
-    run: Executes
-    step: str
-
-    def __call__(self, *args: Any) -> Any:
-        __tracebackhide__ = True
-        return self.run.execute(self.step, self, args)
 
 
 @dataclass
@@ -94,11 +73,6 @@ def are_same(one: Any, other: Any) -> bool:
         for place, leaf in left.items()
         if is_tensor(leaf)
     )
-
-
-def is_compiled_by_jax(model: Any) -> bool:
-    eagerly = getattr(model, "run_eagerly", False) or not getattr(model, "jit_compile", True)
-    return active() == "jax" and not eagerly
 
 
 def before_each(original: Any, begin: Callable[[Any], None]) -> Any:

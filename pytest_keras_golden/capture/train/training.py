@@ -76,8 +76,11 @@ class Training:
         return None if optimizer is None else self._of.get(optimizer)
 
     @contextmanager
-    def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
-        """Watch the steps of a method of `model` inside. twice: they are the test's own run."""
+    def around(
+        self, model: Any, path: str, initial: Initial, twice: bool, trusted: bool = False
+    ) -> Iterator[ModelRun]:
+        """Watch the steps of a method of `model` inside. twice: they are the test's own run.
+        trusted: watching is known to change nothing of it."""
 
         def recorder(phase: str, roster: Roster) -> StepRecorder:
             whose = model if phase or model.optimizer is None else model.optimizer
@@ -87,10 +90,12 @@ class Training:
             model,
             path,
             self.request.aliases,
+            self.reads,
             recorder,
             initial,
             live=_shows_its_inside(model),
             twice=twice,
+            trusted=trusted,
             asked=self.request.asked,
         )
         self.doors.open()

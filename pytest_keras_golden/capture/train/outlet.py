@@ -1,0 +1,102 @@
+"""How values leave a step that jax compiles: as outputs beside the step's own.
+
+A callback to the host hands over what lies in a loop or a branch. Of anything else it is the
+dearer way: a program with callbacks takes twice as long to compile, and jax' compilation cache
+never keeps one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..backends import active, is_tensor, returnable
+from ..backends.nest import flatten
+from ..record.reads import Reads, Receive
+
+_KEY = "golden tensors of trace "
+"""Of the logs of a step, with the number of the trace."""
+
+
+Left = tuple[Any, Receive]
+"""A value that left a step, and who receives it."""
+
+
+@dataclass
+class Outlet:
+    """What one trace of a step is to return beside its logs. Implements `record.reads.Outlet`.
+
+    anchor: a value of the trace; None where nothing is being traced.
+    """
+
+    anchor: Any
+    values: list[Any] = field(default_factory=list)
+    receivers: list[Receive] = field(default_factory=list)
+
+    def takes(self, value: Any, receive: Receive) -> bool:
+        returned = None if self.anchor is None else returnable(value, self.anchor)
+        if returned is None:
+            return False
+        self.values.append(returned)
+        self.receivers.append(receive)
+        return True
+
+
+@dataclass
+class Outlets:
+    """Of all traces of one function of a step, which returns logs and a state."""
+
+    reads: Reads
+    _traces: list[Sequence[Receive]] = field(default_factory=list)
+
+    def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The step, which while it is traced is made to return what is read of it as well."""
+
+        def leaving(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            outlet = Outlet(_any_tensor(args, kwargs))
+            with self.reads.leaving_by(outlet):
+                returned = step(*args, **kwargs)
+            return self._beside(returned, outlet)
+
+        return leaving
+
+    def _beside(self, returned: Any, outlet: Outlet) -> Any:
+        if not outlet.values:
+            return returned
+        if not _has_logs(returned):
+            for value, receive in zip(outlet.values, outlet.receivers, strict=True):
+                self.reads.call_back(value, receive)
+            return returned
+        self._traces.append(outlet.receivers)
+        logs, state = returned
+        return {**logs, f"{_KEY}{len(self._traces) - 1}": outlet.values}, state
+
+    def apart(self, returned: Any) -> tuple[Any, Sequence[Left]]:
+        """What the step itself returned, and what left it beside that."""
+        if not _has_logs(returned):
+            return returned, ()
+        logs, state = returned
+        own = {key: value for key, value in logs.items() if not key.startswith(_KEY)}
+        beside: list[Left] = []
+        for key in logs.keys() - own.keys():
+            receivers = self._traces[int(key.removeprefix(_KEY))]
+            beside += zip(logs[key], receivers, strict=True)
+        return (own, state), beside
+
+
+def returns_each_step(model: Any) -> bool:
+    """Whether what one step of a model returns comes out of its function: where several run in one
+    execution, that of the last does."""
+    return active() == "jax" and int(getattr(model, "steps_per_execution", 1) or 1) == 1
+
+
+def _any_tensor(args: Any, kwargs: Any) -> Any:
+    return next((leaf for _, leaf in flatten((args, kwargs)) if is_tensor(leaf)), None)
+
+
+def _has_logs(returned: Any) -> bool:
+    """Whether a step returned logs by name and a state, as those of Keras do."""
+    is_pair = isinstance(returned, tuple) and len(returned) == 2
+    return is_pair and type(returned[0]) is dict and all(isinstance(k, str) for k in returned[0])

@@ -1,0 +1,146 @@
+"""What watching makes of the functions that Keras compiles for steps, on jax."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pytest_keras_golden.capture.record.reads import Reads
+from pytest_keras_golden.capture.train.outlet import Outlets
+
+SUITE = """
+import os
+import keras
+import numpy as np
+
+X, Y = np.ones((12, 3), "float32"), np.zeros((12, 1), "float32")
+
+class Counting(keras.Model):
+    traced = 0
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, *args, **kwargs):
+        Counting.traced += 1
+        return super().train_step(*args, **kwargs)
+
+def left(name, value):
+    with open(f"{os.environ['RUN']}.{name}", "w") as file:
+        file.write(str(value))
+
+def weights(model):
+    return [weight.numpy().tobytes().hex() for weight in model.weights]
+
+def made(loss="mse"):
+    keras.utils.set_random_seed(0)
+    model = Counting()
+    model.build((None, 3))
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    return model
+
+def test_twice():
+    Counting.traced = 0
+    model = made()
+    for _ in range(3):
+        model.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+    left("traced", Counting.traced)
+    left("weights", weights(model))
+
+def test_long():
+    model = made()
+    model.fit(X, Y, batch_size=4, epochs=30, verbose=0)
+    left("long", weights(model))
+
+def test_compiled_within():
+    model = made()
+    again = lambda epoch, logs: model.compile(keras.optimizers.SGD(0.1), "mae")
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=again)
+    model.fit(X, Y, batch_size=12, verbose=0, callbacks=[callback])
+    left("later", model.fit(X, Y, batch_size=12, verbose=0).history)
+    left("loss", model.loss)
+"""
+
+
+def test_a_step_is_compiled_once_where_its_stack_made_the_golden(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    suite.makepyfile(test_steps=SUITE)
+
+    def run(name: str, *options: str) -> dict[str, str]:
+        monkeypatch.setenv("RUN", name)
+        suite.runpytest_subprocess(*options).assert_outcomes(passed=3)
+        names = ("weights", "long", "later", "loss", "traced")
+        return {part: (suite.path / f"{name}.{part}").read_text() for part in names}
+
+    runs = {
+        "plain": run("plain", "-p", "no:keras_golden"),
+        "recorded": run("recorded", "--golden-auto", "--update-goldens"),
+        "checked": run("checked", "--golden-auto"),
+    }
+    traced = {name: left.pop("traced") for name, left in runs.items()}
+    # Recording: for the test, watched, and the first batch once more for its layers.
+    assert traced == {"plain": "1", "recorded": "3", "checked": "1"}
+    assert runs["recorded"] == runs["checked"] == runs["plain"]
+
+
+def step(state: jax.Array, data: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+    return {"loss": state.sum()}, state + data
+
+
+def test_what_is_read_of_a_step_leaves_it_beside_its_logs() -> None:
+    reads, received = Reads(), []
+
+    def reading(state: jax.Array, data: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        reads.read(state * data, received.append)
+        return step(state, data)
+
+    outlets, given = Outlets(reads), (jnp.ones(2), jnp.full(2, 3.0))
+    leaving = outlets.around(reading)
+    assert "callback" not in str(jax.make_jaxpr(leaving)(*given))
+    (logs, state), beside = outlets.apart(jax.jit(leaving)(*given))
+    assert list(logs) == ["loss"]
+    assert np.array_equal(state, [4.0, 4.0])
+    [(value, receive)] = beside
+    receive(value)
+    assert np.array_equal(received[0], [3.0, 3.0])
+
+
+def test_what_lies_in_a_branch_is_called_back() -> None:
+    reads, received = Reads(), []
+
+    def reading(state: jax.Array, data: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        def branch(value: jax.Array) -> jax.Array:
+            reads.read(value * 2.0, received.append)
+            return value
+
+        return step(jax.lax.cond(data.sum() > 0.0, branch, branch, state), data)
+
+    outlets = Outlets(reads)
+    returned, beside = outlets.apart(jax.jit(outlets.around(reading))(jnp.ones(2), jnp.ones(2)))
+    reads.settle()
+    assert list(returned[0]) == ["loss"]
+    assert not beside
+    assert np.array_equal(received[0], [2.0, 2.0])
+
+
+def test_a_step_that_returns_no_logs_calls_back() -> None:
+    reads, received = Reads(), []
+
+    def reading(state: jax.Array) -> jax.Array:
+        reads.read(state * 2.0, received.append)
+        return state
+
+    outlets = Outlets(reads)
+    returned, beside = outlets.apart(jax.jit(outlets.around(reading))(jnp.ones(2)))
+    reads.settle()
+    assert np.array_equal(returned, [1.0, 1.0])
+    assert not beside
+    assert np.array_equal(received[0], [2.0, 2.0])
