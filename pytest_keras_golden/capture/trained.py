@@ -18,13 +18,13 @@ from ..outcomes import is_blamed
 from ..records import ObserverEffect, OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .findings import Findings
+from .hand.byhand import ByHand
 from .state.fingerprints import Begun
 from .state.weights import named_weights
 from .tap.request import Request
 from .told import ToldParts
 from .train.alone import Alone
 from .train.blame import Components, blamed, components_of, is_before_losses
-from .train.byhand import ByHand
 from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
 from .train.run import ModelRun
 from .train.steps import StepRecorder
@@ -49,7 +49,7 @@ class _Last:
 
 @dataclass
 class Trained:
-    """Implements `record.loops.StepWatcher` and `train.byhand.Host`.
+    """Implements `record.loops.StepWatcher` and `hand.byhand.Host`.
 
     structures: of every model that was called. own: whether a block is about one model alone.
     path_of: of a model that is about to be called. moved: whether the last call's records did.

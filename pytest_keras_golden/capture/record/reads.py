@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Receive = Callable[["Array"], None]
 
 
-class Outlet(Protocol):
+class WayOut(Protocol):
     """A way out of the program that is being traced, other than a callback."""
 
     def takes(self, value: Any, receive: Receive) -> bool:
@@ -31,7 +31,7 @@ class Reads:
     def __init__(self) -> None:
         self.traced = False
         self.unreadable = 0
-        self._outlet: Outlet | None = None
+        self._outlet: WayOut | None = None
         self._waiting: dict[Callable[[], None], None] = {}
         self._failure: BaseException | None = None
         self._open = True
@@ -60,7 +60,7 @@ class Reads:
         self._waiting[ready] = None
 
     @contextmanager
-    def leaving_by(self, outlet: Outlet) -> Iterator[None]:
+    def leaving_by(self, outlet: WayOut) -> Iterator[None]:
         """Inside, what is read leaves its program by `outlet`, where that takes it."""
         outer, self._outlet = self._outlet, outlet
         try:

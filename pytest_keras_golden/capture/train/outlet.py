@@ -19,13 +19,13 @@ _KEY = "golden tensors of trace "
 """Of the logs of a step, with the number of the trace."""
 
 
-Left = tuple[Any, Receive]
+Beside = tuple[Any, Receive]
 """A value that left a step, and who receives it."""
 
 
 @dataclass
 class Outlet:
-    """What one trace of a step is to return beside its logs. Implements `record.reads.Outlet`.
+    """What one trace of a step is to return beside its logs. Implements `record.reads.WayOut`.
 
     anchor: a value of the trace; None where nothing is being traced.
     """
@@ -73,13 +73,13 @@ class Outlets:
         logs, state = returned
         return {**logs, f"{_KEY}{len(self._traces) - 1}": outlet.values}, state
 
-    def apart(self, returned: Any) -> tuple[Any, Sequence[Left]]:
+    def apart(self, returned: Any) -> tuple[Any, Sequence[Beside]]:
         """What the step itself returned, and what left it beside that."""
         if not _has_logs(returned):
             return returned, ()
         logs, state = returned
         own = {key: value for key, value in logs.items() if not key.startswith(_KEY)}
-        beside: list[Left] = []
+        beside: list[Beside] = []
         for key in logs.keys() - own.keys():
             receivers = self._traces[int(key.removeprefix(_KEY))]
             beside += zip(logs[key], receivers, strict=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ..backends import active
 from ..state.models import instance_attribute
-from .outlet import Left, Outlets
+from .outlet import Beside, Outlets
 
 Standing = Callable[[], "AbstractContextManager[None]"]
 """Inside, what listens stands in the place of the model's step, while that is traced or run."""
@@ -49,7 +49,7 @@ class Watched:
         self.own = self.plain
         return self.plain(*args)
 
-    def watched(self, args: tuple[Any, ...]) -> tuple[Any, Sequence[Left]]:
+    def watched(self, args: tuple[Any, ...]) -> tuple[Any, Sequence[Beside]]:
         """What the function returned, and what left it beside that."""
         __tracebackhide__ = True
         with self.standing():

@@ -17,14 +17,14 @@ from ...records import TensorRecord
 from ...store.digest import digest
 from ..backends import is_concrete, is_traced, keeps_order, primal
 from ..tap.precision import is_numeric
-from .blame import Components, components_of
-from .doors import Onlooker
+from ..train.blame import Components, components_of
+from ..train.doors import Onlooker
+from ..train.left import changes_gradients, updates
+from ..train.roster import Home, Roster, Trainee, Values, read
+from ..train.run import dense
+from ..train.steps import StepRecorder
 from .handstep import HandStep
-from .left import changes_gradients, updates
 from .loose import Losses
-from .roster import Home, Roster, Trainee, Values, read
-from .run import dense
-from .steps import StepRecorder
 
 if TYPE_CHECKING:
     from ...records import Array

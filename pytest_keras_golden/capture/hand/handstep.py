@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..tap.precision import is_numeric
+from ..train.left import of_slot, updates
+from ..train.roster import Roster, Trainee, Values, precision_of
+from ..train.run import dense, tensor_of
+from ..train.steps import StepRecorder
 from ..watch.calls import counted
-from .left import of_slot, updates
 from .loose import Loss
-from .roster import Roster, Trainee, Values, precision_of
-from .run import dense, tensor_of
-from .steps import StepRecorder
 
 if TYPE_CHECKING:
     from ...records import Array
