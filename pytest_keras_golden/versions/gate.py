@@ -17,7 +17,8 @@ from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
 from .inner.run import TWINS_LATER, TWINS_NOW
-from .measured import Suite, check_job, record, stack_of
+from .measured import Suite, check_job, plain_job, record, stack_of
+from .plainly import told_apart
 from .repeats import settled
 from .review import NOTHING_ACCEPTED, Review, review
 from .untouched import untouched
@@ -177,9 +178,15 @@ def gate(
 
     if not any(test.tensors for test in compared.tests.values()):
         demand_importable(new, suite.folder)
+
+    def plainly(only: Collection[str]) -> InnerRun:
+        key = f"{old.label}, nothing recorded, {plural(len(only), 'test')}"
+        return run_all({key: plain_job(old, suite, place, only)}, where, told)[key]
+
     found = settled(first, compared, old_again, new_again)
     runs = {"old": first, "new": compared, **found.runs}
-    reviewed = review(found.rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
+    rows = told_apart(found.rows, plainly, runs)
+    reviewed = review(rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
 
 

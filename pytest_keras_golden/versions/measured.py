@@ -17,7 +17,7 @@ from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .inner.run import check_options, forget, record_options
+from .inner.run import check_options, forget, plain_options, record_options
 from .trace.selected import selection
 from .verdicts import collection_error
 
@@ -82,6 +82,15 @@ def check_job(
     if not only:
         return job
     chosen = selection(run.with_name(f"{run.name}.only.json"), only)
+    return replace(job, environment={**job.environment, **chosen})
+
+
+def plain_job(side: Side, suite: Suite, place: Path, only: Collection[str]) -> Job:
+    """A run of these tests without anything that they did not ask for."""
+    run = place / "runs" / "plain"
+    goldens = run / "goldens"
+    job = _job(side, suite, run, plain_options(goldens), (goldens,))
+    chosen = selection(run.with_name("plain.only.json"), only)
     return replace(job, environment={**job.environment, **chosen})
 
 

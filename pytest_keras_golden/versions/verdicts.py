@@ -73,6 +73,14 @@ def unmoved(first: InnerRun) -> Iterator[VerdictRow]:
             yield row_of(test, test)
 
 
+PASSES = "it passes where nothing is recorded, and recorded it does not: "
+
+
+def fails_recorded(row: VerdictRow) -> bool:
+    """Whether a test fails on the old side only because it is recorded there."""
+    return row.status == "failing before" and (row.reason or "").startswith(PASSES)
+
+
 def loads_otherwise(row: VerdictRow) -> bool:
     """Whether a test moved because what it loaded is not what its file holds: any number behind
     that is none of computing."""

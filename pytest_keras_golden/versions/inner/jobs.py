@@ -173,7 +173,7 @@ def _result_in_words(run: InnerRun) -> str:
         counts[test.outcome] = counts.get(test.outcome, 0) + 1
     broken = len(run.broken_collections)
     parts = [f"{count} {outcome}" for outcome, count in counts.items()]
-    return ", ".join(parts + ([f"{broken} not collected"] if broken else [])) or "no test"
+    return ", ".join(parts + ([f"{broken} not collected"] if broken else [])) or run.last_line
 
 
 def map_parallel(call: Callable[[Any], Any], items: Iterable[Any], slots: int) -> list[Any]:

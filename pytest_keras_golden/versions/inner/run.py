@@ -202,6 +202,14 @@ def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
     return (*_APART, f"--goldens-dir={goldens}", *updating, saved)
 
 
+def plain_options(goldens: Path) -> tuple[str, ...]:
+    """Options of a run that leaves alone what does not ask for the plugin, and names what fails."""
+    updating = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
+    alone = ("-o", "golden_auto=false", "-o", "golden_seed=none")
+    told = ("-rfE", "--color=no", "--continue-on-collection-errors", "--maxfail=0")
+    return (f"--goldens-dir={goldens}", *updating, *alone, *told)
+
+
 TWINS_LATER = "--golden-twins=later"
 """Of a recording run whose goldens need no twins unless something moves."""
 

@@ -11,11 +11,11 @@ from ...report.sentence import headline
 from ...report.summary import tensor_counts
 from ...report.wording import counted, plural
 from ..gate import GateResult
-from ..verdicts import ORDER, Status, VerdictRow, loads_otherwise
+from ..verdicts import ORDER, Status, VerdictRow, fails_recorded, loads_otherwise
 from .conclusion import own_changes, sized
 
-Section = Status | Literal["loading"]
-"""A status, or what a page tells apart of those that moved."""
+Section = Status | Literal["loading", "recorded"]
+"""A status, or what a page tells apart of those that moved or failed before."""
 
 _TITLES: dict[Section, str] = {
     "loading": "Loads other weights or settings than the file holds, under {new}",
@@ -25,6 +25,7 @@ _TITLES: dict[Section, str] = {
     "accepted": "Moved, and accepted",
     "unstable": "Unstable: differ from themselves under {old}",
     "failing before": "Failing under {old} already",
+    "recorded": "Failing under {old} where they are recorded, and passing without",
     "new": "Only under {new}",
     "skipped": "Skipped",
     "no tensors": "Not looked at: they use Keras in other ways than calling a model",
@@ -40,12 +41,16 @@ def sections(rows: Sequence[VerdictRow]) -> Iterable[tuple[Section, list[Verdict
     otherwise = [row for row in rows if loads_otherwise(row)]
     if otherwise:
         yield "loading", otherwise
+    recorded = [row for row in rows if fails_recorded(row)]
+    told = {id(row) for row in (*otherwise, *recorded)}
     for status in ORDER:
-        these = [row for row in rows if row.status == status and not loads_otherwise(row)]
+        these = [row for row in rows if row.status == status and id(row) not in told]
         if status == "no tensors":
             these = [row for row in these if row.outcome and row.outcome.unseen]
         if these and status in _TITLES:
             yield status, these
+        if status == "failing before" and recorded:
+            yield "recorded", recorded
 
 
 def title(status: Section, result: GateResult) -> str:
@@ -109,12 +114,7 @@ def _counted(rows: Sequence[VerdictRow]) -> str:
 
 def not_looked_at(rows: Iterable[VerdictRow]) -> list[str]:
     """What a gate that holds says nothing about, by kind; empty where it looked at all."""
-    by_status = Counter(
-        "unseen"
-        if row.outcome and row.outcome.unseen and row.status == "no tensors"
-        else row.status
-        for row in rows
-    )
+    by_status = Counter(map(_kind, rows))
     return [
         f"{plural(by_status[status], 'test')} {why}"
         for status, why in _WHY.items()
@@ -122,11 +122,18 @@ def not_looked_at(rows: Iterable[VerdictRow]) -> list[str]:
     ]
 
 
+def _kind(row: VerdictRow) -> str:
+    if row.status == "no tensors" and row.outcome and row.outcome.unseen:
+        return "unseen"
+    return "recorded" if fails_recorded(row) else row.status
+
+
 _WHY = {
     "unseen": "with Keras in ways that are not looked at (listed above)",
     "no tensors": "without a call of a Keras model",
     "skipped": "skipped",
     "failing before": "failing under the old side already",
+    "recorded": "failing under the old side only where recorded",
     "unstable": "unlike itself under the old side",
     "new": "under the new side only",
 }
