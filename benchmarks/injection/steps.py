@@ -153,7 +153,31 @@ def _transformer(rng: Any, policy: str, net: Mapping[str, Any]) -> tuple[Any, tu
     return model, (tokens, rng.integers(0, 20, (32, 6)).astype("int32"))
 
 
-_NETS = {"perceptron": _perceptron, "transformer": _transformer}
+def _convolutional(rng: Any, policy: str, net: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(8, 3, name="conv", dtype=policy),
+            layers.GroupNormalization(
+                2, name="norm", epsilon=net.get("epsilon", 1e-3), dtype=policy
+            ),
+            layers.Activation("silu", name="silu", dtype=policy),
+            layers.DepthwiseConv2D(3, name="deep", dtype=policy),
+            layers.AveragePooling2D(name="pool", dtype=policy),
+            layers.Flatten(name="flat", dtype=policy),
+            layers.Dense(1, name="head", dtype="float32"),
+        ]
+    )
+    images = rng.normal(size=(32, 8, 8, 3)).astype("float32")
+    return model, (images, rng.uniform(0.1, 0.9, size=(32, 1)).astype("float32"))
+
+
+_NETS = {
+    "perceptron": _perceptron,
+    "transformer": _transformer,
+    "convolutional": _convolutional,
+}
 
 
 # -- how changes are put in -----------------------------------------------------------------
@@ -317,6 +341,18 @@ def _schedules() -> Iterator[StepChange]:
         yield StepChange(f"{name} off by one", f"schedule:{name}", way, applied=late)
 
 
+def _of_other_models() -> Iterator[StepChange]:
+    """What makes an update of gradients, with the gradients of other models."""
+    models = {"text": ("transformer", _of_tokens), "images": ("convolutional", Way.loss)}
+    ways: dict[tuple[int, str], Way] = {}
+    for change in (*_optimizers(), *_clipping(), *_schedules()):
+        for name, (model, loss) in models.items():
+            own = replace(change.way, model=model, loss=loss)
+            way = ways.setdefault((id(change.way), name), own)
+            changed = change.changed and replace(change.changed, model=model, loss=loss)
+            yield replace(change, name=f"{change.name}, {name}", way=way, changed=changed)
+
+
 def _of_tokens() -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -416,6 +452,20 @@ def _layers() -> Iterator[StepChange]:
         yield StepChange(f"backward of {layer}, text", f"backward:{layer}", text, applied=applied)
     changed = replace(text, net={"epsilon": 1e-2})
     yield StepChange("epsilon of a normalisation, text", "norm", text, changed)
+    images = Way(lambda: keras.optimizers.SGD(0.01), model="convolutional")
+    for layer, kind in (
+        ("conv", "Conv2D"),
+        ("norm", "GroupNormalization"),
+        ("silu", "Activation"),
+        ("deep", "DepthwiseConv2D"),
+        ("pool", "AveragePooling2D"),
+    ):
+        applied = backward(_defines(getattr(keras.layers, kind), "call"), layer)
+        yield StepChange(
+            f"backward of {layer}, images", f"backward:{layer}", images, applied=applied
+        )
+    changed = replace(images, net={"epsilon": 1e-2})
+    yield StepChange("epsilon of a normalisation, images", "norm", images, changed)
 
 
 def _other_draws() -> AbstractContextManager[None]:
@@ -466,5 +516,6 @@ def _split(original: Any) -> Any:
 
 CHANGES: tuple[StepChange, ...] = (
     *_optimizers(), *_clipping(), *_schedules(), *_losses(), *_metrics(), *_layers(),
+    *_of_other_models(),
 )  # fmt: skip
 HARMLESS: tuple[StepChange, ...] = tuple(_harmless())

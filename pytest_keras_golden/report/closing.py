@@ -120,19 +120,27 @@ def _recorded(every: Sequence[TestOutcome]) -> list[str]:
 
 
 def _left_out(every: Sequence[TestOutcome]) -> list[str]:
-    warned = [
-        (outcome.nodeid, text)
-        for outcome in every
-        for text in outcome.warnings
-        if text.startswith(LEFT_OUT)
-    ]
-    if not warned:
+    """Calls that share a reason are one line."""
+    by_reason: dict[str, list[str]] = {}
+    for outcome in every:
+        for text in outcome.warnings:
+            if text.startswith(LEFT_OUT):
+                reason = one_line(text[len(LEFT_OUT) :])
+                by_reason.setdefault(reason, []).append(outcome.nodeid)
+    if not by_reason:
         return []
-    told = [
-        f"  {visible(nodeid)}: {one_line(text[len(LEFT_OUT) :])}" for nodeid, text in warned[:3]
-    ]
-    more = [f"  and {len(warned) - 3} more"] if len(warned) > 3 else []
-    return [f"{plural(len(warned), 'call')} that automatic capture left alone:", *told, *more]
+    often = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    told = [_left_for(reason, nodeids) for reason, nodeids in often[:SHOWN]]
+    count, rest = sum(map(len, by_reason.values())), sum(len(ids) for _, ids in often[SHOWN:])
+    more = [f"  and {plural(rest, 'more call')}, for other reasons"] if rest else []
+    return [f"{plural(count, 'call')} that automatic capture left alone:", *told, *more]
+
+
+def _left_for(reason: str, nodeids: Sequence[str]) -> str:
+    first = visible(nodeids[0])
+    if len(nodeids) == 1:
+        return f"  {first}: {reason}"
+    return f"  {plural(len(nodeids), 'call')}, the first in {first}: {reason}"
 
 
 def _unused(unused: Sequence[str]) -> list[str]:

@@ -18,8 +18,7 @@ from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
 from .inner.run import TWINS_LATER, TWINS_NOW
 from .measured import Suite, check_job, plain_job, record, stack_of
-from .plainly import told_apart
-from .repeats import settled
+from .repeats import settled, told_apart
 from .review import NOTHING_ACCEPTED, Review, review
 from .untouched import untouched
 from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen

@@ -1,17 +1,18 @@
 """What differs is repeated before it is said: on the old side for its noise floor and its twins, on
-the new one for causes and where tests broke. Where nothing differs no suite is run a third time."""
+the new one for causes and where tests broke; tests that fail on the old side once without being
+recorded. Where nothing differs or fails no suite is run a third time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StackError
 from ..outcomes import TensorOutcome, TestOutcome
 from .inner.job import InnerRun
 from .inner.run import forget
-from .verdicts import GUILTY, VerdictRow, in_order, row_of, rows
+from .verdicts import GUILTY, PASSES, VerdictRow, in_order, row_of, rows
 
 OldAgain = Callable[[Collection[str] | None], InnerRun]
 """Node ids, or None for the whole suite → a run of them on the old side, which leaves goldens with
@@ -20,7 +21,11 @@ twins."""
 NewAgain = Callable[[Collection[str] | None, InnerRun | None], InnerRun]
 """The same on the new side, compared with what such a run has left; None: with the recording."""
 
+PlainRun = Callable[[Collection[str]], InnerRun]
+"""Node ids → a run of them on the old side that leaves alone what does not ask for the plugin."""
+
 OLD_AGAIN, NEW_AGAIN = "old again", "new again"
+OLD_PLAINLY = "old plainly"
 _WHOLE = ", the whole suite"
 
 
@@ -162,3 +167,35 @@ def _furthest(outcome: TestOutcome | None) -> float:
 
 def _distance(tensor: TensorOutcome) -> float:
     return math.inf if tensor.verdict in ("structure", "nonfinite") else tensor.k or 0.0
+
+
+# -- plainly --------------------------------------------------------------------------------
+
+
+def told_apart(
+    found: Sequence[VerdictRow], plain: PlainRun, runs: dict[str, InnerRun]
+) -> tuple[VerdictRow, ...]:
+    """The rows; of tests that failed on the old side, with whether they do so plainly as well."""
+    failed = {row.nodeid for row in found if row.status == "failing before" and row.outcome}
+    if not failed:
+        return tuple(found)
+    run = runs[OLD_PLAINLY] = plain(failed)
+    passes = failed - failing(run, failed)
+    return tuple(
+        replace(row, reason=PASSES + (row.reason or "")) if row.nodeid in passes else row
+        for row in found
+    )
+
+
+def failing(run: InnerRun, asked: Collection[str]) -> frozenset[str]:
+    """Which of these tests pytest's short summary calls failed; all, where it does not say."""
+    if run.exitstatus == 0:
+        return frozenset()
+    lines = [line for line in run.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    told = frozenset(name for name in asked if any(_names(line, name) for line in lines))
+    return told if run.exitstatus == 1 and told else frozenset(asked)
+
+
+def _names(line: str, nodeid: str) -> bool:
+    said = line.partition(" ")[2]
+    return said == nodeid or said.startswith(f"{nodeid} - ")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from outcomes_made import decoder, outcome, tensor
 
-from pytest_keras_golden.outcomes import LocalOutcome, to_json
+from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, to_json
 from pytest_keras_golden.outcomes import test_from_json as from_json
 from pytest_keras_golden.records import Tolerance
 from pytest_keras_golden.report.amount import percent
@@ -262,3 +262,15 @@ def test_thousands_of_changed_goldens_are_counted() -> None:
     pages = update_pages([changed] * 5000)
     assert len(pages) == 41
     assert pages[-1] == "and 4,960 other changed goldens"
+
+
+def test_calls_that_are_left_alone_for_one_reason_are_one_line() -> None:
+    why = [f"{LEFT_OUT}fit: what follows step {step}, where ValueError ended it" for step in (0, 1)]
+    told = {"a": [why[0]], "b": [why[0]], "c": [why[1]], "d": [why[0], "something else"]}
+    made = [outcome(nodeid=f"t.py::{name}", warnings=tuple(texts)) for name, texts in told.items()]
+    _, head, *lines = terminal_summary(made).splitlines()
+    assert head == "4 calls that automatic capture left alone:"
+    assert lines == [
+        "  3 calls, the first in t.py::a: fit: what follows step 0, where ValueError ended it",
+        "  t.py::c: fit: what follows step 1, where ValueError ended it",
+    ]

@@ -9,7 +9,7 @@ import pytest
 from suites import keras_golden, suite
 
 from pytest_keras_golden.versions.inner.job import InnerRun
-from pytest_keras_golden.versions.plainly import failing
+from pytest_keras_golden.versions.repeats import failing
 
 TESTS = """
 import keras
