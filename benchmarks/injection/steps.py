@@ -164,7 +164,7 @@ def _convolutional(rng: Any, policy: str, net: Mapping[str, Any]) -> tuple[Any, 
             ),
             layers.Activation("silu", name="silu", dtype=policy),
             layers.DepthwiseConv2D(3, name="deep", dtype=policy),
-            layers.AveragePooling2D(name="pool", dtype=policy),
+            layers.AveragePooling2D(2, name="pool", dtype=policy),
             layers.Flatten(name="flat", dtype=policy),
             layers.Dense(1, name="head", dtype="float32"),
         ]
