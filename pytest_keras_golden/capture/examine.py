@@ -46,10 +46,6 @@ class Against(Protocol):
         """Whether it is to have twins."""
 
     @property
-    def settled(self) -> bool:
-        """Whether this very stack made the golden, whose numbers watching did not change."""
-
-    @property
     def across_backends(self) -> bool:
         """Whether the golden is of another backend, on purpose."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..compare.calls import APPLIED
 from ..compare.training import StepEvidence
 from ..outcomes import is_blamed
-from ..records import ObserverEffect, OutermostCall, TensorRecord
+from ..records import OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .findings import Findings
 from .hand.byhand import ByHand
@@ -52,7 +52,7 @@ class Trained:
     """Implements `record.loops.StepWatcher` and `hand.byhand.Host`.
 
     structures: of every model that was called. own: whether a block is about one model alone.
-    path_of: of a model that is about to be called. moved: whether the last call's records did.
+    path_of: of a model that is about to be called.
     """
 
     request: Request
@@ -62,7 +62,6 @@ class Trained:
     structures: Sequence[Structure]
     own: bool
     path_of: Callable[[Any], str]
-    moved: bool = False
     hand: ByHand = field(init=False)
     _told: ToldParts = field(init=False)
     _open: Begun | None = None
@@ -91,9 +90,8 @@ class Trained:
 
     @contextmanager
     def around(self, model: Any, twice: bool = False) -> Iterator[ModelRun]:
-        initial, path = self.findings.prints.take_initial, self.path_of(model)
-        trusted = twice and self.against is not None and self.against.settled
-        with self.training.around(model, path, initial, twice, trusted) as run:
+        initial = self.findings.prints.take_initial
+        with self.training.around(model, self.path_of(model), initial, twice) as run:
             yield run
 
     def apart(self) -> AbstractContextManager[None]:
@@ -101,13 +99,6 @@ class Trained:
 
     def steps(self, run: ModelRun) -> int:
         return sum(run.started.values())
-
-    def observer(self, run: ModelRun) -> ObserverEffect | None:
-        """What watching did to steps, whose records are taken. Programs that were watched without
-        running twice computed the golden's numbers, or nobody knows."""
-        if not run.trusted:
-            return run.observer
-        return None if self.moved else "identical"
 
     def records(self, run: ModelRun, returned: Any) -> list[TensorRecord]:
         if run.failure is not None:

@@ -211,7 +211,6 @@ class Watchers:
         made = [returned, [record.value for record in records]] if trains else returned
         entry = self._returned(made)
         taken, named = self.findings.take(entry, {record.name: record for record in records})
-        self._trained.moved = self.findings.may_differ(taken)
         if trains and begun.name.startswith("train_on_batch"):
             self._trained.stepped_by_batch(entry, begun.target)
         with self._undamaged():

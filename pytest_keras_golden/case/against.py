@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..compare.calls import Ran, difference
 from ..compare.verdict import judge
-from ..errors import StoreError
 from ..records import OutermostCall, TensorRecord
-from ..stack import stack_changes
 
 if TYPE_CHECKING:
     from ..outcomes import TensorOutcome
@@ -38,19 +36,6 @@ class CaseGolden:
     @property
     def twins(self) -> bool:
         return self.recording and self.case.settings.twins != "later"
-
-    @property
-    def settled(self) -> bool:
-        if self.recording:
-            return False
-        try:
-            golden = self.golden
-        except StoreError:  # told when something is compared with it
-            return False
-        if golden is None:
-            return False
-        header, running = golden.header, self.case.goldens.stack()
-        return header.observer == "identical" and not stack_changes(header.stack, running)
 
     @property
     def across_backends(self) -> bool:

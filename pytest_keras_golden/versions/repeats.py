@@ -180,22 +180,17 @@ def told_apart(
     if not failed:
         return tuple(found)
     run = runs[OLD_PLAINLY] = plain(failed)
-    passes = failed - failing(run, failed)
+    passes = passing(run, failed)
     return tuple(
         replace(row, reason=PASSES + (row.reason or "")) if row.nodeid in passes else row
         for row in found
     )
 
 
-def failing(run: InnerRun, asked: Collection[str]) -> frozenset[str]:
-    """Which of these tests pytest's short summary calls failed; all, where it does not say."""
-    if run.exitstatus == 0:
-        return frozenset()
-    lines = [line for line in run.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    told = frozenset(name for name in asked if any(_names(line, name) for line in lines))
-    return told if run.exitstatus == 1 and told else frozenset(asked)
+def passing(run: InnerRun, asked: Collection[str]) -> frozenset[str]:
+    """Which of these tests pytest's short summary says passed."""
+    lines = (line for line in run.output.splitlines() if line.startswith(_PASSED))
+    return frozenset(asked) & {line.removeprefix(_PASSED) for line in lines}
 
 
-def _names(line: str, nodeid: str) -> bool:
-    said = line.partition(" ")[2]
-    return said == nodeid or said.startswith(f"{nodeid} - ")
+_PASSED = "PASSED "

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from suites import keras_golden, suite
 
 from pytest_keras_golden.versions.inner.job import InnerRun
-from pytest_keras_golden.versions.repeats import failing
+from pytest_keras_golden.versions.repeats import passing
 
 TESTS = """
 import keras
@@ -50,18 +49,10 @@ def test_what_fails_only_where_it_is_recorded_is_told_apart(tmp_path: Path) -> N
     assert "1 test failing under the old side already" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("code", "output", "names"),
-    [
-        (0, "", set()),
-        (1, "FAILED a.py::t[x - y] - assert 0\nERROR b.py::t", {"a.py::t[x - y]", "b.py::t"}),
-        (1, "FAILED a.py::t[x - y]\nFAILED c.py::t - a", {"a.py::t[x - y]"}),
-        (1, "no summary", {"a.py::t[x - y]", "b.py::t"}),
-        (3, "FAILED b.py::t - and then pytest itself", {"a.py::t[x - y]", "b.py::t"}),
-    ],
-)
-def test_who_fails_is_read_from_the_summary_or_not_known(
-    code: int, output: str, names: set[str], tmp_path: Path
-) -> None:
-    run = InnerRun("old", code, 1.0, tmp_path, output=output)
-    assert failing(run, {"a.py::t[x - y]", "b.py::t"}) == names
+def test_who_passes_is_read_from_the_summary_or_not_known(tmp_path: Path) -> None:
+    said = (
+        "PASSED a.py::t[x - y]\nPASSED a.py::t\nSKIPPED [1] b.py:3: no\nFAILED c.py::t - assert 0"
+    )
+    run = InnerRun("old", 1, 1.0, tmp_path, output=said)
+    assert passing(run, {"a.py::t[x - y]", "b.py::t", "c.py::t"}) == {"a.py::t[x - y]"}
+    assert passing(InnerRun("old", 0, 1.0, tmp_path), {"a.py::t"}) == frozenset()

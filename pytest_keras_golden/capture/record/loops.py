@@ -45,9 +45,6 @@ class StepWatcher(Protocol):
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""
 
-    def observer(self, run: Any) -> ObserverEffect | None:
-        """What watching did, when `finish` has been told of the call."""
-
     def records(self, run: Any, returned: Any) -> Sequence[TensorRecord]:
         """Raises what could not be read of the steps."""
 
@@ -98,8 +95,8 @@ class Loop:
             with before[0].around():
                 return self.again.run(asked, batches.first())
 
+        self.observed(run.observer)
         self._finish(run, returned, batches, run_first)
-        self.observed(self.training.observer(run))
         return returned
 
     def _raised(self, run: Any, batches: Batches, error: BaseException) -> None:

@@ -86,10 +86,17 @@ class Outlets:
         return (own, state), beside
 
 
-def returns_each_step(model: Any) -> bool:
-    """Whether what one step of a model returns comes out of its function: where several run in one
-    execution, that of the last does."""
-    return active() == "jax" and int(getattr(model, "steps_per_execution", 1) or 1) == 1
+def returns_each_step(model: Any, step: str) -> bool:
+    """Whether what a step returns comes out of its function, seen by Keras alone: of several in one
+    execution the last's does, and a function that users make may look at logs, or drop some."""
+    several = int(getattr(model, "steps_per_execution", 1) or 1) > 1
+    makers = (f"make_{step}_function", "_make_function")
+    return active() == "jax" and not several and all(_is_of_keras(model, name) for name in makers)
+
+
+def _is_of_keras(model: Any, name: str) -> bool:
+    owner = next((kind for kind in type(model).__mro__ if name in vars(kind)), None)
+    return name not in vars(model) and (owner is None or owner.__module__.startswith("keras."))
 
 
 def _any_tensor(args: Any, kwargs: Any) -> Any:

@@ -28,8 +28,7 @@ class Executes(Protocol):
 class Watched:
     """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
     where watching changes nothing, or nobody can run a step twice. outlets: by which values leave
-    it, other than by callbacks. own: what the model goes on with when nobody watches it any more:
-    of the two, the one that is compiled."""
+    it, other than by callbacks."""
 
     function: Any
     plain: Any | None
@@ -37,40 +36,17 @@ class Watched:
     step: str
     standing: Standing
     outlets: Outlets | None
-    own: Any = None
 
     def __call__(self, *args: Any) -> Any:
         __tracebackhide__ = True
         return self.run.execute(self.step, self, args)
-
-    def unwatched(self, args: tuple[Any, ...]) -> Any:
-        __tracebackhide__ = True
-        assert self.plain is not None
-        self.own = self.plain
-        return self.plain(*args)
 
     def watched(self, args: tuple[Any, ...]) -> tuple[Any, Sequence[Beside]]:
         """What the function returned, and what left it beside that."""
         __tracebackhide__ = True
         with self.standing():
             returned = self.function(*args)
-        if self.outlets is None:
-            return returned, ()
-        if self.plain is not None:
-            self.own = self.own or _Silent(self.function, self.outlets)
-        return self.outlets.apart(returned)
-
-
-@dataclass(frozen=True)
-class _Silent:
-    """A function that was watched: what it hands over besides what it returns, nobody receives."""
-
-    function: Any
-    outlets: Outlets
-
-    def __call__(self, *args: Any) -> Any:
-        __tracebackhide__ = True
-        return self.outlets.apart(self.function(*args))[0]
+        return (returned, ()) if self.outlets is None else self.outlets.apart(returned)
 
 
 @dataclass
@@ -107,7 +83,7 @@ class Programs:
             left = getattr(self.model, self._name, None)
             if isinstance(left, Watched) or not self._begun:
                 # None where Keras has dropped it, as it does when a model is compiled anew.
-                setattr(self.model, self._name, getattr(left, "own", None) or self.compiled)
+                setattr(self.model, self._name, getattr(left, "plain", None) or self.compiled)
 
     def _made(self, make: Callable[[], Any], forced: bool) -> Any:
         known = getattr(self.model, self._name, None)

@@ -31,9 +31,6 @@ from .steps import StepRecorder
 if TYPE_CHECKING:
     from ...records import Array, ObserverEffect
 
-_LONG = 64
-"""Steps from which on a program is worth its compiling that hands nothing over."""
-
 PHASES = {"train": "", "test": "test_"}
 """Step of a model → how the names of its tensors begin."""
 
@@ -45,8 +42,7 @@ class ModelRun(Onlooker):
     recorder: of a phase, made when its first step begins. initial: told the weights that the
     first step began with. live: whether steps may be asked for what never leaves them. twice:
     whether programs run unwatched for the test; undisturbed: whether that made no difference.
-    asked: whether the test names the model. trusted: watching is known to change nothing: programs
-    run once, watched.
+    asked: whether the test names the model.
     started: steps that ran, by kind. left: weights after the last step that was recorded. built:
     told that the model has the weights that its first step will begin with, if it had none before.
     given: told the data of each step that is traced or run.
@@ -60,7 +56,6 @@ class ModelRun(Onlooker):
     initial: Callable[[Mapping[str, Array]], None]
     live: bool = True
     twice: bool = False
-    trusted: bool = False
     asked: bool = False
     undisturbed: bool = True
     started: dict[str, int] = field(default_factory=dict)
@@ -68,7 +63,6 @@ class ModelRun(Onlooker):
     built: Callable[[], None] = field(default=lambda: None)
     given: Callable[[Any], None] = field(default=lambda data: None)
     _running: bool = False
-    _entered: set[str] = field(default_factory=set)
     _phase: str = "train"
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
@@ -90,7 +84,7 @@ class ModelRun(Onlooker):
         model, name = self.model, f"{step}_step"
         if not self.live:
             return Programs(self, model, step, self.twice, nullcontext, None)
-        outlets = Outlets(self.reads) if returns_each_step(model) else None
+        outlets = Outlets(self.reads) if returns_each_step(model, step) else None
         watched = before_each(getattr(model, name), lambda data: self._begin(step, data))
         leaving = watched if outlets is None else outlets.around(watched)
 
@@ -114,33 +108,27 @@ class ModelRun(Onlooker):
             self._look(args)
         try:
             returned = self._executed(function, args)
+            with self._safely():
+                self._take(step, returned)
         except BaseException:
             with self._safely():
                 self._recorder().abandon()
             raise
-        with self._safely():
-            self._take(step, returned)
-        self._phase = outer
+        finally:
+            self._phase = outer
         return returned
 
     def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
-        is_open = self._recorder().open
-        if function.plain is None or (self.trusted and self._goes_on(function.step, is_open)):
+        if function.plain is None:
             return self._watched(function, args)
-        if not is_open:
-            return function.unwatched(args)
+        if not self._recorder().open:
+            return function.plain(*args)
         args, again = SecondRun.of(args)
-        returned = function.unwatched(args)
+        returned = function.plain(*args)
         with self._safely():
             self.undisturbed &= are_same(returned, self._watched(function, again.args()))
         return returned
-
-    def _goes_on(self, step: str, is_open: bool) -> bool:
-        """Whether the program that is there already will do, though nothing more is recorded."""
-        if is_open:
-            self._entered.add(step)
-        return step in self._entered and self.started.get(step, 0) < _LONG
 
     def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
@@ -178,7 +166,7 @@ class ModelRun(Onlooker):
     @property
     def observer(self) -> ObserverEffect | None:
         """None where no step ran twice."""
-        if self.trusted or not (self.twice and self.live and is_compiled_by_jax(self.model)):
+        if not (self.twice and self.live and is_compiled_by_jax(self.model)):
             return None
         return "identical" if self.undisturbed else "changed"
 

@@ -76,11 +76,8 @@ class Training:
         return None if optimizer is None else self._of.get(optimizer)
 
     @contextmanager
-    def around(
-        self, model: Any, path: str, initial: Initial, twice: bool, trusted: bool = False
-    ) -> Iterator[ModelRun]:
-        """Watch the steps of a method of `model` inside. twice: they are the test's own run.
-        trusted: watching is known to change nothing of it."""
+    def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
+        """Watch the steps of a method of `model` inside. twice: they are the test's own run."""
 
         def recorder(phase: str, roster: Roster) -> StepRecorder:
             whose = model if phase or model.optimizer is None else model.optimizer
@@ -95,7 +92,6 @@ class Training:
             initial,
             live=_shows_its_inside(model),
             twice=twice,
-            trusted=trusted,
             asked=self.request.asked,
         )
         self.doors.open()
@@ -129,7 +125,7 @@ class Training:
         arithmetic = arithmetic_of(run.model)
         history = getattr(returned, "history", None)
         for name, values in history.items() if isinstance(history, dict) else ():
-            full, group = f"curve/{name}", "loss" if name.endswith("loss") else "metrics"
+            full, group = f"curve/{name}", "loss" if str(name).endswith("loss") else "metrics"
             if self.selection.wants(full, group) and (curve := _curve(values)) is not None:
                 yield TensorRecord(full, curve, precision=arithmetic)
         # Methods for one batch are a loop by hand.

@@ -203,10 +203,10 @@ def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
 
 
 def plain_options(goldens: Path) -> tuple[str, ...]:
-    """Options of a run that leaves alone what does not ask for the plugin, and names what fails."""
+    """Of a run that leaves alone what does not ask for the plugin, and names what passes."""
     updating = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
     alone = ("-o", "golden_auto=false", "-o", "golden_seed=none")
-    told = ("-rfE", "--color=no", "--continue-on-collection-errors", "--maxfail=0")
+    told = ("-rp", "--color=no", "--continue-on-collection-errors", "--maxfail=0")
     return (f"--goldens-dir={goldens}", *updating, *alone, *told)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from pytest_keras_golden.capture.train.outlet import Outlets
 
 SUITE = """
 import os
+import jax
 import keras
 import numpy as np
 
@@ -38,9 +41,9 @@ def left(name, value):
 def weights(model):
     return [weight.numpy().tobytes().hex() for weight in model.weights]
 
-def made(loss="mse"):
+def made(loss="mse", kind=Counting):
     keras.utils.set_random_seed(0)
-    model = Counting()
+    model = kind()
     model.build((None, 3))
     model.compile(keras.optimizers.Adam(0.01), loss)
     return model
@@ -54,9 +57,38 @@ def test_twice():
     left("weights", weights(model))
 
 def test_long():
-    model = made()
-    model.fit(X, Y, batch_size=4, epochs=30, verbose=0)
+    # Watched, a later step of it comes out one bit apart.
+    layers, random = keras.layers, np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((8, 8, 2)), layers.Conv2D(4, 3, activation="relu"),
+        layers.BatchNormalization(), layers.Flatten(), layers.Dropout(0.3),
+        layers.Dense(3, activation="softmax"),
+    ])
+    optimizer = keras.optimizers.Adam(0.01, clipnorm=0.5)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    images, kinds = random.normal(size=(22, 8, 8, 2)).astype("float32"), random.integers(0, 3, 22)
+    model.fit(images, kinds, batch_size=4, epochs=6, shuffle=False, verbose=0)
     left("long", weights(model))
+
+class Scalars(Counting):
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        step = self.train_step
+
+        @jax.jit
+        def scalars(state, data):
+            logs, state = step(state, data)
+            return {name: value.mean() for name, value in logs.items()}, state
+
+        self.train_function = lambda state, iterator: scalars(state, next(iterator))
+
+def test_logs_that_the_user_looks_at():
+    model = made(kind=Scalars)
+    for _ in range(2):
+        model.fit(X, Y, batch_size=4, verbose=0)
+    left("own", weights(model))
 
 def test_compiled_within():
     model = made()
@@ -68,7 +100,7 @@ def test_compiled_within():
 """
 
 
-def test_a_step_is_compiled_once_where_its_stack_made_the_golden(
+def test_a_step_is_compiled_once_more_and_the_test_is_what_it_was(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")
@@ -76,19 +108,24 @@ def test_a_step_is_compiled_once_where_its_stack_made_the_golden(
 
     def run(name: str, *options: str) -> dict[str, str]:
         monkeypatch.setenv("RUN", name)
-        suite.runpytest_subprocess(*options).assert_outcomes(passed=3)
-        names = ("weights", "long", "later", "loss", "traced")
+        suite.runpytest_subprocess(*options).assert_outcomes(passed=4)
+        names = ("weights", "long", "later", "loss", "own", "traced")
         return {part: (suite.path / f"{name}.{part}").read_text() for part in names}
 
     runs = {
         "plain": run("plain", "-p", "no:keras_golden"),
         "recorded": run("recorded", "--golden-auto", "--update-goldens"),
-        "checked": run("checked", "--golden-auto"),
+        "checked": run("checked", "--golden-auto", "--golden-log=log.json"),
     }
     traced = {name: left.pop("traced") for name, left in runs.items()}
-    # Recording: for the test, watched, and the first batch once more for its layers.
-    assert traced == {"plain": "1", "recorded": "3", "checked": "1"}
+    # For the test, watched, and for a golden the first batch once more for its layers.
+    assert traced == {"plain": "1", "recorded": "3", "checked": "2"}
     assert runs["recorded"] == runs["checked"] == runs["plain"]
+    log = json.loads((suite.path / "log.json").read_text())
+    own = next(test for test in log["tests"] if test["nodeid"].endswith("looks_at"))
+    gradients = [t["name"] for t in own["tensors"] if "/gradients/" in t["name"]]
+    assert len(gradients) == 6
+    assert not own["warnings"]
 
 
 def step(state: jax.Array, data: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
