@@ -79,18 +79,18 @@ def check_job(
     options = check_options(*recorded, candidates, _across(side, first))
     given = (goldens, place / "weights")
     job = _job(side, suite, run, options, (candidates,), given)
-    if not only:
-        return job
-    chosen = selection(run.with_name(f"{run.name}.only.json"), only)
-    return replace(job, environment={**job.environment, **chosen})
+    return _narrowed(job, only) if only else job
 
 
 def plain_job(side: Side, suite: Suite, place: Path, only: Collection[str]) -> Job:
     """A run of these tests without anything that they did not ask for."""
     run = place / "runs" / "plain"
     goldens = run / "goldens"
-    job = _job(side, suite, run, plain_options(goldens), (goldens,))
-    chosen = selection(run.with_name("plain.only.json"), only)
+    return _narrowed(_job(side, suite, run, plain_options(goldens), (goldens,)), only)
+
+
+def _narrowed(job: Job, only: Collection[str]) -> Job:
+    chosen = selection(job.place.with_name(f"{job.place.name}.only.json"), only)
     return replace(job, environment={**job.environment, **chosen})
 
 

@@ -27,11 +27,12 @@ class Executes(Protocol):
 @dataclass
 class Watched:
     """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
-    where watching changes nothing, or nobody can run a step twice. outlets: by which values leave
-    it, other than by callbacks."""
+    where watching changes nothing, or nobody can run a step twice. own: what the model goes on with
+    when nobody watches it any more. outlets: by which values leave it, other than by callbacks."""
 
     function: Any
     plain: Any | None
+    own: Any | None
     run: Executes
     step: str
     standing: Standing
@@ -49,12 +50,22 @@ class Watched:
         return (returned, ()) if self.outlets is None else self.outlets.apart(returned)
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Earlier:
+    """What Keras had made before anybody watched: as good as new, until Keras drops it, as it does
+    when a model is compiled anew. Stands in its place, so that Keras drops this."""
+
+    own: Any
+
+    def __call__(self, *args: Any) -> Any:
+        return self.own(*args)
+
+
+@dataclass(frozen=True)
 class Programs:
     """What a model's `make_train_function` and the like make while its steps are watched.
 
-    twice: whether a step may run once more than it does for the test. compiled: what Keras made
-    before, until it is asked for another: it hands nothing over, and goes on being the model's.
+    twice: whether a step may run once more than it does for the test.
     """
 
     run: Executes
@@ -63,8 +74,6 @@ class Programs:
     twice: bool
     standing: Standing
     outlets: Outlets | None
-    compiled: Any = None
-    _begun: bool = False
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -74,44 +83,44 @@ class Programs:
         def made(*args: Any, **kwargs: Any) -> Any:
             return self._made(lambda: make(*args, **kwargs), _is_forced(args, kwargs))
 
-        self.compiled = getattr(self.model, self._name, None)
-        setattr(self.model, self._name, None)
+        compiled = self._known
+        self._know(compiled and _Earlier(compiled))
         try:
             with instance_attribute(self.model, name, made):
                 yield
         finally:
-            left = getattr(self.model, self._name, None)
-            if isinstance(left, Watched) or not self._begun:
-                # None where Keras has dropped it, as it does when a model is compiled anew.
-                setattr(self.model, self._name, getattr(left, "plain", None) or self.compiled)
+            if isinstance(self._known, (Watched, _Earlier)):
+                self._know(self._known.own)
 
     def _made(self, make: Callable[[], Any], forced: bool) -> Any:
-        known = getattr(self.model, self._name, None)
+        known = self._known
         if isinstance(known, Watched) and not forced:
             return make()
-        if self._begun or forced:
-            self.compiled = None
-        self._begun = True
         self.run.begins()
+        own = known.own if isinstance(known, _Earlier) and not forced else None
         plain = None
         if self.twice and is_compiled_by_jax(self.model):
-            plain = self.compiled or self._fresh(make, nullcontext)[0]
+            plain = own = own or self._fresh(make, nullcontext)[0]
         function, returned = self._fresh(make, self.standing)
         if function is not None:
-            watched = Watched(function, plain, self.run, self.step, self.standing, self.outlets)
-            setattr(self.model, self._name, watched)
+            ways = (self.run, self.step, self.standing, self.outlets)
+            self._know(Watched(function, plain, own, *ways))
         return returned
 
     def _fresh(self, make: Callable[[], Any], standing: Standing) -> tuple[Any, Any]:
         """What Keras makes, and what it was asked for."""
-        setattr(self.model, self._name, None)
+        self._know(None)
         with standing():
             returned = make()
-        return getattr(self.model, self._name, None), returned
+        return self._known, returned
 
     @property
-    def _name(self) -> str:
-        return f"{self.step}_function"
+    def _known(self) -> Any:
+        """What the model has for its steps; None until it is asked for."""
+        return getattr(self.model, f"{self.step}_function", None)
+
+    def _know(self, function: Any) -> None:
+        setattr(self.model, f"{self.step}_function", function)
 
 
 def is_compiled_by_jax(model: Any) -> bool:

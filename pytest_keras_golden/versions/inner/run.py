@@ -197,17 +197,14 @@ def forget(run: InnerRun) -> None:
 
 def record_options(goldens: Path, transplant: Path) -> tuple[str, ...]:
     """Options of the run that records goldens, and weights and inputs for the later runs."""
-    updating = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
     saved = f"--golden-transplant=save:{transplant}"
-    return (*_APART, f"--goldens-dir={goldens}", *updating, saved)
+    return (*_APART, f"--goldens-dir={goldens}", *_UPDATING, saved)
 
 
 def plain_options(goldens: Path) -> tuple[str, ...]:
     """Of a run that leaves alone what does not ask for the plugin, and names what passes."""
-    updating = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
     alone = ("-o", "golden_auto=false", "-o", "golden_seed=none")
-    told = ("-rp", "--color=no", "--continue-on-collection-errors", "--maxfail=0")
-    return (f"--goldens-dir={goldens}", *updating, *alone, *told)
+    return (f"--goldens-dir={goldens}", *_UPDATING, *alone, "-rp", "--color=no", *_TO_THE_END)
 
 
 TWINS_LATER = "--golden-twins=later"
@@ -230,8 +227,10 @@ def check_options(
     return (*_APART, *compared, *differing, loaded, f"--golden-output={candidates}")
 
 
+_UPDATING = ("--update-goldens", "--update-goldens-mode=all", "--update-goldens-in-ci")
+_TO_THE_END = ("--continue-on-collection-errors", "--maxfail=0")
 _APART = (
-    *("--golden-auto", "--continue-on-collection-errors", "--maxfail=0"),
+    *("--golden-auto", *_TO_THE_END),
     # Isolation tensors are wanted whatever their size.
     *("-o", "golden_max_size=1048576GiB"),
 )

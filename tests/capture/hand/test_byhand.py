@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from trainings import BACKENDS, outcomes
 
 pytestmark = pytest.mark.processes
 
 CASE = Path(__file__).with_name("byhand_case.py")
-BACKENDS = [
-    "jax",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-]
 
 BLAMED = {
     "test_optimizer": ["schedule:Adam"],
@@ -33,13 +28,6 @@ BLAMED = {
 
 NOT_READ = "test_function"
 """A function of TensorFlow that holds a whole step: told as not looked at."""
-
-
-def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
-    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json", *options)
-    tests = json.loads((suite.path / "log.json").read_text())["tests"]
-    ran = (test for test in tests if test["outcome"] != "skipped")
-    return {test["nodeid"].rpartition("::")[2]: test for test in ran}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

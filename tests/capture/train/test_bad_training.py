@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trainings
+from trainings import BACKENDS
 
 pytestmark = pytest.mark.processes
 
 CASE = Path(__file__).with_name("bad_training_case.py")
-BACKENDS = [
-    "jax",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-]
 
 STEPS = {
     "test_raises_between_steps": {0, 1},
@@ -55,12 +52,8 @@ def steps(test: dict[str, object]) -> set[int]:
     return {int(match[1]) for match in found if match}
 
 
-def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
-    suite.runpytest_subprocess(
-        "--golden-auto", "--golden-log=log.json", "-Werror::RuntimeWarning", *options
-    )
-    tests = json.loads((suite.path / "log.json").read_text())["tests"]
-    return {test["nodeid"].rpartition("::")[2]: test for test in tests}
+def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, Any]:
+    return trainings.outcomes(suite, "-Werror::RuntimeWarning", *options)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -84,6 +84,16 @@ class Scalars(Counting):
 
         self.train_function = lambda state, iterator: scalars(state, next(iterator))
 
+class Recompiles(Counting):
+    def fit(self, *args, **kwargs):
+        self.compile(keras.optimizers.SGD(0.1), "mae")
+        return super().fit(*args, **kwargs)
+
+def test_compiled_in_its_own_fit():
+    model = made(kind=Recompiles)
+    keras.Model.fit(model, X, Y, batch_size=4, verbose=0)
+    left("recompiled", model.fit(X, Y, batch_size=4, verbose=0).history)
+
 def test_logs_that_the_user_looks_at():
     model = made(kind=Scalars)
     for _ in range(2):
@@ -108,8 +118,8 @@ def test_a_step_is_compiled_once_more_and_the_test_is_what_it_was(
 
     def run(name: str, *options: str) -> dict[str, str]:
         monkeypatch.setenv("RUN", name)
-        suite.runpytest_subprocess(*options).assert_outcomes(passed=4)
-        names = ("weights", "long", "later", "loss", "own", "traced")
+        suite.runpytest_subprocess(*options).assert_outcomes(passed=5)
+        names = ("weights", "long", "later", "loss", "own", "recompiled", "traced")
         return {part: (suite.path / f"{name}.{part}").read_text() for part in names}
 
     runs = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from trainings import BACKENDS, outcomes
 
 pytestmark = pytest.mark.processes
 
@@ -29,18 +29,6 @@ BLAMED = {
     "test_unchanged[adam]": [],
 }
 """Test of `training_case` → the component that `CHANGE` changed."""
-
-BACKENDS = [
-    "jax",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-]
-
-
-def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
-    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json", *options)
-    tests = json.loads((suite.path / "log.json").read_text())["tests"]
-    return {test["nodeid"].rpartition("::")[2]: test for test in tests}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
