@@ -6,11 +6,14 @@ import json
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 
 from pytest_keras_golden.capture.record.reads import Reads
 from pytest_keras_golden.capture.train.outlet import Outlets
+
+of_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="jax compiles the step")
 
 SUITE = """
 import os
@@ -142,6 +145,7 @@ def step(state: jax.Array, data: jax.Array) -> tuple[dict[str, jax.Array], jax.A
     return {"loss": state.sum()}, state + data
 
 
+@of_jax
 def test_what_is_read_of_a_step_leaves_it_beside_its_logs() -> None:
     reads, received = Reads(), []
 
@@ -160,6 +164,7 @@ def test_what_is_read_of_a_step_leaves_it_beside_its_logs() -> None:
     assert np.array_equal(received[0], [3.0, 3.0])
 
 
+@of_jax
 def test_what_lies_in_a_branch_is_called_back() -> None:
     reads, received = Reads(), []
 
@@ -178,6 +183,7 @@ def test_what_lies_in_a_branch_is_called_back() -> None:
     assert np.array_equal(received[0], [2.0, 2.0])
 
 
+@of_jax
 def test_a_step_that_returns_no_logs_calls_back() -> None:
     reads, received = Reads(), []
 
