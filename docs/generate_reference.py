@@ -88,7 +88,9 @@ GATE: Meanings = {
     "nothing moved, or nobody looked (`--no-culprit`)",
     "culprit_search": "how it was found: `probes`; `changes`, among how many; `rest`, what the others "
     "are without it (`good`, `bad`, `skip` or null); `unresolved`, mixtures that could not be run, "
-    "with the reason",
+    "with the reason; `since`, the release of the guilty package that moves the tests first "
+    "(`first_bad`) and the one before (`last_good`), releases and commits that could not be run and "
+    "may be it instead (`between`, `commit_between`), `commit`, or why there is none (`no_commit`)",
     "accepted": "entries of `golden_accepted.toml` that let drift through, with the tests they did so in",
     "accepted_unused": "entries whose tests ran and did not move by them",
     "accepted_expired": "entries whose change the old side has",

@@ -118,6 +118,9 @@ def demand_usable(arguments: argparse.Namespace) -> None:
     others_of(arguments)
     written = [getattr(arguments, name, None) for name in ("json", "markdown", "html")]
     demand_writable(*written)
+    clone = getattr(arguments, "repo", None)
+    if clone is not None and not clone.is_dir():
+        raise ConfigError(f"--repo {clone}: there is no such folder.", "Name a git clone.")
     if getattr(arguments, "html", None) is not None:
         from ..report.template import TEXT, demand_html
 

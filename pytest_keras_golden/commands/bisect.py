@@ -15,7 +15,7 @@ from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
 from .arguments import add_shared, asked, demand_usable, identity, inner_runs, suite_of
 from .examples import examples
-from .sides import settled, side_of, stack_of
+from .sides import releases_between, settled, side_of, stack_of
 
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
@@ -97,23 +97,6 @@ def _side(arguments: argparse.Namespace, good: Stack, version: str) -> Side:
     varied = good.with_packages([Package(name, version, Release()), *others])
     (stack,) = settled(arguments, [varied])
     return side_of(arguments, replace(stack, text=version), [stack])
-
-
-def releases_between(arguments: argparse.Namespace, good: str, bad: str) -> list[str]:
-    """All releases from GOOD to BAD, both ends included, ascending."""
-    from packaging.version import Version
-
-    from ..stacks.overlay.releases import releases
-
-    low, high = Version(good), Version(bad)
-    if low >= high:
-        raise ConfigError(
-            f"GOOD ({good}) must be older than BAD ({bad}).",
-            f"For the way back ask: keras-golden gate {good} {bad}",
-        )
-    offered = releases(arguments.package, pre=arguments.pre)
-    inside = [str(version) for version in offered if low < version < high]
-    return [good, *inside, bad]
 
 
 def page(result: BisectResult) -> str:

@@ -163,6 +163,7 @@ def _gate_arguments(
         "html": output / PAGE,
         "markdown": output / COMMENT,
         "no_culprit": False,
+        "repo": None,
         "accepted": None,
     }
     return argparse.Namespace(**given)

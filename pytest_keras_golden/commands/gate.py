@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StackError
 from ..io.atomic import append_whole, write_whole
 from ..report.escape import prose, visible
 from ..report.output import cannot_write, emit, note
@@ -22,18 +20,14 @@ from .arguments import (
     inner_runs,
     suite_of,
 )
+from .blame import blamed
 from .examples import examples
 from .place import accepted_file
 from .sides import differ, side_of, stacks_of
 
 if TYPE_CHECKING:
-    from ..stacks.chosen import Stack
-    from ..versions.changes import Culprit
     from ..versions.gate import GateResult, GateVerdict
-    from ..versions.inner.jobs import Runner
-    from ..versions.inner.progress import Progress
     from ..versions.matrix import MatrixResult
-    from ..versions.measured import Suite
 
 EXIT_CODES: dict[GateVerdict, int] = {"holds": 0, "drift": 1, "nothing compared": 2}
 
@@ -60,6 +54,12 @@ def add_parser(subparsers: Any) -> None:
         "--no-culprit",
         action="store_true",
         help="do not look for the changes to blame where there are several",
+    )
+    parser.add_argument(
+        "--repo",
+        type=Path,
+        metavar="CLONE",
+        help="a git clone of the package to blame: look for the commit as well",
     )
     parser.add_argument(
         "--accepted",
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
         result = gate(old, new, suite, place, where, told, accepted)
         if result.verdict == "drift" and not arguments.no_culprit:
-            culprit = _culprit(arguments, stacks, suite, result, place, where, told)
+            culprit = blamed(arguments, stacks, result, suite, place, where, told)
             result = replace(result, culprit=culprit)
         result = replace(result, asked=asked(arguments, arguments.old, arguments.new))
         # Its pictures are drawn from goldens and candidates, which go with the folder.
@@ -112,42 +112,6 @@ def _unchanged(arguments: argparse.Namespace) -> int:
 
         _write(arguments.html, nothing_differs(said))
     return EXIT_CODES["holds"]
-
-
-def _culprit(
-    arguments: argparse.Namespace,
-    stacks: Sequence[Stack],
-    suite: Suite,
-    result: GateResult,
-    place: Path,
-    where: Runner,
-    told: Progress,
-) -> Culprit | None:
-    """Which of the changes do it; None where there is but one, or the sides cannot be mixed."""
-    from ..stacks.mixtures import demand_mixable, mixture, needs
-    from ..versions.culprit import bisect_line, find_culprit
-
-    old, new = stacks
-    if len(result.changes) < 2:
-        return None
-    try:
-        demand_mixable(old, new)
-    except StackError as error:
-        note(str(error))
-        return None
-    found = find_culprit(
-        result,
-        needs(old, new),
-        lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
-        suite,
-        place,
-        where,
-        told,
-    )
-    if found is None:
-        return None
-    line = bisect_line(found, (arguments.old, arguments.new), arguments.pytest_arguments)
-    return replace(found, bisect=line)
 
 
 def tell(

@@ -87,6 +87,23 @@ def one_version(arguments: argparse.Namespace, text: str) -> str:
     return versions[0]
 
 
+def releases_between(arguments: argparse.Namespace, good: str, bad: str) -> list[str]:
+    """All releases from GOOD to BAD, both ends included, ascending."""
+    from packaging.version import Version
+
+    from ..stacks.overlay.releases import releases
+
+    low, high = Version(good), Version(bad)
+    if low >= high:
+        raise ConfigError(
+            f"GOOD ({good}) must be older than BAD ({bad}).",
+            f"For the way back ask: keras-golden gate {good} {bad}",
+        )
+    offered = releases(arguments.package, pre=arguments.pre)
+    inside = [str(version) for version in offered if low < version < high]
+    return [good, *inside, bad]
+
+
 def differ(stacks: Sequence[Stack]) -> bool:
     """Whether the two locks that a pull request leaves as they were, say, come to two stacks.
 

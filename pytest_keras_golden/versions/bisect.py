@@ -116,7 +116,8 @@ class Prober:
     """Runs one candidate after the other against the recording of the good end.
 
     again: the good end's second run. watched: the tests that moved at the bad end.
-    only: the tests that are run; empty: all. against: see `check_job`.
+    only: the tests that are run; empty: all. against: see `check_job`. of: what the candidates are
+    versions of, where that is not plain.
     """
 
     suite: Suite
@@ -128,12 +129,14 @@ class Prober:
     watched: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     against: InnerRun | None = None
+    of: str = ""
     done: list[Probe] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, side: Side) -> InnerRun:
         job = check_job(name, side, self.suite, self.place, self.first, self.only, self.against)
-        run = run_all({name: job}, self.where, self.progress)[name]
+        label = f"{self.of} {name}".strip()
+        run = run_all({label: job}, self.where, self.progress)[label]
         if run.reused:
             self.reused[name] = run.reused
         return run
@@ -203,8 +206,15 @@ def bisect_releases(
     if first.reused:
         prober.reused[f"{versions[0]}, recording"] = first.reused
     _check_ends(versions, make_side, prober)
+    return search_releases(versions, make_side, prober, package), prober
+
+
+def search_releases(
+    versions: Sequence[str], make_side: MakeSide, prober: Prober, package: str
+) -> BisectResult:
+    """As `bisect_releases`, where both ends are known to be what they have to be."""
     search = first_bad(versions, lambda v: prober.probe(v, lambda: make_side(v)).answer)
-    return _result(package, versions, search, prober), prober
+    return _result(package, versions, search, prober)
 
 
 def _check_ends(versions: Sequence[str], make_side: MakeSide, prober: Prober) -> None:

@@ -1,4 +1,4 @@
-"""Which of a red gate's changes do it: mixtures of both sides, against the recording at hand."""
+"""Which of a red gate's changes do it, and since when, against the recording at hand."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..errors import GoldenError
 from ..report.escape import first_line
+from ..stacks.clone import Clone
 from ..stacks.side import Side
-from .bisect import Prober
-from .changes import Change, Culprit, Unresolved
+from .bisect import MakeSide, Prober, bisect_commits, search_releases
+from .changes import Change, Culprit, Since, Unresolved
 from .gate import GateResult
 from .inner.jobs import Runner
 from .inner.progress import Progress
@@ -27,29 +28,30 @@ FIRST = ("keras", "backend")
 """Suspected before the others: what every number of a suite goes through."""
 
 
-def find_culprit(
-    result: GateResult,
-    needs: Mapping[str, Set[str]],
-    make_side: MakeMixture,
-    suite: Suite,
-    place: Path,
-    where: Runner,
-    progress: Progress | None = None,
-) -> Culprit | None:
-    """Search the changes of a red gate on the tests that moved; None where none did.
-
-    needs: change → changes that it cannot be had without.
-    """
+def prober_of(
+    result: GateResult, suite: Suite, place: Path, where: Runner, progress: Progress | None = None
+) -> Prober | None:
+    """Who runs what lies between the sides of a red gate, on the tests that moved; None where none
+    did."""
     moved = frozenset(row.nodeid for row in result.rows if row.status == "moved")
-    by_name = {change.name: change for change in result.changes}
-    if not moved or not by_name:
-        return None
-    names = list(by_name)
-    if len(names) == 1:
-        return Culprit(result.changes, 1, 0)
     first, again = result.runs["old"], result.runs.get(OLD_AGAIN)
     told = recorded_again(result.runs)
-    prober = Prober(suite, place, where, progress, first, again, moved, moved, told)
+    return (
+        Prober(suite, place, where, progress, first, again, moved, moved, told) if moved else None
+    )
+
+
+def find_culprit(
+    changed: Sequence[Change],
+    needs: Mapping[str, Set[str]],
+    make_side: MakeMixture,
+    prober: Prober,
+) -> Culprit:
+    """Search the changes of a red gate. needs: change → changes that it cannot be had without."""
+    by_name = {change.name: change for change in changed}
+    names = list(by_name)
+    if len(names) == 1:
+        return Culprit(tuple(changed), 1, 0)
     reasons: dict[frozenset[str], str] = {}
 
     def probe(taken: frozenset[str]) -> Answer:
@@ -93,20 +95,54 @@ def _label(taken: frozenset[str], among: int, count: int) -> str:
     return f"probe {count + 1}, {what}"
 
 
+def find_release(
+    package: str,
+    versions: Sequence[str],
+    make_side: MakeSide,
+    prober: Prober,
+    clone: Clone | None = None,
+) -> Since:
+    """Since which of ascending `versions` of the guilty package: under the first the tests hold,
+    under the last they move. clone: goes on to the commits of that release.
+
+    make_side: version → the new side's culprit with this version of the package, the rest as old.
+    """
+    prober.done, prober.of = [], package
+    found = search_releases(versions, make_side, prober, package)
+    if clone is not None:
+        found = bisect_commits(found, prober, clone, make_side)
+    return Since(
+        package,
+        found.first_bad,
+        found.last_good,
+        len(found.probes),
+        found.releases,
+        found.between,
+        found.commit,
+        found.commit_between,
+        len(found.commit_probes),
+        found.commit_candidates,
+        found.no_commit,
+    )
+
+
 def bisect_line(culprit: Culprit, sides: Sequence[str], arguments: Sequence[str]) -> str | None:
-    """What to type to go on to the release; None where no package is to blame.
+    """What to type to go on: to the release, or, where that is known, to the commit. None where no
+    package is to blame, or its commit is known.
 
     sides: as they were written. Of several changes the others are held as they are on the new side.
     """
-    packages = sorted((c for c in culprit.changes if c.is_package), key=lambda c: len(c.name))
-    if not packages or None in (packages[0].old, packages[0].new):
+    varied, since = culprit.varied, culprit.since
+    if varied is None or (since is not None and since.commit is not None):
         return None
-    varied, tied = packages[0], culprit.tied
-    held = [c for c in culprit.changes if c != varied and c.name not in tied]
-    ends = [",".join([str(end), *map(_part, held)]) for end in (varied.old, varied.new)]
-    named = ends if held else sides
+    held = [c for c in culprit.changes if c != varied and c.name not in culprit.tied]
+    first, last = (varied.old, varied.new) if since is None else (since.last_good, since.first_bad)
+    named: Sequence[str] = [",".join([str(end), *map(_part, held)]) for end in (first, last)]
+    if since is None and not held:
+        named = sides
     words = ["keras-golden", "bisect", *named]
     words += ["--package", varied.name] if varied.name != "keras" else []
+    words += ["--repo", "CLONE"] if since is not None else []
     return shlex.join([*words, "--", *arguments])
 
 

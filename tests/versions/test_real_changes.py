@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from suites import as_json, keras_golden, suite
+from suites import NORM, as_json, keras_golden, suite
 
 pytestmark = [pytest.mark.overlay, pytest.mark.slow]
 
@@ -144,3 +144,14 @@ def test_the_commit_is_found(tmp_path: Path, name: str) -> None:
     assert found["commit"]["date"].startswith("20")
     assert found["commit_probes"] <= math.ceil(math.log2(max(2, found["commits"]))) + 2
     assert any(change.guilty in layer for layer in found["local_drift"])
+
+
+@pytest.mark.skipif(CLONE is None, reason="KERAS_GOLDEN_KERAS_REPO names no clone of Keras")
+def test_a_red_gate_goes_on_to_the_commit(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    sides = "keras==3.4.1,namex==0.0.8", "keras==3.10.0,namex==0.1.0"
+    found = as_json(keras_golden(folder, "gate", *sides, "--repo", str(CLONE), "--json", "-"))
+    assert found["culprit"] == [{"name": "keras", "old": "3.4.1", "new": "3.10.0"}]
+    since = found["culprit_search"]["since"]
+    assert (since["first_bad"], since["last_good"]) == ("3.6.0", "3.5.0")
+    assert since["commit"]["sha"].startswith("85e3681877")

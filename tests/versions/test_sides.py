@@ -94,7 +94,7 @@ def gated(folder: Path, *arguments: str, **env: str) -> Any:
 def test_a_lock_file_is_gated_and_its_culprit_found(tmp_path: Path) -> None:
     folder = suite(tmp_path / "suite", test_norm=NORM)
     old = lock(folder, "old.txt", "keras==3.5.0", "optree==0.14.0", "namex==0.0.8")
-    new = lock(folder, "new.txt", "keras==3.6.0", "optree==0.15.0", "namex==0.1.0")
+    new = lock(folder, "new.txt", "keras==3.7.0", "optree==0.15.0", "namex==0.1.0")
     done = keras_golden(
         folder,
         "gate",
@@ -111,9 +111,13 @@ def test_a_lock_file_is_gated_and_its_culprit_found(tmp_path: Path) -> None:
     assert (
         "old.txt → new.txt: DRIFT: NaN or Inf in other places. 1 of 2 compared tests moved" in said
     )
-    assert "The culprit is keras 3.5.0 → 3.6.0 (of 3 changes, 2 probes)." in said
-    assert "keras-golden bisect old.txt new.txt -- test_norm.py" in said
-    assert "The culprit is keras 3.5.0 → 3.6.0" in (folder / "page.html").read_text()
+    assert "The culprit is keras 3.5.0 → 3.7.0 (of 3 changes, 2 probes)." in said
+    since = "They move since keras 3.6.0, and not under 3.5.0 (1 probe of 3 releases)."
+    assert since in said
+    assert "keras-golden bisect 3.5.0 3.6.0 --repo CLONE -- test_norm.py" in said
+    page = (folder / "page.html").read_text()
+    assert "The culprit is keras 3.5.0 → 3.7.0" in page
+    assert since in page
 
 
 def test_changes_and_the_culprit_are_in_the_json_and_no_culprit_stops_it(tmp_path: Path) -> None:

@@ -36,8 +36,11 @@ def _look(asked: Asked) -> Iterator[Step]:
 def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
     """Only a package has releases between two versions."""
     found = result.culprit
-    if found is not None and found.bisect is not None and found.among > 1:
-        yield "find the release that did it", found.bisect
+    since = None if found is None else found.since
+    if since is not None and since.commit is not None:
+        return
+    if found is not None and found.bisect is not None and (found.among > 1 or since is not None):
+        yield ("find the commit" if since else "find the release that did it"), found.bisect
         return
     moved = [row for row in result.rows if row.status == "moved"]
     if moved and len(result.changes) == 1 and result.changes[0].is_package:

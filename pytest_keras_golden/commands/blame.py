@@ -1,0 +1,103 @@
+"""Which of the changes between two sides a red gate comes from, and since which release."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import GoldenError, StackError
+from ..report.output import note
+from .sides import releases_between, settled, side_of
+
+if TYPE_CHECKING:
+    from ..stacks.chosen import Stack
+    from ..stacks.side import Side
+    from ..versions.bisect import Prober
+    from ..versions.changes import Change, Culprit, Since
+    from ..versions.gate import GateResult
+    from ..versions.inner.jobs import Runner
+    from ..versions.inner.progress import Progress
+    from ..versions.measured import Suite
+
+
+def blamed(
+    arguments: argparse.Namespace,
+    stacks: Sequence[Stack],
+    result: GateResult,
+    suite: Suite,
+    place: Path,
+    where: Runner,
+    told: Progress,
+) -> Culprit | None:
+    """Which of the changes do it; None where the sides cannot be mixed, or there is but one and no
+    clone in which its commit could be found."""
+    from ..stacks.mixtures import demand_mixable, mixture, needs
+    from ..versions.culprit import bisect_line, find_culprit, prober_of
+
+    old, new = stacks
+    prober = prober_of(result, suite, place, where, told)
+    if prober is None or (len(result.changes) < 2 and arguments.repo is None):
+        return None
+    try:
+        demand_mixable(old, new)
+    except StackError as error:
+        note(str(error))
+        return None
+    found = find_culprit(
+        result.changes,
+        needs(old, new),
+        lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
+        prober,
+    )
+    found = replace(found, since=_since(arguments, stacks, found, prober))
+    line = bisect_line(found, (arguments.old, arguments.new), arguments.pytest_arguments)
+    return replace(found, bisect=line)
+
+
+def _since(
+    arguments: argparse.Namespace, stacks: Sequence[Stack], found: Culprit, prober: Prober
+) -> Since | None:
+    """Since which release of the guilty package, and by which commit where a clone was named."""
+    from ..stacks.clone import Clone
+    from ..versions.culprit import find_release
+
+    varied = found.varied
+    if varied is None or varied.old is None or varied.new is None:
+        return None
+    of_it = argparse.Namespace(**{**vars(arguments), "package": varied.name})
+    clone = None if arguments.repo is None else Clone(arguments.repo.resolve(), varied.name)
+    try:
+        versions = releases_between(of_it, varied.old, varied.new)
+        return find_release(
+            varied.name,
+            versions,
+            lambda version: _side(of_it, stacks, found, varied, version),
+            prober,
+            clone,
+        )
+    except GoldenError as error:
+        note(f"Since which release of {varied.name}: not found. {error}")
+        return None
+
+
+def _side(
+    arguments: argparse.Namespace,
+    stacks: Sequence[Stack],
+    found: Culprit,
+    varied: Change,
+    version: str,
+) -> Side:
+    """The old side with the culprit, but for the version of one package; what goes along with that
+    goes along again."""
+    from ..stacks.chosen import Package, Release
+    from ..stacks.mixtures import mixture
+
+    old, new = stacks
+    mixed = mixture(old, new, {change.name for change in found.changes})
+    others = (p for p in mixed.packages.values() if p.name not in {varied.name, *found.tied})
+    stack = mixed.with_packages([Package(varied.name, version, Release()), *others])
+    (stack,) = settled(arguments, [stack])
+    return side_of(arguments, replace(stack, text=version), stacks)
