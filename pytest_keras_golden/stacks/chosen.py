@@ -102,14 +102,16 @@ class _Choosing:
     locked: set[str] = field(default_factory=set)
 
     def add(self, package: Package, by: str, always: bool = False, from_lock: bool = False) -> None:
-        """always: stand before the environment's own of the same version, too. from_lock: give way
-        to what the side names beside its lock."""
+        """always: stand before the environment's own of the same version, too, unless that is a
+        build that no index has (2.13.0+cpu). from_lock: give way to what the side names beside its
+        lock."""
         name = package.name
         if name in KEPT:
             return
         known = self.packages.get(name)
         own = self.environment.installed.get(name)
-        if not always and own is not None and _is_installed(package, own.version):
+        is_own = own is not None and _is_installed(package, own.version)
+        if own is not None and is_own and (not always or "+" in own.version):
             package = Package(name, own.version)
         if name in self.locked and not from_lock:
             self.locked.discard(name)

@@ -6,8 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 from ..errors import ConfigError, StackError
 from .chosen import Package, Release, Stack, parts, shown
@@ -20,7 +22,7 @@ from .overlay.releases import releases
 from .pin import Pin
 from .side import Side
 from .sources import ensure_source
-from .ties import fits, is_exact, requirements
+from .ties import Asked, fits, is_exact, is_in, requirements
 
 _AT_ONCE = 4
 """Installations side by side: they wait for the index and the disk."""
@@ -99,37 +101,69 @@ def is_configured(index: str, environ: Mapping[str, str] = os.environ) -> bool:
 
 def with_companions(stack: Stack, tell: Callable[[str], None]) -> Stack:
     """What the packages that the user names cannot do without, in versions that fit them: jaxlib
-    with jax. tell: hears of each.
+    with jax, and what a release asks for that the environment lacks, unless the environment's own
+    release asks for it as well and does without. tell: hears of each.
 
     Raises ConfigError where a package of the environment is tied to another version of one named.
     """
-    packages = dict(stack.packages)
-    waiting = [package for package in packages.values() if package.is_named]
-    for package in waiting:
-        _refuse_ties(stack, packages, package)
-    while waiting:
-        package = waiting.pop(0)
-        if isinstance(package.origin, SourceReference):
-            continue
-        asked = requirements(
-            package.name, folder(stack.environment, package), stack.environment.markers
-        )
-        for name, specifier in asked.items():
-            now = replace(stack, packages=packages).package(name)
-            if now is None or now.is_named or fits(specifier, now.version):
+    named = [package for package in stack.packages.values() if package.is_named]
+    for package in named:
+        _refuse_ties(stack, stack.packages, package)
+    completing = _Completing(stack, tell)
+    for package in named:
+        completing.look_at(package, frozenset())
+    while completing.waiting:
+        completing.bring(completing.waiting.pop(0))
+    return completing.stack
+
+
+@dataclass(slots=True)
+class _Completing:
+    """looked_at: package → the extras of it that were asked for."""
+
+    stack: Stack
+    tell: Callable[[str], None]
+    waiting: list[Package] = field(default_factory=list)
+    looked_at: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def look_at(self, package: Package, extras: frozenset[str]) -> None:
+        if not isinstance(package.origin, SourceReference):
+            self.looked_at[package.name] = extras
+            self.waiting.append(package)
+
+    def bring(self, package: Package) -> None:
+        """What a package asks for and does not find."""
+        place, markers = folder(self.stack.environment, package), self.stack.environment.markers
+        asked_of = requirements(package.name, place, markers, self.looked_at[package.name])
+        for name, asked in asked_of.items():
+            now = self.stack.package(name)
+            if now is None and self._does_without(package, place, name):
                 continue
-            companion = Package(name, _newest(name, specifier, package), Release())
-            tell(
+            if now is not None and (now.is_named or fits(asked.versions, now.version)):
+                known = self.looked_at.get(name)
+                if known is not None and not asked.extras <= known:
+                    self.look_at(now, known | asked.extras)
+                continue
+            companion = Package(name, _newest(name, asked.versions, package), Release())
+            self.tell(
                 f"{name} {companion.version} goes with {package.name} {package.version}, which "
-                f"asks for {name}{specifier} and not {now.version}"
+                f"asks for {name}{asked.versions}, and this environment has "
+                f"{'none' if now is None else now.version}"
             )
-            packages[name] = companion
-            waiting.append(companion)
-    return replace(stack, packages=packages)
+            self.stack = self.stack.with_packages([*self.stack.packages.values(), companion])
+            self.look_at(companion, asked.extras)
+
+    def _does_without(self, package: Package, place: Path, name: str) -> bool:
+        return is_in(place, name) or name in _asked_by_own(self.stack.environment, package.name)
 
 
-def _newest(name: str, specifier: object, asking: Package) -> str:
-    fitting = [v for v in releases(name) if fits(specifier, str(v))]  # type: ignore[arg-type]
+def _asked_by_own(environment: Environment, name: str) -> Mapping[str, Asked]:
+    own = environment.installed.get(name)
+    return {} if own is None else requirements(name, own.folder, environment.markers)
+
+
+def _newest(name: str, specifier: SpecifierSet, asking: Package) -> str:
+    fitting = [v for v in releases(name) if fits(specifier, str(v))]
     if not fitting:
         raise StackError(
             f"{asking.name} {asking.version} asks for {name}{specifier}, which the package index "
@@ -143,9 +177,12 @@ def _refuse_ties(stack: Stack, packages: Mapping[str, Package], package: Package
         if name in packages:
             continue
         asked = requirements(name, own.folder, stack.environment.markers).get(package.name)
-        if asked is not None and is_exact(asked) and not fits(asked, package.version):
+        if asked is None or fits(asked.versions, package.version):
+            continue
+        if is_exact(asked.versions):
             raise ConfigError(
-                f"{name} {own.version} of this environment runs with {package.name}{asked} alone, "
+                f"{name} {own.version} of this environment runs with "
+                f"{package.name}{asked.versions} alone, "
                 f"and the side asks for {package.name} {package.version}.",
                 f"Name both: {name}==VERSION,{package.name}=={package.version}, or bump "
                 f"{name}: --package {name}",

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from packaging.specifiers import SpecifierSet
-
 from ..errors import StackError
 from .chosen import Stack, parts
 from .installing import folder
 from .switches import FAMILY
-from .ties import fits, requirements
+from .ties import Asked, fits, requirements
 
 _Part = TypeVar("_Part")
 
@@ -57,27 +55,33 @@ def needs(old: Stack, new: Stack) -> dict[str, set[str]]:
     asked_before, asked_after = _asked(old, changed), _asked(new, changed)
     found: dict[str, set[str]] = {name: set() for name in changed}
     for name in changed:
-        for other, specifier in asked_after.get(name, {}).items():
-            if other in changed and not _has(old, other, specifier):
+        for other, asked in asked_after.get(name, {}).items():
+            if other in changed and not _has(old, other, asked):
                 found[name].add(other)
-        for other, specifier in asked_before.get(name, {}).items():
-            if other in changed and not _has(new, other, specifier):
+        for other, asked in asked_before.get(name, {}).items():
+            if other in changed and not _has(new, other, asked):
                 # The new version of the other one breaks the old of this.
                 found[other].add(name)
     return found
 
 
-def _asked(stack: Stack, names: Collection[str]) -> dict[str, dict[str, SpecifierSet]]:
-    packages = (stack.packages[name] for name in names if name in stack.packages)
-    return {
-        package.name: requirements(
-            package.name, folder(stack.environment, package), stack.environment.markers
-        )
-        for package in packages
-    }
+def _asked(stack: Stack, names: Collection[str]) -> dict[str, dict[str, Asked]]:
+    packages = [stack.packages[name] for name in names if name in stack.packages]
+    folders = {package.name: folder(stack.environment, package) for package in packages}
+    extras: dict[str, set[str]] = {}
+    while True:
+        found = {
+            name: requirements(name, place, stack.environment.markers, extras.get(name, ()))
+            for name, place in folders.items()
+        }
+        before = sum(map(len, extras.values()))
+        for other, asked in (item for of_one in found.values() for item in of_one.items()):
+            extras.setdefault(other, set()).update(asked.extras)
+        if sum(map(len, extras.values())) == before:
+            return found
 
 
-def _has(stack: Stack, name: str, specifier: SpecifierSet) -> bool:
+def _has(stack: Stack, name: str, asked: Asked) -> bool:
     """Whether a side's version of a package is what another asks for."""
     package = stack.package(name)
-    return package is not None and fits(specifier, package.version)
+    return package is not None and fits(asked.versions, package.version)

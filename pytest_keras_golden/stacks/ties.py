@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,34 @@ from packaging.utils import canonicalize_name
 from ..release import parsed
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a package asks of another: versions, and extras of it."""
+
+    versions: SpecifierSet = field(default_factory=SpecifierSet)
+    extras: frozenset[str] = frozenset()
+
+
 def requirements(
-    name: str, folder: Path, environment: Mapping[str, str]
-) -> dict[str, SpecifierSet]:
-    """Normalised name → versions that the package in `folder` asks for on this platform, without
-    its extras."""
-    found: dict[str, SpecifierSet] = {}
+    name: str, folder: Path, environment: Mapping[str, str], extras: Collection[str] = ()
+) -> dict[str, Asked]:
+    """Normalised name → what the package in `folder` asks of it on this platform. extras: of the
+    package, which something else asks for."""
+    found: dict[str, Asked] = {}
     for distribution in metadata.distributions(name=name, path=[str(folder)]):
         for requirement in _parsed(distribution.requires or ()):
-            if _is_asked_for(requirement, environment):
+            if _is_asked_for(requirement, environment, extras):
                 key = canonicalize_name(requirement.name)
-                found[key] = found.get(key, SpecifierSet()) & requirement.specifier
+                known = found.get(key, Asked())
+                versions = known.versions & requirement.specifier
+                found[key] = Asked(versions, known.extras | requirement.extras)
         break
     return found
+
+
+def is_in(folder: Path, name: str) -> bool:
+    """Whether a package was installed into `folder`."""
+    return any(metadata.distributions(name=name, path=[str(folder)]))
 
 
 def all_required(distribution: metadata.Distribution) -> set[str]:
@@ -43,11 +59,13 @@ def _parsed(texts: Any) -> Iterator[Requirement]:
             continue
 
 
-def _is_asked_for(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+def _is_asked_for(
+    requirement: Requirement, environment: Mapping[str, str], extras: Collection[str]
+) -> bool:
     if requirement.marker is None:
         return True
-    values: Any = {**environment, "extra": ""}
-    return requirement.marker.evaluate(values)
+    every: list[Any] = [{**environment, "extra": extra} for extra in ("", *extras)]
+    return any(map(requirement.marker.evaluate, every))
 
 
 def fits(specifier: SpecifierSet, version: str) -> bool:

@@ -25,6 +25,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
     monkeypatch.setenv("KERAS_GOLDEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_FIND_LINKS", str(shelf))
     monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
 
     def make(name: str, version: str, requires: Sequence[str] = (), **more: str) -> Path:
         return write_wheel(shelf, name, version, requires, **more)

@@ -43,6 +43,9 @@ def test_a_local_version_is_the_one_that_a_lock_pins() -> None:
     choosing = _Choosing(environment)
     choosing.add(Package("torch", "2.13.0", Release()), "uv.lock")
     assert choosing.packages["torch"] == Package("torch", "2.13.0+cpu")
+    in_question = _Choosing(environment)
+    in_question.add(Package("torch", "2.13.0", Release()), "2.13.0", always=True)
+    assert in_question.packages["torch"].origin is None, "no index has that build"
 
 
 @pytest.mark.parametrize("text", ["jax==0.8.1,jax==0.8.0", "requirements.txt,requirements-dev.txt"])

@@ -138,6 +138,33 @@ def test_jaxlib_goes_along_with_jax() -> None:
     assert "jaxlib 0.8.1 goes with jax 0.8.1" in heard[0]
 
 
+@pytest.mark.parametrize(
+    ("own_asks", "brought"), [((), {"kg-more", "kg-most", "kg-odd"}), (("kg-more",), set())]
+)
+def test_what_a_release_asks_for_anew_is_brought_along(
+    offer: Offer, own_asks: tuple[str, ...], brought: set[str]
+) -> None:
+    """What the environment's own release asks for as well, and has not, it does without."""
+    offer("kg-lead", "1.0", list(own_asks))
+    offer("kg-lead", "1.1", ["kg-more>=1", "packaging"])
+    offer("kg-more", "1.0")
+    offer("kg-more", "2.0", ["kg-most", "kg-most[odd]"])
+    offer("kg-most", "1.0", ['kg-odd; extra == "odd"', 'kg-even; extra == "even"'])
+    offer("kg-odd", "1.0")
+    installed = stack("kg-lead==1.0")
+    (pin,) = install(installed, [installed]).pins
+    has = {**this_environment().installed, "kg-lead": Installed(pin.version, pin.overlay)}
+    environment = replace(this_environment(), installed=has)
+    named = Package("kg-lead", "1.1", Release())
+    heard: list[str] = []
+    found = with_companions(Stack("x", environment, {"kg-lead": named}), heard.append)
+    assert set(found.packages) == {"kg-lead", *brought}
+    assert len(heard) == len(brought)
+    if brought:
+        assert found.packages["kg-more"].version == "2.0"
+        assert "asks for kg-more>=1, and this environment has none" in heard[0]
+
+
 def test_what_is_tied_to_another_version_says_what_to_type(offer: Offer, tmp_path: Path) -> None:
     offer("kg-high", "1.0", ["kg-low<=1.0,>=1.0"])
     offer("kg-low", "1.0")

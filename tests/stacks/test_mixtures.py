@@ -58,3 +58,15 @@ def test_packages_are_tied_by_what_they_ask_for(
     old, new = both("kg-high==1.0,kg-low==1.0", "kg-high==1.1,kg-low==1.1")
     expected = {f"kg-{name}": {f"kg-{n}" for n in names} for name, names in tied.items()}
     assert needs(old, new) == expected
+
+
+def test_extras_that_one_package_asks_of_another_tie_a_third(offer: Callable[..., Path]) -> None:
+    """As torch asks for cuda-toolkit[cudart], and that for nvidia-cuda-runtime."""
+    for version in ("1.0", "1.1"):
+        offer("kg-high", version, [f"kg-middle[more]=={version}"])
+        offer("kg-middle", version, [f'kg-low=={version}; extra == "more"'])
+        offer("kg-low", version)
+    names = ("kg-high", "kg-middle", "kg-low")
+    sides = (",".join(f"{name}=={version}" for name in names) for version in ("1.0", "1.1"))
+    found = needs(*both(*sides))
+    assert found["kg-middle"] == {"kg-high", "kg-low"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -239,26 +240,53 @@ def test_a_hanging_new_side_is_ended_and_broke(tmp_path: Path) -> None:
     assert "time-out" in result["tests"][0]["reason"]
 
 
+SIDES = {
+    "releases": ("3.5.0", "3.6.0"),
+    "packages and switches": (
+        "keras==3.5.0,optree==0.14.0,namex==0.0.8,jit=on",
+        "keras==3.7.0,optree==0.15.0,namex==0.1.0,jit=off",
+    ),
+}
+
+
 @pytest.mark.slow
-def test_kills_at_random_moments_leave_nothing_to_trip_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", SIDES)
+def test_kills_at_random_moments_leave_nothing_to_trip_over(tmp_path: Path, kind: str) -> None:
     folder = suite(tmp_path / "suite", test_norm=NORM)
     cache = str(tmp_path / "cache")
     moments = random.Random(1)
-    for _ in range(4):
+    for _ in range(4 if kind == "releases" else 8):
         process = subprocess.Popen(
-            [*PROGRAM, "gate", "3.5.0", "3.6.0"],
+            [*PROGRAM, "gate", *SIDES[kind]],
             cwd=folder,
             env=environment(KERAS_GOLDEN_CACHE=cache),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(moments.uniform(0.5, 25))
+        time.sleep(moments.uniform(0.5, 25 if kind == "releases" else 45))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not left_running(str(tmp_path))
-    result = gated(folder, "3.5.0", "3.6.0", KERAS_GOLDEN_CACHE=cache)
+    result = gated(folder, *SIDES[kind], KERAS_GOLDEN_CACHE=cache)
     assert by_name(result) == {"test_norm": "moved", "test_dense": "holds"}
+    assert result["culprit"] in (None, [{"name": "keras", "old": "3.5.0", "new": "3.7.0"}])
+    assert not list(Path(cache).rglob(".partial-*"))
     assert {path.name for path in folder.iterdir()} <= {"pytest.ini", "test_norm.py", "__pycache__"}
+
+
+@pytest.mark.slow
+def test_two_equal_gates_at_once_find_the_same(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    command = [*PROGRAM, "gate", *SIDES["packages and switches"], "--json", "-"]
+    where = environment(KERAS_GOLDEN_CACHE=str(tmp_path / "cache"))
+    running = [
+        subprocess.Popen(command, cwd=folder, env=where, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    found = [json.loads(process.communicate()[0]) for process in running]
+    for result in found:
+        assert by_name(result) == {"test_norm": "moved", "test_dense": "holds"}
+        assert result["culprit_search"]["since"]["first_bad"] == "3.6.0"
 
 
 def left_running(mark: str, within: float = 120.0) -> list[str]:

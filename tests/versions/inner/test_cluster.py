@@ -148,3 +148,19 @@ def test_interrupted_no_process_stays_on_the_workers(
     process.send_signal(number)
     process.wait()
     assert gone(pids, 30)
+
+
+@pytest.mark.overlay
+def test_sides_of_several_packages_and_switches_run_on_the_workers(
+    tmp_path: Path, cluster: str
+) -> None:
+    """The culprit's mixtures and the search for its release, too."""
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    sides = "keras==3.5.0,namex==0.0.8,jit=on", "keras==3.7.0,namex==0.1.0,jit=off"
+    done = keras_golden(folder, "gate", *sides, "--executor", cluster, "--json", "-")
+    assert done.returncode == 1, done.stderr[-3000:]
+    told = as_json(done)
+    assert {change["name"] for change in told["changes"]} == {"keras", "namex", "jit"}
+    assert told["culprit"] == [{"name": "keras", "old": "3.5.0", "new": "3.7.0"}]
+    since = told["culprit_search"]["since"]
+    assert (since["last_good"], since["first_bad"]) == ("3.5.0", "3.6.0")
