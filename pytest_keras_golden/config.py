@@ -112,6 +112,12 @@ OPTIONS: tuple[Option, ...] = (
         choices=TWINS,
         hidden=True,
     ),
+    Option(
+        "in a gate, where layers draw: own (the backend's), shared (the same on every backend)",
+        "--golden-draws",
+        choices=("own", "shared"),
+        hidden=True,
+    ),
     Option("lines 'dtype-or-glob: k=…' or 'rtol=… atol=…'", None, "golden_tolerances", "linelist"),
     Option("fail, warn or off: local systematic drift", None, "golden_systematic", default="fail"),
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
@@ -217,6 +223,7 @@ class Settings:
     transplant: tuple[Literal["save", "load"], Path] | None = None
     across: Across | None = None
     twins: Twins | None = None
+    shared_draws: bool = False
 
     @property
     def across_backends(self) -> bool:
@@ -288,6 +295,7 @@ def read_settings(
         transplant=_transplant(option("golden_transplant"), working_dir),
         across=across,
         twins=option("golden_twins"),
+        shared_draws=option("golden_draws") == "shared",
     )
 
 

@@ -233,7 +233,8 @@ class Names:
 class TestOutcome:
     """One golden test. `outcome`: passed, failed, error, recorded, skipped or xfailed.
 
-    carried: in a gate, what of the old side was put in: initial weights, random inputs and states.
+    carried: in a gate, what of the old side was put in: initial weights, random inputs and states,
+    and whether both sides drew from one stream.
     names: which layers are gone, new or go by another name; None where none is.
     unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
     marked or uses the fixture; others are captured because `golden_auto` is on.

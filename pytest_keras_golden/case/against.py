@@ -86,8 +86,9 @@ class CaseGolden:
         golden = self.golden
         if golden is None:
             return None
-        seen, across = _Seen(self.case, prints), self.case.settings.across_backends
-        differs = difference(golden.header, seen, call.name, across)
+        seen, settings = _Seen(self.case, prints), self.case.settings
+        apart = settings.across_backends, settings.shared_draws
+        differs = difference(golden.header, seen, call.name, *apart)
         return None if differs is None or differs.kind == "descended" else differs.sentence
 
 

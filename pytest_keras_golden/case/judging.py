@@ -156,8 +156,9 @@ class _Calls:
 
     def difference(self, call: str) -> Difference | None:
         if call not in self._known:
-            across = self._case.settings.across_backends
-            self._known[call] = difference(self._golden, self._case, call, across)
+            settings = self._case.settings
+            apart = settings.across_backends, settings.shared_draws
+            self._known[call] = difference(self._golden, self._case, call, *apart)
         return self._known[call]
 
     def reason(self, tensor: TensorOutcome) -> str | None:

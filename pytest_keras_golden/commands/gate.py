@@ -23,7 +23,7 @@ from .arguments import (
 from .blame import blamed
 from .examples import examples
 from .place import accepted_file
-from .sides import differ, side_of, stacks_of
+from .sides import differ, drawing_alike, side_of, stacks_of
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     stacks = stacks_of(arguments, [arguments.old, arguments.new])
     if not differ(stacks):
         return _unchanged(arguments)
+    suite = drawing_alike(suite, stacks)
     old, new = (side_of(arguments, stack, stacks) for stack in stacks)
     # Not the new side: the old one's recording serves whatever comes after it.
     named = [*identity(arguments, "gate"), fingerprint(stacks[0])]

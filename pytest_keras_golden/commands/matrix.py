@@ -19,7 +19,7 @@ from .arguments import (
 )
 from .examples import examples
 from .gate import EXIT_CODES, tell
-from .sides import installed_sides, stacks_of
+from .sides import drawing_alike, installed_sides, stacks_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(texts) < 2:
         raise ConfigError(f"A matrix needs two sides; this is {texts[0]} alone.", "Add one.")
     stacks = stacks_of(arguments, texts)
+    suite = drawing_alike(suite, stacks)
     # Not the others: a matrix with one more column goes on from what is there.
     named = [*identity(arguments, "matrix"), fingerprint(stacks[0])]
     sides, missing = installed_sides(arguments, stacks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ..report.output import note
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
     from ..stacks.side import Side
+    from ..versions.measured import Suite
 
 
 def stack_of(arguments: argparse.Namespace, text: str) -> Stack:
@@ -102,6 +104,14 @@ def releases_between(arguments: argparse.Namespace, good: str, bad: str) -> list
     offered = releases(arguments.package, pre=arguments.pre)
     inside = [str(version) for version in offered if low < version < high]
     return [good, *inside, bad]
+
+
+def drawing_alike(suite: Suite, stacks: Sequence[Stack]) -> Suite:
+    """The suite as these sides are to run it: between backends layers draw from one stream."""
+    from ..stacks.chosen import parts
+
+    backends = {parts(stack, stacks).get("backend") for stack in stacks}
+    return replace(suite, shared_draws=len(backends) > 1)
 
 
 def differ(stacks: Sequence[Stack]) -> bool:

@@ -45,10 +45,15 @@ class Difference:
 
 
 def difference(
-    golden: Ran, run: Ran, call: str, another_backend: bool = False
+    golden: Ran,
+    run: Ran,
+    call: str,
+    another_backend: bool = False,
+    shared_draws: bool = False,
 ) -> Difference | None:
     """The first difference in what the call of that name ran with; None where there is none, or
-    where either side has no such call. another_backend: the golden is of one, on purpose."""
+    where either side has no such call. another_backend: the golden is of one, on purpose;
+    shared_draws: and both drew from one stream."""
     places = _index(golden, call), _index(run, call)
     if None in places:
         return None
@@ -57,7 +62,7 @@ def difference(
     trained = weights is not None and weights.kind == "trained"
     return (
         (None if trained else weights)
-        or _draws(old, new, another_backend)
+        or _draws(old, new, another_backend, shared_draws)
         or _flags(old, new)
         or weights
         or _inputs(golden, run, old, new)
@@ -142,20 +147,38 @@ shuffles in its own way. Between releases the batches themselves are compared.""
 SHUFFLES = "shuffles its batches as its backend does: with shuffle=False they can be compared"
 
 
-def _draws(old: OutermostCall, new: OutermostCall, another_backend: bool) -> Difference | None:
+OWN_DRAWS = "@own {}"
+"""Name of the draw behind a function that draws by its own where the stream is shared."""
+
+
+def _draws(
+    old: OutermostCall, new: OutermostCall, another_backend: bool, shared: bool
+) -> Difference | None:
     drawn = {**old.draws, **new.draws}
-    if another_backend and drawn:
-        return Difference("random", f"{OTHER_DRAWS}{new.name} {_without_counterpart(drawn)}")
+    apart = [name for name in drawn if not shared or _is_own(name)] if another_backend else []
+    if apart:
+        return Difference("random", f"{OTHER_DRAWS}{new.name} {_without_counterpart(apart)}")
     for name in drawn:
-        if name != SHUFFLED and old.draws.get(name) != new.draws.get(name):
+        if not _is_own(name) and old.draws.get(name) != new.draws.get(name):
             return Difference("random", f"{OTHER_DRAWS}{_drawn(old, new, name)}")
     return None
+
+
+def draws_any(side: Ran) -> bool:
+    """Whether a call draws from the stream that backends share."""
+    return any(not _is_own(name) for call in side.outermost for name in call.draws)
+
+
+def _is_own(name: str) -> bool:
+    """Whether each backend draws it by itself even where they share a stream."""
+    return name == SHUFFLED or name.startswith(OWN_DRAWS.format(""))
 
 
 def _without_counterpart(drawn: Iterable[str]) -> str:
     seed = next((name for name in drawn if name != SHUFFLED), None)
     if seed is None:
         return SHUFFLES
+    seed = seed.removeprefix(OWN_DRAWS.format(""))
     return f"draws from {seed}, of which each backend makes its own numbers"
 
 

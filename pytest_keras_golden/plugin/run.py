@@ -112,7 +112,7 @@ class GoldenRun:
         from ..capture.state.draws import Draws
 
         if self._draws is None:
-            self._draws = Draws(*self.settings.transplant)
+            self._draws = Draws(*self.settings.transplant, self.settings.shared_draws)
         with self._draws.scope(name):
             yield
 
@@ -187,7 +187,9 @@ class GoldenRun:
         if self.settings.transplant is None:
             yield
             return
+        from ..capture.state.draws import ONE_STREAM
         from ..capture.state.transplant import transplanting
+        from ..compare.calls import draws_any
         from ..names import golden_folder
 
         assert self._draws is not None
@@ -195,7 +197,8 @@ class GoldenRun:
         file = folder / golden_folder(case.nodeid) / "transplant.safetensors"
         with transplanting(mode, file, self._draws) as transplant:
             yield
-        case.carried = transplant.carried | self._draws.carried
+        stream = {ONE_STREAM} if self.settings.shared_draws and draws_any(case) else set()
+        case.carried = transplant.carried | self._draws.carried | stream
 
     def _repeat(self, item: pytest.Item, case: Case) -> None:
         """`--golden-noise N`: run the body again, from the same random state."""

@@ -17,7 +17,7 @@ from .inner.importing import demand_importable
 from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .inner.run import check_options, forget, plain_options, record_options
+from .inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
 from .trace.selected import selection
 from .verdicts import collection_error
 
@@ -26,13 +26,15 @@ from .verdicts import collection_error
 class Suite:
     """What is run: pytest's arguments, in which folder, for how long at most (seconds).
 
-    left_out: files that the command itself writes, which are no input of the suite.
+    left_out: files that the command itself writes, which are no input of the suite. shared_draws:
+    layers draw from a stream that every backend has, since the sides are of several.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     timeout: float | None = None
     left_out: tuple[Path, ...] = ()
+    shared_draws: bool = False
 
 
 def record(
@@ -116,7 +118,7 @@ def _job(
     return Job(
         pins=side.pins,
         arguments=suite.arguments,
-        options=options,
+        options=(*options, SHARED_DRAWS) if suite.shared_draws else options,
         folder=suite.folder,
         place=place,
         timeout=suite.timeout,

@@ -137,11 +137,81 @@ def test_another_backend_is_compared_on_purpose(tmp_path: Path) -> None:
     statuses = {test["nodeid"].rpartition("::")[2]: test["status"] for test in told["tests"]}
     assert (told["verdict"], statuses) == (
         "holds",
-        {"test_dense": "holds", "test_dropout": "skipped"},
+        {"test_dense": "holds", "test_dropout": "holds"},
     )
-    (dropout,) = [test for test in told["tests"] if test["status"] == "skipped"]
-    assert "no counterpart on another backend" in dropout["reason"]
     assert told["changes"] == [{"name": "backend", "old": "jax", "new": "numpy"}]
+
+
+DRAWS = """
+import keras
+import numpy as np
+
+X = np.random.default_rng(0).normal(size=(12, 6)).astype("float32")
+
+
+def test_layers():
+    for layer in (
+        keras.layers.Dropout(0.3, seed=1),
+        keras.layers.GaussianNoise(0.2),
+        keras.layers.AlphaDropout(0.2),
+        keras.layers.LSTM(5, dropout=0.3, recurrent_dropout=0.2),
+        keras.layers.SpatialDropout1D(0.3),
+    ):
+        layer(X.reshape(2, 6, 6), training=True)
+
+
+def test_fit():
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dropout(0.4),
+            keras.layers.GaussianDropout(0.1),
+            keras.layers.Dense(3),
+        ]
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(X, np.arange(12) % 3, batch_size=4, epochs=3, shuffle=False, verbose=0)
+
+
+class Noise(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(3)
+
+    def call(self, x):
+        noise = keras.random.gamma((6,), 2.0, seed=self.seed)
+        return x * noise * keras.random.binomial((6,), 5, 0.5, seed=self.seed)
+
+
+def test_noise():
+    Noise()(X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "changed"),
+    [("torch", None), ("tensorflow", None), pytest.param("torch", "0.4", id="another rate")],
+)
+def test_what_is_drawn_is_the_same_on_another_backend(
+    tmp_path: Path, other: str, changed: str | None
+) -> None:
+    """Masks, noise and three epochs of dropout."""
+    text = DRAWS
+    if changed is not None:
+        rate = f'{changed} if keras.backend.backend() == "{other}" else 0.3'
+        text = text.replace("Dropout(0.3, seed=1)", f"Dropout({rate}, seed=1)")
+    folder = suite(tmp_path / "suite", test_draws=text)
+    told = gated(folder, "backend=jax", f"backend={other}", TF_CPP_MIN_LOG_LEVEL="3")
+    tests = {test["nodeid"].rpartition("::")[2]: test for test in told["tests"]}
+    statuses = {name: test["status"] for name, test in tests.items()}
+    assert statuses == {
+        "test_layers": "holds" if changed is None else "moved",
+        "test_fit": "holds",
+        "test_noise": "holds",
+    }
+    if changed is not None:
+        assert tests["test_layers"]["local_drift"] == ["dropout"]
 
 
 def test_training_is_the_same_on_another_backend(tmp_path: Path) -> None:
@@ -167,6 +237,16 @@ def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:
     told = gated(folder, "backend=numpy", "backend=torch")
     (test,) = told["tests"]
     assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2d"])
+
+
+def test_what_no_stream_draws_has_no_counterpart(tmp_path: Path) -> None:
+    head, _, noise = DRAWS.partition("\n\ndef test_layers")
+    noise = noise[noise.index("class Noise") :].replace("(6,), 5, 0.5", "(6,), 5000, 0.5")
+    folder = suite(tmp_path / "suite", test_draws=f"{head}\n\n{noise}")
+    told = gated(folder, "backend=jax", "backend=numpy")
+    (test,) = told["tests"]
+    assert test["status"] == "skipped"
+    assert "no counterpart on another backend" in test["reason"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ import numpy as np
 from ...names import golden_folder
 from ...store.digest import digest
 from ..backends import from_numpy, is_concrete, to_numpy, untraced
+from ..stream.shared import share, unshare
 from ..watch import patches
 from ..watch.calls import subclasses
 from ..watch.patches import Run
@@ -45,6 +46,9 @@ WEIGHTS = "initial weights"
 OTHERWISE = "initial weights that are drawn from another distribution now"
 """Kinds of what is carried over. The second is a change of the initializer: told, and no reason to
 leave what the weights are used for unmeasured."""
+
+ONE_STREAM = "one stream of random numbers"
+"""What both sides drew from, in place of their backends' own."""
 
 SIGMAS = 6.0
 """Standard errors by which mean or spread must differ for a draw to be of another distribution."""
@@ -69,13 +73,15 @@ class Scope:
 class Draws:
     """Stands behind the births of Keras variables and the functions of `keras.random`.
 
-    folder: one file for each scope.
+    folder: one file for each scope. shared: layers and initializers draw from the stream that
+    every backend has.
     """
 
-    def __init__(self, mode: CarryMode, folder: Path) -> None:
+    def __init__(self, mode: CarryMode, folder: Path, shared: bool = False) -> None:
         self.thread = threading.get_ident()
         self._mode = mode
         self._folder = folder
+        self._shared = shared
         self._scopes: list[Scope] = []
         self._born: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._exchanged: set[int] = set()
@@ -103,11 +109,14 @@ class Draws:
         if self._watches or "keras" not in sys.modules:
             return
         self.thread = threading.get_ident()
+        if self._shared:
+            share()
         self._watches = patches.watch(list(_places()), self)
 
     def close(self) -> None:
         patches.unwatch(self._watches, self)
         self._watches = []
+        unshare()
 
     # -- what is drawn ----------------------------------------------------------------------
 

@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...compare.calls import SHUFFLED
+import numpy as np
+
+from ...compare.calls import OWN_DRAWS, SHUFFLED
 from ...errors import CaptureError
 from ...records import OutermostCall
 from ...store.digest import digest
 from ..backends import to_numpy, unwrapped, write_count
 from ..backends.nest import flatten
+from ..stream.shared import drawn_by_its_own, is_shared
 from ..tap.precision import is_numeric
 from ..watch.structure import walk
 from .given import passed
@@ -92,13 +95,15 @@ class Fingerprints:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
         self._see_built(call.path, call.target)
         after = self._seeds(call.path, call.target)
+        draws = {name: key for name, key in call.seeds.items() if after.get(name) != key}
+        if draws:
+            draws |= dict.fromkeys(map(OWN_DRAWS.format, sorted(drawn_by_its_own())), "")
         made = OutermostCall(
             name=self.prefix + call.name,
             path=self.prefix + call.path,
             outputs=_outputs(outputs),
             updates=call.updates,
-            draws={name: key for name, key in call.seeds.items() if after.get(name) != key}
-            | ({SHUFFLED: ""} if call.shuffled else {}),
+            draws=draws | ({SHUFFLED: ""} if call.shuffled else {}),
             flags=call.flags,
             batch=call.batch,
         )
@@ -147,8 +152,9 @@ class Fingerprints:
 
     def _seeds(self, path: str, target: Any) -> dict[str, str]:
         digests = {}
+        of = _as_words if is_shared() else self._digests.of
         for name, variable in named_seeds(target, path):
-            key = self._digests.of(variable)
+            key = of(variable)
             if key is not None:
                 digests[self.prefix + name] = key
         return digests
@@ -166,6 +172,11 @@ class Begun:
     flags: Mapping[str, str]
     batch: int | None = None
     shuffled: bool = False
+
+
+def _as_words(state: Any) -> str:
+    """Of a generator's state, whatever the integers that a backend keeps it in."""
+    return digest(to_numpy(state).astype(np.int64).astype(np.uint32))
 
 
 def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -149,9 +149,11 @@ class Transplant:
                 continue
             if self._mode == "save":
                 self._kept[key] = value
-            elif _differs(value, self._kept.get(key)):
-                state.assign(self._kept[key])
-                put_in.append((state, self._kept[key]))
+                continue
+            kept = _as_seed(self._kept.get(key), value)
+            if _differs(value, kept):
+                state.assign(kept)
+                put_in.append((state, kept))
         yield
         if any(_differs(_on_host(state), before) for state, before in put_in):
             self.carried.add("random states")
@@ -170,6 +172,13 @@ def _on_host(tensor: Any) -> Array | None:
         return to_numpy(tensor) if is_concrete(tensor) else None
     except CaptureError:
         return None
+
+
+def _as_seed(kept: Array | None, value: Array) -> Array | None:
+    """The state of a generator as this backend holds one: each has another width for them."""
+    if kept is None or kept.dtype.kind not in "iu" or value.dtype.kind not in "iu":
+        return kept
+    return kept.astype(value.dtype)
 
 
 def _differs(value: Array | None, kept: Array | None) -> bool:

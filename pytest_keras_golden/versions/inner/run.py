@@ -210,6 +210,9 @@ def plain_options(goldens: Path) -> tuple[str, ...]:
 TWINS_LATER = "--golden-twins=later"
 """Of a recording run whose goldens need no twins unless something moves."""
 
+SHARED_DRAWS = "--golden-draws=shared"
+"""Of every run of a gate between backends."""
+
 TWINS_NOW = "--golden-twins=now"
 """Of a run under the recording's side again: its candidates are goldens with twins."""
 
