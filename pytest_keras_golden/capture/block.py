@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CaptureError, StoreError
 from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
 from .examine import Against, Examined
+from .stream.functions import listening
 from .tap.request import Request
 from .watchers import Watchers
 
@@ -136,7 +137,7 @@ def capture_block(
     _require_watchable(model)
     watchers = Watchers(model, request, against)
     block = CaptureBlock(isolates=request.isolate)
-    with watchers.watching():
+    with listening(), watchers.watching():
         block.watchers = watchers
         yield block
     block.complete()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
+from ..compare.calls import Difference
 from ..compare.depth import Shift, furthest, shift
 from ..compare.exact import in_one_width
 from ..compare.floats import in_the_coarser
@@ -22,7 +23,7 @@ from .replay.carry import SAMPLES, Nudges, Nudging, nudges
 from .replay.isolate import LocalMeasurement, isolate
 from .replay.outermost import Outermost
 from .sent_back import carried_backwards, changed_backwards
-from .state.fingerprints import Fingerprints
+from .state.fingerprints import Fingerprints, named_seeds
 from .tap.limit import Limit
 from .tap.request import Request
 
@@ -65,8 +66,9 @@ class Against(Protocol):
     def begins(self, policy: str | None) -> None:
         """Told the dtype policy of what is called, before the first call."""
 
-    def refuses(self, call: OutermostCall, prints: Fingerprints) -> str | None:
-        """Why nothing can be said of this call's layers: its weights are not the golden's, say."""
+    def differs(self, call: OutermostCall, prints: Fingerprints) -> Difference | None:
+        """Why nothing can be said of this call's layers: its weights are not the golden's, say; or
+        only of those that draw."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,9 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
     golden = against.golden
     if golden is None:
         return Examined(call.entry.name)
-    refused = against.refuses(call.entry, prints)
-    if refused is not None:
-        return Examined(call.entry.name, f"unavailable: {refused}")
+    differs = against.differs(call.entry, prints)
+    if differs is not None and differs.kind != "redrawn":
+        return Examined(call.entry.name, f"unavailable: {differs.sentence}")
     if golden.header.isolation != "complete":
         return Examined(call.entry.name, golden.header.isolation)
     calls = _golden_calls(golden, call)
@@ -130,6 +132,8 @@ def examine(call: Returned, request: Request, against: Against, prints: Fingerpr
         measured: list[LocalMeasurement] = []
         isolate(call.made, calls, pool, measured.append, request.prefix)
         locals_ = _changes(call, calls, pool, measured, request, against)
+        if differs is not None:
+            locals_ = tuple(_redrawn(locals_, call, differs.sentence))
         examined = replace(_shifts(call, calls, pool), isolation="complete", locals=locals_)
         if _rounding_only(examined) and against.beyond(call.records):
             sizes = nudges(measured)
@@ -236,6 +240,18 @@ def _judged(item: LocalMeasurement, against: Against) -> LocalOutcome:
     between = f"between the layers of {item.layer}: {item.at}" if item.part == "between" else ""
     said = "; ".join(text for text in (between, item.why, local.note) if text)
     return replace(local, note=said or None)
+
+
+def _redrawn(
+    layers: Iterable[LocalOutcome], call: Returned, sentence: str
+) -> Iterator[LocalOutcome]:
+    """Other numbers of the same seeds are no change of the layers that draw them."""
+    seeds = named_seeds(call.made.target, call.entry.path)
+    drawing = {name.rpartition("/")[0] for name, _ in seeds}
+    for layer in layers:
+        draws = any(f"{name}/".startswith(f"{layer.name}/") for name in drawing)
+        other = replace(layer, cause="random", no_cause=None, note=sentence)
+        yield other if draws and is_blamed(layer) else layer
 
 
 def _on_purpose(local: LocalOutcome, between_backends: bool) -> LocalOutcome:

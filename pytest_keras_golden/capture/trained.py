@@ -234,7 +234,7 @@ class Trained:
         against, findings = self.against, self.findings
         if against is None or against.golden is None or not self.training.asks:
             return
-        if against.refuses(entry, findings.prints) is not None:
+        if against.differs(entry, findings.prints) is not None:
             return
         examined = findings.examined.get(entry.name) or Examined(entry.name)
         # The loss of a loop by hand comes from calls before it.

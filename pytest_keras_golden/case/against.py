@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..compare.calls import Ran, difference
+from ..compare.calls import Difference, Ran, difference
 from ..compare.verdict import judge
 from ..records import OutermostCall, TensorRecord
 
@@ -82,14 +82,14 @@ class CaseGolden:
             any_width=self.across_backends,
         )
 
-    def refuses(self, call: OutermostCall, prints: Ran) -> str | None:
+    def differs(self, call: OutermostCall, prints: Ran) -> Difference | None:
         golden = self.golden
         if golden is None:
             return None
         seen, settings = _Seen(self.case, prints), self.case.settings
         apart = settings.across_backends, settings.shared_draws
         differs = difference(golden.header, seen, call.name, *apart)
-        return None if differs is None or differs.kind == "descended" else differs.sentence
+        return None if differs is None or differs.kind == "descended" else differs
 
 
 @dataclass(frozen=True)

@@ -203,9 +203,9 @@ def _read(path: Path) -> _GateLog:
 
 def _entries(gate: _GateLog, layer: str, arguments: argparse.Namespace) -> list[Acceptance]:
     """An entry per verdict and cause that a layer has; most layers have one."""
-    from ..versions.review import blamed_names, found
+    from ..versions.review import blamed_names, found, only_draws
 
-    moved = [test for test in gate.tests if test.status == "moved"]
+    moved = [t for t in gate.tests if t.status == "moved" or only_draws(t.status, t.outcome)]
     asked = [t for t in moved if arguments.tests is None or t.nodeid in arguments.tests]
     groups: dict[tuple[Any, ...], list[TestOutcome]] = {}
     for outcome in (test.outcome for test in asked):

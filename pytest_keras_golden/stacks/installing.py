@@ -22,7 +22,7 @@ from .overlay.releases import releases
 from .pin import Pin
 from .side import Side
 from .sources import ensure_source
-from .ties import Asked, fits, is_exact, is_in, requirements
+from .ties import Demand, fits, is_exact, is_in, requirements
 
 _AT_ONCE = 4
 """Installations side by side: they wait for the index and the disk."""
@@ -157,7 +157,7 @@ class _Completing:
         return is_in(place, name) or name in _asked_by_own(self.stack.environment, package.name)
 
 
-def _asked_by_own(environment: Environment, name: str) -> Mapping[str, Asked]:
+def _asked_by_own(environment: Environment, name: str) -> Mapping[str, Demand]:
     own = environment.installed.get(name)
     return {} if own is None else requirements(name, own.folder, environment.markers)
 

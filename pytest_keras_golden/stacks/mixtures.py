@@ -9,7 +9,7 @@ from ..errors import StackError
 from .chosen import Stack, parts
 from .installing import folder
 from .switches import FAMILY
-from .ties import Asked, fits, requirements
+from .ties import Demand, fits, requirements
 
 _Part = TypeVar("_Part")
 
@@ -65,7 +65,7 @@ def needs(old: Stack, new: Stack) -> dict[str, set[str]]:
     return found
 
 
-def _asked(stack: Stack, names: Collection[str]) -> dict[str, dict[str, Asked]]:
+def _asked(stack: Stack, names: Collection[str]) -> dict[str, dict[str, Demand]]:
     packages = [stack.packages[name] for name in names if name in stack.packages]
     folders = {package.name: folder(stack.environment, package) for package in packages}
     extras: dict[str, set[str]] = {}
@@ -81,7 +81,7 @@ def _asked(stack: Stack, names: Collection[str]) -> dict[str, dict[str, Asked]]:
             return found
 
 
-def _has(stack: Stack, name: str, asked: Asked) -> bool:
+def _has(stack: Stack, name: str, asked: Demand) -> bool:
     """Whether a side's version of a package is what another asks for."""
     package = stack.package(name)
     return package is not None and fits(asked.versions, package.version)

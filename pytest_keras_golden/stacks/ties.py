@@ -16,7 +16,7 @@ from ..release import parsed
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Demand:
     """What a package asks of another: versions, and extras of it."""
 
     versions: SpecifierSet = field(default_factory=SpecifierSet)
@@ -25,17 +25,17 @@ class Asked:
 
 def requirements(
     name: str, folder: Path, environment: Mapping[str, str], extras: Collection[str] = ()
-) -> dict[str, Asked]:
+) -> dict[str, Demand]:
     """Normalised name → what the package in `folder` asks of it on this platform. extras: of the
     package, which something else asks for."""
-    found: dict[str, Asked] = {}
+    found: dict[str, Demand] = {}
     for distribution in metadata.distributions(name=name, path=[str(folder)]):
         for requirement in _parsed(distribution.requires or ()):
             if _is_asked_for(requirement, environment, extras):
                 key = canonicalize_name(requirement.name)
-                known = found.get(key, Asked())
+                known = found.get(key, Demand())
                 versions = known.versions & requirement.specifier
-                found[key] = Asked(versions, known.extras | requirement.extras)
+                found[key] = Demand(versions, known.extras | requirement.extras)
         break
     return found
 

@@ -20,7 +20,7 @@ from .inner.progress import Progress
 from .measured import Suite, check_job, record
 from .search.commits import first_bad_commit
 from .search.halves import Answer, Found, first_bad
-from .verdicts import GUILTY, VerdictRow, rows, taken
+from .verdicts import GUILTY, VerdictRow, is_other, rows, taken
 
 MakeSide = Callable[[str], Side]
 """Version → the side to run; raises StackError where the version cannot be had."""
@@ -37,7 +37,7 @@ class Probe:
 
     @property
     def moved(self) -> tuple[VerdictRow, ...]:
-        return tuple(row for row in self.rows if row.status == "moved")
+        return tuple(filter(is_other, self.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def judged(
         return Probe(name, "skip", first_line(run.why()))
     everything = rows(first, again, run)
     found = tuple(row for row in everything if not watched or row.nodeid in watched)
-    moved = [row for row in found if row.status == "moved"]
+    moved = list(filter(is_other, found))
     if moved:
         return Probe(name, "bad", f"{len(moved)} moved", found)
     held = {row.nodeid for row in found if row.status == "holds"}

@@ -20,6 +20,7 @@ from .measured import Suite
 from .repeats import OLD_AGAIN, recorded_again
 from .search.halves import Answer
 from .search.minimal import minimal_set
+from .verdicts import is_other
 
 MakeMixture = Callable[[frozenset[str]], Side]
 """Names of the changes taken → the side to run; raises GoldenError where it cannot be had."""
@@ -33,7 +34,7 @@ def prober_of(
 ) -> Prober | None:
     """Who runs what lies between the sides of a red gate, on the tests that moved; None where none
     did."""
-    moved = frozenset(row.nodeid for row in result.rows if row.status == "moved")
+    moved = frozenset(row.nodeid for row in result.rows if is_other(row))
     first, again = result.runs["old"], result.runs.get(OLD_AGAIN)
     told = recorded_again(result.runs)
     return (

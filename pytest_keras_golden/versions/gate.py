@@ -17,8 +17,9 @@ from .inner.job import InnerRun, Job
 from .inner.jobs import Runner, run_all
 from .inner.progress import FirstVerdict, Progress, Silent
 from .inner.run import TWINS_LATER, TWINS_NOW
+from .inner.workspace import RUNS
 from .measured import Suite, check_job, plain_job, record, stack_of
-from .repeats import settled, told_apart
+from .repeats import beside_draws, settled, told_apart
 from .review import NOTHING_ACCEPTED, Review, review
 from .untouched import untouched
 from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
@@ -182,9 +183,18 @@ def gate(
         key = f"{old.label}, nothing recorded, {plural(len(only), 'test')}"
         return run_all({key: plain_job(old, suite, place, only)}, where, told)[key]
 
+    def alike(only: Collection[str]) -> tuple[InnerRun, InnerRun]:
+        drawing, apart = replace(suite, shared_draws=True), place / RUNS / "one-stream"
+        count = f"numbers from one stream, {plural(len(only), 'test')}"
+        key = f"{old.label}, {count}"
+        recorded = record(old, drawing, apart, where, told, key, only=only)
+        job = check_job("new", new, drawing, apart, recorded, only)
+        key = f"{new.label}, {count}"
+        return recorded, run_all({key: job}, where, told)[key]
+
     found = settled(first, compared, old_again, new_again)
     runs = {"old": first, "new": compared, **found.runs}
-    rows = told_apart(found.rows, plainly, runs)
+    rows = beside_draws(told_apart(found.rows, plainly, runs), alike, runs)
     reviewed = review(rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
 

@@ -45,12 +45,15 @@ def record(
     progress: Progress | None = None,
     label: str | None = None,
     options: tuple[str, ...] = (),
+    only: Collection[str] | None = None,
 ) -> InnerRun:
-    """The recording run: its goldens, weights and call inputs lie in `place` afterwards."""
+    """The recording run: its goldens, weights and call inputs lie in `place` afterwards. only: of
+    these tests."""
     options = (*record_options(place / "goldens", place / "weights"), *options)
     makes = (place / "goldens", place / "weights")
     label = label or side.label
     job = _job(side, suite, place / "runs" / "first", options, makes)
+    job = _narrowed(job, only) if only else job
     run = run_all({label: job}, where, progress)[label]
     try:
         if run.log is None or "recorded" not in _outcomes(run):

@@ -1,6 +1,7 @@
 """What differs is repeated before it is said: on the old side for its noise floor and its twins, on
-the new one for causes and where tests broke; tests that fail on the old side once without being
-recorded. Where nothing differs or fails no suite is run a third time."""
+the new one for causes and where tests broke; on both, with numbers drawn from one stream, where
+draws differ; tests that fail on the old side once without being recorded. Where nothing differs or
+fails no suite is run a third time."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..compare.training import BEHIND_LAYERS
 from ..errors import StackError
-from ..outcomes import TensorOutcome, TestOutcome
+from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
+from ..report.wording import family_list, plural
 from .inner.job import InnerRun
 from .inner.run import forget
-from .verdicts import GUILTY, PASSES, VerdictRow, in_order, row_of, rows
+from .verdicts import GUILTY, PASSES, VerdictRow, in_order, redrawn, row_of, rows
 
 OldAgain = Callable[[Collection[str] | None], InnerRun]
 """Node ids, or None for the whole suite → a run of them on the old side, which leaves goldens with
@@ -24,7 +27,12 @@ NewAgain = Callable[[Collection[str] | None, InnerRun | None], InnerRun]
 PlainRun = Callable[[Collection[str]], InnerRun]
 """Node ids → a run of them on the old side that leaves alone what does not ask for the plugin."""
 
+DrawnAlike = Callable[[Collection[str]], tuple[InnerRun, InnerRun]]
+"""Node ids → a recording of them on the old side, and a run on the new side that is compared with
+it, both of which draw from one stream of random numbers."""
+
 OLD_AGAIN, NEW_AGAIN = "old again", "new again"
+OLD_ALIKE, NEW_ALIKE = "old again, one stream", "new again, one stream"
 OLD_PLAINLY = "old plainly"
 _WHOLE = ", the whole suite"
 
@@ -168,6 +176,56 @@ def _furthest(outcome: TestOutcome | None) -> float:
 def _distance(tensor: TensorOutcome) -> float:
     return math.inf if tensor.verdict in ("structure", "nonfinite") else tensor.k or 0.0
 
+
+# -- drawn alike ----------------------------------------------------------------------------
+
+
+def beside_draws(
+    found: Sequence[VerdictRow], alike: DrawnAlike, runs: dict[str, InnerRun]
+) -> tuple[VerdictRow, ...]:
+    """The rows; of tests for which a function makes other numbers of one seed, with what is left
+    where both sides draw the same."""
+    asked = {row.nodeid for row in found if redrawn(row)}
+    if not asked:
+        return tuple(found)
+    try:
+        runs[OLD_ALIKE], runs[NEW_ALIKE] = recorded, compared = alike(asked)
+    except StackError:
+        return tuple(found)
+    after = {row.nodeid: row for row in rows(recorded, None, compared)}
+    return tuple(in_order(_beside(row, after) if row.nodeid in asked else row for row in found))
+
+
+def _beside(row: VerdictRow, alike: Mapping[str, VerdictRow]) -> VerdictRow:
+    functions, outcome = redrawn(row), row.outcome
+    verb = "makes" if len(functions) == 1 else "make"
+    said = f"{family_list(functions)} {verb} other numbers of one seed"
+    again = alike.get(row.nodeid)
+    if again is None or outcome is None or again.status not in ("holds", "moved"):
+        status = "it did not run" if again is None else again.reason or again.status
+        return replace(row, reason=f"{said}; with numbers from one stream on both sides: {status}")
+    if again.status == "moved":
+        reason = f"{again.reason} Beside it, {said}: both sides drew from one stream here."
+        return replace(again, reason=reason, drawn=functions)
+    count = sum(t.judged for t in again.outcome.tensors) if again.outcome is not None else 0
+    reason = f"{said}; with numbers from one stream on both sides {plural(count, 'tensor')} "
+    reason += "holds" if count == 1 else "hold"
+    return replace(row, outcome=_blaming(outcome, functions), reason=reason, drawn=functions)
+
+
+def _blaming(outcome: TestOutcome, functions: Collection[str]) -> TestOutcome:
+    """Layers that draw are blamed where they ran by themselves, else the functions are."""
+    if outcome.local_drift:
+        return outcome
+    made = tuple(
+        LocalOutcome(f"random:{name}", BEHIND_LAYERS, "incomparable", cause="random", note=_REDRAWN)
+        for name in functions
+    )
+    names = tuple(layer.name for layer in made)
+    return replace(outcome, local_drift=names, locals=(*outcome.locals, *made))
+
+
+_REDRAWN = "it makes other numbers of one seed, and all else holds"
 
 # -- plainly --------------------------------------------------------------------------------
 

@@ -78,6 +78,13 @@ def blamed_names(outcome: TestOutcome) -> tuple[str, ...]:
     return tuple(dict.fromkeys(outcome.local_drift)) or first
 
 
+def only_draws(status: str, outcome: TestOutcome) -> bool:
+    """Whether a test is not comparable by what it draws alone, and it is known who draws."""
+    causes = {layer.name: layer.cause for layer in outcome.locals}
+    drawing = all(causes.get(name) == "random" for name in outcome.local_drift)
+    return status == "incomparable" and bool(outcome.local_drift) and drawing
+
+
 def found(outcome: TestOutcome, name: str) -> LocalOutcome | TensorOutcome | None:
     """What was measured of whom a test's drift is blamed on."""
     if outcome.local_drift:
@@ -94,7 +101,8 @@ def loud(outcome: TestOutcome) -> list[TensorOutcome]:
 def _covering(row: VerdictRow, live: Sequence[Acceptance]) -> list[Acceptance]:
     """An entry for each layer to blame, the tightest that will do; nothing where one has none, or
     where a tensor moved further or otherwise than they allow."""
-    if row.status != "moved" or row.outcome is None:
+    drawing = row.drawn and row.outcome and only_draws(row.status, row.outcome)
+    if row.outcome is None or not (row.status == "moved" or drawing):
         return []
     outcome, covering = row.outcome, []
     for name in blamed_names(outcome):
@@ -122,7 +130,10 @@ def _fits(
 
 
 def _allows(entry: Acceptance, tensor: TensorOutcome) -> bool:
-    """Tensors drift behind a layer that was accepted; another verdict has another cause."""
+    """Tensors drift behind a layer that was accepted, and cannot be compared behind one that draws
+    other numbers; another verdict has another cause."""
+    if tensor.verdict == "incomparable" and entry.cause == "random":
+        return _inside((tensor.k, entry.at_most.k), (tensor.rel_l2, entry.at_most.rel_l2))
     if tensor.verdict not in ("drift", "systematic") and tensor.verdict != entry.verdict:
         return False
     if tensor.k is None and tensor.rel_l2 is None:

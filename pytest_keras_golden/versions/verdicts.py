@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..compare.calls import OTHER_DRAWS, SHUFFLES
+from ..compare.calls import FUNCTION, OTHER_DRAWS, SHUFFLES
 from ..outcomes import FAILING, TensorOutcome, TestOutcome
 from ..report import asides
 from .inner.job import InnerRun
@@ -41,12 +41,15 @@ ORDER: tuple[Status, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """One test, or one module that could not be collected. outcome: of the run that decided."""
+    """One test, or one module that could not be collected. outcome: of the run that decided. drawn:
+    functions that make other numbers of one seed than on the old side, beside which the rest of the
+    test was compared, with numbers from one stream."""
 
     nodeid: str
     status: Status
     outcome: TestOutcome | None = None
     reason: str | None = None
+    drawn: tuple[str, ...] = ()
 
 
 def rows(
@@ -87,6 +90,23 @@ def loads_otherwise(row: VerdictRow) -> bool:
     outcome = row.outcome
     told = outcome is not None and any(t.verdict == "loading" for t in outcome.tensors)
     return told and row.status == "moved"
+
+
+def redrawn(row: VerdictRow) -> tuple[str, ...]:
+    """The functions that make other numbers of one seed than on the old side, by name; none where
+    the test moved, or something else of it is not comparable."""
+    if row.status != "incomparable" or row.outcome is None:
+        return ()
+    tensors = row.outcome.tensors
+    notes = dict.fromkeys(t.note or "" for t in tensors if t.judged and t.verdict == "incomparable")
+    said = [note.removeprefix(OTHER_DRAWS) for note in notes]
+    names = tuple(text.partition(" ")[0] for text in said)
+    return names if all(name.startswith(FUNCTION) for name in names) else ()
+
+
+def is_other(row: VerdictRow) -> bool:
+    """Whether the numbers of a test are others than on the old side."""
+    return row.status == "moved" or bool(redrawn(row))
 
 
 def in_order(rows: Iterable[VerdictRow]) -> list[VerdictRow]:
@@ -228,7 +248,9 @@ def _uncalled(outcome: TestOutcome, when: str) -> str:
 def failure_status(outcome: TestOutcome) -> Status:
     """Of a failed test: did the numbers do it, a weight that has no counterpart, or neither?"""
     verdicts = {tensor.verdict for tensor in outcome.tensors if tensor.judged}
-    if verdicts & (FAILING - {"incomparable"}) or outcome.local_drift or "systematic" in verdicts:
+    drawing = {layer.name for layer in outcome.locals if layer.cause == "random"}
+    by_themselves = set(outcome.local_drift) - drawing
+    if verdicts & (FAILING - {"incomparable"}) or by_themselves or "systematic" in verdicts:
         return "moved"
     if "incomparable" in verdicts:
         return "incomparable"

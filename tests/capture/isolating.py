@@ -72,5 +72,5 @@ class Recording:
     def beyond(self, records):
         return False
 
-    def refuses(self, call, prints):
+    def differs(self, call, prints):
         return None

@@ -133,6 +133,26 @@ def test_other_random_numbers_are_told() -> None:
         assert said in told[1]
 
 
+def test_other_numbers_of_the_same_states_are_another_kind() -> None:
+    name = "keras.random.dropout"
+    drawing = replace(DECODER, draws={name: "1", "dec/drop/@seed0": "1"})
+    golden = replace(GOLDEN, outermost=(ENCODER, drawing))
+    for draws, expected in (
+        ({name: "2", "dec/drop/@seed0": "1"}, "redrawn"),
+        ({name: "2", "dec/drop/@seed0": "2"}, "random"),
+        ({name: "1", "dec/drop/@seed0": "1"}, None),
+        # A golden of before, or a release that takes another function for the same.
+        ({"dec/drop/@seed0": "1"}, None),
+        ({"keras.random.uniform": "3", "dec/drop/@seed0": "1"}, None),
+    ):
+        run = replace(golden, outermost=(ENCODER, replace(drawing, draws=draws)))
+        for one, other in ((golden, run), (run, golden)):
+            told = difference(one, other, "dec")
+            assert (None if told is None else told.kind) == expected
+    told = difference(golden, replace(golden, outermost=(ENCODER, run.outermost[1])), "dec")
+    assert told is None
+
+
 FIT = OutermostCall("fit", "", outputs={"": "history"}, draws={SHUFFLED: ""})
 AGAIN = OutermostCall("fit@1", "", outputs={"": "history 2"}, updates={"dec/kernel": "trained"})
 

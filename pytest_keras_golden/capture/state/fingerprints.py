@@ -19,6 +19,7 @@ from ...records import OutermostCall
 from ...store.digest import digest
 from ..backends import to_numpy, unwrapped, write_count
 from ..backends.nest import flatten
+from ..stream.functions import called, drawn_since
 from ..stream.shared import drawn_by_its_own, is_shared
 from ..tap.precision import is_numeric
 from ..watch.structure import walk
@@ -89,7 +90,8 @@ class Fingerprints:
         for place, key in input_fingerprints(args, kwargs).items():
             self.inputs[f"{self.prefix}{name}{place}"] = key
         flags = passed(args, kwargs)
-        return Begun(name, path, target, updates, self._seeds(path, target), flags, batch, shuffled)
+        seeds, functions = self._seeds(path, target), called()
+        return Begun(name, path, target, updates, seeds, flags, functions, batch, shuffled)
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
@@ -98,6 +100,7 @@ class Fingerprints:
         draws = {name: key for name, key in call.seeds.items() if after.get(name) != key}
         if draws:
             draws |= dict.fromkeys(map(OWN_DRAWS.format, sorted(drawn_by_its_own())), "")
+            draws |= drawn_since(call.functions)
         made = OutermostCall(
             name=self.prefix + call.name,
             path=self.prefix + call.path,
@@ -170,6 +173,7 @@ class Begun:
     updates: Mapping[str, str]
     seeds: Mapping[str, str]
     flags: Mapping[str, str]
+    functions: Mapping[str, int]
     batch: int | None = None
     shuffled: bool = False
 

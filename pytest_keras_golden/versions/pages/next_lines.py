@@ -9,8 +9,8 @@ from pathlib import Path
 from ...report.escape import passed, word
 from ..bisect import BisectResult
 from ..gate import Asked, GateResult
-from ..review import blamed_names
-from ..verdicts import VerdictRow, loads_otherwise
+from ..review import blamed_names, only_draws
+from ..verdicts import VerdictRow, is_other, loads_otherwise
 
 Step = tuple[str, str]
 """Why, and the command."""
@@ -42,7 +42,7 @@ def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
     if found is not None and found.bisect is not None and (found.among > 1 or since is not None):
         yield ("find the commit" if since else "find the release that did it"), found.bisect
         return
-    moved = [row for row in result.rows if row.status == "moved"]
+    moved = list(filter(is_other, result.rows))
     if moved and len(result.changes) == 1 and result.changes[0].is_package:
         tests = _tests(asked, [row.nodeid for row in moved])
         yield "find the release that did it", _command("bisect", asked, tests)
@@ -50,7 +50,8 @@ def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
 
 def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
     moved = (row for row in rows if row.status == "moved" and not loads_otherwise(row))
-    outcomes = (row.outcome for row in moved if row.outcome)
+    drawn = (row for row in rows if row.outcome and only_draws(row.status, row.outcome))
+    outcomes = (row.outcome for row in (*moved, *drawn) if row.outcome)
     names = dict.fromkeys(name for outcome in outcomes for name in blamed_names(outcome))
     if names:
         layers = " ".join(f"--layer {passed(name)}" for name in names)

@@ -11,7 +11,7 @@ from ...report.sentence import headline
 from ...report.summary import tensor_counts
 from ...report.wording import counted, plural
 from ..gate import GateResult
-from ..verdicts import ORDER, Status, VerdictRow, fails_recorded, loads_otherwise
+from ..verdicts import ORDER, Status, VerdictRow, fails_recorded, loads_otherwise, redrawn
 from .conclusion import own_changes, sized
 
 Section = Status | Literal["loading", "recorded"]
@@ -59,6 +59,8 @@ def title(status: Section, result: GateResult) -> str:
 
 def row_detail(row: VerdictRow) -> str:
     """What to say of one test beside its name, in one line."""
+    if redrawn(row):
+        return " ".join((row.reason or "").split())
     if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
         return " ".join(headline(row.outcome).split())
     if row.outcome is not None and row.status == "no tensors":

@@ -1,0 +1,70 @@
+"""A generator that makes other numbers of the same seeds: told as that, and hiding nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from suites import as_json, keras_golden, suite
+
+pytestmark = [pytest.mark.any_backend, pytest.mark.processes]
+
+DRAWING = """
+import os
+import keras
+import numpy as np
+
+X = np.random.default_rng(0).normal(size=(12, 6)).astype("float32")
+
+
+class Scaled(keras.layers.Dense):
+    def call(self, inputs):
+        return super().call(inputs) * float(os.environ.get("SCALE", "1"))
+
+
+def test_layers():
+    for layer in (keras.layers.Dropout(0.3, seed=1), keras.layers.LSTM(5, recurrent_dropout=0.3)):
+        layer(X.reshape(2, 6, 6), training=True)
+
+
+def test_fit():
+    layers = [keras.Input((6,)), Scaled(16), keras.layers.Dropout(0.4), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(X, np.arange(12) % 3, batch_size=4, epochs=2, shuffle=False, verbose=0)
+
+
+def test_dense():
+    keras.layers.Dense(3)(X)
+"""
+OLD, NEW = (f"env.JAX_THREEFRY_PARTITIONABLE={switch}" for switch in "01")
+
+
+@pytest.mark.parametrize("scale", ["1", "1.01"])
+def test_a_generator_that_makes_other_numbers_hides_nothing_else(
+    tmp_path: Path, scale: str
+) -> None:
+    """As jax 0.5 did. The rest is looked at with numbers from one stream on both sides."""
+    folder = suite(tmp_path / "suite", test_draws=DRAWING)
+    sides = f"{OLD},env.SCALE=1", f"{NEW},env.SCALE={scale}"
+    done = keras_golden(folder, "gate", *sides, "--no-culprit", "--json", "gate.json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads((folder / "gate.json").read_text())
+    tests = {test["nodeid"].rpartition("::")[2]: test for test in told["tests"]}
+    statuses = {name: test["status"] for name, test in tests.items()}
+    fit = "incomparable" if scale == "1" else "moved"
+    assert statuses == {"test_layers": "incomparable", "test_fit": fit, "test_dense": "holds"}
+    assert tests["test_layers"]["local_drift"] == ["dropout", "lstm"]
+    assert "numbers from one stream on both sides 2 tensors hold" in tests["test_layers"]["reason"]
+    assert "keras.random.dropout" in done.stdout
+    if scale == "1":
+        (blamed,) = {name.partition("#")[0] for name in tests["test_fit"]["local_drift"]}
+        assert blamed in ("sequential/dropout", "random:keras.random.dropout")
+        layers = [f"--layer={name}" for test in tests.values() for name in test["local_drift"]]
+        keras_golden(folder, "accept-drift", "gate.json", *layers, "--reason", "jax 0.5")
+        again = keras_golden(folder, "gate", *sides, "--json", "-")
+        assert again.returncode == 0, again.stdout
+        assert as_json(again)["verdict"] == "holds"
+    else:
+        assert tests["test_fit"]["local_drift"][0].startswith("sequential/scaled")
