@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -421,3 +422,22 @@ def test_bisect_varies_one_package_of_a_lock(tmp_path: Path) -> None:
         env={"KERAS_BACKEND": "numpy"},
     )
     assert as_json(done)["first_bad"] == "3.6.0"
+
+
+@pytest.mark.slow
+def test_another_environment_is_a_side(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """What it has installed is its stack; its interpreter runs the suite."""
+    python = tmp_path / "old" / "bin" / "python"
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "-q", "--python", sys.executable, tmp_path / "old"], check=True)
+    packages = ("keras==3.5.0", "jax", "pytest", f"-e{pytestconfig.rootpath}")
+    command = [*uv, "pip", "install", "-q", "--python", python, *packages]
+    subprocess.run(list(map(str, command)), check=True)
+    folder = suite(tmp_path / "suite", test_norm=NORM)
+    told = gated(folder, f"python={python}", "3.6.0")
+    statuses = {test["nodeid"].rpartition("::")[2]: test["status"] for test in told["tests"]}
+    assert statuses == {"test_norm": "moved", "test_dense": "holds"}
+    changed = {change["name"]: (change["old"], change["new"]) for change in told["changes"]}
+    assert changed["keras"] == ("3.5.0", "3.6.0")
+    assert changed["python"] == (str(python), sys.executable)
+    assert told["culprit"] is None
