@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -247,11 +248,17 @@ def _redrawn(
 ) -> Iterator[LocalOutcome]:
     """Other numbers of the same seeds are no change of the layers that draw them."""
     seeds = named_seeds(call.made.target, call.entry.path)
-    drawing = {name.rpartition("/")[0] for name, _ in seeds}
+    drawing = [f"{_unnumbered(name.rpartition('/')[0])}/" for name, _ in seeds]
     for layer in layers:
-        draws = any(f"{name}/".startswith(f"{layer.name}/") for name in drawing)
+        path = f"{_unnumbered(layer.name)}/"
+        draws = any(name.startswith(path) for name in drawing)
         other = replace(layer, cause="random", no_cause=None, note=sentence)
         yield other if draws and is_blamed(layer) else layer
+
+
+def _unnumbered(path: str) -> str:
+    """Without the numbers of layers of one class, and of calls of one layer."""
+    return re.sub(r"#\d+", "", path)
 
 
 def _on_purpose(local: LocalOutcome, between_backends: bool) -> LocalOutcome:

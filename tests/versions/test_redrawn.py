@@ -35,6 +35,19 @@ def test_fit():
     model.fit(X, np.arange(12) % 3, batch_size=4, epochs=2, shuffle=False, verbose=0)
 
 
+class Noise(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(3)
+
+    def call(self, inputs):
+        return inputs + keras.random.normal((6,), seed=self.seed)
+
+
+def test_own():
+    keras.Sequential([keras.Input((6,)), Noise(), keras.layers.Dense(3)])(X)
+
+
 def test_dense():
     keras.layers.Dense(3)(X)
 """
@@ -54,7 +67,10 @@ def test_a_generator_that_makes_other_numbers_hides_nothing_else(
     tests = {test["nodeid"].rpartition("::")[2]: test for test in told["tests"]}
     statuses = {name: test["status"] for name, test in tests.items()}
     fit = "incomparable" if scale == "1" else "moved"
-    assert statuses == {"test_layers": "incomparable", "test_fit": fit, "test_dense": "holds"}
+    same = {"test_layers": "incomparable", "test_own": "incomparable", "test_dense": "holds"}
+    assert statuses == {**same, "test_fit": fit}
+    (own,) = tests["test_own"]["locals"][:1]
+    assert (own["name"].partition("#")[0], own["cause"]) == ("sequential/noise", "random")
     assert tests["test_layers"]["local_drift"] == ["dropout", "lstm"]
     assert "numbers from one stream on both sides 2 tensors hold" in tests["test_layers"]["reason"]
     assert "keras.random.dropout" in done.stdout

@@ -276,7 +276,7 @@ def _dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None
     if rate == 0.0:
         return inputs
     inputs = backend.convert_to_tensor(inputs)
-    shape = _filled(noise_shape, backend.core.shape(inputs))
+    shape = _filled(noise_shape, backend.shape(inputs))
     kept = _unit(_words(seed, _count(shape)), shape, 24) < 1.0 - rate
     scaled = inputs / backend.cast(1.0 - rate, inputs.dtype)
     return ops.where(kept, scaled, ops.zeros_like(inputs))
@@ -294,7 +294,7 @@ def _shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
 
     ops = backend.numpy
     x = backend.convert_to_tensor(x)
-    order = ops.argsort(_unit(_words(seed, backend.core.shape(x)[axis]), (-1,), 24))
+    order = ops.argsort(_unit(_words(seed, backend.shape(x)[axis]), (-1,), 24))
     return ops.take(x, order, axis=axis)
 
 
