@@ -8,7 +8,7 @@ import pytest
 
 from pytest_keras_golden.capture.stream.threefry import Integers, block, integers_of, words
 
-INTEGERS = {name: integers_of(name) for name in {"numpy", keras.backend.backend()}}
+INTEGERS = {name: integers_of(name) for name in ("numpy", keras.backend.backend())}
 
 KNOWN = {
     (0x00000000, 0x00000000, 0x00000000, 0x00000000): (0x6B200159, 0x99BA4EFE),
