@@ -244,21 +244,21 @@ def _judged(item: LocalMeasurement, against: Against) -> LocalOutcome:
 
 
 def _redrawn(
-    layers: Iterable[LocalOutcome], call: Returned, sentence: str
+    layers: Sequence[LocalOutcome], call: Returned, sentence: str
 ) -> Iterator[LocalOutcome]:
     """Other numbers of the same seeds are no change of the layers that draw them."""
-    seeds = named_seeds(call.made.target, call.entry.path)
-    drawing = [f"{_unnumbered(name.rpartition('/')[0])}/" for name, _ in seeds]
+    seeds = [name for name, _ in named_seeds(call.made.target, call.entry.path)]
+    drawing = {_owner(f"{seed}/", layers) for seed in seeds}
     for layer in layers:
-        path = f"{_unnumbered(layer.name)}/"
-        draws = any(name.startswith(path) for name in drawing)
         other = replace(layer, cause="random", no_cause=None, note=sentence)
-        yield other if draws and is_blamed(layer) else layer
+        yield other if layer.name in drawing and is_blamed(layer) else layer
 
 
-def _unnumbered(path: str) -> str:
-    """Without the numbers of layers of one class, and of calls of one layer."""
-    return re.sub(r"#\d+", "", path)
+def _owner(seed: str, layers: Sequence[LocalOutcome]) -> str | None:
+    """The innermost layer that was run by itself and has the generator."""
+    named = ((re.sub(r"@\d+$", "", layer.name), layer.name) for layer in layers)
+    owners = [(path, name) for path, name in named if seed.startswith(f"{path}/")]
+    return max(owners, key=lambda owner: len(owner[0]), default=(None, None))[1]
 
 
 def _on_purpose(local: LocalOutcome, between_backends: bool) -> LocalOutcome:

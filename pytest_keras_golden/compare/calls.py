@@ -161,13 +161,13 @@ def _draws(
     apart = [name for name in drawn if not shared or _is_own(name)] if another_backend else []
     if apart:
         return Difference("random", f"{OTHER_DRAWS}{new.name} {_without_counterpart(apart)}")
-    # States first: of another one every function draws other numbers.
-    for name in sorted(drawn, key=lambda name: name.startswith(FUNCTION)):
-        if not _is_own(name) and old.draws.get(name) != new.draws.get(name):
-            kind, said = _drawn(old, new, name)
-            if said is not None:
-                return Difference(kind, f"{OTHER_DRAWS}{said}")
-    return None
+    for name in drawn:
+        state = not _is_own(name) and not name.startswith(FUNCTION)
+        if state and old.draws.get(name) != new.draws.get(name):
+            return Difference("random", f"{OTHER_DRAWS}{_drawn(old, new, name)}")
+    # Behind the states: of another one every function draws other numbers.
+    names = [name for name in drawn if name.startswith(FUNCTION) and _is_redrawn(old, new, name)]
+    return Difference("redrawn", f"{OTHER_DRAWS}{_said_of(names)}") if names else None
 
 
 def draws_any(side: Ran) -> bool:
@@ -191,17 +191,37 @@ def _without_counterpart(drawn: Iterable[str]) -> str:
 FUNCTION = "keras.random."
 """How the name of a draw begins that stands for a function, and what it draws of one seed."""
 
+VALUES = "/"
+"""Between the digest of which numbers a function drew and that of which values it made of them."""
 
-def _drawn(old: OutermostCall, new: OutermostCall, name: str) -> tuple[DifferenceKind, str | None]:
-    if name.startswith(FUNCTION):
-        # Older goldens know of no functions, and calls may take another one for the same.
-        both = name in old.draws and name in new.draws
-        return "redrawn", f"{name} makes other numbers of one seed" if both else None
+
+def _is_redrawn(old: OutermostCall, new: OutermostCall, name: str) -> bool:
+    """Whether a function draws otherwise, and makes of it what it did. Older goldens know of no
+    functions, and calls may take another one for the same."""
+    if name not in old.draws or name not in new.draws:
+        return False
+    before, now = (side.draws[name].partition(VALUES) for side in (old, new))
+    return before[0] != now[0] and before[2] == now[2]
+
+
+def _said_of(functions: Sequence[str]) -> str:
+    verb = "makes" if len(functions) == 1 else "make"
+    return f"{', '.join(functions)} {verb} other numbers of one seed"
+
+
+def redrawn_in(note: str) -> tuple[str, ...]:
+    """The functions of which a note says that they make other numbers of one seed."""
+    text = note.removeprefix(OTHER_DRAWS)
+    names = text.rpartition(" make")[0].split(", ") if text.startswith(FUNCTION) else []
+    return tuple(name for name in names if name)
+
+
+def _drawn(old: OutermostCall, new: OutermostCall, name: str) -> str:
     if name not in new.draws:
-        return "random", f"{new.name} draws nothing from {name} any more"
+        return f"{new.name} draws nothing from {name} any more"
     if name not in old.draws:
-        return "random", f"{new.name} draws from {name}, which it did not before"
-    return "random", f"{name} is in another state before {new.name}"
+        return f"{new.name} draws from {name}, which it did not before"
+    return f"{name} is in another state before {new.name}"
 
 
 # -- inputs ---------------------------------------------------------------------------------

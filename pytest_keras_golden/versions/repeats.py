@@ -190,8 +190,12 @@ def beside_draws(
         return tuple(found)
     try:
         runs[OLD_ALIKE], runs[NEW_ALIKE] = recorded, compared = alike(asked)
-    except StackError:
-        return tuple(found)
+    except StackError as error:
+        why = f"; the rest could not be compared: {error.problem}"
+        return tuple(
+            replace(row, reason=f"{row.reason}{why}") if row.nodeid in asked else row
+            for row in found
+        )
     after = {row.nodeid: row for row in rows(recorded, None, compared)}
     return tuple(in_order(_beside(row, after) if row.nodeid in asked else row for row in found))
 
@@ -206,26 +210,27 @@ def _beside(row: VerdictRow, alike: Mapping[str, VerdictRow]) -> VerdictRow:
         return replace(row, reason=f"{said}; with numbers from one stream on both sides: {status}")
     if again.status == "moved":
         reason = f"{again.reason} Beside it, {said}: both sides drew from one stream here."
-        return replace(again, reason=reason, drawn=functions)
+        outcome = None if again.outcome is None else _blaming(again.outcome, functions)
+        return replace(again, outcome=outcome, reason=reason, drawn=functions)
     count = sum(t.judged for t in again.outcome.tensors) if again.outcome is not None else 0
-    reason = f"{said}; with numbers from one stream on both sides {plural(count, 'tensor')} "
-    reason += "holds" if count == 1 else "hold"
+    hold = f"{plural(count, 'tensor')} {'holds' if count == 1 else 'hold'}"
+    reason = f"{said}; with numbers from one stream on both sides, in place of theirs, {hold}"
     return replace(row, outcome=_blaming(outcome, functions), reason=reason, drawn=functions)
 
 
 def _blaming(outcome: TestOutcome, functions: Collection[str]) -> TestOutcome:
-    """Layers that draw are blamed where they ran by themselves, else the functions are."""
-    if outcome.local_drift:
-        return outcome
+    """With the functions among what is to blame: who accepts a layer's change has accepted no
+    other numbers."""
     made = tuple(
         LocalOutcome(f"random:{name}", BEHIND_LAYERS, "incomparable", cause="random", note=_REDRAWN)
         for name in functions
     )
     names = tuple(layer.name for layer in made)
-    return replace(outcome, local_drift=names, locals=(*outcome.locals, *made))
+    blamed = (*outcome.local_drift, *names)
+    return replace(outcome, local_drift=blamed, locals=(*outcome.locals, *made))
 
 
-_REDRAWN = "it makes other numbers of one seed, and all else holds"
+_REDRAWN = "it makes other numbers of one seed"
 
 # -- plainly --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..compare.calls import FUNCTION, OTHER_DRAWS, SHUFFLES
+from ..compare.calls import OTHER_DRAWS, SHUFFLES, redrawn_in
 from ..outcomes import FAILING, TensorOutcome, TestOutcome
 from ..report import asides
 from .inner.job import InnerRun
@@ -99,9 +99,8 @@ def redrawn(row: VerdictRow) -> tuple[str, ...]:
         return ()
     tensors = row.outcome.tensors
     notes = dict.fromkeys(t.note or "" for t in tensors if t.judged and t.verdict == "incomparable")
-    said = [note.removeprefix(OTHER_DRAWS) for note in notes]
-    names = tuple(text.partition(" ")[0] for text in said)
-    return names if all(name.startswith(FUNCTION) for name in names) else ()
+    said = [redrawn_in(note) for note in notes]
+    return tuple(dict.fromkeys(name for names in said for name in names)) if all(said) else ()
 
 
 def is_other(row: VerdictRow) -> bool:

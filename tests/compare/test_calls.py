@@ -141,6 +141,8 @@ def test_other_numbers_of_the_same_states_are_another_kind() -> None:
         ({name: "2", "dec/drop/@seed0": "1"}, "redrawn"),
         ({name: "2", "dec/drop/@seed0": "2"}, "random"),
         ({name: "1", "dec/drop/@seed0": "1"}, None),
+        # A dropout that scales otherwise has another meaning, whatever it draws.
+        ({name: "2/3", "dec/drop/@seed0": "1"}, None),
         # A golden of before, or a release that takes another function for the same.
         ({"dec/drop/@seed0": "1"}, None),
         ({"keras.random.uniform": "3", "dec/drop/@seed0": "1"}, None),

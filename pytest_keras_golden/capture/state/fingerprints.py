@@ -100,7 +100,7 @@ class Fingerprints:
         draws = {name: key for name, key in call.seeds.items() if after.get(name) != key}
         if draws:
             draws |= dict.fromkeys(map(OWN_DRAWS.format, sorted(drawn_by_its_own())), "")
-            draws |= drawn_since(call.functions)
+        draws |= drawn_since(call.functions, advanced=bool(draws))
         made = OutermostCall(
             name=self.prefix + call.name,
             path=self.prefix + call.path,

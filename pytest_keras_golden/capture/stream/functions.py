@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from ...compare.calls import FUNCTION
+from ...compare.calls import FUNCTION, VALUES
 from ...store.digest import digest
-from ..backends import to_numpy, untraced
-from .shared import Original, is_shared
+from ..backends import active, to_numpy, untraced
+from .shared import Original, is_shared, put_back
 
 _SEED, _MANY = 17, 64
 
@@ -30,9 +31,9 @@ class _Functions:
 
     def __init__(self) -> None:
         self.called: Counter[str] = Counter()
-        self._drawn: dict[str, str | None] = {}
+        self._drawn: dict[str, str] = {}
         self._open = 0
-        self._replaced: list[tuple[Any, str, Original]] = []
+        self._replaced: list[tuple[Any, str, Original, Original]] = []
         self._lock = threading.RLock()
 
     def begin(self) -> None:
@@ -45,21 +46,23 @@ class _Functions:
         with self._lock:
             self._open -= 1
             while not self._open and self._replaced:
-                setattr(*self._replaced.pop())
+                put_back(*self._replaced.pop())
 
     def _watch(self) -> None:
         from keras.src import backend
 
         for name in _PROBES.keys() & vars(backend.random).keys():
             original = getattr(backend.random, name)
-            self._replaced.append((backend.random, name, original))
-            setattr(backend.random, name, self._counted(name, original))
+            counted = self._counted(name, original)
+            self._replaced.append((backend.random, name, original, counted))
+            setattr(backend.random, name, counted)
 
     def _counted(self, name: str, original: Original) -> Original:
         @wraps(original)
         def counted(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            self.called[name] += 1
+            if not (_is_dynamo() or _draws_weights()):
+                self.called[name] += 1
             return original(*args, **kwargs)
 
         return counted
@@ -69,8 +72,11 @@ class _Functions:
         if name not in self._drawn:
             before = Counter(self.called)
             with untraced():
-                self._drawn[name] = _digest(name)
+                found = _digest(name)
             self.called = before
+            if found is None:
+                return None
+            self._drawn[name] = found
         return self._drawn[name]
 
 
@@ -92,14 +98,34 @@ def called() -> Mapping[str, int]:
     return dict(_FUNCTIONS.called)
 
 
-def drawn_since(before: Mapping[str, int]) -> dict[str, str]:
-    """Name of each function called since then → digest of what it draws of one seed. Where none
-    was, a program that was traced before has drawn: by any function that was ever called."""
+def drawn_since(before: Mapping[str, int], advanced: bool) -> dict[str, str]:
+    """Name of each function called since then → digest of what it draws of one seed. advanced: a
+    generator was; where no function was called, a program that was traced before has drawn, by any
+    function that was ever called."""
     if is_shared():
         return {}
     now = {name for name, count in _FUNCTIONS.called.items() if count > before.get(name, 0)}
-    drawn = {name: _FUNCTIONS.drawn(name) for name in sorted(now or _FUNCTIONS.called.keys())}
+    ever = _FUNCTIONS.called.keys() if advanced else set[str]()
+    drawn = {name: _FUNCTIONS.drawn(name) for name in sorted(now or ever)}
     return {f"{FUNCTION}{name}": key for name, key in drawn.items() if key is not None}
+
+
+def _is_dynamo() -> bool:
+    """Whether torch is compiling the caller, which would guard on what is counted."""
+    torch = sys.modules.get("torch")
+    return torch is not None and active() == "torch" and bool(torch.compiler.is_compiling())
+
+
+def _draws_weights() -> bool:
+    """Whether an initializer calls: weights are told apart by themselves."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(2):
+        if frame is None:
+            return False
+        if frame.f_globals.get("__name__", "").startswith("keras.src.initializers"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _digest(name: str) -> str | None:
@@ -108,8 +134,16 @@ def _digest(name: str) -> str | None:
     try:
         value = _PROBES[name](getattr(backend.random, name))
     except Exception:
-        # It needs more in this release, or the backend lacks it.
+        # It needs more in this release, the backend lacks it, or a program is being traced.
         return None
+    if name == "dropout":
+        # Which numbers are dropped is drawn; what it makes of the others is its meaning.
+        kept = np.unique(value[value != 0].astype(np.float32))
+        return f"{_of_whole(value != 0)}{VALUES}{digest(np.ascontiguousarray(kept))}"
+    return _of_whole(value)
+
+
+def _of_whole(value: Any) -> str:
     return digest(np.ascontiguousarray(value.reshape(-1)).astype(np.int32))
 
 
@@ -118,13 +152,15 @@ def _order(drawn: Any) -> Any:
     return np.argsort(to_numpy(drawn).astype(np.float64), kind="stable")
 
 
+_ONE: dict[str, Any] = {"seed": _SEED, "dtype": "float32"}
+
 _PROBES: dict[str, Callable[[Original], Any]] = {
-    "uniform": lambda draw: _order(draw((_MANY,), seed=_SEED)),
-    "normal": lambda draw: _order(draw((_MANY,), seed=_SEED)),
-    "truncated_normal": lambda draw: _order(draw((_MANY,), seed=_SEED)),
-    "gamma": lambda draw: _order(draw((_MANY,), 2.0, seed=_SEED)),
-    "beta": lambda draw: _order(draw((_MANY,), 2.0, 3.0, seed=_SEED)),
-    "binomial": lambda draw: to_numpy(draw((_MANY,), 40.0, 0.5, seed=_SEED)),
+    "uniform": lambda draw: _order(draw((_MANY,), **_ONE)),
+    "normal": lambda draw: _order(draw((_MANY,), **_ONE)),
+    "truncated_normal": lambda draw: _order(draw((_MANY,), **_ONE)),
+    "gamma": lambda draw: _order(draw((_MANY,), 2.0, **_ONE)),
+    "beta": lambda draw: _order(draw((_MANY,), 2.0, 3.0, **_ONE)),
+    "binomial": lambda draw: to_numpy(draw((_MANY,), 40.0, 0.5, **_ONE)),
     "randint": lambda draw: to_numpy(draw((_MANY,), 0, 1 << 20, seed=_SEED)),
     "shuffle": lambda draw: to_numpy(draw(_tensor(np.arange(_MANY, dtype=np.int32)), seed=_SEED)),
     "dropout": lambda draw: to_numpy(draw(_tensor(np.ones(_MANY, np.float32)), 0.5, seed=_SEED)),

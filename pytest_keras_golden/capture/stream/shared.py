@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ _TRIES = 8
 """Of a number that is taken 19 times in 20: none of them is taken once in 2.5e10."""
 
 _drawn_by: set[str] = set()
-_replaced: list[tuple[Any, str, Original]] = []
+_replaced: list[tuple[Any, str, Original, Original]] = []
 
 
 def share() -> None:
@@ -45,8 +46,14 @@ def share() -> None:
 def unshare() -> None:
     """Let the backend draw again as it does."""
     while _replaced:
-        setattr(*_replaced.pop())
+        put_back(*_replaced.pop())
     _drawn_by.clear()
+
+
+def put_back(module: Any, name: str, original: Original, ours: Original) -> None:
+    """Unless somebody else has put a function of their own there meanwhile."""
+    if getattr(module, name) is ours:
+        setattr(module, name, original)
 
 
 def is_shared() -> bool:
@@ -61,27 +68,41 @@ def drawn_by_its_own() -> frozenset[str]:
 
 
 def _replace(module: Any, name: str, function: Original) -> None:
-    _replaced.append((module, name, getattr(module, name)))
+    _replaced.append((module, name, getattr(module, name), function))
     setattr(module, name, function)
 
 
 def _drawing(shared: Original, original: Original) -> Original:
-    """The original where a seed is a key that a user made, or where shapes alone are asked for."""
+    """The original where a seed is a key that a user made, where shapes alone are asked for, or
+    where the stream has no such numbers: that is noted."""
 
     @wraps(original)
     def drawing(*args: Any, **kwargs: Any) -> Any:
-        from keras.src.random.seed_generator import SeedGenerator
-
-        known = kwargs.get("seed")
-        if not (known is None or isinstance(known, (int, SeedGenerator))) or _has_no_numbers():
+        __tracebackhide__ = True
+        generators = [given for given in (*args, *kwargs.values()) if _is_generator(given)]
+        if not _is_seed(kwargs.get("seed")) or _has_no_numbers():
             return original(*args, **kwargs)
+        states = [(generator.state, generator.state.value * 1) for generator in generators]
         try:
             return shared(*args, **kwargs)
-        except _CannotShareError:
+        except Exception:
+            # What the original would refuse as well, it refuses by itself.
+            for state, before in states:
+                state.assign(before)
             _drawn_by.add(f"keras.random.{original.__name__}")
             return original(*args, **kwargs)
 
     return drawing
+
+
+def _is_seed(given: Any) -> bool:
+    return given is None or isinstance(given, int) or _is_generator(given)
+
+
+def _is_generator(given: Any) -> bool:
+    from keras.src.random.seed_generator import SeedGenerator
+
+    return isinstance(given, SeedGenerator)
 
 
 class _CannotShareError(Exception):
@@ -106,8 +127,8 @@ def _words(seed: Any, count: Any) -> Any:
 
 
 def _count(shape: Any) -> Any:
-    if isinstance(shape, (tuple, list)) and all(isinstance(size, int) for size in shape):
-        return math.prod(shape)
+    if isinstance(shape, (tuple, list)) and all(isinstance(size, Integral) for size in shape):
+        return math.prod(map(int, shape))
     from keras.src import backend
 
     return backend.numpy.prod(backend.convert_to_tensor(shape))
@@ -142,7 +163,14 @@ def _normal(
     from keras.src import backend
 
     dtype = backend.standardize_dtype(dtype or backend.floatx())
+    mean, stddev = _in_float32(mean), _in_float32(stddev)
     return backend.cast(_standard(shape, seed) * stddev + mean, dtype)
+
+
+def _in_float32(value: Any) -> Any:
+    from keras.src import backend
+
+    return backend.cast(value, "float32") if is_tensor(value) else value
 
 
 def _standard(shape: Any, seed: Any) -> Any:
@@ -166,6 +194,7 @@ def _truncated_normal(
 
     dtype = backend.standardize_dtype(dtype or backend.floatx())
     ops = backend.numpy
+    mean, stddev = _in_float32(mean), _in_float32(stddev)
     drawn = _standard((_TRIES, *shape), seed)
     found = _first(drawn, ops.abs(drawn) < 2.0)
     return backend.cast(ops.clip(found, -2.0, 2.0) * stddev + mean, dtype)
@@ -223,9 +252,15 @@ def _beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None
 def _randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
     from keras.src import backend
 
+    if not (isinstance(minval, int) and isinstance(maxval, int)):
+        minval, maxval = map(backend.convert_to_tensor, (minval, maxval))
+        width = maxval - minval
+    elif 0 < maxval - minval < 2**31:
+        width = maxval - minval
+    else:
+        raise _CannotShareError
     bits = _words(seed, _count(shape))
-    width = backend.cast(backend.convert_to_tensor(maxval - minval), bits.dtype)
-    inside = backend.numpy.reshape(bits % width, shape)
+    inside = backend.numpy.reshape(bits % backend.cast(width, bits.dtype), shape)
     return backend.cast(inside, dtype) + backend.cast(minval, dtype)
 
 
@@ -261,7 +296,7 @@ def _categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any 
 
     ops = backend.numpy
     logits = backend.cast(backend.convert_to_tensor(logits), "float32")
-    rows, classes = logits.shape
+    rows, classes = backend.shape(logits)
     shape = (rows, num_samples, classes)
     noise = -ops.log(-ops.log(_unit(_words(seed, _count(shape)), shape, 23, 0.5)))
     return backend.cast(ops.argmax(ops.expand_dims(logits, 1) + noise, axis=-1), dtype)
@@ -275,18 +310,18 @@ def _dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None
         return ops.zeros_like(inputs)
     if rate == 0.0:
         return inputs
-    inputs = backend.convert_to_tensor(inputs)
+    if active() != "numpy":
+        inputs = backend.convert_to_tensor(inputs)
     shape = _filled(noise_shape, backend.shape(inputs))
     kept = _unit(_words(seed, _count(shape)), shape, 24) < 1.0 - rate
-    scaled = inputs / backend.cast(1.0 - rate, inputs.dtype)
+    scaled = backend.cast(inputs / (1.0 - rate), inputs.dtype)
     return ops.where(kept, scaled, ops.zeros_like(inputs))
 
 
 def _filled(noise_shape: Sequence[Any] | None, shape: Sequence[Any]) -> tuple[Any, ...]:
     if noise_shape is None:
         return tuple(shape)
-    pairs = zip(noise_shape, shape, strict=True)
-    return tuple(size if asked is None else asked for asked, size in pairs)
+    return tuple(shape[at] if size is None else size for at, size in enumerate(noise_shape))
 
 
 def _shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:

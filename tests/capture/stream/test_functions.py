@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 from keras.src import backend as keras_backend
 
-from pytest_keras_golden.capture.stream.functions import called, drawn_since, listening
+from pytest_keras_golden.capture.stream.functions import (
+    _Functions,
+    called,
+    drawn_since,
+    listening,
+)
 from pytest_keras_golden.capture.stream.shared import share, unshare
+from pytest_keras_golden.compare.calls import VALUES
 
 CODE = """
 import json
@@ -32,7 +38,7 @@ with listening():
     keras.random.dropout(keras.ops.ones((3,)), 0.5, seed=generator)
     keras.random.categorical(keras.ops.zeros((1, 3)), 2, seed=1)
     state = np.asarray(keras.ops.convert_to_numpy(generator.state.value)).tolist()
-    drawn = drawn_since(before)
+    drawn = drawn_since(before, True)
 after = np.asarray(keras.ops.convert_to_numpy(generator.state.value)).tolist()
 assert state == after
 print(json.dumps(drawn))
@@ -84,12 +90,13 @@ def test_functions_are_counted_inside_of_blocks_alone() -> None:
     assert called() == before
     with listening(), listening():
         keras.random.uniform((2,), seed=1)
-        found = drawn_since(before)
+        found = drawn_since(before, True)
         assert set(found) == {"keras.random.uniform"}
         # A probe is nobody's call.
         assert called().get("uniform", 0) == before.get("uniform", 0) + 1
         # A program that was traced before: any function may have drawn.
-        assert set(drawn_since(called())) >= {"keras.random.uniform"}
+        assert set(drawn_since(called(), True)) >= {"keras.random.uniform"}
+        assert drawn_since(called(), False) == {}
     assert keras_backend.random.uniform is original
 
 
@@ -99,6 +106,49 @@ def test_a_shared_stream_has_no_functions_to_tell_apart() -> None:
         with listening():
             before = called()
             keras.random.dropout(np.ones(3, "float32"), 0.5, seed=1)
-            assert drawn_since(before) == {}
+            assert drawn_since(before, True) == {}
     finally:
         unshare()
+
+
+def test_what_draws_weights_is_not_counted() -> None:
+    with listening():
+        before = called()
+        keras.initializers.GlorotUniform(seed=1)((3, 2))
+        keras.initializers.RandomNormal(seed=1)((3, 2))
+        assert called() == before
+
+
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_the_precision_of_the_moment_makes_no_difference(floatx: str) -> None:
+    """Whoever is asked first is remembered."""
+    wanted = _Functions().drawn("uniform")
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        assert _Functions().drawn("uniform") == wanted
+    finally:
+        keras.config.set_floatx(before)
+
+
+def test_a_dropout_that_scales_otherwise_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a function makes of its numbers is no other draw."""
+    original = keras_backend.random.dropout
+    one = str(_Functions().drawn("dropout"))
+    monkeypatch.setattr(
+        keras_backend.random, "dropout", lambda x, rate, **more: original(x, rate, **more) * 0.5
+    )
+    other = str(_Functions().drawn("dropout"))
+    assert one.partition(VALUES)[0] == other.partition(VALUES)[0]
+    assert one != other
+
+
+def test_a_function_that_somebody_put_there_meanwhile_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def own(*_: object, **__: object) -> None:
+        """Of a test's own."""
+
+    with listening():
+        monkeypatch.setattr(keras_backend.random, "uniform", own)
+    assert keras_backend.random.uniform is own

@@ -148,3 +148,39 @@ def test_afterwards_the_backend_draws_by_itself() -> None:
     assert not shared.is_shared()
     assert shared.drawn_by_its_own() == frozenset()
     assert {name: getattr(keras_backend.random, name) for name in before} == before
+
+
+x = np.arange(8, dtype="float32").reshape(2, 4) + 1
+STRANGE = {
+    "numpy's integers": lambda: keras.random.normal((np.int64(3), 4), seed=1),
+    "a short noise shape": lambda: keras.random.dropout(x, 0.5, noise_shape=(4,), seed=1),
+    "a mean in another precision": lambda: keras.random.normal(
+        (3,), keras.ops.ones((3,), "float16"), 2.0, dtype="float16", seed=1
+    ),
+    "no numbers": lambda: keras.random.truncated_normal((0, 3), seed=1),
+    "a wide range": lambda: keras.random.randint((3,), -(2**31), 2**31 - 1, seed=1),
+    "ranges": lambda: keras.random.randint((3,), np.array([0, 5, 7]), np.array([3, 9, 70]), seed=1),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_the_backend_draws_is_drawn_in_the_same_form(name: str) -> None:
+    own = keras.ops.convert_to_numpy(STRANGE[name]())
+    shared.share()
+    try:
+        drawn = keras.ops.convert_to_numpy(STRANGE[name]())
+    finally:
+        shared.unshare()
+    assert (drawn.shape, drawn.dtype) == (own.shape, own.dtype)
+
+
+def test_where_the_stream_fails_the_generator_is_where_it_was() -> None:
+    own, other = (keras.random.SeedGenerator(4) for _ in range(2))
+    expected = keras.ops.convert_to_numpy(keras.random.binomial((3,), 4e6, 0.5, seed=own))
+    shared.share()
+    try:
+        found = keras.ops.convert_to_numpy(keras.random.binomial((3,), 4e6, 0.5, seed=other))
+    finally:
+        shared.unshare()
+    assert np.array_equal(found, expected)
+    assert np.array_equal(*(keras.ops.convert_to_numpy(g.state.value) for g in (own, other)))
