@@ -314,8 +314,11 @@ def _dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None
         inputs = backend.convert_to_tensor(inputs)
     shape = _filled(noise_shape, backend.shape(inputs))
     kept = _unit(_words(seed, _count(shape)), shape, 24) < 1.0 - rate
-    scaled = backend.cast(inputs / (1.0 - rate), inputs.dtype)
-    return ops.where(kept, scaled, ops.zeros_like(inputs))
+    # By a tensor: a compiler makes a product of a quotient by a number, which rounds otherwise.
+    is_float = backend.is_float_dtype(backend.standardize_dtype(inputs.dtype))
+    dtype = inputs.dtype if is_float else "float32"
+    scaled = backend.cast(inputs, dtype) / backend.cast(1.0 - rate, dtype)
+    return ops.where(kept, backend.cast(scaled, inputs.dtype), ops.zeros_like(inputs))
 
 
 def _filled(noise_shape: Sequence[Any] | None, shape: Sequence[Any]) -> tuple[Any, ...]:
