@@ -154,7 +154,16 @@ class _Completing:
             self.look_at(companion, asked.extras)
 
     def _does_without(self, package: Package, place: Path, name: str) -> bool:
-        return is_in(place, name) or name in _asked_by_own(self.stack.environment, package.name)
+        environment = self.stack.environment
+        own = _asked_by_own(environment, package.name)
+        return is_in(place, name) or name in own or _has_module(environment, name)
+
+
+def _has_module(environment: Environment, name: str) -> bool:
+    """Whether a package by another name brings what is imported as that: tensorflow-cpu, say."""
+    module = name.replace("-", "_")
+    folders = {installed.folder for installed in environment.installed.values()}
+    return any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in folders)
 
 
 def _asked_by_own(environment: Environment, name: str) -> Mapping[str, Demand]:

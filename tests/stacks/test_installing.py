@@ -165,6 +165,18 @@ def test_what_a_release_asks_for_anew_is_brought_along(
         assert "asks for kg-more>=1, and this environment has none" in heard[0]
 
 
+def test_what_another_package_brings_is_there(offer: Offer, tmp_path: Path) -> None:
+    """As tensorflow-cpu brings tensorflow, for which tf_keras asks."""
+    offer("kg-lead", "1.1", ["kg-more"])
+    offer("kg-more", "1.0")
+    (tmp_path / "site" / "kg_more").mkdir(parents=True)
+    has = {"kg-more-cpu": Installed("1.0", tmp_path / "site")}
+    environment = replace(this_environment(), installed=has)
+    named = Package("kg-lead", "1.1", Release())
+    found = with_companions(Stack("x", environment, {"kg-lead": named}), print)
+    assert set(found.packages) == {"kg-lead"}
+
+
 def test_what_is_tied_to_another_version_says_what_to_type(offer: Offer, tmp_path: Path) -> None:
     offer("kg-high", "1.0", ["kg-low<=1.0,>=1.0"])
     offer("kg-low", "1.0")
