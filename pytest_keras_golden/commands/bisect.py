@@ -15,11 +15,10 @@ from ..report.escape import first_line, shortened, visible
 from ..report.output import add_json, emit
 from .arguments import add_shared, asked, demand_usable, identity, inner_runs, suite_of
 from .examples import examples
-from .sides import releases_between, settled, side_of, stack_of
+from .sides import at_version, releases_between, stack_of
 
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
-    from ..stacks.side import Side
     from ..versions.bisect import BisectResult, Probe
 
 HOLDS, USAGE = 0, 2
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     suite = suite_of(arguments)
     good, bad = (stack_of(arguments, text) for text in (arguments.good, arguments.bad))
     versions = releases_between(arguments, *(version_of(arguments, s) for s in (good, bad)))
-    make_side = partial(_side, arguments, good)
+    make_side = partial(at_version, arguments, good)
     make_side(versions[0])
     named = [*identity(arguments, "bisect"), fingerprint(good)]
     with inner_runs(arguments, named, f"bisect {arguments.package}") as (place, told, where):
@@ -84,19 +83,6 @@ def version_of(arguments: argparse.Namespace, stack: Stack) -> str:
             "Bisect the releases of another package: --package NAME",
         )
     return version
-
-
-def _side(arguments: argparse.Namespace, good: Stack, version: str) -> Side:
-    """The good side, but for one package: only that one varies."""
-    from packaging.utils import canonicalize_name
-
-    from ..stacks.chosen import Package, Release
-
-    name = canonicalize_name(arguments.package)
-    others = [package for package in good.packages.values() if package.name != name]
-    varied = good.with_packages([Package(name, version, Release()), *others])
-    (stack,) = settled(arguments, [varied])
-    return side_of(arguments, replace(stack, text=version), [stack])
 
 
 def page(result: BisectResult) -> str:

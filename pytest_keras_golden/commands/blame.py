@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import GoldenError, StackError
 from ..report.output import note
-from .sides import releases_between, settled, side_of
+from .sides import at_version, releases_between, side_of
 
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
-    from ..stacks.side import Side
     from ..versions.bisect import Prober
-    from ..versions.changes import Change, Culprit, Since
+    from ..versions.changes import Culprit, Since
     from ..versions.gate import GateResult
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
@@ -62,11 +61,14 @@ def _since(
 ) -> Since | None:
     """Since which release of the guilty package, and by which commit where a clone was named."""
     from ..stacks.clone import Clone
+    from ..stacks.mixtures import mixture
     from ..versions.culprit import find_release
 
     varied = found.varied
     if varied is None or varied.old is None or varied.new is None:
         return None
+    old, new = stacks
+    mixed = mixture(old, new, {change.name for change in found.changes})
     of_it = argparse.Namespace(**{**vars(arguments), "package": varied.name})
     clone = None if arguments.repo is None else Clone(arguments.repo.resolve(), varied.name)
     try:
@@ -74,30 +76,10 @@ def _since(
         return find_release(
             varied.name,
             versions,
-            lambda version: _side(of_it, stacks, found, varied, version),
+            lambda version: at_version(of_it, mixed, version, found.tied, stacks),
             prober,
             clone,
         )
     except GoldenError as error:
         note(f"Since which release of {varied.name}: not found. {error}")
         return None
-
-
-def _side(
-    arguments: argparse.Namespace,
-    stacks: Sequence[Stack],
-    found: Culprit,
-    varied: Change,
-    version: str,
-) -> Side:
-    """The old side with the culprit, but for the version of one package; what goes along with that
-    goes along again."""
-    from ..stacks.chosen import Package, Release
-    from ..stacks.mixtures import mixture
-
-    old, new = stacks
-    mixed = mixture(old, new, {change.name for change in found.changes})
-    others = (p for p in mixed.packages.values() if p.name not in {varied.name, *found.tied})
-    stack = mixed.with_packages([Package(varied.name, version, Release()), *others])
-    (stack,) = settled(arguments, [stack])
-    return side_of(arguments, replace(stack, text=version), stacks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +62,27 @@ def side_of(arguments: argparse.Namespace, stack: Stack, among: Sequence[Stack])
     from ..stacks.installing import install
 
     return install(_first(stack, arguments.package), among, _label(stack))
+
+
+def at_version(
+    arguments: argparse.Namespace,
+    stack: Stack,
+    version: str,
+    along: Collection[str] = (),
+    among: Sequence[Stack] | None = None,
+) -> Side:
+    """A side, but for the version of the package in question: only that one varies. along: packages
+    that go along with it, in whatever version it asks for. among: as `side_of`; itself alone."""
+    from packaging.utils import canonicalize_name
+
+    from ..stacks.chosen import Package, Release
+
+    name = canonicalize_name(arguments.package)
+    others = [p for p in stack.packages.values() if p.name not in {name, *along}]
+    varied = stack.with_packages([Package(name, version, Release()), *others])
+    (made,) = settled(arguments, [varied])
+    made = replace(made, text=version)
+    return side_of(arguments, made, [made] if among is None else among)
 
 
 def _first(stack: Stack, package: str) -> Stack:

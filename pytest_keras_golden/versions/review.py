@@ -85,6 +85,12 @@ def only_draws(status: str, outcome: TestOutcome) -> bool:
     return status == "incomparable" and bool(outcome.local_drift) and drawing
 
 
+def is_only_drawn(row: VerdictRow) -> bool:
+    """As `only_draws`, where the rest of the test was compared: what nobody looked at is nothing to
+    accept."""
+    return bool(row.drawn) and row.outcome is not None and only_draws(row.status, row.outcome)
+
+
 def found(outcome: TestOutcome, name: str) -> LocalOutcome | TensorOutcome | None:
     """What was measured of whom a test's drift is blamed on."""
     if outcome.local_drift:
@@ -101,8 +107,7 @@ def loud(outcome: TestOutcome) -> list[TensorOutcome]:
 def _covering(row: VerdictRow, live: Sequence[Acceptance]) -> list[Acceptance]:
     """An entry for each layer to blame, the tightest that will do; nothing where one has none, or
     where a tensor moved further or otherwise than they allow."""
-    drawing = row.drawn and row.outcome and only_draws(row.status, row.outcome)
-    if row.outcome is None or not (row.status == "moved" or drawing):
+    if row.outcome is None or not (row.status == "moved" or is_only_drawn(row)):
         return []
     outcome, covering = row.outcome, []
     for name in blamed_names(outcome):

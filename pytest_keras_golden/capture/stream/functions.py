@@ -21,7 +21,8 @@ import numpy as np
 from ...compare.calls import FUNCTION, VALUES
 from ...store.digest import digest
 from ..backends import active, to_numpy, untraced
-from .shared import Original, is_shared, put_back
+from .shared import is_shared
+from .standing import Function, StandIns
 
 _SEED, _MANY = 17, 64
 
@@ -33,31 +34,22 @@ class _Functions:
         self.called: Counter[str] = Counter()
         self._drawn: dict[str, str] = {}
         self._open = 0
-        self._replaced: list[tuple[Any, str, Original, Original]] = []
+        self._standing = StandIns()
         self._lock = threading.RLock()
 
     def begin(self) -> None:
         with self._lock:
             self._open += 1
             if self._open == 1 and not is_shared() and "keras" in sys.modules:
-                self._watch()
+                self._standing.stand_in(_PROBES.keys(), self._counted)
 
     def end(self) -> None:
         with self._lock:
             self._open -= 1
-            while not self._open and self._replaced:
-                put_back(*self._replaced.pop())
+            if not self._open:
+                self._standing.step_back()
 
-    def _watch(self) -> None:
-        from keras.src import backend
-
-        for name in _PROBES.keys() & vars(backend.random).keys():
-            original = getattr(backend.random, name)
-            counted = self._counted(name, original)
-            self._replaced.append((backend.random, name, original, counted))
-            setattr(backend.random, name, counted)
-
-    def _counted(self, name: str, original: Original) -> Original:
+    def _counted(self, name: str, original: Function) -> Function:
         @wraps(original)
         def counted(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
@@ -154,7 +146,7 @@ def _order(drawn: Any) -> Any:
 
 _ONE: dict[str, Any] = {"seed": _SEED, "dtype": "float32"}
 
-_PROBES: dict[str, Callable[[Original], Any]] = {
+_PROBES: dict[str, Callable[[Function], Any]] = {
     "uniform": lambda draw: _order(draw((_MANY,), **_ONE)),
     "normal": lambda draw: _order(draw((_MANY,), **_ONE)),
     "truncated_normal": lambda draw: _order(draw((_MANY,), **_ONE)),

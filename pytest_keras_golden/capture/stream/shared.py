@@ -1,64 +1,39 @@
-"""The functions of a Keras backend that draw, from the stream that all backends share.
+"""The stream that all backends share, in place of each backend's own numbers.
 
 Between two backends nothing that is drawn could be compared: each makes its own numbers of a seed.
 In a gate over them both sides draw from this stream instead, in layers, in initializers, and in
-compiled steps, since it is made of operations alone. Normal numbers take a logarithm and a cosine,
-which backends round otherwise; everything else is the same bit for bit.
+compiled steps, since it is made of operations alone.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Sequence
 from functools import wraps
-from numbers import Integral
 from typing import Any
 
-import numpy as np
+from ..backends import active
+from .distributions import DISTRIBUTIONS
+from .standing import Function, StandIns
 
-from ..backends import active, is_concrete, is_tensor, to_numpy
-from .threefry import integers_of, words
-
-Original = Callable[..., Any]
-
-MOST_TRIALS = 1024
-"""Of a binomial number that is drawn trial by trial. Of more, each backend draws its own."""
-
-_TRIES = 8
-"""Of a number that is taken 19 times in 20: none of them is taken once in 2.5e10."""
-
+_STANDING = StandIns()
 _drawn_by: set[str] = set()
-_replaced: list[tuple[Any, str, Original, Original]] = []
 
 
 def share() -> None:
     """From now on until `unshare`, if Keras is there. Once is enough."""
-    if _replaced or "keras" not in sys.modules:
-        return
-    from keras.src import backend
-
-    for name in _SHARED.keys() & vars(backend.random).keys():
-        shared = _SHARED[name]
-        _replace(backend.random, name, _drawing(shared, getattr(backend.random, name)))
+    if not _STANDING and "keras" in sys.modules:
+        _STANDING.stand_in(DISTRIBUTIONS.keys(), _drawing)
 
 
 def unshare() -> None:
     """Let the backend draw again as it does."""
-    while _replaced:
-        put_back(*_replaced.pop())
+    _STANDING.step_back()
     _drawn_by.clear()
-
-
-def put_back(module: Any, name: str, original: Original, ours: Original) -> None:
-    """Unless somebody else has put a function of their own there meanwhile."""
-    if getattr(module, name) is ours:
-        setattr(module, name, original)
 
 
 def is_shared() -> bool:
     """Whether backends draw from one stream now, so that states of their generators compare."""
-    return bool(_replaced)
+    return bool(_STANDING)
 
 
 def drawn_by_its_own() -> frozenset[str]:
@@ -67,30 +42,26 @@ def drawn_by_its_own() -> frozenset[str]:
     return frozenset(_drawn_by)
 
 
-def _replace(module: Any, name: str, function: Original) -> None:
-    _replaced.append((module, name, getattr(module, name), function))
-    setattr(module, name, function)
-
-
-def _drawing(shared: Original, original: Original) -> Original:
+def _drawing(name: str, original: Function) -> Function:
     """The original where a seed is a key that a user made, where shapes alone are asked for, or
     where the stream has no such numbers: that is noted."""
 
     @wraps(original)
     def drawing(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        generators = [given for given in (*args, *kwargs.values()) if _is_generator(given)]
         if not _is_seed(kwargs.get("seed")) or _has_no_numbers():
             return original(*args, **kwargs)
+        generators = [given for given in (*args, *kwargs.values()) if _is_generator(given)]
         states = [(generator.state, generator.state.value * 1) for generator in generators]
         try:
-            return shared(*args, **kwargs)
+            return DISTRIBUTIONS[name](*args, **kwargs)
         except Exception:
-            # What the original would refuse as well, it refuses by itself.
             for state, before in states:
                 state.assign(before)
-            _drawn_by.add(f"keras.random.{original.__name__}")
-            return original(*args, **kwargs)
+        # What the original refuses as well is nothing that it drew.
+        drawn = original(*args, **kwargs)
+        _drawn_by.add(f"keras.random.{name}")
+        return drawn
 
     return drawing
 
@@ -105,246 +76,9 @@ def _is_generator(given: Any) -> bool:
     return isinstance(given, SeedGenerator)
 
 
-class _CannotShareError(Exception):
-    """What is asked for cannot be drawn from the stream."""
-
-
 def _has_no_numbers() -> bool:
     if active() != "torch":
         return False
     from keras.src.backend.torch.core import get_device
 
     return bool(get_device() == "meta")
-
-
-# -- what is drawn ------------------------------------------------------------------------------
-
-
-def _words(seed: Any, count: Any) -> Any:
-    from keras.src.random.seed_generator import draw_seed
-
-    return words(draw_seed(seed), count, integers_of(active()))
-
-
-def _count(shape: Any) -> Any:
-    if isinstance(shape, (tuple, list)) and all(isinstance(size, Integral) for size in shape):
-        return math.prod(map(int, shape))
-    from keras.src import backend
-
-    return backend.numpy.prod(backend.convert_to_tensor(shape))
-
-
-def _unit(bits: Any, shape: Any, digits: int, middle: float = 0.0) -> Any:
-    """Of words, multiples of 2^-digits from 0, or half of one on: exact in float32."""
-    from keras.src import backend
-
-    whole = bits // 2 ** (32 - digits)
-    scaled = (backend.cast(whole, "float32") + middle) * 2.0**-digits
-    return backend.numpy.reshape(scaled, shape)
-
-
-_DIGITS = {"float16": 11, "bfloat16": 8}
-
-
-def _uniform(
-    shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    unit = _unit(_words(seed, _count(shape)), shape, _DIGITS.get(dtype, 24))
-    low, high = (backend.cast(value, "float32") for value in (minval, maxval))
-    return backend.cast(unit * (high - low) + low, dtype)
-
-
-def _normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    mean, stddev = _in_float32(mean), _in_float32(stddev)
-    return backend.cast(_standard(shape, seed) * stddev + mean, dtype)
-
-
-def _in_float32(value: Any) -> Any:
-    from keras.src import backend
-
-    return backend.cast(value, "float32") if is_tensor(value) else value
-
-
-def _standard(shape: Any, seed: Any) -> Any:
-    """Box and Muller: A Note on the Generation of Random Normal Deviates (1958)."""
-    count = _count(shape)
-    return _normals(_words(seed, 2 * count), count, shape)
-
-
-def _normals(bits: Any, count: Any, shape: Any) -> Any:
-    from keras.src import backend
-
-    radius, angle = (_unit(part, shape, 23, 0.5) for part in (bits[:count], bits[count:]))
-    ops = backend.numpy
-    return ops.sqrt(-2.0 * ops.log(radius)) * ops.cos(2.0 * math.pi * angle)
-
-
-def _truncated_normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    ops = backend.numpy
-    mean, stddev = _in_float32(mean), _in_float32(stddev)
-    drawn = _standard((_TRIES, *shape), seed)
-    found = _first(drawn, ops.abs(drawn) < 2.0)
-    return backend.cast(ops.clip(found, -2.0, 2.0) * stddev + mean, dtype)
-
-
-def _first(drawn: Any, taken: Any) -> Any:
-    """Along the first axis, the first of `drawn` that may be taken; the last where none may."""
-    from keras.src import backend
-
-    found = drawn[_TRIES - 1]
-    for at in reversed(range(_TRIES - 1)):
-        found = backend.numpy.where(taken[at], drawn[at], found)
-    return found
-
-
-def _gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Marsaglia, Tsang: A Simple Method for Generating Gamma Variables (2000)."""
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    bits = _words(seed, (3 * _TRIES + 1) * _count(shape))
-    return backend.cast(_of_gamma(tuple(shape), backend.cast(alpha, "float32"), bits), dtype)
-
-
-def _of_gamma(shape: tuple[Any, ...], alpha: Any, bits: Any) -> Any:
-    from keras.src import backend
-
-    ops, count = backend.numpy, _count(shape)
-    tried, many = (_TRIES, *shape), _TRIES * count
-    normal = _normals(bits[: 2 * many], many, tried)
-    unit = _unit(bits[2 * many : 3 * many], tried, 23, 0.5)
-    # Below 1 the method takes alpha + 1, and a power of one more number.
-    raised = ops.where(alpha < 1.0, alpha + 1.0, alpha)
-    scale = raised - 1.0 / 3.0
-    cubed = (1.0 + normal / ops.sqrt(9.0 * scale)) ** 3
-    log = ops.log(ops.maximum(cubed, 1e-30))
-    taken = (cubed > 0.0) & (ops.log(unit) < 0.5 * normal**2 + scale * (1.0 - cubed + log))
-    found = _first(cubed, taken) * scale
-    power = _unit(bits[3 * many :], shape, 23, 0.5) ** (1.0 / alpha)
-    return ops.where(alpha < 1.0, found * power, found)
-
-
-def _beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """X / (X + Y), of gamma variables X and Y."""
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    count = (3 * _TRIES + 1) * _count(shape)
-    bits = _words(seed, 2 * count)
-    both = zip((alpha, beta), (bits[:count], bits[count:]), strict=True)
-    one, other = (_of_gamma(tuple(shape), backend.cast(a, "float32"), part) for a, part in both)
-    return backend.cast(one / (one + other), dtype)
-
-
-def _randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
-    from keras.src import backend
-
-    if not (isinstance(minval, int) and isinstance(maxval, int)):
-        minval, maxval = map(backend.convert_to_tensor, (minval, maxval))
-        width = maxval - minval
-    elif 0 < maxval - minval < 2**31:
-        width = maxval - minval
-    else:
-        raise _CannotShareError
-    bits = _words(seed, _count(shape))
-    inside = backend.numpy.reshape(bits % backend.cast(width, bits.dtype), shape)
-    return backend.cast(inside, dtype) + backend.cast(minval, dtype)
-
-
-def _binomial(
-    shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
-) -> Any:
-    """Trial by trial."""
-    from keras.src import backend
-
-    dtype = backend.standardize_dtype(dtype or backend.floatx())
-    trials = _most(counts)
-    bits = _words(seed, trials * _count(shape))
-    unit = _unit(bits, (trials, *shape), 24)
-    counts, chance = (backend.cast(value, "float32") for value in (counts, probabilities))
-    succeeded = [
-        backend.cast((unit[at] < chance) & (at < counts), "float32") for at in range(trials)
-    ]
-    return backend.cast(sum(succeeded, backend.numpy.zeros(shape, "float32")), dtype)
-
-
-def _most(counts: Any) -> int:
-    if is_tensor(counts) and not is_concrete(counts):
-        raise _CannotShareError
-    most = int(np.max(to_numpy(counts) if is_tensor(counts) else counts, initial=0))
-    if most > MOST_TRIALS:
-        raise _CannotShareError
-    return most
-
-
-def _categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
-    """The largest of logits with Gumbel noise, for each sample."""
-    from keras.src import backend
-
-    ops = backend.numpy
-    logits = backend.cast(backend.convert_to_tensor(logits), "float32")
-    rows, classes = backend.shape(logits)
-    shape = (rows, num_samples, classes)
-    noise = -ops.log(-ops.log(_unit(_words(seed, _count(shape)), shape, 23, 0.5)))
-    return backend.cast(ops.argmax(ops.expand_dims(logits, 1) + noise, axis=-1), dtype)
-
-
-def _dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
-    from keras.src import backend
-
-    ops = backend.numpy
-    if rate == 1.0:
-        return ops.zeros_like(inputs)
-    if rate == 0.0:
-        return inputs
-    if active() != "numpy":
-        inputs = backend.convert_to_tensor(inputs)
-    shape = _filled(noise_shape, backend.shape(inputs))
-    kept = _unit(_words(seed, _count(shape)), shape, 24) < 1.0 - rate
-    # By a tensor: a compiler makes a product of a quotient by a number, which rounds otherwise.
-    is_float = backend.is_float_dtype(backend.standardize_dtype(inputs.dtype))
-    dtype = inputs.dtype if is_float else "float32"
-    scaled = backend.cast(inputs, dtype) / backend.cast(1.0 - rate, dtype)
-    return ops.where(kept, backend.cast(scaled, inputs.dtype), ops.zeros_like(inputs))
-
-
-def _filled(noise_shape: Sequence[Any] | None, shape: Sequence[Any]) -> tuple[Any, ...]:
-    if noise_shape is None:
-        return tuple(shape)
-    return tuple(shape[at] if size is None else size for at, size in enumerate(noise_shape))
-
-
-def _shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    from keras.src import backend
-
-    ops = backend.numpy
-    x = backend.convert_to_tensor(x)
-    order = ops.argsort(_unit(_words(seed, backend.shape(x)[axis]), (-1,), 24))
-    return ops.take(x, order, axis=axis)
-
-
-_SHARED: dict[str, Original] = {
-    "normal": _normal,
-    "uniform": _uniform,
-    "truncated_normal": _truncated_normal,
-    "randint": _randint,
-    "categorical": _categorical,
-    "dropout": _dropout,
-    "gamma": _gamma,
-    "beta": _beta,
-    "binomial": _binomial,
-    "shuffle": _shuffle,
-}

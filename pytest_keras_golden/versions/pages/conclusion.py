@@ -20,7 +20,7 @@ def verdict_line(result: GateResult) -> str:
     by_status = counts(result.rows)
     span = f"{result.old.label} → {result.new.short}"
     aside = _aside(by_status, len(unseen(result.rows)))
-    asides = (redrawn(result.rows), carried(result.rows), only_unseen(unseen(result.rows)))
+    asides = (other_numbers(result.rows), carried(result.rows), only_unseen(unseen(result.rows)))
     told = [f"{text}." for text in asides if text]
     if result.verdict == "nothing compared":
         return " ".join([f"{span}: NOTHING COMPARED{aside}.", *told])
@@ -84,13 +84,12 @@ def _aside(by_status: Counter[Status], not_looked_at: int) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def redrawn(rows: Iterable[VerdictRow]) -> str:
+def other_numbers(rows: Iterable[VerdictRow]) -> str:
     """Which functions make other numbers of one seed, and in how many tests."""
-    rows = [row for row in rows if row.drawn]
-    names = family_list(dict.fromkeys(name for row in rows for name in row.drawn))
-    return f"Other numbers of one seed are made by {names} in {plural(len(rows), 'test')}" * any(
-        rows
-    )
+    drawn = [row.drawn for row in rows if row.drawn]
+    names = family_list(dict.fromkeys(name for functions in drawn for name in functions))
+    told = f"Other numbers of one seed are made by {names} in {plural(len(drawn), 'test')}"
+    return told if drawn else ""
 
 
 def carried(rows: Iterable[VerdictRow]) -> str:

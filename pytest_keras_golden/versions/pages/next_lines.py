@@ -9,7 +9,7 @@ from pathlib import Path
 from ...report.escape import passed, word
 from ..bisect import BisectResult
 from ..gate import Asked, GateResult
-from ..review import blamed_names, only_draws
+from ..review import blamed_names, is_only_drawn
 from ..verdicts import VerdictRow, is_other, loads_otherwise
 
 Step = tuple[str, str]
@@ -50,7 +50,7 @@ def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
 
 def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
     moved = (row for row in rows if row.status == "moved" and not loads_otherwise(row))
-    drawn = (row for row in rows if row.outcome and only_draws(row.status, row.outcome))
+    drawn = (row for row in rows if is_only_drawn(row))
     outcomes = (row.outcome for row in (*moved, *drawn) if row.outcome)
     names = dict.fromkeys(name for outcome in outcomes for name in blamed_names(outcome))
     if names:

@@ -184,3 +184,13 @@ def test_where_the_stream_fails_the_generator_is_where_it_was() -> None:
         shared.unshare()
     assert np.array_equal(found, expected)
     assert np.array_equal(*(keras.ops.convert_to_numpy(g.state.value) for g in (own, other)))
+
+
+def test_what_the_backend_refuses_as_well_was_not_drawn_by_it() -> None:
+    shared.share()
+    try:
+        with pytest.raises(Exception):  # noqa: B017, PT011 (each backend has its own)
+            keras.random.normal("shape", seed=1)
+        assert shared.drawn_by_its_own() == frozenset()
+    finally:
+        shared.unshare()

@@ -9,6 +9,7 @@ from pathlib import Path
 from gates import ASKED, broke, gate_of, held, moved
 
 from pytest_keras_golden.commands import bisect as bisect_command
+from pytest_keras_golden.outcomes import LocalOutcome
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.gate import Side
 from pytest_keras_golden.versions.inner.job import Pin
@@ -67,6 +68,15 @@ def test_nothing_to_search_where_nothing_moved_or_much_changed() -> None:
     assert "find the release that did it" not in [why for why, _ in after_gate(both)]
     assert after_gate(gate_of(held())) == []
     assert after_gate(gate_of(moved(), asked=None)) == []
+
+
+def test_other_numbers_are_accepted_where_the_rest_was_compared() -> None:
+    name = "random:keras.random.dropout"
+    layer = LocalOutcome(name, 0, "incomparable", cause="random")
+    row = replace(moved(local_drift=(name,), locals=(layer,)), status="incomparable")
+    for drawn, proposed in (((), False), (("keras.random.dropout",), True)):
+        lines = after_gate(gate_of(replace(row, drawn=drawn)))
+        assert any(f"--layer {name}" in command for _, command in lines) == proposed
 
 
 def test_each_test_that_moved_has_lines_of_its_own() -> None:
