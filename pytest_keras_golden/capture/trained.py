@@ -241,6 +241,8 @@ class Trained:
         by_hand = entry.name.removeprefix(self.request.prefix).startswith(APPLIED)
         every = findings.examined.values() if by_hand else (examined,)
         layers = any(is_blamed(local) for one in every for local in one.locals)
+        # Of layers that nobody could look at, any may have moved the loss.
+        layers = layers or examined.isolation.startswith("unavailable")
         by_themselves = Alone(against.golden, replayed, made_of, against.across_backends)
         with self.apart():
             found = list(by_themselves.judged(records))
