@@ -105,6 +105,14 @@ def test_forward():
     fit(made)
 
 
+def test_forward_behind_a_division():
+    """jax divides by a number (what dropout keeps) otherwise where it differentiates."""
+    leak = keras.layers.LeakyReLU(0.11 if CHANGED else 0.1, name="leak")
+    made = model(keras.layers.Dropout(0.4), leak)
+    made.compile("sgd", "mse")
+    fit(made)
+
+
 class Custom(keras.Model):
     """Overrides its loss, as users do."""
 
