@@ -1,11 +1,12 @@
 """How far Keras' layers differ between backends, and where they disagree: a Markdown table.
 
 Runs the layers of benchmarks/history under one Keras on every backend, in float32 and bfloat16, on
-the same inputs and weights, and judges each pair of backends as an isolated layer is judged. Runs
-the short programs that show the disagreements, and writes down what they print.
+the same inputs and weights, with random numbers from one stream, and judges each pair of backends
+as an isolated layer is judged. Runs the short programs that show the disagreements, and writes down
+what they print.
 
     python benchmarks/backend_atlas.py [--keras 3.15.1] [--backends jax,torch,tensorflow,numpy]
-                                       [--results .atlas] [--output docs/backend-atlas.md]
+                                       [--results .atlas/backends] [--output docs/backend-atlas.md]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pytest_keras_golden.stacks.overlay.folder import overlay_environment
 from pytest_keras_golden.stacks.overlay.neighbours import ensure_runnable
 from pytest_keras_golden.tolerance import default
 
+EVERY_LAYER = Path(__file__).resolve().parent / "history" / "record_further.py"
 POLICIES = ("float32", "bfloat16")
 
 LIMITS = {policy: default(policy, between_backends=True).k or 0.0 for policy in POLICIES}
@@ -54,6 +56,24 @@ import keras, numpy as np
 x = np.ones((1, 4, 8), "float32")
 y = keras.layers.MultiHeadAttention(2, 4, value_dim=3)(x, x)
 print(tuple(y.shape))
+""",
+    "Cells of several kinds in one `RNN` in bfloat16: fails on jax": """\
+import keras, numpy as np
+cells = [keras.layers.GRUCell(3, dtype="bfloat16"), keras.layers.LSTMCell(3, dtype="bfloat16")]
+y = keras.layers.RNN(cells, dtype="bfloat16")(np.ones((1, 4, 2), "float32"))
+print(tuple(y.shape))
+""",
+    "`MixUp` in bfloat16: fails on TensorFlow": """\
+import keras, numpy as np
+given = {"images": np.ones((2, 4, 4, 3)), "labels": np.eye(2)}
+y = keras.layers.MixUp(seed=1, dtype="bfloat16")(given, training=True)
+print(tuple(y["images"].shape))
+""",
+    "`RandomBrightness` on torch writes into what it is given": """\
+import keras
+x = keras.ops.ones((1, 2, 2, 3))
+keras.layers.RandomBrightness(0.5, value_range=(0, 1), seed=1)(x, training=True)
+print(bool(keras.ops.all(x == 1)))
 """,
     "Resizing by `lanczos3`: fails on torch": """\
 import keras, numpy as np
@@ -159,8 +179,8 @@ INTRODUCTION = """# How far Keras' layers differ between backends
 
 Written by `python benchmarks/backend_atlas.py` (Keras {release} on CPU; the versions of the
 backends are those of `constraints.txt`). Every case is a layer of `keras.layers`, eager, on the
-same unit-scale inputs and the same weights on each backend, judged as one layer is judged in
-isolation.
+same inputs and weights on each backend and with random numbers from one stream, judged as one layer
+is judged in isolation.
 
 k is the largest error in units of ε·(|one| + rms), ε = 2⁻²³ for float32 and 2⁻⁷ for bfloat16.
 **semantic**: beyond the tolerance between backends; **structure**: another dtype or shape;
@@ -189,11 +209,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keras", default="3.15.1")
     parser.add_argument("--backends", default="jax,torch,tensorflow,numpy")
-    parser.add_argument("--results", type=Path, default=Path(".atlas"))
+    parser.add_argument("--results", type=Path, default=Path(".atlas/backends"))
     parser.add_argument("--output", type=Path, default=Path("docs/backend-atlas.md"))
     options = parser.parse_args()
     backends = options.backends.split(",")
-    found = list(pairs({b: Recorder(b, options.results).release(options.keras) for b in backends}))
+    recorders = {name: Recorder(name, options.results, EVERY_LAYER) for name in backends}
+    found = list(pairs({name: r.release(options.keras) for name, r in recorders.items()}))
     told = {title: printed(title, options.keras, backends) for title in PROGRAMS}
     options.output.write_text(page(options.keras, found, told), encoding="utf-8")
     print(f"{sum(pair.compared for pair in found)} comparisons: {options.output}")

@@ -225,6 +225,9 @@ ENTRY: Meanings = {
     "detects": TENSOR["detects"],
     "noise": "largest k between the repeats of `--golden-noise`",
     "tolerance": TENSOR["tolerance"],
+    "sample": "of a large tensor what is kept, the rest of the entry being about the whole: `shape` of "
+    "the whole, `steps` (one of so many positions along each axis, the last among them), `digest` of "
+    "what is kept, `sums` the digest of `@sums/NAME`, sums over all elements; absent where all is kept",
 }
 CALL: Meanings = {
     "name": "structural name of the call (`dense@1` is the second call of `dense`)",

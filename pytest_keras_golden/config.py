@@ -123,10 +123,20 @@ OPTIONS: tuple[Option, ...] = (
     Option("warn or fail: drift by depth alone", None, "golden_accumulated", default="warn"),
     Option("pass or fail: precision that is no worse", None, "golden_precision", default="pass"),
     Option("creep limit, in tolerances", None, "golden_anchor_factor", default="4"),
-    Option("largest golden with isolation tensors", None, "golden_max_size", default="1MiB"),
+    Option(
+        "largest golden with isolation tensors, and with large tensors whole",
+        None,
+        "golden_max_size",
+        default="1MiB",
+    ),
     Option("largest single tensor captured", None, "golden_max_bytes", default="256MiB"),
     Option("first steps of a training that are recorded", None, "golden_steps", default="3"),
-    Option("first and last rows kept of each captured tensor, or all", None, "golden_rows"),
+    Option(
+        "first and last rows kept of each captured tensor, or all; by default samples of large "
+        "ones, where all together are more than golden_max_size",
+        None,
+        "golden_rows",
+    ),
     Option(
         "lines 'name in this run -> name in the golden', globs allowed",
         None,
@@ -209,6 +219,7 @@ class Settings:
     max_size: int = 1 << 20
     max_bytes: int = 256 << 20
     rows: int | None = None
+    samples: bool = True
     steps: int = DEFAULT_STEPS
     aliases: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = 0
@@ -281,6 +292,7 @@ def read_settings(
         max_size=parse_size(ini("golden_max_size"), "golden_max_size"),
         max_bytes=parse_size(ini("golden_max_bytes"), "golden_max_bytes"),
         rows=_rows(ini("golden_rows")),
+        samples=not ini("golden_rows"),
         steps=_at_least_one(ini("golden_steps"), "golden_steps"),
         aliases=_aliases(ini("golden_aliases") or ()),
         seed=_seed(ini("golden_seed")),

@@ -75,16 +75,36 @@ class ToleranceRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What is kept of a large tensor (see `compare.sampling`).
+
+    shape: of the whole. steps: along each axis one of so many positions is kept, a power of two.
+    digest: of what is kept; sums: of the sums over all elements.
+    """
+
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]
+    digest: str
+    sums: str
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Shape of what is kept."""
+        return tuple(-(-n // step) for n, step in zip(self.shape, self.steps, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """One captured tensor on the host.
 
-    value: C-order numpy array (bfloat16 and float8 through ml_dtypes), owned by the record.
+    value: C-order numpy array (bfloat16 and float8 through ml_dtypes), owned by the record; with
+    `sample`, what that says is kept, beside its sums.
     precision: dtype name of the coarsest arithmetic that produced it; "" means the value's own.
     tolerance: what the test asked for at this tensor; most specific of all.
     reference: the same tensor in higher precision, same shape, for the three-way rule.
     slack: units of k that its making costs on top of any tolerance, as the difference of two large
     numbers does. call: name of the outermost call that it was captured in; "" where a test checked
-    it itself. digest: of the value, where it was taken already; else "".
+    it itself. digest: of the whole tensor, where it was taken already; else "".
     """
 
     name: str
@@ -98,6 +118,13 @@ class TensorRecord:
     call: str = ""
     slack: float = 0.0
     digest: str = ""
+    sample: Sample | None = None
+    sums: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole tensor."""
+        return self.sample.shape if self.sample else tuple(map(int, self.value.shape))
 
     @property
     def arithmetic(self) -> str:
@@ -185,6 +212,7 @@ class TensorEntry:
     order: position in execution order. digest: xxh3-128 hex over dtype, shape and C-order bytes.
     rms: root mean square of the finite values, to 6 significant digits. detects: the smallest
     relative drift its check would have caught under `tolerance`. noise: largest k between repeats.
+    sample: what is kept of it, None where that is all; rest is said of the whole tensor.
     """
 
     name: str
@@ -200,6 +228,7 @@ class TensorEntry:
     detects: float | None = None
     noise: float | None = None
     tolerance: Tolerance | None = None
+    sample: Sample | None = None
 
     @property
     def arithmetic(self) -> str:

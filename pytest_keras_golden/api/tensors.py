@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..records import GoldenHeader, Mode, TensorRecord
+from ..records import GoldenHeader, Mode, Sample, TensorRecord
 from ..report.escape import visible
 
 if TYPE_CHECKING:
@@ -30,15 +30,18 @@ class Tensors(Mapping[str, "Array"]):
         header: GoldenHeader,
         arrays: Mapping[str, Array],
         references: Mapping[str, Array] | None = None,
+        sums: Mapping[str, Array] | None = None,
     ) -> None:
         self.path = path
         self.header = header
         self._arrays = arrays
         self._references = references or {}
+        self._sums = sums or {}
 
     def complete(self, other: Tensors) -> None:
         """Become what `other` is: of calls that were watched, once they have ended."""
-        self.header, self._arrays, self._references = other.header, other._arrays, other._references
+        self.header, self._arrays = other.header, other._arrays
+        self._references, self._sums = other._references, other._sums
 
     @property
     def stack(self) -> Mapping[str, Any]:
@@ -68,6 +71,15 @@ class Tensors(Mapping[str, "Array"]):
         """The same tensor in higher precision, where one was recorded."""
         return self._references.get(name)
 
+    @property
+    def samples(self) -> Mapping[str, Sample]:
+        """Name → which elements there are, of large tensors that the golden has a sample of."""
+        return {entry.name: entry.sample for entry in self.header.tensors if entry.sample}
+
+    def sums(self, name: str) -> Array | None:
+        """Of a sample, sums over all elements of the tensor, each with a sign of its own."""
+        return self._sums.get(name)
+
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
 
@@ -95,7 +107,7 @@ def load(path: Path | str) -> Tensors:
     Raises StoreError for a file that is missing, damaged or no golden.
     """
     from ..store.codec import Golden
-    from ..store.contents import REFERENCE
+    from ..store.contents import REFERENCE, SUMS
 
     with Golden.open(path) as golden:
         arrays = {name: array.copy() for name, array in golden.arrays().items()}
@@ -107,6 +119,7 @@ def load(path: Path | str) -> Tensors:
         header,
         {entry.name: arrays[entry.name] for entry in ordered},
         {name: array for name, array in references.items() if array is not None},
+        {entry.name: arrays[SUMS + entry.name] for entry in ordered if entry.sample},
     )
 
 

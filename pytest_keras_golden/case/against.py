@@ -78,6 +78,7 @@ class CaseGolden:
             systematic=self.case.settings.systematic,
             digest=self.case.digest(record),
             reference=lambda: golden.reference(record.name),
+            sums=lambda: golden.sums(record.name),
             any_precision=self.across_policies,
             any_width=self.across_backends,
         )

@@ -90,6 +90,7 @@ class Case:
     damage: StoreError | None = None
     loading: list[LoadingFault] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    kept_whole: set[str] = field(default_factory=set)
     exported: dict[str, Examined] = field(default_factory=dict)
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
@@ -162,19 +163,18 @@ class Case:
             self._digests[record.name] = record.digest or digest(record.value)
         return self._digests[record.name]
 
-    def known(self, name: str, array: Array) -> tuple[Array | None, str]:
-        """The golden's bytes of a large tensor that is bit for bit what the golden has, None where
-        it has to be copied; and its digest, "" of one that nobody looked up."""
+    def known(self, name: str, array: Array) -> TensorRecord | None:
+        """Of a large tensor what a record needs beside the golden: its bytes from there where they
+        are the same, a sample where the golden has one; None where all of it has to be copied."""
         if array.nbytes < LARGE or self.settings.update:
-            return None, ""
-        from ..store.digest import digest
+            return None
+        from .checked import beside
 
         with suppress(GoldenError):  # which the end of the test tells
             golden = self.goldens.baseline()
             if golden is not None and golden.has(name):
-                key = digest(array)
-                return golden.held(name, key), key
-        return None, ""
+                return beside(golden, name, array)
+        return None
 
     @contextmanager
     def repeating(self) -> Iterator[None]:

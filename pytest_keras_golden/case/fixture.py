@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..compare.numbers import Precisions, known_precision
 from ..config import DEFAULT_SELECT, RUNNING
@@ -89,7 +89,7 @@ class GoldenTensors:
         tolerance: Tolerance | Mapping[str, float] | str | None = None,
         isolate: bool = True,
         aliases: Mapping[str, str] | None = None,
-        rows: int | None = None,
+        rows: int | Literal["all"] | None = None,
     ) -> Iterator[Mapping[str, Array]]:
         """Record what the calls of `model` inside the block compute, by structural layer name.
 
@@ -99,7 +99,7 @@ class GoldenTensors:
         aliases: name in this run → name in the golden, globs over structural names; before those
         of `golden_aliases`.
         rows: keep this many of the first and of the last rows (axis -2: the positions of a
-        sequence) of every tensor, instead of `golden_rows`.
+        sequence) of every tensor, or `all` of it, instead of `golden_rows`.
         isolate: keep inputs and outputs of every leaf layer, to tell local from inherited drift.
         Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
         at the end of a block that saw nothing.
@@ -117,7 +117,7 @@ class GoldenTensors:
             tolerance=None if tolerance is None else parse(tolerance),
             # The goldens of a gate are temporary: what a test leaves out for their size is wanted.
             isolate=case.examines and (isolate or settings.transplant is not None),
-            limit=Limit(settings.max_bytes, _valid_rows(rows) or settings.rows),
+            limit=Limit(settings.max_bytes, settings.rows if rows is None else _valid_rows(rows)),
             aliases=tuple(_first(aliases or {}, settings.aliases).items()),
             isolation_bytes=settings.max_size,
             steps=settings.steps,
@@ -126,6 +126,8 @@ class GoldenTensors:
         with started as block, self._case.whole_block():
             yield block.tensors
         self._case.add_block(block)
+        if rows is not None:
+            self._case.kept_whole.update(block.tensors)
 
     def decode(
         self,
@@ -181,7 +183,10 @@ def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]
     return {**own, **{old: new for old, new in general.items() if old not in own}}
 
 
-def _valid_rows(rows: int | None) -> int | None:
-    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
-        raise CaptureError(f"capture(rows={rows!r})", "Pass the number of rows to keep, from 1.")
+def _valid_rows(rows: int | str) -> int | None:
+    if rows == "all":
+        return None
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        fix = 'Pass the number of rows to keep, from 1, or "all".'
+        raise CaptureError(f"capture(rows={rows!r})", fix)
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..compare.calls import Difference, difference, differing, trains
@@ -239,6 +240,7 @@ def _judged(case: Case, golden: Golden, order: int, record: TensorRecord) -> Ten
         systematic=case.settings.systematic,
         digest=case.digest(record),
         reference=lambda: golden.reference(record.name),
+        sums=lambda: golden.sums(record.name),
         noise=None if entry is None else entry.noise,
         candidates=() if record.call else _gone(case, golden),
         any_precision=case.settings.across_policies,
@@ -291,7 +293,7 @@ def _creeping(case: Case, golden: Golden, anchor: Golden, tensor: TensorOutcome)
         return tensor
     tolerance = case.tolerance(record)
     limit = _scaled(tolerance, case.settings.anchor_factor)
-    far = judge(record, tensor.order, entry, lambda: anchor.array(tensor.name), limit)
+    far = _from(anchor, record, entry, limit)
     extra = {"version": anchor.header.stack.get("keras"), "k": far.k, "rel_l2": far.rel_l2}
     beyond = (
         far.verdict == "drift"
@@ -313,9 +315,18 @@ def _was_beyond(golden: Golden, anchor: Golden, record: TensorRecord, limit: Tol
     baseline, entry = golden.header.entry(record.name), anchor.header.entry(record.name)
     if baseline is None or entry is None or baseline.digest == entry.digest:
         return False
-    accepted = replace(record, value=golden.array(record.name), digest="")
-    far = judge(accepted, baseline.order, entry, lambda: anchor.array(record.name), limit)
-    return far.verdict == "drift"
+    accepted = replace(record, value=golden.array(record.name), digest=baseline.digest)
+    accepted = replace(accepted, sample=baseline.sample, sums=golden.sums(record.name))
+    return _from(anchor, accepted, entry, limit).verdict == "drift"
+
+
+def _from(
+    anchor: Golden, record: TensorRecord, entry: TensorEntry, limit: Tolerance
+) -> TensorOutcome:
+    """How far a tensor is from the anchor's."""
+    name = record.name
+    held, sums = partial(anchor.array, name), partial(anchor.sums, name)
+    return judge(record, entry.order, entry, held, limit, sums=sums)
 
 
 def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
@@ -342,7 +353,7 @@ def _names(case: Case, golden: Golden, tensors: Iterable[TensorOutcome]) -> Name
         if entry.name not in checked
     ]
     now = [
-        Seen(record.name, str(record.value.dtype), record.value.shape, case.digest(record))
+        Seen(record.name, str(record.value.dtype), record.shape, case.digest(record))
         for record in case.records.values()
         if record.call
     ]

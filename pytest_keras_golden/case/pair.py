@@ -21,6 +21,7 @@ class Compared(Protocol):
     def header(self) -> GoldenHeader: ...
     def array(self, name: str) -> Array: ...
     def reference(self, name: str) -> Array | None: ...
+    def sums(self, name: str) -> Array | None: ...
 
 
 def compare(
@@ -74,6 +75,8 @@ def _judged(
         precision=entry.precision,
         judged=entry.judged,
         source=entry.source,
+        sample=entry.sample,
+        sums=b.sums(entry.name),
     )
     return judge(
         record,
@@ -84,6 +87,7 @@ def _judged(
         systematic=systematic,
         digest=entry.digest,
         reference=lambda: a.reference(entry.name),
+        sums=lambda: a.sums(entry.name),
         noise=None if old is None else old.noise,
         candidates=tuple(item.name for item in a.header.tensors),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..compare.metrics import measure
+from ..compare.sampling import fitting
 from ..compare.scale import root_mean_square
+from ..compare.training import part_of
 from ..compare.vacuity import detects
 from ..records import GoldenHeader, Recording, TensorEntry, TensorRecord, Tolerance
 from ..store.digest import digest as digest_of
@@ -34,7 +37,23 @@ def recording(case: Case, candidate: bool = False) -> Recording:
         reason=case.settings.reason,
         observer=case.observer,
     )
-    return Recording(header, records, pool)
+    return _sampled(case, Recording(header, records, pool))
+
+
+def _sampled(case: Case, made: Recording) -> Recording:
+    """With samples of large tensors, where all together are more than a golden may have. Parts of
+    training steps are small already, and what isolation stores is there as a whole."""
+    if not case.settings.samples:
+        return made
+    records = [replace(record, digest=case.digest(record)) for record in made.records]
+    whole = [r.name for r in records if part_of(r.name) is not None or r.digest in made.pool]
+    records = fitting(records, case.settings.max_size, {*whole, *case.kept_whole})
+    entries = [
+        replace(entry, sample=record.sample)
+        for entry, record in zip(made.header.tensors, records, strict=True)
+    ]
+    header = replace(made.header, tensors=tuple(entries))
+    return replace(made, header=header, records=tuple(records))
 
 
 def entry(case: Case, record: TensorRecord, order: int, candidate: bool = False) -> TensorEntry:
@@ -74,7 +93,7 @@ def describe(
         order=order,
         kind=record.kind,
         dtype=record.value.dtype.name,
-        shape=tuple(int(size) for size in record.value.shape),
+        shape=record.shape,
         precision=precision,
         judged=record.judged,
         source=record.source,

@@ -70,15 +70,21 @@ class AttentionMetrics:
         }
 
 
-def attention_metrics(actual: Array, golden: Array, precision: str = "") -> AttentionMetrics | None:
+def attention_metrics(
+    actual: Array, golden: Array, precision: str = "", every: tuple[int, int] | None = None
+) -> AttentionMetrics | None:
     """Compare probabilities (…, heads, queries, keys) of one shape; None where the golden holds no
-    probabilities (an attention *output*, say: negative values, or rows that do not sum to one)."""
+    probabilities (an attention *output*, say: negative values, or rows that do not sum to one).
+
+    every: (number of queries, step) of which every step-th, the last one among them, is here.
+    """
     if golden.ndim < 2 or golden.size == 0:
         return None
     eps = epsilon(precision or golden.dtype.name)
     queries, keys = golden.shape[-2:]
     heads = golden.shape[-3] if golden.ndim > 2 else 1
-    summed = _Found(heads, keys - queries, eps)
+    of = range(queries) if every is None else range((every[0] - 1) % every[1], *every)
+    summed = _Found(heads, keys - (of[-1] + 1), eps)
     a, g = actual.reshape(-1, queries, keys), golden.reshape(-1, queries, keys)
     step = max(1, CHUNK // keys)
     with np.errstate(all="ignore"):
@@ -86,7 +92,7 @@ def attention_metrics(actual: Array, golden: Array, precision: str = "") -> Atte
             for first in range(0, queries, step):
                 part = slice(first, first + step)
                 rows, golden_rows = (x[matrix, part].astype(np.float64) for x in (a, g))
-                if not summed.see(rows, golden_rows, matrix % heads, first):
+                if not summed.see(rows, golden_rows, matrix % heads, of[part]):
                     return None
     return summed.metrics()
 
@@ -102,8 +108,8 @@ class _Found:
         self.causal = offset >= 0
         self.future = self.any_normal = False
 
-    def see(self, a: _Matrix, g: _Matrix, head: int, first: int) -> bool:
-        """Take in some rows of one head; False where the golden's are no probabilities."""
+    def see(self, a: _Matrix, g: _Matrix, head: int, queries: range) -> bool:
+        """Take in rows of one head, these queries; False where the golden's are no probability."""
         sums = g.sum(axis=1)
         normal = np.abs(sums - 1.0) <= self.slack
         # A row that is masked everywhere may be zeros or NaN.
@@ -114,17 +120,17 @@ class _Found:
         distance = np.nan_to_num(np.abs(a - g)).sum(axis=1) / 2
         self.variation[head] = max(self.variation[head], float(distance.max()))
         self.unnormalised += int((normal & ~(np.abs(a.sum(axis=1) - 1.0) <= self.slack)).sum())
-        self._see_masks(a, g, first)
+        self._see_masks(a, g, queries)
         return True
 
-    def _see_masks(self, a: _Matrix, g: _Matrix, first: int) -> None:
+    def _see_masks(self, a: _Matrix, g: _Matrix, queries: range) -> None:
         mass = np.where(g == 0.0, np.nan_to_num(np.abs(a)), 0.0)
-        self.masked = max(self.masked, _largest(mass.sum(axis=1), first))
+        self.masked = max(self.masked, _largest(mass.sum(axis=1), queries))
         position = np.arange(g.shape[1])[None, :]
-        later = position > np.arange(first, first + len(g))[:, None] + self.offset
+        later = position > np.asarray(queries)[:, None] + self.offset
         self.future = self.future or bool(later.any())
         self.causal = self.causal and not bool((later & (g != 0.0)).any())
-        self.leaked = max(self.leaked, _largest((mass * later).sum(axis=1), first))
+        self.leaked = max(self.leaked, _largest((mass * later).sum(axis=1), queries))
 
     def metrics(self) -> AttentionMetrics | None:
         if not self.any_normal:
@@ -142,6 +148,6 @@ class _Found:
         )
 
 
-def _largest(masses: _Matrix, first: int) -> tuple[float, int]:
+def _largest(masses: _Matrix, queries: range) -> tuple[float, int]:
     where = int(masses.argmax())
-    return float(masses[where]), first + where
+    return float(masses[where]), queries[where]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from ..tolerance import EPSILON, INTEGER_DTYPES, default
 from . import floats
 from .attention import AttentionMetrics, attention_metrics
 from .exact import in_one_width
-from .logits import LogitsMetrics, logits_metrics, unchanged
+from .logits import Flip, LogitsMetrics, logits_metrics, unchanged
 from .metrics import Metrics, measure
+from .sampling import Pair, paired
 from .speech import speech
 from .threeway import ThreeWay, three_way
 
@@ -33,6 +35,7 @@ def judge(
     systematic: str = "fail",
     digest: str | None = None,
     reference: Callable[[], Array | None] = lambda: None,
+    sums: Callable[[], Array | None] = lambda: None,
     noise: float | None = None,
     candidates: Iterable[str] = (),
     any_precision: bool = False,
@@ -41,7 +44,8 @@ def judge(
     """Judge one tensor of a run against the golden's `entry`.
 
     load: reads the golden's bytes; reference: the tensor in higher precision, for the three-way
-    rule. Neither is called while metadata or the digest decide. entry None is a new tensor,
+    rule; sums: of a sample (see `sampling`). None is called while metadata or the digest, of the
+    whole tensor, decide. entry None is a new tensor,
     `candidates` are then the golden's names, to suggest from. systematic: `off` never says so.
     noise: the floor in units of k; the entry's own where None. any_precision: the golden may be of
     another one on purpose: both are judged in the coarser. any_width: and integers in other widths,
@@ -60,7 +64,8 @@ def judge(
         return replace(base, verdict="structure", note=problem)
     if digest is not None and digest == entry.digest:
         return _identical(base)
-    actual, golden = record.value, load()
+    pair = paired(record, entry, load(), reference(), sums)
+    actual, golden = pair.actual, pair.golden
     if any_precision:
         actual, golden = floats.in_the_coarser(actual, golden)
     if any_width and actual.dtype != golden.dtype:
@@ -68,10 +73,45 @@ def judge(
         if np.array_equal(actual, golden):
             return _identical(base)
     floor = entry.noise if noise is None else noise
-    metrics = measure(actual, golden, tolerance, base.precision, noise=floor)
-    evidence = _gather(base, actual, golden, reference(), metrics)
+    pair = replace(pair, actual=actual, golden=golden)
+    metrics = _placed(measure(actual, golden, tolerance, base.precision, noise=floor), pair)
+    evidence = _gather(base, pair, metrics)
     verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
-    return replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
+    outcome = replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
+    return outcome if pair.sums is None else _with_sums(outcome, pair, tolerance, floor)
+
+
+def _placed(metrics: Metrics, pair: Pair) -> Metrics:
+    """With places in the whole tensor."""
+    first = pair.at(metrics.nonfinite_index)
+    return replace(metrics, index=pair.at(metrics.index), nonfinite_index=first)
+
+
+def _with_sums(
+    outcome: TensorOutcome, pair: Pair, tolerance: Tolerance, floor: float | None
+) -> TensorOutcome:
+    """What a sample leaves out moved as far as the sums over all elements say. A reference that
+    excuses what was kept excuses them."""
+    assert pair.sums is not None
+    summed = measure(*pair.sums, tolerance, outcome.precision, noise=floor)
+    found = elementwise(summed, "off")
+    note = "; ".join(part for part in (outcome.note, pair.note) if part)
+    outcome = replace(outcome, note=note)
+    excused = bool(outcome.mismatches) and outcome.verdict in ("within", "systematic", "unstable")
+    if found == "within" or excused or outcome.verdict in ("drift", "nonfinite"):
+        return outcome
+    return replace(
+        outcome,
+        verdict=found,
+        k=max(outcome.k or 0.0, summed.k),
+        rel_l2=max(outcome.rel_l2 or 0.0, summed.rel_l2),
+        mismatches=None,
+        max_abs=None,
+        max_rel=None,
+        max_ulp=None,
+        index=None,
+        note=f"outside of the elements that are kept: {note}",
+    )
 
 
 def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome:
@@ -172,22 +212,36 @@ class _Evidence:
         return {k: v for part in parts if part is not None for k, v in part.to_extra().items()}
 
 
-def _gather(
-    base: TensorOutcome,
-    actual: Array,
-    golden: Array,
-    reference: Array | None,
-    metrics: Metrics,
-) -> _Evidence:
+def _gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> _Evidence:
+    actual, golden, reference = pair.actual, pair.golden, pair.reference
     logits = attention = None
     if base.kind == "logits":
         logits = logits_metrics(actual, golden, base.precision, reference)
+        logits = None if logits is None else _in_the_whole(logits, pair)
     elif base.kind == "attention":
-        attention = attention_metrics(actual, golden, base.precision)
+        every = pair.steps[-2] if len(pair.steps) > 1 else 1
+        queries = None if every == 1 else (pair.shape[-2], every)
+        attention = attention_metrics(actual, golden, base.precision, queries)
     against = None
     if reference is not None:
         against = three_way(actual, golden, reference, base.precision)
     return _Evidence(base.name, base.shape, metrics, base.precision, logits, attention, against)
+
+
+def _in_the_whole(logits: LogitsMetrics, pair: Pair) -> LogitsMetrics:
+    """With the rows of flips where the whole tensor has them."""
+    if pair.sums is None:
+        return logits
+    leading = pair.shape[:-1]
+    single = math.prod(leading[:-1]) == 1
+
+    def placed(flip: Flip) -> Flip:
+        at = flip.position
+        row = at if isinstance(at, tuple) else (*(0 for _ in leading[:-1]), at)
+        place = pair.at(row) or row
+        return replace(flip, position=place[-1] if single else place)
+
+    return replace(logits, flips=tuple(map(placed, logits.flips)))
 
 
 def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOutcome:
@@ -197,7 +251,7 @@ def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOu
         kind=record.kind,
         dtype=record.value.dtype.name,
         precision=record.arithmetic,
-        shape=tuple(int(size) for size in record.value.shape),
+        shape=record.shape,
         judged=record.judged,
         verdict="within",
         source=record.source,
@@ -265,9 +319,9 @@ def _structure(
         or (any_precision and dtypes <= EPSILON.keys())
         or (any_width and dtypes <= INTEGER_DTYPES)
     )
-    if same and value.shape == tuple(entry.shape):
+    if same and record.shape == tuple(entry.shape):
         return None
-    return f"{form(value.dtype.name, value.shape)}, golden has {form(entry.dtype, entry.shape)}"
+    return f"{form(value.dtype.name, record.shape)}, golden has {form(entry.dtype, entry.shape)}"
 
 
 def form(dtype: str, shape: tuple[int, ...]) -> str:

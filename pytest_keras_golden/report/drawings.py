@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ..outcomes import QUIET, TensorOutcome, TestOutcome
 from . import tokens
 
 if TYPE_CHECKING:
+    from ..compare.sampling import Pair
     from ..store.codec import Golden
 
 LAYERS = 64
@@ -73,8 +74,9 @@ def _heat(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> list[Any
 
     rows = []
     for tensor in tensors:
-        pair = (run.array(tensor.name), golden.array(tensor.name))
-        errors = by_position(*pair, tensor.precision, axis=_position_axis(tensor))
+        pair = _both(golden, run, tensor)
+        axis = _position_axis(tensor)
+        errors = by_position(pair.actual, pair.golden, tensor.precision, axis=axis)
         if errors is not None:
             allowed = tensor.tolerance.k if tensor.tolerance else None
             rows.append([tensor.name, allowed, _rounded(errors.tolist())])
@@ -100,7 +102,8 @@ def _histograms(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -
     most = sorted(tensors, key=lambda tensor: -(tensor.k or 0.0))[:HISTOGRAMS]
     rows = []
     for tensor in sorted(most, key=lambda tensor: tensor.order):
-        counts = ulp_histogram(run.array(tensor.name), golden.array(tensor.name), tensor.precision)
+        pair = _both(golden, run, tensor)
+        counts = ulp_histogram(pair.actual, pair.golden, tensor.precision)
         if counts is not None:
             rows.append([tensor.name, counts])
     return rows
@@ -117,7 +120,8 @@ def _attention(golden: Golden, run: Golden, tensors: list[TensorOutcome]) -> Map
     tensor = next(beyond, max(maps, key=lambda tensor: tensor.k or 0.0, default=None))
     if tensor is None:
         return {}
-    drawn = attention_map(run.array(tensor.name), golden.array(tensor.name))
+    pair = _both(golden, run, tensor)
+    drawn = attention_map(pair.actual, pair.golden)
     if drawn is None:
         return {}
     return {
@@ -134,38 +138,58 @@ def _tokens(golden: Golden, run: Golden, tensors: Iterable[TensorOutcome]) -> li
 
     tables = []
     for tensor in (t for t in tensors if t.kind == "logits" and t.verdict != "identical"):
-        rows = _flipped_rows(tensor)
-        for top in top_tokens(run.array(tensor.name), golden.array(tensor.name), rows):
+        pair = _both(golden, run, tensor)
+        kept = pair.actual.shape[:-1]
+        rows = tuple(_flat(pair.within(place), kept) for place in _flipped(tensor))
+        for top in top_tokens(pair.actual, pair.golden, rows):
             before = [[token, _short(value)] for token, value in top.golden]
             after = [[token, _short(value)] for token, value in top.run]
             words = speech(tensor.name, tensor.shape)
-            place = f"{words.place} {_place(top.row, tensor.shape[:-1])}"
+            row = _said(pair.at(_places(top.row, kept)), tensor.shape[:-1])
+            place = f"{words.place} {row}"
             tables.append([tensor.name, place, before, after, words.value or f"{words.answer} "])
     return tables
 
 
-def _flipped_rows(tensor: TensorOutcome) -> tuple[int, ...]:
-    """Flat row numbers of the flips: a position counts along the leading axes."""
-    rows = []
+def _both(golden: Golden, run: Golden, tensor: TensorOutcome) -> Pair:
+    """What both files have of it."""
+    from ..compare.sampling import paired
+    from ..records import TensorRecord
+
+    name = tensor.name
+    old, new = golden.header.entry(name), run.header.entry(name)
+    assert old is not None
+    assert new is not None
+    record = TensorRecord(name, run.array(name), sample=new.sample, sums=run.sums(name))
+    return paired(record, old, golden.array(name), None, lambda: golden.sums(name))
+
+
+def _flipped(tensor: TensorOutcome) -> Iterator[tuple[int, ...]]:
+    """Of each flip its row: an index per leading axis."""
+    leading = len(tensor.shape) - 1
     for flip in tokens.metrics(tensor).get("flips", ()):
         position = flip.get("position")
         place = [position] if isinstance(position, int) else list(position or ())
-        rows.append(_flat(place, tensor.shape[:-1]))
-    return tuple(rows)
+        yield (*(0 for _ in range(leading - len(place))), *place)
 
 
-def _place(row: int, leading: tuple[int, ...]) -> int | list[int]:
-    """A flat row number as flips say it: an index where there is one batch, else one per axis."""
+def _places(row: int, leading: tuple[int, ...]) -> tuple[int, ...]:
+    """A flat row number as an index per axis."""
     place: list[int] = []
     for size in reversed(leading):
         row, index = divmod(row, size)
         place.insert(0, index)
-    return place[-1] if place and math.prod(leading[:-1]) == 1 else place
+    return tuple(place)
 
 
-def _flat(place: list[int], shape: tuple[int, ...]) -> int:
+def _said(place: tuple[int, ...] | None, leading: tuple[int, ...]) -> int | list[int]:
+    """As flips say it: an index where there is one batch, else one per axis."""
+    return place[-1] if place and math.prod(leading[:-1]) == 1 else list(place or ())
+
+
+def _flat(place: tuple[int, ...], shape: tuple[int, ...]) -> int:
     flat = 0
-    for index, size in zip(place, shape[len(shape) - len(place) :], strict=False):
+    for index, size in zip(place, shape, strict=False):
         flat = flat * size + int(index)
     return flat
 

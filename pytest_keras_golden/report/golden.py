@@ -11,13 +11,13 @@ from ..records import GoldenHeader, TensorEntry
 from .escape import visible
 from .wording import number, plural, tolerance
 
-Sample = Callable[[str], Sequence[str]]
+FirstValues = Callable[[str], Sequence[str]]
 """Tensor name → its first values as text."""
 
 
-def render(header: GoldenHeader, sample: Sample) -> str:
+def render(header: GoldenHeader, first: FirstValues) -> str:
     """The same text for the same golden, wherever its file lies."""
-    return "\n".join(map(visible, [*_facts(header), "", *_tensors(header, sample)]))
+    return "\n".join(map(visible, [*_facts(header), "", *_tensors(header, first)]))
 
 
 def _facts(header: GoldenHeader) -> Iterator[str]:
@@ -38,11 +38,11 @@ def _fingerprints(kind: str, digests: Mapping[str, str]) -> Iterator[str]:
     yield from (f"{kind}: {name} {digests[name]}" for name in sorted(digests))
 
 
-def _tensors(header: GoldenHeader, sample: Sample) -> Iterator[str]:
+def _tensors(header: GoldenHeader, first: FirstValues) -> Iterator[str]:
     yield plural(len(header.tensors), "tensor")
     for entry in sorted(header.tensors, key=lambda entry: entry.order):
         yield f"{entry.order} {entry.name} {_described(entry)}"
-        values = " ".join(sample(entry.name))
+        values = " ".join(first(entry.name))
         yield f"  rms={entry.rms:.6g} digest={entry.digest}" + (f" [{values}]" if values else "")
 
 
@@ -53,6 +53,8 @@ def _described(entry: TensorEntry) -> str:
         parts.append(f"precision={entry.precision}")
     if entry.source != "materialised":
         parts.append(entry.source)
+    if entry.sample is not None:
+        parts.append(f"a sample of {'×'.join(map(str, entry.sample.kept))} is kept")
     if not entry.judged:
         parts.append("not judged")
     if entry.tolerance is not None:

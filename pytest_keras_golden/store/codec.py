@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import CorruptGoldenError, StoreError
 from ..io.strict import cut, shown
-from .contents import ISOLATION, REFERENCE, Contents
+from .contents import ISOLATION, REFERENCE, SUMS, Contents
 from .digest import digest
 from .layout import MalformedError, Span, header_length
 
@@ -68,6 +68,11 @@ class Golden:
     def reference(self, name: str) -> Array | None:
         """The tensor's high-precision reference; None where it has none. Raises as `array`."""
         return self._array(REFERENCE + name) if name in self._contents.references else None
+
+    def sums(self, name: str) -> Array | None:
+        """Sums over all elements of a tensor of which a sample is kept; None of others. Raises as
+        `array`."""
+        return self._array(SUMS + name) if SUMS + name in self._contents.digests else None
 
     def pooled(self, key: str) -> Array:
         """An isolation tensor by its digest. Raises as `array`, StoreError where there is none."""

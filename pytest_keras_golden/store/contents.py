@@ -10,6 +10,7 @@ from .layout import MalformedError, parse
 
 REFERENCE = "@reference/"
 ISOLATION = "@isolation/"
+SUMS = "@sums/"
 """How names of auxiliary tensors begin; tensors of a test never begin with "@"."""
 
 
@@ -24,7 +25,7 @@ class Contents:
         texts, self.places = parse(head, body)
         self.document = metadata.read_document(texts)
         self.header, self.references = metadata.decode(self.document)
-        self.aliases = {entry.digest: entry.name for entry in self.header.tensors}
+        self.aliases = {e.digest: e.name for e in self.header.tensors if e.sample is None}
         self._check_tensors()
         self._check_auxiliary()
         self.digests = self._digests()
@@ -37,22 +38,34 @@ class Contents:
             place = self.places.get(entry.name)
             if place is None:
                 raise MalformedError(f"{shown(entry.name)} is in its metadata, but not in the file")
-            if (place.dtype.name, place.shape) != (entry.dtype, entry.shape):
+            shape = entry.sample.kept if entry.sample else entry.shape
+            if (place.dtype.name, place.shape) != (entry.dtype, shape):
                 raise MalformedError(
                     f"{shown(entry.name)} is {place.dtype.name} {place.shape} in the file, "
-                    f"{entry.dtype} {entry.shape} in its metadata"
+                    f"{entry.dtype} {shape} in its metadata"
                 )
+            if entry.sample is not None:
+                self._check_sums(entry.name)
         for name in self.references:
             reference = self.places.get(REFERENCE + name)
             if reference is None or reference.shape != self.places[name].shape:
                 problem = "is missing, or of another shape"
                 raise MalformedError(f"the reference of {shown(name)} {problem}")
 
+    def _check_sums(self, name: str) -> None:
+        sums = self.places.get(SUMS + name)
+        if sums is None or len(sums.shape) != 1 or sums.dtype.kind != "f":
+            raise MalformedError(f"the sums of {shown(name)} are missing, or no vector of floats")
+        size = sums.shape[0]
+        if size == 0 or size & (size - 1):
+            raise MalformedError(f"the sums of {shown(name)} are {size}, no power of two")
+
     def _check_auxiliary(self) -> None:
         called = {key for call in self.header.calls for key in call.keys}
         expected = {entry.name for entry in self.header.tensors}
         expected |= {REFERENCE + name for name in self.references}
         expected |= {ISOLATION + key for key in called}
+        expected |= {SUMS + entry.name for entry in self.header.tensors if entry.sample}
         unknown = sorted(set(self.places) - expected)
         if unknown:
             raise MalformedError(f"{shown(unknown[0])} is in the file, but not in its metadata")
@@ -68,8 +81,11 @@ class Contents:
     def _digests(self) -> Mapping[str, str]:
         """Each tensor's name in the file and the digest that its bytes must have."""
         isolated = (name for name in self.places if name.startswith(ISOLATION))
+        sampled = {entry.name: entry.sample for entry in self.header.tensors if entry.sample}
         return {
             **{entry.name: entry.digest for entry in self.header.tensors},
+            **{name: sample.digest for name, sample in sampled.items()},
+            **{SUMS + name: sample.sums for name, sample in sampled.items()},
             **{REFERENCE + name: key for name, key in self.references.items()},
             **{name: name.removeprefix(ISOLATION) for name in isolated},
         }

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..io.strict import shown
 from . import header as metadata
-from .contents import ISOLATION, REFERENCE, Contents
+from .contents import ISOLATION, REFERENCE, SUMS, Contents
 from .digest import blocks, digest, start
 from .dtypes import native
 from .layout import MAX_HEADER, MalformedError, arrange, header_bytes
@@ -136,6 +136,8 @@ def _tensors(recording: Recording) -> dict[str, Array]:
         tensors[record.name] = record.value
         if record.reference is not None:
             tensors[REFERENCE + record.name] = record.reference
-    held = {entry.digest for entry in recording.header.tensors}
+        if record.sums is not None:
+            tensors[SUMS + record.name] = record.sums
+    held = {entry.digest for entry in recording.header.tensors if entry.sample is None}
     pool = {ISOLATION + key: array for key, array in recording.pool.items() if key not in held}
     return tensors | pool

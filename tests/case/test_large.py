@@ -84,7 +84,8 @@ def test_a_candidate_is_told_what_it_detects_when_it_is_accepted(
     with Golden.open(recorded) as golden, Golden.open(candidate) as kept:
         assert {entry.detects for entry in kept.header.tensors} == {None}
         detected = _detected(kept)
-        assert detected["large"] == golden.header.tensors[0].detects
+        # Of the sample that is kept, where the golden's is of the whole.
+        assert detected["large"] == pytest.approx(golden.header.tensors[0].detects, rel=0.1)
         assert detected["moved"] == pytest.approx(golden.header.tensors[1].detects, rel=0.1)
 
 

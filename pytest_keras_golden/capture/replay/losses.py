@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compare.sketch import sketched
 from ...errors import CaptureError
 from ..backends import from_numpy, pulled_back, to_numpy
 from ..backends.nest import flatten
@@ -24,7 +25,6 @@ from ..tap.precision import is_numeric
 from ..watch.structure import is_own
 from .pullback import cotangents
 from .quiet import quietly
-from .sketch import sketched
 
 if TYPE_CHECKING:
     from ...records import Array

@@ -27,6 +27,7 @@ from zlib import crc32
 import ml_dtypes
 import numpy as np
 
+from ...compare.sketch import sketched
 from ...errors import CaptureError
 from ...records import LayerCall
 from ...tolerance import EPSILON
@@ -42,7 +43,6 @@ from .lifted import FLOAT32_FOR, FLOAT64_FOR, downcasts, lifted
 from .outermost import Outermost
 from .pullback import Pulled, gradients, states
 from .recorder import argument_tensors, in_order, is_measured, output_tensors
-from .sketch import sketched
 
 if TYPE_CHECKING:
     import numpy.typing as npt

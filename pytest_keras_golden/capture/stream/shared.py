@@ -23,6 +23,7 @@ def share() -> None:
     """From now on until `unshare`, if Keras is there. Once is enough."""
     if not _STANDING and "keras" in sys.modules:
         _STANDING.stand_in(DISTRIBUTIONS.keys(), _drawing)
+        _STANDING.stand_in(_DRAWING_INSIDE, _noting, "image")
 
 
 def unshare() -> None:
@@ -64,6 +65,20 @@ def _drawing(name: str, original: Function) -> Function:
         return drawn
 
     return drawing
+
+
+_DRAWING_INSIDE = frozenset({"elastic_transform"})
+"""Operations that make numbers of a seed without `keras.random`."""
+
+
+def _noting(name: str, original: Function) -> Function:
+    @wraps(original)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        _drawn_by.add(f"keras.ops.image.{name}")
+        return original(*args, **kwargs)
+
+    return noting
 
 
 def _is_seed(given: Any) -> bool:

@@ -17,15 +17,18 @@ class StandIns:
     def __bool__(self) -> bool:
         return bool(self._standing)
 
-    def stand_in(self, names: Set[str], made: Callable[[str, Function], Function]) -> None:
-        """made: name and function of the backend → what stands there from now on."""
+    def stand_in(
+        self, names: Set[str], made: Callable[[str, Function], Function], module: str = "random"
+    ) -> None:
+        """made: name and function of the backend's module → what stands there from now on."""
         from keras.src import backend
 
-        for name in names & vars(backend.random).keys():
-            original = getattr(backend.random, name)
+        home = getattr(backend, module)
+        for name in names & vars(home).keys():
+            original = getattr(home, name)
             ours = made(name, original)
-            self._standing.append((backend.random, name, original, ours))
-            setattr(backend.random, name, ours)
+            self._standing.append((home, name, original, ours))
+            setattr(home, name, ours)
 
     def step_back(self) -> None:
         """Where somebody else has put a function of their own meanwhile, that one stays."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compare.sketch import sketched
 from ...compare.training import ORDER
 from ...records import TensorRecord
 from ...tolerance import EPSILON
 from ..record.reads import Reads
 from ..replay.losses import METRICS, WHOLE, alone_name, by_itself, given_in
 from ..replay.optimizers import Exercise
-from ..replay.sketch import sketched
 from ..state.weights import numeric_digest
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection

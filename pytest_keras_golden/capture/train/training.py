@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compare.sketch import size_for, sketched
 from ...records import TensorRecord
 from ..backends import active, is_tensor, to_numpy
 from ..record.reads import Reads
 from ..replay.optimizers import Exercise
-from ..replay.sketch import size_for, sketched
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
 from .doors import Doors

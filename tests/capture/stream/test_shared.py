@@ -194,3 +194,11 @@ def test_what_the_backend_refuses_as_well_was_not_drawn_by_it() -> None:
         assert shared.drawn_by_its_own() == frozenset()
     finally:
         shared.unshare()
+
+
+@pytest.mark.usefixtures("stream")
+def test_an_operation_that_draws_by_itself_is_noted() -> None:
+    """It makes a key of the seed that it is given, and numbers of that on its own."""
+    layer = keras.layers.RandomElasticTransform(1.0, seed=1)
+    layer(np.ones((1, 8, 8, 3), "float32"), training=True)
+    assert shared.drawn_by_its_own() == {"keras.ops.image.elastic_transform"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_keras_golden.capture.replay.sketch import BUDGET, LEAST, size_for, sketched
+from pytest_keras_golden.compare.sketch import BUDGET, LEAST, size_for, sketched
 
 RNG = np.random.default_rng(0)
 

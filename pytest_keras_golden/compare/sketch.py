@@ -1,4 +1,4 @@
-"""Large tensors of a training step as a few numbers that every one of their elements has a part in.
+"""Large tensors as a few numbers that every one of their elements has a part in.
 
 Whole gradients and slots of a large model are gigabytes a step. A tensor of more than `size`
 elements is kept as `size` sums: element i goes into sum i mod `size` with a sign of its own, and
@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ...records import Array
+    from ..records import Array
 
 BUDGET = 1 << 20
 """Bytes that the tensors of all recorded steps of one model are to stay below by default."""
@@ -54,6 +54,16 @@ def sketched(array: Array, size: int) -> Array:
             sums += part.reshape(-1, size).sum(0)
     kept = np.float64 if array.dtype == np.float64 else np.float32
     return (sums / math.sqrt(rows)).astype(kept)
+
+
+def folded(sums: Array, size: int, elements: int) -> Array:
+    """A sketch of a tensor of so many elements as the smaller one, of `size` sums, that it has."""
+    if sums.size <= size:
+        return sums
+    rows, fewer = -(-elements // sums.size), -(-elements // size)
+    wide = sums.astype(np.float64).reshape(-1, size).sum(0) * math.sqrt(rows)
+    smaller: Array = (wide / math.sqrt(fewer)).astype(sums.dtype)
+    return smaller
 
 
 _BLOCK = 256
