@@ -93,7 +93,10 @@ class Trial:
 
 
 class Bench:
-    """A model under each policy, its goldens, and changes tried on it. folder: for the goldens."""
+    """A model under each policy, its goldens, and changes tried on it. folder: for the goldens.
+
+    share: which part of a golden's tensors is kept, as samples, 1 for all. isolates: whether layers
+    are looked at alone."""
 
     def __init__(
         self,
@@ -101,7 +104,10 @@ class Bench:
         folder: Path,
         policies: tuple[str, ...],
         tolerances: tuple[ToleranceRule, ...] = (),
+        share: float = 1.0,
+        isolates: bool = True,
     ) -> None:
+        self.share, self.isolates = share, isolates
         self.subject = subject
         self.policies = policies
         self.folder = folder
@@ -110,6 +116,11 @@ class Bench:
         self._blocks: dict[str, CaptureBlock] = {}
 
     def record(self, policy: str) -> None:
+        if policy not in self._blocks and self.share != 1.0:
+            # How large it is, only a recording tells.
+            share, self.share = self.share, 1.0
+            self.record(policy)
+            self.share = share
         outcome, block = self._run(policy, nullcontext(), update=True)
         if outcome.outcome not in ("recorded", "passed"):
             raise RuntimeError(f"{self.subject.name} {policy}: {outcome.reason}")
@@ -144,16 +155,24 @@ class Bench:
             Settings(
                 self.folder / "goldens",
                 update=update,
-                max_size=64 << 20,
+                max_size=self._room(policy),
                 tolerances=self.tolerances,
             ),
         )
         with applied:
-            request = Request(isolation_bytes=session.settings.max_size)
+            size = session.settings.max_size
+            request = Request(isolation_bytes=size, isolate=self.isolates)
             with capture_block(model, request, CaseGolden(session)) as block:
                 model(*arguments)
             session.add_block(block)
         return finish(session, self.folder / "cache"), block
+
+    def _room(self, policy: str) -> int:
+        """Bytes that a golden's tensors may have."""
+        if self.share == 1.0:
+            return 64 << 20
+        whole = sum(record.value.nbytes for record in self._blocks[policy].records)
+        return int(self.share * whole)
 
     def try_out(self, change: Change) -> Iterator[Trial]:
         """float32 first: there the change's size is seen free of bfloat16's rounding."""
