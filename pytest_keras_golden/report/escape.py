@@ -61,9 +61,15 @@ def shown(value: Value) -> Value:
     return cast(Value, _shown(value))
 
 
+_PLAIN = frozenset({float, int, bool, type(None)})
+
+
 def _shown(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        # Nearly all of a large report: checked first, for speed.
+        return value
     if isinstance(value, str):
-        return visible(re.sub(r"\s*\n\s*", " ", value))
+        return value if value.isprintable() else visible(re.sub(r"\s*\n\s*", " ", value))
     if hasattr(value, "__dataclass_fields__"):
         old = {field.name: getattr(value, field.name) for field in fields(value)}
         new = {name: _shown(item) for name, item in old.items()}
