@@ -16,14 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-SUITE = """
+DECODER = """
 import keras
 import numpy as np
 
 
-def decoder(millions):
+def decoder(millions, length):
     \"\"\"A stack of transformer blocks of width 768, as many as it takes.\"\"\"
-    width, entry = 768, keras.Input((16,), dtype="int32")
+    width, entry = 768, keras.Input((length,), dtype="int32")
     hidden = keras.layers.Embedding(8192, width)(entry)
     blocks = max(1, round((millions * 1e6 - 2 * 8192 * width) / (12 * width**2)))
     for _ in range(blocks):
@@ -34,11 +34,12 @@ def decoder(millions):
         wide = keras.layers.Dense(4 * width, activation="gelu")(normed)
         hidden = hidden + keras.layers.Dense(width)(wide)
     return keras.Model(entry, keras.layers.Dense(8192)(hidden))
-
+"""
+TRAINING = """
 
 def test_three_steps():
     keras.utils.set_random_seed(0)
-    model = decoder(MILLIONS)
+    model = decoder(MILLIONS, 16)
     print(f"{model.count_params() / 1e6:.1f} M parameters, {len(model.weights)} weights")
     tokens = np.random.default_rng(0).integers(0, 8192, (3, 16)).astype("int32")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -65,7 +66,9 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pytest.ini").write_text("[pytest]\n")
-        (folder / "test_size.py").write_text(SUITE.replace("MILLIONS", str(millions)))
+        (folder / "test_size.py").write_text(
+            (DECODER + TRAINING).replace("MILLIONS", str(millions))
+        )
         plain, printed = seconds_of(folder)
         recording, _ = seconds_of(folder, "--golden-auto", "--update-goldens")
         (golden,) = folder.rglob("*.safetensors")
