@@ -87,10 +87,8 @@ def main(arguments: list[str]) -> int:
         # Five calls in one test are five times the tensors: a golden of their own.
         ran(folder, "--update-goldens", "--update-goldens-in-ci", TIMED="yes")
         _, timed = ran(folder, TIMED="yes")
-    tensors = said["tensors"] / 2**20
-    print(
-        f"{said['weights'] / 1e6:.0f} M weights, {tensors:.1f} MiB of tensors: golden {size:.2f} MiB"
-    )
+    weights, tensors = said["weights"] / 1e6, said["tensors"] / 2**20
+    print(f"{weights:.0f} M weights, {tensors:.1f} MiB of tensors: golden {size:.2f} MiB")
     print(f"captured call {timed['ratio']:.2f} × a plain one")
     print(f"unchanged: exit code {unchanged}; one layer 0.1 % larger: exit code {changed}")
     return int(size >= 2 or timed["ratio"] > 1.5 or unchanged != 0 or changed != 1)
