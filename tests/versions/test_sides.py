@@ -240,6 +240,21 @@ def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:
     assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2d"])
 
 
+def test_outputs_by_name_are_the_same_on_another_backend(tmp_path: Path) -> None:
+    """torch's trees return mappings by key, those of other backends as they were made."""
+    text = LAYERS.partition("def test_dense")[0] + (
+        "def test_named():\n"
+        "    given = keras.Input(X.shape[1:])\n"
+        "    first = keras.layers.Dense(3)(given)\n"
+        '    outputs = {"sequence": first, "pooled": keras.layers.Dense(2)(first)}\n'
+        '    assert keras.Model(given, outputs)(X)["pooled"].shape[-1] == 2\n'
+    )
+    folder = suite(tmp_path / "suite", test_named=text)
+    told = gated(folder, "backend=numpy", "backend=torch")
+    (test,) = told["tests"]
+    assert (test["status"], test["local_drift"]) == ("holds", [])
+
+
 def test_what_no_stream_draws_has_no_counterpart(tmp_path: Path) -> None:
     head, _, noise = DRAWS.partition("\n\ndef test_layers")
     noise = noise[noise.index("class Noise") :].replace("(6,), 5, 0.5", "(6,), 5000, 0.5")

@@ -17,7 +17,8 @@ Exchange = Callable[[Any], Any]
 def flatten(nest: Any) -> list[tuple[str, Any]]:
     """Leaves with their paths: `[0]`, `[key]`, `[field]`; "" for a lone leaf.
 
-    Mappings keep their order, namedtuples and dataclasses go by field.
+    Mappings go by the names of their keys, since torch's trees return them so and other backends'
+    as they were made; namedtuples and dataclasses go by field.
     """
     return list(_leaves("", nest))
 
@@ -58,7 +59,7 @@ def _children(nest: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(nest, (list, tuple)):
         return list(zip(getattr(nest, "_fields", range(len(nest))), nest, strict=True))
     if isinstance(nest, Mapping):
-        return list(nest.items())
+        return sorted(nest.items(), key=lambda pair: str(pair[0]))
     if is_dataclass(nest) and not isinstance(nest, type):
         return [(field.name, getattr(nest, field.name)) for field in fields(nest)]
     return None
@@ -69,7 +70,7 @@ def _rebuilt(nest: Any, keys: Sequence[Any], values: Sequence[Any]) -> Any:
         return type(nest)(*values) if hasattr(nest, "_fields") else type(nest)(values)
     pairs = dict(zip(keys, values, strict=True))
     if isinstance(nest, Mapping):
-        return _mapping(nest, pairs)
+        return _mapping(nest, {key: pairs[key] for key in nest})
     fresh = copy.copy(nest)
     for name, value in pairs.items():
         # Frozen dataclasses refuse plain assignment.

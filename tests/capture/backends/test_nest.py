@@ -114,3 +114,11 @@ def test_the_nth_tensor_that_is_read_is_the_nth_that_is_exchanged(made: Any) -> 
         fresh = replaced(made(["text", *arrays][1:]), {at: np.full(1, 9)})
         values = [int(value[0]) for value in leaves(fresh)]
         assert values == [9 if place == at else place for place in range(3)]
+
+
+def test_mappings_go_by_key_and_keep_the_order_that_they_have() -> None:
+    """torch's trees return them by key, those of other backends as they were made."""
+    made, returned = {"sequence": 1.0, "pooled": 2.0}, {"pooled": 2.0, "sequence": 1.0}
+    assert flatten(made) == flatten(returned) == [("[pooled]", 2.0), ("[sequence]", 1.0)]
+    doubled = exchanged(made, lambda leaf: leaf * 2)
+    assert list(doubled.items()) == [("sequence", 2.0), ("pooled", 4.0)]

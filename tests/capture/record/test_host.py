@@ -135,7 +135,7 @@ def test_nested_outputs_go_by_key():
             return {"twice": x * 2, "parts": [x, x + 1]}
 
     block, _ = captured(Pair(), np.ones(2, "float32"), select=("all",))
-    assert list(block.tensors) == ["<model>[twice]", "<model>[parts][0]", "<model>[parts][1]"]
+    assert list(block.tensors) == ["<model>[parts][0]", "<model>[parts][1]", "<model>[twice]"]
 
 
 @pytest.mark.parametrize(
