@@ -81,6 +81,14 @@ x = np.ones((1, 8, 8, 3), "float32")
 y = keras.layers.Resizing(4, 4, interpolation="lanczos3")(x)
 print(tuple(y.shape))
 """,
+    "A token that comes twice in a batch: TensorFlow clips its gradient otherwise": """\
+import keras, numpy as np
+e = keras.layers.Embedding(3, 1, embeddings_initializer="ones")
+m = keras.Sequential([keras.Input((4,), dtype="int32"), e, keras.layers.Flatten()])
+m.compile(keras.optimizers.SGD(1.0, clipnorm=1.0), "mse")
+m.train_on_batch(np.array([[1, 1, 1, 2]]), np.zeros((1, 4)))
+print(np.round(keras.ops.convert_to_numpy(e.embeddings).ravel(), 3))
+""",
     "A token that comes twice in a batch: TensorFlow trains its embedding otherwise": """\
 import keras, numpy as np
 e = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
