@@ -59,7 +59,8 @@ print(tuple(y.shape))
 """,
     "Cells of several kinds in one `RNN` in bfloat16: fails on jax": """\
 import keras, numpy as np
-cells = [keras.layers.GRUCell(3, dtype="bfloat16"), keras.layers.LSTMCell(3, dtype="bfloat16")]
+own = {"recurrent_initializer": "glorot_uniform", "dtype": "bfloat16"}
+cells = [keras.layers.GRUCell(3, **own), keras.layers.LSTMCell(3, **own)]
 y = keras.layers.RNN(cells, dtype="bfloat16")(np.ones((1, 4, 2), "float32"))
 print(tuple(y.shape))
 """,
