@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -90,7 +90,12 @@ class Sample:
     @property
     def kept(self) -> tuple[int, ...]:
         """Shape of what is kept."""
-        return tuple(-(-n // step) for n, step in zip(self.shape, self.steps, strict=True))
+        return lengths_at(self.shape, self.steps)
+
+
+def lengths_at(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
+    """How many positions there are along each axis of which one in so many is kept."""
+    return tuple(-(-length // step) for length, step in zip(shape, steps, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,7 @@ class TensorEntry:
     order: position in execution order. digest: xxh3-128 hex over dtype, shape and C-order bytes.
     rms: root mean square of the finite values, to 6 significant digits. detects: the smallest
     relative drift its check would have caught under `tolerance`. noise: largest k between repeats.
-    sample: what is kept of it, None where that is all; rest is said of the whole tensor.
+    sample: what is kept of it, None where that is all; shape and digest are the whole tensor's.
     """
 
     name: str

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..records import Sample, lengths_at
 from ..store.digest import digest
 from . import floats
 from .sketch import LEAST, MOST, folded, sketched
 
 if TYPE_CHECKING:
     from ..records import Array, TensorEntry, TensorRecord
-
-from ..records import Sample
 
 ROW = 1 << 18
 """Bytes of a row that is kept whole though it is more than there is room for."""
@@ -64,9 +63,9 @@ def sampled(record: TensorRecord, room: int) -> TensorRecord:
     steps = _steps(record, room - sums.nbytes)
     if max(steps) == 1:
         return record
-    kept, ones = thinned(value, steps), (1,) * value.ndim
-    exact = None if record.reference is None else thinned(record.reference, steps, ones)
-    sample = Sample(_shape(value), steps, digest(kept), digest(sums))
+    kept = thinned(value, steps)
+    exact = None if record.reference is None else thinned(record.reference, steps)
+    sample = Sample(record.shape, steps, digest(kept), digest(sums))
     whole = record.digest or digest(value)
     return replace(record, value=kept, reference=exact, sample=sample, sums=sums, digest=whole)
 
@@ -77,10 +76,9 @@ def _sums_in(room: int) -> int:
 
 def _steps(record: TensorRecord, room: int) -> tuple[int, ...]:
     """Powers of two, so that what two goldens keep of one tensor has positions in common."""
-    shape, size = _shape(record.value), record.value.dtype.itemsize
+    shape, size = record.shape, record.value.dtype.itemsize
     steps = [1] * len(shape)
-    while math.prod(_lengths(shape, steps)) * size > room:
-        lengths = _lengths(shape, steps)
+    while math.prod(lengths := lengths_at(shape, steps)) * size > room:
         row = lengths[-1] * size
         may = [at for at in _thinnable(record, len(shape)) if lengths[at] > 1]
         if not may and record.kind == "tensor" and row > max(room, ROW):
@@ -102,14 +100,6 @@ def _thinnable(record: TensorRecord, dimensions: int) -> list[int]:
 
 def _is_map(name: str) -> bool:
     return ":probabilities" in name
-
-
-def _shape(array: Array) -> tuple[int, ...]:
-    return tuple(map(int, array.shape))
-
-
-def _lengths(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
-    return tuple(-(-length // step) for length, step in zip(shape, steps, strict=True))
 
 
 def thinned(array: Array, steps: Sequence[int], having: Sequence[int] | None = None) -> Array:
@@ -183,18 +173,16 @@ def paired(
         None if reference is None else thinned(reference, steps, theirs),
         shape,
         steps,
-        _sums(record, entry, golden, sums()),
+        _sums(record, golden, sums()),
     )
 
 
-def _sums(
-    record: TensorRecord, entry: TensorEntry, golden: Array, held: Array | None
-) -> tuple[Array, Array] | None:
-    sizes = [sums.size for sums in (record.sums, held) if sums is not None]
-    size, elements = min(sizes), math.prod(record.shape)
-    mine = folded(record.sums, size, elements) if record.sums is not None else None
-    theirs = folded(held, size, elements) if held is not None else None
-    return (
-        sketched(record.value, size) if mine is None else mine,
-        sketched(golden, size) if theirs is None else theirs,
-    )
+def _sums(record: TensorRecord, golden: Array, held: Array | None) -> tuple[Array, Array]:
+    """Of a side that is whole they are made, of as many as the other has."""
+    elements = math.prod(record.shape)
+    size = min(sums.size for sums in (record.sums, held) if sums is not None)
+
+    def of(kept: Array | None, whole: Array) -> Array:
+        return sketched(whole, size) if kept is None else folded(kept, size, elements)
+
+    return of(record.sums, record.value), of(held, golden)

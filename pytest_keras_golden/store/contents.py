@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ..io.strict import shown
+from ..records import TensorEntry
 from . import header as metadata
 from .layout import MalformedError, parse
 
@@ -45,20 +47,21 @@ class Contents:
                     f"{entry.dtype} {shape} in its metadata"
                 )
             if entry.sample is not None:
-                self._check_sums(entry.name)
+                self._check_sums(entry)
         for name in self.references:
             reference = self.places.get(REFERENCE + name)
             if reference is None or reference.shape != self.places[name].shape:
                 problem = "is missing, or of another shape"
                 raise MalformedError(f"the reference of {shown(name)} {problem}")
 
-    def _check_sums(self, name: str) -> None:
-        sums = self.places.get(SUMS + name)
-        if sums is None or len(sums.shape) != 1 or sums.dtype.kind != "f":
-            raise MalformedError(f"the sums of {shown(name)} are missing, or no vector of floats")
+    def _check_sums(self, entry: TensorEntry) -> None:
+        sums, name = self.places.get(SUMS + entry.name), shown(entry.name)
+        dtype = "float64" if entry.dtype == "float64" else "float32"
+        if sums is None or len(sums.shape) != 1 or sums.dtype.name != dtype:
+            raise MalformedError(f"the sums of {name} are missing, or no vector of {dtype}")
         size = sums.shape[0]
-        if size == 0 or size & (size - 1):
-            raise MalformedError(f"the sums of {shown(name)} are {size}, no power of two")
+        if size == 0 or size & (size - 1) or size >= math.prod(entry.shape):
+            raise MalformedError(f"{name} has {size} sums, no power of two below its elements")
 
     def _check_auxiliary(self) -> None:
         called = {key for call in self.header.calls for key in call.keys}

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from store_recordings import NAME, entry, joined, record, recording, split
+from store_recordings import NAME, digest, entry, joined, record, recording, split
 from test_codec import as_bytes
 
 from pytest_keras_golden.compare.sampling import sampled
-from pytest_keras_golden.errors import CorruptGoldenError
-from pytest_keras_golden.records import Recording
+from pytest_keras_golden.errors import CorruptGoldenError, StoreError
+from pytest_keras_golden.records import Recording, TensorRecord
 from pytest_keras_golden.store.codec import Golden
 from pytest_keras_golden.store.header import checksum
 
@@ -23,9 +23,9 @@ KEPT = sampled(record("hidden", VALUES), 1 << 10)
 SUMS = "@sums/hidden"
 
 
-def made() -> Recording:
-    whole = recording(KEPT)
-    said = replace(entry(0, record("hidden", VALUES)), sample=KEPT.sample)
+def made(kept: TensorRecord = KEPT, values: np.ndarray[Any, Any] = VALUES) -> Recording:
+    whole = recording(kept)
+    said = replace(entry(0, record("hidden", values)), sample=kept.sample)
     return replace(whole, header=replace(whole.header, tensors=(said,)))
 
 
@@ -66,8 +66,8 @@ BAD = {
     "no digest": (with_sample(digest="x"), "no xxh3-128 digest"),
     "sums without a digest": (with_sample(sums="x"), "no xxh3-128 digest"),
     "a word for steps": (with_sample(steps="all"), "steps"),
-    "sums of integers": (with_sums(dtype="I32"), "no vector of floats"),
-    "sums that are a matrix": (with_sums(shape=[2, KEPT.sums.size // 2]), "no vector of floats"),
+    "sums of integers": (with_sums(dtype="I32"), "no vector of float32"),
+    "sums that are a matrix": (with_sums(shape=[2, KEPT.sums.size // 2]), "no vector of float32"),
     "no sums": (without_sums(), "sums of 'hidden' are missing"),
 }
 
@@ -102,3 +102,20 @@ def test_damage_is_found_where_it_is_read(tmp_path: Path, place: str) -> None:
         read = golden.sums if place == SUMS else golden.array
         with pytest.raises(CorruptGoldenError, match="digest on record"):
             read("hidden")
+
+
+@pytest.mark.parametrize("size", [3, 4096, 8192])
+def test_sums_are_a_power_of_two_and_fewer_than_elements(size: int) -> None:
+    sums = np.zeros(size, np.float32)
+    assert KEPT.sample is not None
+    kept = replace(KEPT, sums=sums, sample=replace(KEPT.sample, sums=digest(sums)))
+    with pytest.raises(StoreError, match="no power of two below its elements"):
+        as_bytes(made(kept))
+
+
+def test_no_sample_stands_for_integers() -> None:
+    assert KEPT.sample is not None
+    value = np.zeros(KEPT.value.shape, np.int32)
+    kept = replace(KEPT, value=value, sample=replace(KEPT.sample, digest=digest(value)))
+    with pytest.raises(StoreError, match="is no sample of it"):
+        as_bytes(made(kept, VALUES.astype(np.int32)))

@@ -237,8 +237,8 @@ def require_the_same(again: Iterable[TensorRecord], first: Mapping[str, TensorRe
 def _is_the_same(known: TensorRecord, record: TensorRecord) -> bool:
     if digest(known.value) == digest(record.value):
         return True
-    moved = shift(record.value, known.value, record.precision)
-    limit = default(record.precision).k
+    moved = shift(record.value, known.value, record.arithmetic)
+    limit = default(record.arithmetic).k
     return moved is not None and limit is not None and moved.k <= limit
 
 
