@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,9 @@ from ..tolerance import EPSILON, INTEGER_DTYPES, default
 from . import floats
 from .attention import AttentionMetrics, attention_metrics
 from .exact import in_one_width
-from .logits import Flip, LogitsMetrics, logits_metrics, unchanged
+from .logits import LogitsMetrics, logits_metrics, unchanged
 from .metrics import Metrics, measure
+from .places import in_the_whole, placed
 from .sampling import Pair, paired
 from .speech import speech
 from .threeway import ThreeWay, three_way
@@ -74,17 +74,11 @@ def judge(
             return _identical(base)
     floor = entry.noise if noise is None else noise
     pair = replace(pair, actual=actual, golden=golden)
-    metrics = _placed(measure(actual, golden, tolerance, base.precision, noise=floor), pair)
+    metrics = placed(measure(actual, golden, tolerance, base.precision, noise=floor), pair)
     evidence = _gather(base, pair, metrics)
     verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
     outcome = replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
     return outcome if pair.sums is None else _with_sums(outcome, pair, tolerance, floor)
-
-
-def _placed(metrics: Metrics, pair: Pair) -> Metrics:
-    """With places in the whole tensor."""
-    first = pair.at(metrics.nonfinite_index)
-    return replace(metrics, index=pair.at(metrics.index), nonfinite_index=first)
 
 
 def _with_sums(
@@ -217,7 +211,7 @@ def _gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> _Evidence:
     logits = attention = None
     if base.kind == "logits":
         logits = logits_metrics(actual, golden, base.precision, reference)
-        logits = None if logits is None else _in_the_whole(logits, pair)
+        logits = None if logits is None else in_the_whole(logits, pair)
     elif base.kind == "attention":
         every = pair.steps[-2] if len(pair.steps) > 1 else 1
         queries = None if every == 1 else (pair.shape[-2], every)
@@ -226,22 +220,6 @@ def _gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> _Evidence:
     if reference is not None:
         against = three_way(actual, golden, reference, base.precision)
     return _Evidence(base.name, base.shape, metrics, base.precision, logits, attention, against)
-
-
-def _in_the_whole(logits: LogitsMetrics, pair: Pair) -> LogitsMetrics:
-    """With the rows of flips where the whole tensor has them."""
-    if pair.sums is None:
-        return logits
-    leading = pair.shape[:-1]
-    single = math.prod(leading[:-1]) == 1
-
-    def placed(flip: Flip) -> Flip:
-        at = flip.position
-        row = at if isinstance(at, tuple) else (*(0 for _ in leading[:-1]), at)
-        place = pair.at(row) or row
-        return replace(flip, position=place[-1] if single else place)
-
-    return replace(logits, flips=tuple(map(placed, logits.flips)))
 
 
 def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOutcome:

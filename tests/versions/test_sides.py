@@ -228,31 +228,32 @@ def test_training_is_the_same_on_another_backend(tmp_path: Path) -> None:
     assert "with shuffle=False they can be compared" in skipped
 
 
-def test_what_disagrees_between_backends_is_blamed(tmp_path: Path) -> None:
-    text = LAYERS.partition("def test_dense")[0] + (
-        "def test_upsampling():\n"
-        '    layer = keras.layers.UpSampling2D(2, interpolation="bicubic", name="up")\n'
-        "    assert layer(X.reshape(1, 4, 4, 4)).shape == (1, 8, 8, 4)\n"
-    )
-    folder = suite(tmp_path / "suite", test_up=text)
-    told = gated(folder, "backend=numpy", "backend=torch")
-    (test,) = told["tests"]
-    assert (test["status"], test["local_drift"]) == ("moved", ["up_sampling2d"])
+UPSAMPLING = (
+    "def test_upsampling():\n"
+    '    layer = keras.layers.UpSampling2D(2, interpolation="bicubic", name="up")\n'
+    "    assert layer(X.reshape(1, 4, 4, 4)).shape == (1, 8, 8, 4)\n"
+)
+# torch's trees return mappings by key, those of other backends as they were made.
+BY_NAME = (
+    "def test_named():\n"
+    "    given = keras.Input(X.shape[1:])\n"
+    "    first = keras.layers.Dense(3)(given)\n"
+    '    outputs = {"sequence": first, "pooled": keras.layers.Dense(2)(first)}\n'
+    '    assert keras.Model(given, outputs)(X)["pooled"].shape[-1] == 2\n'
+)
 
 
-def test_outputs_by_name_are_the_same_on_another_backend(tmp_path: Path) -> None:
-    """torch's trees return mappings by key, those of other backends as they were made."""
-    text = LAYERS.partition("def test_dense")[0] + (
-        "def test_named():\n"
-        "    given = keras.Input(X.shape[1:])\n"
-        "    first = keras.layers.Dense(3)(given)\n"
-        '    outputs = {"sequence": first, "pooled": keras.layers.Dense(2)(first)}\n'
-        '    assert keras.Model(given, outputs)(X)["pooled"].shape[-1] == 2\n'
-    )
-    folder = suite(tmp_path / "suite", test_named=text)
-    told = gated(folder, "backend=numpy", "backend=torch")
-    (test,) = told["tests"]
-    assert (test["status"], test["local_drift"]) == ("holds", [])
+@pytest.mark.parametrize(
+    ("test", "status", "blamed"),
+    [(UPSAMPLING, "moved", ["up_sampling2d"]), (BY_NAME, "holds", [])],
+    ids=["disagrees", "outputs by name"],
+)
+def test_what_disagrees_between_backends_is_blamed(
+    tmp_path: Path, test: str, status: str, blamed: list[str]
+) -> None:
+    folder = suite(tmp_path / "suite", test_one=LAYERS.partition("def test_dense")[0] + test)
+    (told,) = gated(folder, "backend=numpy", "backend=torch")["tests"]
+    assert (told["status"], told["local_drift"]) == (status, blamed)
 
 
 def test_what_no_stream_draws_has_no_counterpart(tmp_path: Path) -> None:
