@@ -19,14 +19,22 @@ _QUANTISED = ("int4", "int8", "uint8", "float8")
 """Dtypes of quantised kernels: non-trainable, large, and never state."""
 
 
+_LOSSES = ("_losses", "_loss_ids", "_losses_override")
+"""Of a Keras layer: what its calls added, by which numbers it knows them in a stateless scope, and
+what a step on jax has `losses` answer. A step that is broken off leaves the last behind, and the
+next one, which empties what it then takes for its own, trains without regularization."""
+
+
 class Snapshot:
-    """State at one moment: random generators, and the variables of layers as they are added.
+    """State at one moment: random generators, the variables of layers as they are added, and what
+    these layers added to the loss.
 
     The state of a layer is that at its first `add`.
     """
 
     def __init__(self, targets: Iterable[Any] = (), generators: bool = True) -> None:
         self._values: dict[int, tuple[Any, Any]] = {}
+        self._losses: list[_AddedLosses] = []
         self._generators = list(_generators()) if generators else []
         self._seeds = _seeds()
         self._default_seed = _keras_global(_DEFAULT_SEED)
@@ -38,6 +46,7 @@ class Snapshot:
     def add(self, target: Any) -> None:
         for variable in stateful(target):
             self._hold(variable)
+        self._losses.append(_AddedLosses(target))
 
     @property
     def variables(self) -> list[Any]:
@@ -48,12 +57,35 @@ class Snapshot:
         _put_keras_global(_DEFAULT_SEED, self._default_seed)
         for variable, value in self._values.values():
             variable.assign(value)
+        for losses in self._losses:
+            losses.restore()
         for put, state in self._generators:
             put(state)
 
     def _hold(self, variable: Any) -> None:
         if id(variable) not in self._values:
             self._values[id(variable)] = variable, held(variable)
+
+
+class _AddedLosses:
+    """What a layer and all that it holds added to the loss. Values are kept, not copied."""
+
+    def __init__(self, target: Any) -> None:
+        flattened = getattr(target, "_flatten_layers", None)
+        layers = flattened() if callable(flattened) else ()
+        self._kept = [
+            (layer, name, held, list(held))
+            for layer in layers
+            for name in _LOSSES
+            if isinstance(held := getattr(layer, name, None), (list, set))
+        ]
+
+    def restore(self) -> None:
+        for layer, name, held, values in self._kept:
+            # Past the tracking of Keras and torch: the very list that it was, which is tracked.
+            object.__setattr__(layer, name, held)
+            held.clear()
+            held.update(values) if isinstance(held, set) else held.extend(values)
 
 
 @contextmanager
