@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..compare.cause import MEANING, cause_of, distance
+from ..compare.cause import MEANING, cause_of, distance, is_endless
 from ..compare.floats import epsilon
 from ..errors import CaptureError
 from ..outcomes import Cause, LocalOutcome, Twin
@@ -136,6 +136,8 @@ def by_twins(
         # Of a stranger, or of a version that samples otherwise.
         return "its twin in the golden has another form"
     cause, figures = cause_of(run, golden, twin, golden_twin, precision)
+    if cause is None and is_endless(run, golden, twin, golden_twin):
+        return "its twin in float64 is NaN or infinite, and it is not"
     if cause is None:
         return f"it computes in {figures.precision} whatever it is told, as its twin does"
     return cause, figures

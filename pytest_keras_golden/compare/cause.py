@@ -50,7 +50,7 @@ def cause_of(
     run: Array, golden: Array, twin: Array, golden_twin: Array, precision: str
 ) -> tuple[Cause | None, Twin]:
     """The cause, and the figures behind it; None where twins cannot tell more than the layer's own
-    numbers.
+    numbers: see `is_endless`, and twins of no higher precision.
 
     run, golden: what the layer gave in its own precision, at the elements of the twins; all of one
     shape. twin, golden_twin: of the precision that they were computed in. precision: the layer's.
@@ -63,6 +63,8 @@ def cause_of(
     accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
     apart = distance(twin, golden_twin)
     figures = Twin(coarser, apart / EPSILON["float32"], compared.ratio, accuracy)
+    if is_endless(run, golden, twin, golden_twin):
+        return None, figures
     if not apart <= MEANING[coarser] or _directed(twin, golden_twin, apart, coarser):
         return "meaning", figures
     if dtypes[0] != dtypes[1]:
@@ -70,6 +72,15 @@ def cause_of(
     if EPSILON[coarser] >= EPSILON[precision]:
         return None, figures
     return "rounding" if accuracy == "equal" else "precision", figures
+
+
+def is_endless(run: Array, golden: Array, twin: Array, golden_twin: Array) -> bool:
+    """Whether one twin alone is NaN or infinite where its layer's own numbers are not. What float32
+    can hold float64 can: something in between was cast down after all, as the largest number of
+    float64, which masks, is infinite in the float32 that jax softens attention in (to 0.8.1)."""
+    own = [np.isfinite(array.astype(np.float64)) for array in (run, golden)]
+    made = [np.isfinite(array.astype(np.float64)) for array in (twin, golden_twin)]
+    return bool((own[0] & ~made[0] & made[1] | own[1] & ~made[1] & made[0]).any())
 
 
 def _directed(twin: Array, golden: Array, apart: float, coarser: str) -> bool:

@@ -84,6 +84,18 @@ def test_what_is_not_finite_is_equal_or_means_something_else(odd: float, both: b
     golden[3] = odd
     if both:
         run[3] = odd
-    found, figures = cause_of(LOW, LOW, run, golden, "bfloat16")
+    own = run.astype(bfloat16), golden.astype(bfloat16)
+    found, figures = cause_of(*own, run, golden, "bfloat16")
     assert found == ("rounding" if both else "meaning")
     assert figures.k == (0 if both else np.inf)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_twin_that_is_not_finite_tells_nothing_where_the_layer_is(value: float) -> None:
+    single, broken = EXACT.astype(np.float32), EXACT.copy()
+    broken[7] = value
+    assert cause_of(single, single, broken, EXACT, "float32")[0] is None
+    assert cause_of(single, single, EXACT, broken, "float32")[0] is None
+    # The layer itself: it is another one that is not finite, and so is its twin.
+    run = broken.astype(np.float32)
+    assert cause_of(run, single, broken, EXACT, "float32")[0] == "meaning"

@@ -1,4 +1,4 @@
-"""What layers add to the loss is the test's own: as it is without the plugin, whatever runs again."""
+"""What layers add to the loss is as without the plugin, whatever runs again."""
 
 from __future__ import annotations
 
