@@ -99,3 +99,11 @@ def test_a_twin_that_is_not_finite_tells_nothing_where_the_layer_is(value: float
     # The layer itself: it is another one that is not finite, and so is its twin.
     run = broken.astype(np.float32)
     assert cause_of(run, single, broken, EXACT, "float32")[0] == "meaning"
+
+
+def test_what_float32_rounds_to_within_an_epsilon_is_no_worse() -> None:
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], EXACT.size)
+    barely = EXACT * (1 + signs * 2.0**-26)
+    for away, cause in ((0.9, "rounding"), (1.1, "precision")):
+        run = EXACT * (1 + signs * away * 2.0**-23)
+        assert cause_of(run, barely, EXACT, EXACT, "float32")[0] == cause
