@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..compare.cause import MEANING, cause_of, distance, is_endless
+from ..compare.cause import MEANING, cause_of, distance, errs_alike, is_endless
 from ..compare.floats import epsilon
 from ..errors import CaptureError
 from ..outcomes import Cause, LocalOutcome, Twin
@@ -41,7 +41,7 @@ def lifting_of(
         return NO_TWINS
     backward = any(layer.backward for _, layer in calls.values())
     try:
-        return twins(made, calls, pool, backward)
+        return twins(made, calls, pool, backward, whole=True)
     except CaptureError as error:
         return f"the call fails in float64: {error.problem.splitlines()[0]}"
 
@@ -123,6 +123,10 @@ def _cause(
     cause, figures = told
     if cause == "meaning" and item.place.call in lifting.drew:
         cause = "random"
+    whole = _whole_twin(item, lifting)
+    if whole is not None and errs_alike(item.actual, item.golden, whole, item.precision):
+        run, golden = item.actual, item.golden
+    # Of the elements that the cause is told for.
     k = distance(run, golden) / epsilon(item.precision)
     return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)
 
@@ -141,6 +145,13 @@ def by_twins(
     if cause is None:
         return f"it computes in {figures.precision} whatever it is told, as its twin does"
     return cause, figures
+
+
+def _whole_twin(item: LocalMeasurement, lifting: Lifting) -> Array | None:
+    """All of the run's twin of an output of which the golden has a sample."""
+    made = lifting.whole.get(item.place.call, ())
+    place = item.place
+    return made[place.index] if place.side == "output" and place.index < len(made) else None
 
 
 def _untwinned(item: LocalMeasurement, calls: Calls) -> str:

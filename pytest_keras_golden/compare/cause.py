@@ -74,6 +74,13 @@ def cause_of(
     return "rounding" if accuracy == "equal" else "precision", figures
 
 
+def errs_alike(run: Array, golden: Array, twin: Array, precision: str) -> bool:
+    """Whether all of a layer is about as far from one twin, in both releases: what one of them
+    changed would be nearer to it than what the other made, by more than rounding moves elements."""
+    compared = three_way(run, golden, twin, precision)
+    return all(1 / WORSE <= r <= WORSE for r in (compared.ratio, compared.worst_ratio))
+
+
 def is_endless(run: Array, golden: Array, twin: Array, golden_twin: Array) -> bool:
     """Whether one twin alone is NaN or infinite where its layer's own numbers are not. What float32
     can hold float64 can: something in between was cast down after all, as the largest number of

@@ -66,12 +66,16 @@ LOW = (*FLOAT32_FOR, *FLOAT64_FOR)
 
 
 def twins(
-    made: Outermost, calls: Calls, pool: Mapping[str, Array], backward: bool = False
+    made: Outermost,
+    calls: Calls,
+    pool: Mapping[str, Array],
+    backward: bool = False,
+    whole: bool = False,
 ) -> Lifting:
-    """The twin of every call that `calls` names; backward: and of its gradients. Raises
-    CaptureError where the call fails with lifted layers: a custom layer may insist on its own
-    dtype, in any way it likes."""
-    lifting = Lifting(calls, pool, backward=backward)
+    """The twin of every call that `calls` names; backward: and of its gradients; whole: all of each
+    twin beside its sample. Raises CaptureError where the call fails with lifted layers: a custom
+    layer may insist on its own dtype, in any way it likes."""
+    lifting = Lifting(calls, pool, backward=backward, whole=whole)
     try:
         with lifted([made.target], LOW, "float64"), downcasts(lifting.pinned):
             made.again(lifting)
@@ -94,6 +98,7 @@ class Lifting:
 
     raised: whether golden tensors are given in float64, else in the precision that they have.
     twins: the watch's name of a call → per output a sample of its twin, None where it has none.
+    whole: where they are asked for, all of the twins that are sampled and not cast.
     input_twins: per input the same of what code between layers made of their golden outputs.
     gradients: what each leaf sends back, where `backward` asks for it, and what it keeps of the
     batch, as sketches. drew: the calls that advanced a random generator.
@@ -106,8 +111,10 @@ class Lifting:
         *,
         raised: bool = True,
         backward: bool = False,
+        whole: bool = False,
     ) -> None:
         self.twins: Samples = {}
+        self.whole: Samples = {}
         self.input_twins: Samples = {}
         self.gradients: Gradients = {}
         self.drew: set[str] = set()
@@ -115,6 +122,7 @@ class Lifting:
         self._pool = pool
         self._raised = raised
         self._backward = backward
+        self._keeps_whole = whole
         self._computing: list[set[str]] = []
         # An output that was put in is the next call's input: once is enough.
         self._forced: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -149,17 +157,23 @@ class Lifting:
         made = output_tensors(call, outputs)
         if is_mask(call, made):
             return outputs
-        pairs = zip(made, golden.outputs, strict=False)
-        self.twins[call.name] = tuple(
-            self._twin(tensor, self._pool[key], pins) for tensor, key in pairs
-        )
+        whole = [
+            _twin(tensor, self._pool[key])
+            for tensor, key in zip(made, golden.outputs, strict=False)
+        ]
+        self.twins[call.name] = tuple(_sampled(array, pins) for array in whole)
+        if self._keeps_whole and not pins:
+            self.whole[call.name] = tuple(
+                array if array is not None and array.size > SAMPLE else None for array in whole
+            )
         return replaced(outputs, self._golden(made, golden.outputs))
 
     def _between(self, live: Sequence[Any], keys: Sequence[str]) -> Iterator[Array | None]:
         """Twins of what code between layers made; what a layer returned has one there."""
         for tensor, key in zip(live, keys, strict=False):
             returned = self._is_golden(tensor, key)
-            yield None if returned else self._twin(tensor, self._pool[key], self._computing[-1])
+            twin = None if returned else _twin(tensor, self._pool[key])
+            yield _sampled(twin, self._computing[-1])
 
     def _is_golden(self, tensor: Any, key: str) -> bool:
         known, of = self._forced.get(id(tensor), (None, ""))
@@ -192,13 +206,16 @@ class Lifting:
             return sketched(grad, SAMPLE)
         return held(sketched(grad.astype(np.float64), SAMPLE), pins)
 
-    @staticmethod
-    def _twin(tensor: Any, golden: Array, pins: set[str]) -> Array | None:
-        array = to_numpy(tensor)
-        own = dtype_of(golden)
-        if own not in LOW or dtype_of(array) != "float64" or array.shape != golden.shape:
-            return None
-        return held(sampled(array), pins)
+
+def _twin(tensor: Any, golden: Array) -> Array | None:
+    array = to_numpy(tensor)
+    if dtype_of(golden) not in LOW or dtype_of(array) != "float64" or array.shape != golden.shape:
+        return None
+    return array
+
+
+def _sampled(twin: Array | None, pins: set[str]) -> Array | None:
+    return None if twin is None else held(sampled(twin), pins)
 
 
 def held(twin: Array, pins: set[str]) -> Array:
