@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isinf
 from typing import TYPE_CHECKING
 
-from ..compare.cause import MEANING, cause_of, distance, errs_alike, is_endless
+from ..compare.cause import MEANING, cause_of, distance, errs_alike
 from ..compare.floats import epsilon
 from ..errors import CaptureError
 from ..outcomes import Cause, LocalOutcome, Twin
@@ -123,12 +124,22 @@ def _cause(
     cause, figures = told
     if cause == "meaning" and item.place.call in lifting.drew:
         cause = "random"
-    whole = _whole_twin(item, lifting)
-    if whole is not None and errs_alike(item.actual, item.golden, whole, item.precision):
-        run, golden = item.actual, item.golden
-    # Of the elements that the cause is told for.
-    k = distance(run, golden) / epsilon(item.precision)
+    k = _moved(item, run, golden, _whole_twin(item, lifting))
     return LocalOutcome(item.name, item.order, "within", k=k, cause=cause, twin=figures)
+
+
+def _moved(item: LocalMeasurement, run: Array, golden: Array, whole: Array | None) -> float:
+    """How far the elements moved that the cause is told for, in ε: those of the sample, or all
+    where the sample does not speak for them and the whole twin does."""
+    eps = epsilon(item.precision)
+    seen = distance(run, golden) / eps
+    if whole is None:
+        return seen
+    furthest = distance(item.actual, item.golden) / eps
+    if furthest <= UNSEEN * seen:
+        return seen
+    alike = errs_alike(item.actual, item.golden, whole, item.precision)
+    return furthest if alike else seen
 
 
 def by_twins(
@@ -140,7 +151,7 @@ def by_twins(
         # Of a stranger, or of a version that samples otherwise.
         return "its twin in the golden has another form"
     cause, figures = cause_of(run, golden, twin, golden_twin, precision)
-    if cause is None and is_endless(run, golden, twin, golden_twin):
+    if cause is None and isinf(figures.k):
         return "its twin in float64 is NaN or infinite, and it is not"
     if cause is None:
         return f"it computes in {figures.precision} whatever it is told, as its twin does"

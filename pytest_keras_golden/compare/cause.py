@@ -50,7 +50,7 @@ def cause_of(
     run: Array, golden: Array, twin: Array, golden_twin: Array, precision: str
 ) -> tuple[Cause | None, Twin]:
     """The cause, and the figures behind it; None where twins cannot tell more than the layer's own
-    numbers: see `is_endless`, and twins of no higher precision.
+    numbers: they are of no higher precision, or one is not finite where its layer is.
 
     run, golden: what the layer gave in its own precision, at the elements of the twins; all of one
     shape. twin, golden_twin: of the precision that they were computed in. precision: the layer's.
@@ -63,7 +63,7 @@ def cause_of(
     accuracy = _accuracy(compared, precision, WORSE_BY_CAST if lowered else WORSE)
     apart = distance(twin, golden_twin)
     figures = Twin(coarser, apart / EPSILON["float32"], compared.ratio, accuracy)
-    if is_endless(run, golden, twin, golden_twin):
+    if _is_endless(run, golden, twin, golden_twin):
         return None, figures
     if not apart <= MEANING[coarser] or _directed(twin, golden_twin, apart, coarser):
         return "meaning", figures
@@ -75,13 +75,14 @@ def cause_of(
 
 
 def errs_alike(run: Array, golden: Array, twin: Array, precision: str) -> bool:
-    """Whether all of a layer is about as far from one twin, in both releases: what one of them
-    changed would be nearer to it than what the other made, by more than rounding moves elements."""
+    """Whether all that two releases make of a layer is about as far from one twin, on average and
+    at worst. Of an element that one of them changed by more than others round, the twin would be
+    near to that one's number and far from the other's."""
     compared = three_way(run, golden, twin, precision)
     return all(1 / WORSE <= r <= WORSE for r in (compared.ratio, compared.worst_ratio))
 
 
-def is_endless(run: Array, golden: Array, twin: Array, golden_twin: Array) -> bool:
+def _is_endless(run: Array, golden: Array, twin: Array, golden_twin: Array) -> bool:
     """Whether one twin alone is NaN or infinite where its layer's own numbers are not. What float32
     can hold float64 can: something in between was cast down after all, as the largest number of
     float64, which masks, is infinite in the float32 that jax softens attention in (to 0.8.1)."""

@@ -34,7 +34,7 @@ class Snapshot:
 
     def __init__(self, targets: Iterable[Any] = (), generators: bool = True) -> None:
         self._values: dict[int, tuple[Any, Any]] = {}
-        self._losses: list[_AddedLosses] = []
+        self._losses: dict[tuple[int, str], tuple[Any, str, Any, list[Any]]] = {}
         self._generators = list(_generators()) if generators else []
         self._seeds = _seeds()
         self._default_seed = _keras_global(_DEFAULT_SEED)
@@ -46,7 +46,9 @@ class Snapshot:
     def add(self, target: Any) -> None:
         for variable in stateful(target):
             self._hold(variable)
-        self._losses.append(_AddedLosses(target))
+        for layer, name, added in _added_losses(target):
+            known = (layer, name, added, list(added))
+            self._losses.setdefault((id(layer), name), known)
 
     @property
     def variables(self) -> list[Any]:
@@ -57,8 +59,11 @@ class Snapshot:
         _put_keras_global(_DEFAULT_SEED, self._default_seed)
         for variable, value in self._values.values():
             variable.assign(value)
-        for losses in self._losses:
-            losses.restore()
+        for layer, name, kept, values in self._losses.values():
+            # Past the tracking of Keras and torch: the very list that it was, which is tracked.
+            object.__setattr__(layer, name, kept)
+            kept.clear()
+            kept.update(values) if isinstance(kept, set) else kept.extend(values)
         for put, state in self._generators:
             put(state)
 
@@ -67,25 +72,14 @@ class Snapshot:
             self._values[id(variable)] = variable, held(variable)
 
 
-class _AddedLosses:
-    """What a layer and all that it holds added to the loss. Values are kept, not copied."""
-
-    def __init__(self, target: Any) -> None:
-        flattened = getattr(target, "_flatten_layers", None)
-        layers = flattened() if callable(flattened) else ()
-        self._kept = [
-            (layer, name, held, list(held))
-            for layer in layers
-            for name in _LOSSES
-            if isinstance(held := getattr(layer, name, None), (list, set))
-        ]
-
-    def restore(self) -> None:
-        for layer, name, held, values in self._kept:
-            # Past the tracking of Keras and torch: the very list that it was, which is tracked.
-            object.__setattr__(layer, name, held)
-            held.clear()
-            held.update(values) if isinstance(held, set) else held.extend(values)
+def _added_losses(target: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Layer, attribute and list or set of what a layer and all that it holds added to the loss."""
+    flattened = getattr(target, "_flatten_layers", None)
+    for layer in flattened() if callable(flattened) else ():
+        for name in _LOSSES:
+            added = getattr(layer, name, None)
+            if isinstance(added, (list, set)):
+                yield layer, name, added
 
 
 @contextmanager

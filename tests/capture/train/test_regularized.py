@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from suites import environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -85,9 +85,7 @@ def _said(folder: Path, backend: str, *options: str) -> str:
     said = folder / "said.txt"
     said.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", *options]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "CI": ""}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env=environment
-    )
+    env = environment(KERAS_BACKEND=backend, CI="")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stdout
     return said.read_text()
