@@ -21,6 +21,7 @@ from ...errors import CaptureError
 from ..backends import from_numpy, pulled_back, to_numpy
 from ..backends.nest import flatten
 from ..state.masks import carrying, mask_of
+from ..state.seeds import tensorflow_left_out
 from ..tap.precision import is_numeric
 from ..watch.structure import is_own
 from .pullback import cotangents
@@ -135,7 +136,7 @@ def measured(metric: Any, given: Mapping[str, Array]) -> Mapping[str, Array]:
     if mask is not None:
         tensors["y_pred"] = carrying(tensors["y_pred"], mask)
     try:
-        with quietly():
+        with quietly(), tensorflow_left_out():
             fresh = type(metric).from_config(metric.get_config())
             fresh.update_state(*(tensors[name] for name in _ARGUMENTS if name in tensors))
             values = [to_numpy(leaf).ravel() for _, leaf in flatten(fresh.result())]

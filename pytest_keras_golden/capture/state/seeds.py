@@ -30,7 +30,7 @@ def seed_everything(seed: int) -> None:
     from ...stack import import_keras
 
     keras = import_keras()
-    with _tensorflow_left_out():
+    with tensorflow_left_out():
         keras.utils.set_random_seed(seed)
     set_seed_to_come(seed)
     seed_entropy(seed)
@@ -52,7 +52,7 @@ def set_seed_to_come(seed: int | None) -> None:
 
 
 @contextmanager
-def _tensorflow_left_out() -> Iterator[None]:
+def tensorflow_left_out() -> Iterator[None]:
     """Inside, Keras takes TensorFlow for not installed, unless it is loaded already."""
     from keras.src.utils import rng_utils
 
