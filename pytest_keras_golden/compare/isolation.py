@@ -11,8 +11,9 @@ import numpy as np
 from .. import tolerance as tolerances
 from ..outcomes import LocalOutcome
 from ..records import SEVERITY
+from .evidence import elementwise, note_of
 from .metrics import measure
-from .verdict import elementwise, form, note_of
+from .verdict import form
 
 if TYPE_CHECKING:
     from ..records import Array

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..outcomes import TensorOutcome
 from ..tolerance import EPSILON, INTEGER_DTYPES, default
 from . import floats
-from .attention import AttentionMetrics, attention_metrics
+from .evidence import elementwise, gather
 from .exact import in_one_width
-from .logits import LogitsMetrics, logits_metrics, unchanged
+from .logits import unchanged
 from .metrics import Metrics, measure
-from .places import in_the_whole, placed
+from .places import placed
 from .sampling import Pair, paired
-from .speech import speech
-from .threeway import ThreeWay, three_way
 
 if TYPE_CHECKING:
     from ..records import Array, TensorEntry, TensorRecord, Tolerance, Verdict
@@ -75,7 +73,7 @@ def judge(
     floor = entry.noise if noise is None else noise
     pair = replace(pair, actual=actual, golden=golden)
     metrics = placed(measure(actual, golden, tolerance, base.precision, noise=floor), pair)
-    evidence = _gather(base, pair, metrics)
+    evidence = gather(base, pair, metrics)
     verdict, said = evidence.verdict(systematic, _unstable(tolerance, base, metrics, floor))
     outcome = replace(_measured(base, metrics), verdict=verdict, note=said, extra=evidence.extra())
     return outcome if pair.sums is None else _with_sums(outcome, pair, tolerance, floor)
@@ -131,95 +129,6 @@ def outcome_of(entry: TensorEntry, verdict: Verdict, note: str | None = None) ->
         detects=entry.detects,
         note=note,
     )
-
-
-def elementwise(metrics: Metrics, systematic: str = "fail") -> Verdict:
-    """What the numbers alone say, in the order in which verdicts outrank each other."""
-    if metrics.nonfinite_changed:
-        return "nonfinite"
-    if metrics.mismatches:
-        return "drift"
-    if systematic != "off" and metrics.bias is not None and metrics.bias.systematic:
-        return "systematic"
-    return "within"
-
-
-def note_of(verdict: Verdict, metrics: Metrics, precision: str) -> str | None:
-    """One sentence where numbers need words: what became NaN, how outputs are biased."""
-    if verdict == "nonfinite":
-        place = list(metrics.nonfinite_index or ())
-        count = metrics.nonfinite_changed
-        verb = "element became or ceased" if count == 1 else "elements became or ceased"
-        return f"{count} {verb} to be NaN or Inf, first {place}"
-    if verdict in ("systematic", "drift") and metrics.bias is not None and metrics.bias.systematic:
-        return metrics.bias.sentence(precision)
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """All that is known about a tensor that changed."""
-
-    name: str
-    shape: tuple[int, ...]
-    metrics: Metrics
-    precision: str
-    logits: LogitsMetrics | None = None
-    attention: AttentionMetrics | None = None
-    reference: ThreeWay | None = None
-
-    def verdict(self, systematic: str, unstable: str | None) -> tuple[Verdict, str | None]:
-        decided = elementwise(self.metrics, systematic)
-        meaning = self._meaning()
-        if decided == "nonfinite":
-            return decided, note_of(decided, self.metrics, self.precision)
-        if meaning is not None:
-            return "drift", meaning
-        if decided == "drift" and self.reference is not None and self.reference.passes:
-            # Accuracy excuses size, never a bias.
-            biased = self.metrics.bias is not None and self.metrics.bias.systematic
-            decided = "systematic" if biased and systematic != "off" else "within"
-        if decided != "drift" and unstable is not None:
-            return "unstable", unstable
-        said = [note_of(decided, self.metrics, self.precision)]
-        said += [self.reference.sentence() if self.reference else None]
-        said += [self.attention.sentence() if self.attention else None]
-        return decided, "; ".join(part for part in said if part) or None
-
-    def _meaning(self) -> str | None:
-        """A change that no tolerance excuses: another token, attention to what is masked."""
-        if self.attention is not None and self.attention.broken_mask:
-            return self.attention.sentence()
-        flips = self.logits.real_flips if self.logits is not None else ()
-        if not flips:
-            return None
-        words, clearest = speech(self.name, self.shape), flips[0]
-        count = f"1 {words.answer} changes" if len(flips) == 1 else ""
-        return (
-            f"{count or f'{len(flips)} {words.answers} change'}, most clearly at {words.place} "
-            f"{clearest.position}: {words.value}{clearest.golden} → {clearest.actual} against a "
-            f"margin of {clearest.margin_ulp:.3g} ULP"
-        )
-
-    def extra(self) -> Mapping[str, Any]:
-        parts = (self.logits, self.attention, self.reference)
-        return {k: v for part in parts if part is not None for k, v in part.to_extra().items()}
-
-
-def _gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> _Evidence:
-    actual, golden, reference = pair.actual, pair.golden, pair.reference
-    logits = attention = None
-    if base.kind == "logits":
-        logits = logits_metrics(actual, golden, base.precision, reference)
-        logits = None if logits is None else in_the_whole(logits, pair)
-    elif base.kind == "attention":
-        every = pair.steps[-2] if len(pair.steps) > 1 else 1
-        queries = None if every == 1 else (pair.shape[-2], every)
-        attention = attention_metrics(actual, golden, base.precision, queries)
-    against = None
-    if reference is not None:
-        against = three_way(actual, golden, reference, base.precision)
-    return _Evidence(base.name, base.shape, metrics, base.precision, logits, attention, against)
 
 
 def _outcome(record: TensorRecord, order: int, tolerance: Tolerance) -> TensorOutcome:

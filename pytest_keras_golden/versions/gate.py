@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..outcomes import TensorOutcome, TestOutcome, to_json
-from ..report.wording import plural
 from ..stacks.side import Side
 from .accepted import Acceptance
+from .again.drawn import beside_draws
+from .again.plainly import told_apart
+from .again.reruns import Reruns
+from .again.settled import settled
 from .changes import Change, Culprit, changes
 from .inner.importing import demand_importable
-from .inner.job import InnerRun, Job
-from .inner.jobs import Runner, run_all
-from .inner.progress import FirstVerdict, Progress, Silent
-from .inner.run import TWINS_LATER, TWINS_NOW
-from .inner.workspace import RUNS
-from .measured import Suite, check_job, plain_job, record, stack_of
-from .repeats import beside_draws, settled, told_apart
+from .inner.job import InnerRun
+from .inner.jobs import Runner
+from .inner.progress import Progress, Silent
+from .measured import Suite, stack_of
 from .review import NOTHING_ACCEPTED, Review, review
 from .untouched import untouched
 from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
@@ -153,48 +153,17 @@ def gate(
     Raises StackError where the old side cannot serve as a measure: it does not run, everything
     in it fails, or nothing in it calls a Keras model.
     """
-    told = progress or Silent()
-    first = record(old, suite, place, where, told, f"run 1 of 2: {old.label}", (TWINS_LATER,))
+    reruns = Reruns(old, new, suite, place, where, progress or Silent())
+    first = reruns.first
     if untouched(first, old, new):
         return GateResult(old, new, tuple(in_order(unmoved(first))), {"old": first}, untouched=True)
-    label = f"run 2 of 2: {new.label}"
-    job = check_job("new", new, suite, place, first)
-    watching = FirstVerdict(told, new.label, first)
-    compared = run_all({label: job}, where, watching, {label: first.seconds})[label]
-
-    def run_again(side: Side, job: Job, only: Collection[str] | None) -> InnerRun:
-        key = f"{side.label} again, {plural(len(only), 'test') if only else 'the whole suite'}"
-        return run_all({key: job}, where, told)[key]
-
-    def old_again(only: Collection[str] | None) -> InnerRun:
-        name = "again" if only else "again-whole"
-        job = check_job(name, old, suite, place, first, only)
-        return run_again(old, replace(job, options=(*job.options, TWINS_NOW)), only)
-
-    def new_again(only: Collection[str] | None, against: InnerRun | None) -> InnerRun:
-        name = "new-again" if only else "new-again-whole"
-        job = check_job(name, new, suite, place, first, only, against)
-        return run_again(new, job, only)
-
+    compared = reruns.compared
     if not any(test.tensors for test in compared.tests.values()):
         demand_importable(new, suite.folder)
-
-    def plainly(only: Collection[str]) -> InnerRun:
-        key = f"{old.label}, nothing recorded, {plural(len(only), 'test')}"
-        return run_all({key: plain_job(old, suite, place, only)}, where, told)[key]
-
-    def alike(only: Collection[str]) -> tuple[InnerRun, InnerRun]:
-        drawing, apart = replace(suite, shared_draws=True), place / RUNS / "one-stream"
-        count = f"numbers from one stream, {plural(len(only), 'test')}"
-        key = f"{old.label}, {count}"
-        recorded = record(old, drawing, apart, where, told, key, only=only)
-        job = check_job("new", new, drawing, apart, recorded, only)
-        key = f"{new.label}, {count}"
-        return recorded, run_all({key: job}, where, told)[key]
-
-    found = settled(first, compared, old_again, new_again)
+    found = settled(first, compared, reruns.old_again, reruns.new_again)
     runs = {"old": first, "new": compared, **found.runs}
-    rows = beside_draws(told_apart(found.rows, plainly, runs), alike, runs)
+    rows = told_apart(found.rows, reruns.old_plainly, runs)
+    rows = beside_draws(rows, reruns.alike, runs)
     reviewed = review(rows, accepted, changes(old.parts, new.parts), versions_of(old, first))
     return GateResult(old, new, reviewed.rows, runs, reviewed)
 

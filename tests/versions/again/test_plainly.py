@@ -7,8 +7,8 @@ from pathlib import Path
 
 from suites import keras_golden, suite
 
+from pytest_keras_golden.versions.again.plainly import passing
 from pytest_keras_golden.versions.inner.job import InnerRun
-from pytest_keras_golden.versions.repeats import passing
 
 TESTS = """
 import keras

@@ -1,21 +1,17 @@
-"""What differs is repeated before it is said: on the old side for its noise floor and its twins, on
-the new one for causes and where tests broke; on both, with numbers drawn from one stream, where
-draws differ; tests that fail on the old side once without being recorded. Where nothing differs or
-fails no suite is run a third time."""
+"""What differs is repeated: on the old side for its noise floor and its twins, on the new one for
+causes and where tests broke."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ..compare.training import BEHIND_LAYERS
-from ..errors import StackError
-from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
-from ..report.wording import family_list, plural
-from .inner.job import InnerRun
-from .inner.run import forget
-from .verdicts import GUILTY, PASSES, VerdictRow, in_order, redrawn, row_of, rows
+from ...errors import StackError
+from ...outcomes import TensorOutcome, TestOutcome
+from ..inner.job import InnerRun
+from ..inner.run import forget
+from ..verdicts import GUILTY, VerdictRow, in_order, row_of, rows
 
 OldAgain = Callable[[Collection[str] | None], InnerRun]
 """Node ids, or None for the whole suite → a run of them on the old side, which leaves goldens with
@@ -24,16 +20,7 @@ twins."""
 NewAgain = Callable[[Collection[str] | None, InnerRun | None], InnerRun]
 """The same on the new side, compared with what such a run has left; None: with the recording."""
 
-PlainRun = Callable[[Collection[str]], InnerRun]
-"""Node ids → a run of them on the old side that leaves alone what does not ask for the plugin."""
-
-DrawnAlike = Callable[[Collection[str]], tuple[InnerRun, InnerRun]]
-"""Node ids → a recording of them on the old side, and a run on the new side that is compared with
-it, both of which draw from one stream of random numbers."""
-
 OLD_AGAIN, NEW_AGAIN = "old again", "new again"
-OLD_ALIKE, NEW_ALIKE = "old again, one stream", "new again, one stream"
-OLD_PLAINLY = "old plainly"
 _WHOLE = ", the whole suite"
 
 
@@ -175,85 +162,3 @@ def _furthest(outcome: TestOutcome | None) -> float:
 
 def _distance(tensor: TensorOutcome) -> float:
     return math.inf if tensor.verdict in ("structure", "nonfinite") else tensor.k or 0.0
-
-
-# -- drawn alike ----------------------------------------------------------------------------
-
-
-def beside_draws(
-    found: Sequence[VerdictRow], alike: DrawnAlike, runs: dict[str, InnerRun]
-) -> tuple[VerdictRow, ...]:
-    """The rows; of tests for which a function makes other numbers of one seed, with what is left
-    where both sides draw the same."""
-    asked = {row.nodeid for row in found if redrawn(row)}
-    if not asked:
-        return tuple(found)
-    try:
-        runs[OLD_ALIKE], runs[NEW_ALIKE] = recorded, compared = alike(asked)
-    except StackError as error:
-        why = f"; the rest could not be compared: {error.problem}"
-        return tuple(
-            replace(row, reason=f"{row.reason}{why}") if row.nodeid in asked else row
-            for row in found
-        )
-    after = {row.nodeid: row for row in rows(recorded, None, compared)}
-    return tuple(in_order(_beside(row, after) if row.nodeid in asked else row for row in found))
-
-
-def _beside(row: VerdictRow, alike: Mapping[str, VerdictRow]) -> VerdictRow:
-    functions, outcome = redrawn(row), row.outcome
-    verb = "makes" if len(functions) == 1 else "make"
-    said = f"{family_list(functions)} {verb} other numbers of one seed"
-    again = alike.get(row.nodeid)
-    if again is None or outcome is None or again.status not in ("holds", "moved"):
-        status = "it did not run" if again is None else again.reason or again.status
-        return replace(row, reason=f"{said}; with numbers from one stream on both sides: {status}")
-    if again.status == "moved":
-        reason = f"{again.reason} Beside it, {said}: both sides drew from one stream here."
-        outcome = None if again.outcome is None else _blaming(again.outcome, functions)
-        return replace(again, outcome=outcome, reason=reason, drawn=functions)
-    count = sum(t.judged for t in again.outcome.tensors) if again.outcome is not None else 0
-    hold = f"{plural(count, 'tensor')} {'holds' if count == 1 else 'hold'}"
-    reason = f"{said}; with numbers from one stream on both sides, in place of theirs, {hold}"
-    return replace(row, outcome=_blaming(outcome, functions), reason=reason, drawn=functions)
-
-
-def _blaming(outcome: TestOutcome, functions: Collection[str]) -> TestOutcome:
-    """With the functions among what is to blame: who accepts a layer's change has accepted no
-    other numbers."""
-    made = tuple(
-        LocalOutcome(f"random:{name}", BEHIND_LAYERS, "incomparable", cause="random", note=_REDRAWN)
-        for name in functions
-    )
-    names = tuple(layer.name for layer in made)
-    blamed = (*outcome.local_drift, *names)
-    return replace(outcome, local_drift=blamed, locals=(*outcome.locals, *made))
-
-
-_REDRAWN = "it makes other numbers of one seed"
-
-# -- plainly --------------------------------------------------------------------------------
-
-
-def told_apart(
-    found: Sequence[VerdictRow], plain: PlainRun, runs: dict[str, InnerRun]
-) -> tuple[VerdictRow, ...]:
-    """The rows; of tests that failed on the old side, with whether they do so plainly as well."""
-    failed = {row.nodeid for row in found if row.status == "failing before" and row.outcome}
-    if not failed:
-        return tuple(found)
-    run = runs[OLD_PLAINLY] = plain(failed)
-    passes = passing(run, failed)
-    return tuple(
-        replace(row, reason=PASSES + (row.reason or "")) if row.nodeid in passes else row
-        for row in found
-    )
-
-
-def passing(run: InnerRun, asked: Collection[str]) -> frozenset[str]:
-    """Which of these tests pytest's short summary says passed."""
-    lines = (line for line in run.output.splitlines() if line.startswith(_PASSED))
-    return frozenset(asked) & {line.removeprefix(_PASSED) for line in lines}
-
-
-_PASSED = "PASSED "
