@@ -37,6 +37,9 @@ WHEEL := $(VENV)/wheel
 UNOPTIMIZED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0 \
     --xla_llvm_disable_expensive_passes=true"
 BUILT := $(COMPILED) $(UNOPTIMIZED) PYTHONPATH=$(abspath $(WHEEL)) KERAS_GOLDEN_BUILT=$(abspath $(WHEEL)) $(BIN)/pytest $(PYTEST_ARGS)
+SITE_BRANCH ?= gh-pages
+SERIES = $(shell $(BIN)/python -c 'from importlib.metadata import version; \
+    print(*version("pytest-keras-golden").split(".")[:2], sep=".")')
 HUB_OVERLAY := $(VENV)/keras-hub-$(HUB_NEWEST)
 OVERLAY := $(BIN)/python -c 'import sys; from pytest_keras_golden.stacks.overlay.folder import \
     ensure_overlay; print(ensure_overlay("keras", sys.argv[1]))'
@@ -50,7 +53,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test examples examples-releases goldens test-properties test-numpy test-processes test-backends test-hub test-releases \
-        test-overlays test-long tutorial matrix atlas training-atlas site lint types bench mutants clean
+        test-overlays test-long tutorial matrix atlas training-atlas site site-version lint types bench mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 20
@@ -107,8 +110,8 @@ $(VENV)/long.stamp: $(VENV)/wide.stamp
 	@touch $@
 
 $(VENV)/site.stamp: $(VENV)/core.stamp
-	@echo "== installing mkdocs"
-	@$(UV) 'mkdocs<2' mkdocs-material 'mkdocstrings-python>=2'
+	@echo "== installing mkdocs and mike"
+	@$(UV) 'mkdocs<2' mkdocs-material 'mkdocstrings-python>=2' mike
 	@touch $@
 
 $(VENV)/mutants.stamp: $(VENV)/core.stamp
@@ -202,6 +205,11 @@ tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder,
 
 site: $(VENV)/site.stamp ## the documentation as a site, in .site; every link is checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+site-version: $(VENV)/site.stamp ## this release's documentation beside earlier ones', on branch SITE_BRANCH
+	@export NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH"; \
+	    $(BIN)/mike --quiet deploy --branch $(SITE_BRANCH) --update-aliases $(SERIES) latest && \
+	    $(BIN)/mike --quiet set-default --branch $(SITE_BRANCH) latest
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
