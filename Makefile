@@ -198,7 +198,8 @@ atlas: $(VENV)/wide.stamp ## docs/drift-atlas.md: what moved in keras.layers; KE
 	@$(BIN)/python benchmarks/atlas.py $(KERAS:%=--clone %)
 
 training-atlas: $(VENV)/wide.stamp ## docs/training-atlas.md: what moved in training; KERAS=CLONE for commits
-	@$(BIN)/python benchmarks/training_atlas.py $(KERAS:%=--clone %)
+	@$(BIN)/python benchmarks/training_atlas.py $(KERAS:%=--clone %) \
+	    $(if $(BACKEND),--backends $(BACKEND) --output docs/training-atlas-$(BACKEND).md)
 
 tutorial: $(VENV)/core.stamp ## docs/tutorial.md to the letter: an empty folder, a new environment
 	@$(BIN)/python tests/docs/docs_pages.py docs/tutorial.md

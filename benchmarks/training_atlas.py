@@ -25,7 +25,7 @@ from history.changes import changes
 from history.page import page
 from history.recordings import Key, Recorded, Recorder
 from packaging.version import Version
-from training.page import TRAINING, footer
+from training.page import atlas, footer
 
 from pytest_keras_golden.stacks.clone import Clone
 from pytest_keras_golden.stacks.overlay.folder import ensure_overlay
@@ -84,7 +84,8 @@ def main() -> None:
     }
     every = sorted({name for own in releases.values() for name in own}, key=Version)
     words = [_words(one.backend, own, every) for one, own in releases.items()]
-    text = page(TRAINING, pairs, every, words) + footer(pairs, releases, excluded)
+    head = atlas([one.backend for one in releases], clone is not None)
+    text = page(head, pairs, every, words) + footer(pairs, releases, excluded)
     options.output.write_text(text, encoding="utf-8")
     print(f"{sum(map(len, pairs.values()))} changes, {len(every)} releases: {options.output}")
 

@@ -12,10 +12,10 @@ from history.recordings import Key, Recorder
 from training import POLICIES
 from training.readings import MISLEADING, READINGS
 
-HEAD = """# What changed numerically in Keras' training, release by release
+HEAD = """# What changed numerically in Keras' training{on}, release by release
 
-Written by `make training-atlas KERAS=CLONE`, with a clone of Keras for the commits ({span};
-{backends} on CPU).
+Written by {written} ({{span}};
+{{backends}} on CPU).
 Each row is a scenario that gave other numbers between two neighbouring releases on the same inputs,
 weights and seeds, every other package unchanged: an [optimizer](how-to/training.md), a schedule, a
 loss, a metric, an initializer, a function of `keras.random`, a regularizer or constraint, a layer's
@@ -39,7 +39,10 @@ it ran beside one old jax, which the `fit` of old releases needs; on TensorFlow 
 k is the largest error in units of ε·(|golden| + rms), ε = 2⁻²³ for float32, 2⁻¹⁰ for mixed_float16
 and 2⁻⁷ for mixed_bfloat16; in the last column the array that it is in. A commit is the first whose
 numbers have the change with this cause, beside a parent that has not; what the commits did is told
-[below](#what-the-commits-did). Without one, none could be told, or nobody looked."""
+at the end. Without one, none could be told, or nobody looked."""
+
+
+BACKENDS = {"jax": "jax", "tensorflow": "TensorFlow", "torch": "torch"}
 
 
 def _note(change: Change) -> str | None:
@@ -49,7 +52,21 @@ def _note(change: Change) -> str | None:
     return f"{change.local.name}: {said}" if said else change.local.name
 
 
-TRAINING = Atlas(HEAD, "scenario", POLICIES, _note)
+def atlas(backends: Sequence[str], with_commits: bool) -> Atlas:
+    """The page of all three backends, or of one."""
+    if len(backends) > 1:
+        on, written = "", "`make training-atlas`"
+    else:
+        on = f" on {BACKENDS[backends[0]]}"
+        written = f"`make training-atlas BACKEND={backends[0]}`"
+    commits = (
+        " with a clone of Keras (`KERAS=CLONE`), for the commits"
+        if with_commits
+        else " without a clone of Keras: no commits were looked for"
+    )
+    head = HEAD.format(on=on, written=written + commits)
+    return Atlas(head, "scenario", POLICIES, _note)
+
 
 Pairs = Mapping[tuple[str, str], Sequence[Change]]
 
@@ -60,8 +77,10 @@ Releases = Mapping[Recorder, Sequence[str]]
 def footer(pairs: Pairs, releases: Releases, unsteady: Mapping[str, Set[Key]]) -> str:
     """What the commits did, what never moved, and what was left out."""
     found = [change for here in pairs.values() for change in here]
-    lines = ["", "## What the commits did", "", *_readings(found), ""]
-    lines += ["## Where the cause misleads", "", *(f"- {said}" for said in MISLEADING), ""]
+    lines = [""]
+    if any(change.commit for change in found):
+        lines += ["## What the commits did", "", *_readings(found), ""]
+        lines += ["## Where the cause misleads", "", *(f"- {said}" for said in MISLEADING), ""]
     lines += ["## What never moved", "", *_unmoved(found, releases), ""]
     lines += ["## What was left out", "", *_left_out(releases, unsteady), ""]
     return "\n".join(lines)
