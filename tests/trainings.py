@@ -7,12 +7,6 @@ from typing import Any
 
 import pytest
 
-BACKENDS = [
-    "jax",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-]
-
 
 def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, Any]:
     """Name of a test that ran, captured automatically → its entry in the log."""

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from backends import EVERY
 from packaging.version import Version
 
 from pytest_keras_golden.stacks.overlay.folder import overlay_environment
@@ -24,12 +25,6 @@ RELEASES = ("3.0.5", "3.3.3", "3.5.0", "3.7.0", "3.10.0", NEWEST)
 EVERY_RELEASE = tuple(os.environ.get("KERAS_GOLDEN_RELEASES", "").split())
 """The full product of `make matrix`, where set."""
 
-BACKENDS = (
-    "jax",
-    "numpy",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-)
 OWN = ("functional", "sequential", "subclassed")
 POLICIES = ("float32", "bfloat16")
 
@@ -111,7 +106,7 @@ def check(seen: Seen, release: str, backend: str, styles: tuple[str, ...]) -> No
         assert case["agrees"], f"{name}: logits are not the output"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("release", EVERY_RELEASE or RELEASES)
 def test_names_weights_and_outputs_are_the_same(seen, release, backend):
     if not supported(release, backend):
@@ -120,7 +115,7 @@ def test_names_weights_and_outputs_are_the_same(seen, release, backend):
 
 
 @pytest.mark.hub
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize(
     "release", [item for item in EVERY_RELEASE or RELEASES if Version(item) >= Version("3.5")]
 )

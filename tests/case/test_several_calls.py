@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends import EVERY
 
 pytestmark = pytest.mark.processes
-
-BACKENDS = [
-    "jax",
-    "numpy",
-    pytest.param("torch", marks=pytest.mark.torch),
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-]
 
 SUITE = """
     import os
@@ -139,7 +133,7 @@ SESSIONS = """
 Logs = dict[str, dict[str, dict[str, Any]]]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=EVERY)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

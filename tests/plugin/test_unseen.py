@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from backends import EVERY
 
 pytestmark = pytest.mark.processes
 
@@ -95,12 +96,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        "numpy",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    EVERY,
 )
 def test_every_kind_is_named(
     backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch

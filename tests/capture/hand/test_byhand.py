@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainings import BACKENDS, outcomes
+from backends import TRAINING
+from trainings import outcomes
 
 pytestmark = pytest.mark.processes
 
@@ -30,7 +31,7 @@ NOT_READ = "test_function"
 """A function of TensorFlow that holds a whole step: told as not looked at."""
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_what_changed_in_a_loop_is_blamed(
     backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +128,7 @@ for how, way in ways():
 """
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_watching_a_loop_changes_no_bit(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
     done = subprocess.run(

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from backends import EVERY
 from keras import layers
 
 from pytest_keras_golden.capture.block import capture_block
@@ -51,12 +52,7 @@ def names(block):
 @pytest.mark.processes
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        pytest.param("numpy"),
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    EVERY,
 )
 def test_methods_of_a_model_are_captured_without_changing_them(run_python, backend):
     code = f"""

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from backends import EVERY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,12 +167,7 @@ FILL = "cc3f43bb542d37e1"
 @pytest.mark.processes
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        "numpy",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    EVERY,
 )
 def test_the_fill_never_changes(run_python, backend):
     assert run_python(GOLDEN_FILL, backend).split()[-1] == FILL

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+from backends import IMPORTED
 from keras.src import backend as keras_backend
 
 from pytest_keras_golden.capture.stream.functions import (
@@ -56,11 +57,7 @@ EVERY = {
 @pytest.mark.processes
 @pytest.mark.parametrize(
     "backend",
-    [
-        "numpy",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    ["numpy", *IMPORTED],
 )
 def test_every_function_is_told_apart(run_python: Callable[..., str], backend: str) -> None:
     one, again = (json.loads(run_python(CODE, backend)) for _ in range(2))

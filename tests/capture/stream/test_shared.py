@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 import pytest
+from backends import IMPORTED
 from keras.src import backend as keras_backend
 
 from pytest_keras_golden.capture.stream import shared
@@ -58,11 +59,7 @@ ROUNDED = frozenset({"normal", "truncated", "gamma", "beta", "loss"})
 
 @pytest.mark.parametrize(
     "backend",
-    [
-        "numpy",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    ["numpy", *IMPORTED],
 )
 @pytest.mark.any_backend
 @pytest.mark.processes

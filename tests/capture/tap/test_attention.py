@@ -8,6 +8,7 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
+from backends import TRAINING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,11 +223,7 @@ print(json.dumps(found))
 @pytest.mark.hub
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    TRAINING,
 )
 def test_keras_hub_models(run_python, backend):
     found = json.loads(run_python(HUB, backend).splitlines()[-1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trainings
-from trainings import BACKENDS
+from backends import TRAINING
 
 pytestmark = pytest.mark.processes
 
@@ -56,7 +56,7 @@ def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, Any]:
     return trainings.outcomes(suite, "-Werror::RuntimeWarning", *options)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_what_was_recorded_is_told(
     backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from backends import TRAINING
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -20,11 +21,7 @@ ONE_BIT = {"tensorflow": "clipping"}
 
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    TRAINING,
 )
 def test_a_way_to_train_is_looked_into(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from backends import TRAINING
 from suites import environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -65,11 +66,7 @@ def test_trained():
 
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    TRAINING,
 )
 def test_added_losses_are_the_tests_own(tmp_path: Path, backend: str) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainings import BACKENDS, outcomes
+from backends import TRAINING
+from trainings import outcomes
 
 pytestmark = pytest.mark.processes
 
@@ -32,7 +33,7 @@ BLAMED = {
 """Test of `training_case` → the component that `CHANGE` changed."""
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_what_changed_in_a_step_is_blamed(
     backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +111,7 @@ for policy, optimizer in zip(["float32", "mixed_bfloat16", "float32"], OPTIMIZER
 """
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_watching_changes_no_bit_and_runs_nothing_twice(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from backends import TRAINING
 
 pytestmark = pytest.mark.processes
 
@@ -71,11 +72,7 @@ WEIGHTS = ["net/head/bias", "net/head/kernel", "net/own/w"]
 
 @pytest.mark.parametrize(
     "backend",
-    [
-        "jax",
-        pytest.param("torch", marks=pytest.mark.torch),
-        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    ],
+    TRAINING,
 )
 def test_a_model_that_its_training_builds_is_looked_into(run_python: Any, backend: str) -> None:
     told = json.loads(run_python(CODE, backend).splitlines()[-1])
