@@ -32,7 +32,7 @@ AREAS = {
     "commands/accept.py": ["tests/commands/test_accept.py", REFERENCE],
     "compare": ["tests/compare"],
     "case/rules.py": ["tests/case/test_rules.py"],
-    "versions/verdicts.py": ["tests/versions/test_verdicts.py"],
+    "versions/compared/verdicts.py": ["tests/versions/compared/test_verdicts.py"],
 }
 # A child process would run the mutant without telling mutmut which tests reach it.
 DESELECTED = ("tests/commands/test_accept.py::test_a_terminal_is_asked_test_by_test",)

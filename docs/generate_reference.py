@@ -40,7 +40,7 @@ from pytest_keras_golden.tolerance import EPSILON, default
 from pytest_keras_golden.stacks.pin import Pin
 from pytest_keras_golden.stacks.side import Side
 from pytest_keras_golden.versions.gate import GateResult
-from pytest_keras_golden.versions.verdicts import GUILTY, Status, VerdictRow
+from pytest_keras_golden.versions.compared.verdicts import GUILTY, Status, VerdictRow
 
 PAGE = Path(__file__).with_name("reference.md")
 

@@ -103,7 +103,7 @@ class Unseen:
         if self._busy():
             return None
         if method != _SYMBOLIC:
-            return _KIND.get(method) or _KIND[_family(args[0])]
+            return _family(args[0])
         caller = str(sys._getframe(_CALLER).f_globals.get("__name__", ""))
         return None if is_symbolic(args) or caller.startswith("keras.") else OPERATIONS
 
@@ -119,19 +119,16 @@ class Unseen:
         return PIPELINE if unreadable else None
 
 
-_KIND = {
-    "apply": "optimizers",
-    "apply_gradients": "optimizers",
-    "update_state": "metrics",
-    "loss": "losses",
-    "metric": "metrics",
-}
-
-
-def _family(target: Any) -> str:
+def _family(target: Any) -> str | None:
+    """None of what only shares a class with them, as modules of torch do with layers."""
     import keras
 
-    return "loss" if isinstance(target, keras.losses.Loss) else "metric"
+    families = {
+        "losses": keras.losses.Loss,
+        "metrics": keras.metrics.Metric,
+        "optimizers": keras.optimizers.Optimizer,
+    }
+    return next((name for name, kind in families.items() if isinstance(target, kind)), None)
 
 
 def _places() -> Iterator[tuple[Any, str]]:

@@ -16,10 +16,10 @@ from ..errors import ConfigError
 from ..report.output import add_json
 
 if TYPE_CHECKING:
+    from ..versions.compared.measured import Suite
     from ..versions.gate import Asked
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
-    from ..versions.measured import Suite
 
 COMMANDS = frozenset({"gate", "ci", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
@@ -147,7 +147,7 @@ def demand_writable(*files: Path | str | None) -> None:
 
 
 def suite_of(arguments: argparse.Namespace) -> Suite:
-    from ..versions.measured import Suite
+    from ..versions.compared.measured import Suite
 
     if any(argument.startswith("--update-goldens") for argument in arguments.pytest_arguments):
         raise ConfigError(

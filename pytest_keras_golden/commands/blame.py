@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from ..stacks.chosen import Stack
     from ..versions.bisect import Prober
     from ..versions.changes import Culprit, Since
+    from ..versions.compared.measured import Suite
     from ..versions.gate import GateResult
     from ..versions.inner.jobs import Runner
     from ..versions.inner.progress import Progress
-    from ..versions.measured import Suite
 
 
 def blamed(

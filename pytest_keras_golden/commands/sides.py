@@ -14,7 +14,7 @@ from ..report.output import note
 if TYPE_CHECKING:
     from ..stacks.chosen import Stack
     from ..stacks.side import Side
-    from ..versions.measured import Suite
+    from ..versions.compared.measured import Suite
 
 
 def stack_of(arguments: argparse.Namespace, text: str) -> Stack:

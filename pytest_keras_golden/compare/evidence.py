@@ -43,7 +43,7 @@ def note_of(verdict: Verdict, metrics: Metrics, precision: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TensorEvidence:
     """All that is known about a tensor that changed."""
 
     name: str
@@ -92,7 +92,7 @@ class Evidence:
         return {k: v for part in parts if part is not None for k, v in part.to_extra().items()}
 
 
-def gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> Evidence:
+def gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> TensorEvidence:
     actual, golden, reference = pair.actual, pair.golden, pair.reference
     logits = attention = None
     if base.kind == "logits":
@@ -105,4 +105,6 @@ def gather(base: TensorOutcome, pair: Pair, metrics: Metrics) -> Evidence:
     against = None
     if reference is not None:
         against = three_way(actual, golden, reference, base.precision)
-    return Evidence(base.name, base.shape, metrics, base.precision, logits, attention, against)
+    return TensorEvidence(
+        base.name, base.shape, metrics, base.precision, logits, attention, against
+    )

@@ -13,14 +13,14 @@ from ..stacks.clone import Clone, Commit, overlay_of_commit
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.pin import Pin
 from ..stacks.side import Side
+from .compared.measured import Suite, check_job, record
+from .compared.verdicts import GUILTY, VerdictRow, is_other, rows, taken
 from .gate import Asked, numbers_of
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .measured import Suite, check_job, record
 from .search.commits import first_bad_commit
 from .search.halves import Answer, Found, first_bad
-from .verdicts import GUILTY, VerdictRow, is_other, rows, taken
 
 MakeSide = Callable[[str], Side]
 """Version → the side to run; raises StackError where the version cannot be had."""

@@ -11,16 +11,16 @@ from ..errors import GoldenError
 from ..report.escape import first_line
 from ..stacks.clone import Clone
 from ..stacks.side import Side
-from .again.settled import OLD_AGAIN, recorded_again
 from .bisect import MakeSide, Prober, bisect_commits, search_releases
 from .changes import Change, Culprit, Since, Unresolved
+from .compared.measured import Suite
+from .compared.settled import OLD_AGAIN, recorded_again
+from .compared.verdicts import is_other
 from .gate import GateResult
 from .inner.jobs import Runner
 from .inner.progress import Progress
-from .measured import Suite
 from .search.halves import Answer
 from .search.minimal import minimal_set
-from .verdicts import is_other
 
 MakeMixture = Callable[[frozenset[str]], Side]
 """Names of the changes taken → the side to run; raises GoldenError where it cannot be had."""

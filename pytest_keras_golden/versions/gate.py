@@ -10,19 +10,19 @@ from typing import Any, Literal
 from ..outcomes import TensorOutcome, TestOutcome, to_json
 from ..stacks.side import Side
 from .accepted import Acceptance
-from .again.drawn import beside_draws
-from .again.plainly import told_apart
-from .again.reruns import Reruns
-from .again.settled import settled
 from .changes import Change, Culprit, changes
+from .compared.drawn import beside_draws
+from .compared.measured import Suite, stack_of
+from .compared.plainly import told_apart
+from .compared.reruns import Reruns
+from .compared.settled import settled
+from .compared.verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
 from .inner.importing import demand_importable
 from .inner.job import InnerRun
 from .inner.jobs import Runner
 from .inner.progress import Progress, Silent
-from .measured import Suite, stack_of
 from .review import NOTHING_ACCEPTED, Review, review
 from .untouched import untouched
-from .verdicts import GUILTY, VerdictRow, counts, in_order, taken, unmoved, unseen
 
 GateVerdict = Literal["holds", "drift", "nothing compared"]
 

@@ -19,12 +19,12 @@ from ..outcomes import TestOutcome
 from ..release import parsed
 from ..report.summary import verdict_of
 from ..stacks.side import Side
+from .compared.measured import Suite, check_job, record
+from .compared.verdicts import GUILTY, VerdictRow, rows, taken
 from .gate import GateVerdict
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
-from .measured import Suite, check_job, record
-from .verdicts import GUILTY, VerdictRow, rows, taken
 
 NEVER_RAN = -1000
 """Stands for an exit status where a version could not even be installed."""

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from .accepted import Acceptance, bounds
 from .changes import Change
-from .verdicts import VerdictRow, in_order
+from .compared.verdicts import VerdictRow, in_order
 
 
 @dataclass(frozen=True, slots=True)

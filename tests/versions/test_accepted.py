@@ -15,8 +15,8 @@ from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome
 from pytest_keras_golden.versions.accepted import Acceptance, Bounds, load, written
 from pytest_keras_golden.versions.changes import Change
+from pytest_keras_golden.versions.compared.verdicts import VerdictRow
 from pytest_keras_golden.versions.review import review
-from pytest_keras_golden.versions.verdicts import VerdictRow
 
 STEP = Change("keras", "3.5.0", "3.6.0")
 NORM = Acceptance(

@@ -24,6 +24,8 @@ from ...release import KERAS_2
 from . import numpy as _numpy
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ...records import Array
 
 _LIBRARIES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
@@ -194,6 +196,26 @@ def is_traced(value: Any) -> bool:
     value = unwrapped(value)
     owner = None if _is_symbolic(value) else _owner(value)
     return owner is not None and owner.is_traced(value)
+
+
+def is_exporting() -> bool:
+    """Whether what is being traced will be written to a file or made another format's: nothing can
+    hand its values over, and what tries to is written as well, or refused."""
+    made = {
+        module: import_module(f".{file}", __name__)
+        for module, file in _EXPORTING.items()
+        if module in sys.modules
+    }
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        name, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        if any(one.exports(name, function) for one in made.values()):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_EXPORTING = {"jax": "jax", "tensorflow": "tensorflow"}
 
 
 def compiled_frames() -> int:

@@ -106,6 +106,18 @@ def trace_level() -> Any:
 _STATE = "get_opaque_trace_state"
 
 
+_EXPORTERS = (
+    *("jax._src.export", "jax.experimental.export", "jax.experimental.jax2tf"),
+    *("jax2onnx", "keras.src.export"),
+)
+
+
+def exports(module: str, function: str) -> bool:
+    """Whether a frame of the stack is one that traces for export. Callbacks into Python cannot be
+    written to a file, and none knows what to do with a batch of unknown size."""
+    return module.startswith(_EXPORTERS)
+
+
 def is_traced(value: Any) -> bool:
     return isinstance(primal(value), jax.interpreters.partial_eval.DynamicJaxprTracer)
 

@@ -106,6 +106,18 @@ def pulled_back(
     return [None if grad is None else tf.convert_to_tensor(grad) for grad in found]
 
 
+_EXPORTERS = ("tensorflow.python.saved_model", "keras.src.export", "tf2onnx")
+_CONCRETE = "tensorflow.python.eager.polymorphic_function"
+
+
+def exports(module: str, function: str) -> bool:
+    """Whether a frame of the stack is one that traces for export. A resource that keeps a value is
+    part of no model that is saved. What runs a function never asks for its concrete one."""
+    return module.startswith(_EXPORTERS) or (
+        function == "get_concrete_function" and module.startswith(_CONCRETE)
+    )
+
+
 def is_traced(value: Any) -> bool:
     return _is_symbolic(value) and _runs_once(value.graph)
 

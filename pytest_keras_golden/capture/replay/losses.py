@@ -23,9 +23,9 @@ from ..backends.nest import flatten
 from ..state.masks import carrying, mask_of
 from ..state.seeds import tensorflow_left_out
 from ..tap.precision import is_numeric
+from ..watch.quiet import quietly
 from ..watch.structure import is_own
 from .pullback import cotangents
-from .quiet import quietly
 
 if TYPE_CHECKING:
     from ...records import Array

@@ -20,9 +20,9 @@ from ..backends import active, from_numpy, is_concrete, to_numpy
 from ..state.seeds import tensorflow_left_out
 from ..state.slots import innermost, slots_of
 from ..tap.precision import is_numeric
+from ..watch.quiet import quietly
 from ..watch.structure import is_own
 from .lifted import double
-from .quiet import quietly
 
 if TYPE_CHECKING:
     from ...records import Array

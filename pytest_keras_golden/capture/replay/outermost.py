@@ -19,6 +19,7 @@ from ..state.variables import Snapshot, unchanged
 from ..tap.precision import is_eager
 from ..watch import patches
 from ..watch.calls import Observer, Watch, opened
+from ..watch.quiet import quietly
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Outermost:
         CaptureError where the call fails the second time.
         """
         watch = self.watch.again(observer, accept=is_eager)
-        with unchanged([self.target]), patches.alone(watch), opened(watch), _without_gradients():
+        seen = patches.alone(watch), opened(watch)
+        with unchanged([self.target]), seen[0], seen[1], _without_gradients(), quietly():
             self.before.restore()
             put_masks(self.masks)
             try:

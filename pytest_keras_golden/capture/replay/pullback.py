@@ -19,8 +19,8 @@ from ..state.masks import with_mask_of
 from ..tap.precision import dtype_of
 from ..watch.calls import Call
 from ..watch.patches import Run
+from ..watch.quiet import quietly
 from .isolate import replaced
-from .quiet import quietly
 from .recorder import argument_tensors, output_tensors
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ...report import amount
 from ...report.asides import only_unseen
 from ...report.wording import family_list, plural
 from ..accepted import Acceptance
+from ..compared.verdicts import Status, VerdictRow, counts, loads_otherwise, unseen
 from ..gate import GateResult
-from ..verdicts import Status, VerdictRow, counts, loads_otherwise, unseen
 
 
 def verdict_line(result: GateResult) -> str:

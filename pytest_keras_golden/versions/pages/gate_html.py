@@ -12,8 +12,8 @@ from ...report.sentence import headline
 from ...report.wording import number, plural
 from ...stacks.side import Side
 from ..changes import Change
+from ..compared.verdicts import VerdictRow, unseen
 from ..gate import GateResult
-from ..verdicts import VerdictRow, unseen
 from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
 from .next_lines import after_gate, for_test
 from .sections import compared, compared_heading, not_looked_at

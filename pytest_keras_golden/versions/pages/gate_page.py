@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compare.counterparts import UNMATCHED
 from ...report import escape
+from ..compared.verdicts import VerdictRow, loads_otherwise
 from ..gate import GateResult
-from ..verdicts import VerdictRow, loads_otherwise
 from . import next_lines
 from .conclusion import accepted_lines, culprit_lines, verdict_line
 from .sections import (

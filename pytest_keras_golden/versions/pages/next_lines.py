@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...report.escape import passed, word
 from ..bisect import BisectResult
+from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..review import blamed_names, is_only_drawn
-from ..verdicts import VerdictRow, is_other, loads_otherwise
 
 Step = tuple[str, str]
 """Why, and the command."""

@@ -10,8 +10,8 @@ from ...report import amount
 from ...report.sentence import headline
 from ...report.summary import tensor_counts
 from ...report.wording import counted, plural
+from ..compared.verdicts import ORDER, Status, VerdictRow, fails_recorded, loads_otherwise, redrawn
 from ..gate import GateResult
-from ..verdicts import ORDER, Status, VerdictRow, fails_recorded, loads_otherwise, redrawn
 from .conclusion import own_changes, sized
 
 Section = Status | Literal["loading", "recorded"]

@@ -9,9 +9,9 @@ from typing import Any
 from outcomes_made import decoder, outcome, tensor
 
 from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.versions.compared.verdicts import VerdictRow
 from pytest_keras_golden.versions.gate import Asked, GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
-from pytest_keras_golden.versions.verdicts import VerdictRow
 
 OLD, NEW = (Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0"))
 RUN = InnerRun("keras", 0, 4.0, Path(), log_json(0, {"keras": "3.5.0"}, []))

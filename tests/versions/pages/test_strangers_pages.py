@@ -22,13 +22,13 @@ from pytest_keras_golden.versions import sessions
 from pytest_keras_golden.versions.accepted import Acceptance, Bounds
 from pytest_keras_golden.versions.bisect import BisectResult, Probe
 from pytest_keras_golden.versions.changes import Change
+from pytest_keras_golden.versions.compared.verdicts import ORDER, VerdictRow
 from pytest_keras_golden.versions.gate import Asked, GateResult, Side
 from pytest_keras_golden.versions.inner.job import InnerRun, Pin
 from pytest_keras_golden.versions.inner.progress import Lines, Rows
 from pytest_keras_golden.versions.matrix import Cell, MatrixResult
 from pytest_keras_golden.versions.pages import gate_html, gate_page, matrix_html, matrix_page
 from pytest_keras_golden.versions.review import Review
-from pytest_keras_golden.versions.verdicts import ORDER, VerdictRow
 
 PARTS = ("table", "thead", "tbody", "tr", "th", "td", "heading", "bullet_list", "list_item")
 FRAME = frozenset(f"{part}_{side}" for part in PARTS for side in ("open", "close"))

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..compare.counterparts import of_two_families
-from ..errors import StackError
-from ..report import asides
-from ..stacks.side import Side
-from .inner.importing import demand_importable
-from .inner.job import InnerRun, Job
-from .inner.jobs import Runner, run_all
-from .inner.progress import Progress
-from .inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
-from .trace.selected import selection
+from ...compare.counterparts import of_two_families
+from ...errors import StackError
+from ...report import asides
+from ...stacks.side import Side
+from ..inner.importing import demand_importable
+from ..inner.job import InnerRun, Job
+from ..inner.jobs import Runner, run_all
+from ..inner.progress import Progress
+from ..inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
+from ..trace.selected import selection
 from .verdicts import collection_error
 
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..compare.calls import OTHER_DRAWS, SHUFFLES, redrawn_in
-from ..outcomes import FAILING, TensorOutcome, TestOutcome
-from ..report import asides
-from .inner.job import InnerRun
+from ...compare.calls import OTHER_DRAWS, SHUFFLES, redrawn_in
+from ...outcomes import FAILING, TensorOutcome, TestOutcome
+from ...report import asides
+from ..inner.job import InnerRun
 
 Status = Literal[
     "holds",

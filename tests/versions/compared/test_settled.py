@@ -9,7 +9,7 @@ import pytest
 from suites import as_json, keras_golden, suite
 
 from pytest_keras_golden.outcomes import LocalOutcome, TensorOutcome, TestOutcome, log_json
-from pytest_keras_golden.versions.again.settled import NEW_AGAIN, OLD_AGAIN, settled
+from pytest_keras_golden.versions.compared.settled import NEW_AGAIN, OLD_AGAIN, settled
 from pytest_keras_golden.versions.inner.job import InnerRun
 
 OLD, NEW = "3.10.0", "3.15.1"

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_keras_golden.versions.measured import folder_name
+from pytest_keras_golden.versions.compared.measured import folder_name
 
 
 @given(st.text(min_size=1, max_size=60))

@@ -11,7 +11,7 @@ from ...errors import StackError
 from ...outcomes import TensorOutcome, TestOutcome
 from ..inner.job import InnerRun
 from ..inner.run import forget
-from ..verdicts import GUILTY, VerdictRow, in_order, row_of, rows
+from .verdicts import GUILTY, VerdictRow, in_order, row_of, rows
 
 OldAgain = Callable[[Collection[str] | None], InnerRun]
 """Node ids, or None for the whole suite → a run of them on the old side, which leaves goldens with

@@ -14,7 +14,7 @@ from ..inner.jobs import Runner, run_all
 from ..inner.progress import FirstVerdict, Progress
 from ..inner.run import TWINS_LATER, TWINS_NOW
 from ..inner.workspace import RUNS
-from ..measured import Suite, check_job, plain_job, record
+from .measured import Suite, check_job, plain_job, record
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,7 @@ import pytest
 
 from pytest_keras_golden.commands.gate import EXIT_CODES
 from pytest_keras_golden.outcomes import TensorOutcome, TestOutcome, log_json
-from pytest_keras_golden.versions.gate import GateResult, Side
-from pytest_keras_golden.versions.inner.job import InnerRun, Pin
-from pytest_keras_golden.versions.matrix import Cell
-from pytest_keras_golden.versions.pages.conclusion import verdict_line
-from pytest_keras_golden.versions.pages.gate_html import page
-from pytest_keras_golden.versions.pages.gate_page import markdown, terminal
-from pytest_keras_golden.versions.verdicts import (
+from pytest_keras_golden.versions.compared.verdicts import (
     Status,
     VerdictRow,
     collection_error,
@@ -24,6 +18,12 @@ from pytest_keras_golden.versions.verdicts import (
     taken,
     unseen,
 )
+from pytest_keras_golden.versions.gate import GateResult, Side
+from pytest_keras_golden.versions.inner.job import InnerRun, Pin
+from pytest_keras_golden.versions.matrix import Cell
+from pytest_keras_golden.versions.pages.conclusion import verdict_line
+from pytest_keras_golden.versions.pages.gate_html import page
+from pytest_keras_golden.versions.pages.gate_page import markdown, terminal
 
 OLD, NEW = (Side((Pin("keras", version, Path()),)) for version in ("3.5.0", "3.6.0"))
 

@@ -10,7 +10,7 @@ from ...errors import StackError
 from ...outcomes import LocalOutcome, TestOutcome
 from ...report.wording import family_list, plural
 from ..inner.job import InnerRun
-from ..verdicts import VerdictRow, in_order, redrawn, rows
+from .verdicts import VerdictRow, in_order, redrawn, rows
 
 DrawnAlike = Callable[[Collection[str]], tuple[InnerRun, InnerRun]]
 """Node ids → a recording of them on the old side, and a run on the new side that is compared with

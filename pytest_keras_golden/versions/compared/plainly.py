@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from ..inner.job import InnerRun
-from ..verdicts import PASSES, VerdictRow
+from .verdicts import PASSES, VerdictRow
 
 PlainRun = Callable[[Collection[str]], InnerRun]
 """Node ids → a run of them on the old side that leaves alone what does not ask for the plugin."""

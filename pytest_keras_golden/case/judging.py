@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ...compare.renaming import Seen, names
-from ...compare.training import StepEvidence, part_of
-from ...compare.vacuity import vacuous
-from ...compare.verdict import judge, missing, outcome_of
-from ...outcomes import NO_GOLDEN, Names, TensorOutcome, TestOutcome, first_drift
-from ...records import TensorEntry, TensorRecord, Tolerance
-from ...stack import stack_changes
-from .. import rules
-from ..against import CaseGolden
-from ..recording import describe, noise
-from ..recording import entry as entry_of
-from .calls import Calls
-from .creep import creeping
+from ..compare.renaming import Seen, names
+from ..compare.training import StepEvidence, part_of
+from ..compare.vacuity import vacuous
+from ..compare.verdict import judge, missing, outcome_of
+from ..outcomes import NO_GOLDEN, Names, TensorOutcome, TestOutcome, first_drift
+from ..records import TensorEntry, TensorRecord, Tolerance
+from ..stack import stack_changes
+from . import rules
+from .against import CaseGolden, OutermostCalls
+from .recording import describe, noise
+from .recording import entry as entry_of
 
 if TYPE_CHECKING:
-    from ...store.codec import Golden
-    from ..collected import Case
+    from ..store.codec import Golden
+    from .collected import Case
 
 
 def judge_test(case: Case) -> TestOutcome:
@@ -117,7 +116,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     # What became of the names of layers is told from numbers (see `_names`), not from spelling.
     checked = [r.name for r in case.records.values() if not r.call and r.name not in recorded]
     tensors += [missing(entry, candidates=checked) for entry in absent]
-    calls = Calls(case, golden)
+    calls = OutermostCalls(case, golden)
     tensors = list(rules.incomparable(tensors, calls.reason))
     tensors = list(rules.explain_by_depth(tensors, calls.reach))
     sent = max((examined.sent for examined in case.examined.values()), default=0.0)
@@ -126,7 +125,7 @@ def _tensors(case: Case, golden: Golden) -> tuple[TensorOutcome, ...]:
     anchor = case.goldens.anchor()
     if anchor is None:
         return tuple(tensors)
-    return tuple(creeping(case, golden, anchor, tensor) for tensor in tensors)
+    return tuple(_creeping(case, golden, anchor, tensor) for tensor in tensors)
 
 
 def _isolation(case: Case) -> str:
@@ -190,6 +189,62 @@ def _reconsidered(
         passes = outcome.verdict in ("identical", "within")
         return replace(outcome, judged=False, note=reason) if passes else outcome
     return replace(outcome, detects=describe(record, entry.order, tolerance, entry.noise).detects)
+
+
+def _creeping(case: Case, golden: Golden, anchor: Golden, tensor: TensorOutcome) -> TensorOutcome:
+    """Many small accepted steps that add up: compare with the oldest golden as well.
+
+    Only the step that crosses the limit fails. Where the baseline lies beyond it already, that
+    golden was recorded on purpose, and the distance is only told.
+    """
+    entry = anchor.header.entry(tensor.name)
+    if entry is None or not tensor.judged:
+        return tensor
+    record = case.records.get(tensor.name)
+    if record is None or entry.digest == case.digest(record):
+        return tensor
+    if (entry.dtype, entry.shape) != (tensor.dtype, tensor.shape):
+        return tensor
+    tolerance = case.tolerance(record)
+    limit = _scaled(tolerance, case.settings.anchor_factor)
+    far = _from(anchor, record, entry, limit)
+    extra = {"version": anchor.header.stack.get("keras"), "k": far.k, "rel_l2": far.rel_l2}
+    beyond = (
+        far.verdict == "drift"
+        and tensor.verdict in ("identical", "within")
+        and not _was_beyond(golden, anchor, record, limit)
+    )
+    tensor = replace(tensor, extra={**tensor.extra, "anchor": extra | {"beyond": beyond}})
+    if not beyond:
+        return tensor
+    return replace(
+        tensor,
+        verdict="drift",
+        note=f"creep: more than {case.settings.anchor_factor:g} tolerances away from the "
+        f"anchor {extra['version']}, in steps that each passed",
+    )
+
+
+def _was_beyond(golden: Golden, anchor: Golden, record: TensorRecord, limit: Tolerance) -> bool:
+    baseline, entry = golden.header.entry(record.name), anchor.header.entry(record.name)
+    if baseline is None or entry is None or baseline.digest == entry.digest:
+        return False
+    accepted = replace(record, value=golden.array(record.name), digest=baseline.digest)
+    accepted = replace(accepted, sample=baseline.sample, sums=golden.sums(record.name))
+    return _from(anchor, accepted, entry, limit).verdict == "drift"
+
+
+def _from(
+    anchor: Golden, record: TensorRecord, entry: TensorEntry, limit: Tolerance
+) -> TensorOutcome:
+    """How far a tensor is from the anchor's."""
+    name = record.name
+    held, sums = partial(anchor.array, name), partial(anchor.sums, name)
+    return judge(record, entry.order, entry, held, limit, sums=sums)
+
+
+def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
+    return Tolerance(**{name: value * factor for name, value in tolerance.to_json().items()})
 
 
 def _weights(case: Case, golden: Golden) -> str:

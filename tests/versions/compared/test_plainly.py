@@ -7,7 +7,7 @@ from pathlib import Path
 
 from suites import keras_golden, suite
 
-from pytest_keras_golden.versions.again.plainly import passing
+from pytest_keras_golden.versions.compared.plainly import passing
 from pytest_keras_golden.versions.inner.job import InnerRun
 
 TESTS = """
