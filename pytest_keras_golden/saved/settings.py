@@ -6,6 +6,8 @@ or as an object) and add settings: only what the file says and the model does no
 
 from __future__ import annotations
 
+import base64
+import marshal
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -184,8 +186,32 @@ def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, str) and isinstance(other, Mapping):
         # `glorot_uniform` is the class of that name with its defaults.
         return _plain(one) == _plain(str(other.get("class_name")))
+    if isinstance(one, str) and isinstance(other, str) and _is_code(one) and _is_code(other):
+        return bool(_code(one) == _code(other))
     both = {_plain(one), _plain(other)} if isinstance(one, str) and isinstance(other, str) else None
     return both is not None and any(both <= names for names in ALIKE)
+
+
+_CODE = ("4w", "Yw")
+"""How code begins that is written by `marshal` as base64: `c`, with or without its flag."""
+
+
+def _is_code(text: str) -> bool:
+    """Whether it is the function of a `Lambda`, which Keras has run already to load it."""
+    return text.startswith(_CODE) and len(text) > _LEAST
+
+
+_LEAST = 64
+"""Characters that the shortest function takes."""
+
+
+def _code(text: str) -> Any:
+    """What was written: the same function is written otherwise where others refer to its parts.
+    The text itself where this Python did not write it."""
+    try:
+        return marshal.loads(base64.b64decode(text))
+    except (ValueError, EOFError, TypeError):
+        return text
 
 
 def _is_number(value: Any) -> bool:

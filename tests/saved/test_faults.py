@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import marshal
 from typing import Any
 
 import ml_dtypes
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_keras_golden.saved.faults import Loaded, LoadingFault, Placed, same, weight_faults
-from pytest_keras_golden.saved.settings import setting_faults
+from pytest_keras_golden.saved.settings import equal, setting_faults
 
 RANDOM = np.random.RandomState(0)
 A, B = (RANDOM.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
@@ -140,3 +142,19 @@ def test_layers_are_compared_by_their_names() -> None:
     assert [f.name for f in setting_faults(file, other)] == ["d.units"]
     gone = {"class_name": "Functional", "config": {"layers": []}}
     assert [f.said for f in setting_faults(file, gone)] == ["is a layer of the file alone"]
+
+
+def test_a_function_is_the_same_however_it_is_written() -> None:
+    def written(text: str, version: int) -> str:
+        code = eval(text).__code__
+        return base64.b64encode(marshal.dumps(code, version)).decode()
+
+    one, other, third = (
+        written("lambda x: (x, x + 3.0)", 4),
+        written("lambda x: (x, x + 3.0)", 2),
+        written("lambda x: (x, x + 4.0)", 4),
+    )
+    assert one != other
+    assert equal(one, other)
+    assert not equal(one, third)
+    assert not equal(one, one[:40] + "!" * 40)

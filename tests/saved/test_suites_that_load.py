@@ -182,3 +182,42 @@ def test_adapters_that_are_saved_within_the_kernel_are_no_fault(suite: pytest.Py
         """
     )
     suite.runpytest_inprocess(*QUIET, "--update-goldens").assert_outcomes(passed=1)
+
+
+SAVES_ITSELF = """
+import keras
+import numpy as np
+from keras.saving import load_model, register_keras_serializable
+
+@register_keras_serializable("golden")
+class Counted(keras.layers.Dense):
+    KEPT = True
+
+    def build(self, shape):
+        super().build(shape)
+        self.seen = np.arange(10.0)
+
+    def save_own_variables(self, store):
+        store["seen"] = self.seen
+
+    def load_own_variables(self, store):
+        self.seen = np.array(store["seen"]) if self.KEPT else np.zeros(10)
+
+def test_own(golden_tensors, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), Counted(2), keras.layers.Dense(2)])
+    model.layers[0].seen += 1
+    model.save(tmp_path / "m.keras")
+    golden_tensors.check("seen", load_model(tmp_path / "m.keras").layers[0].seen)
+"""
+
+
+def test_what_a_layer_saves_by_itself_is_told_by_what_it_would_save_again(
+    suite: pytest.Pytester,
+) -> None:
+    suite.makepyfile(test_saving=SAVES_ITSELF)
+    for options in (("--update-goldens",), ()):
+        suite.runpytest_inprocess(*QUIET, *options).assert_outcomes(passed=1)
+    suite.makepyfile(test_saving=SAVES_ITSELF.replace("KEPT = True", "KEPT = False"))
+    run = suite.runpytest_inprocess(*QUIET)
+    run.assert_outcomes(failed=1)
+    run.stdout.fnmatch_lines(["*m.keras:layers/counted/vars/seen*"])

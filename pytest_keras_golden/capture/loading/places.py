@@ -8,7 +8,9 @@ own names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ...saved.contents import SavedContents
 from ...saved.faults import Loaded, Placed, same
@@ -17,10 +19,7 @@ from ...stack import keras_2
 from ..backends import to_numpy
 from ..state.weights import named_weights
 from ..watch.families import classes, is_of
-from ..watch.structure import snake_case
-
-if TYPE_CHECKING:
-    pass
+from ..watch.structure import is_own, snake_case
 
 LAYERS = ("layers", "_layer_checkpoint_dependencies")
 OPTIMIZER = "optimizer"
@@ -42,6 +41,7 @@ def loaded_state(model: Any, contents: SavedContents) -> Loaded:
             name = names.get(id(variable)) or _own_name(place, variable)
             held = None if variable is None else to_numpy(variable)
             placed.append(Placed(place, name, contents.arrays[place], held))
+    seen |= _told_by_themselves(model)
     rest = {
         name: to_numpy(variable)
         for name, variable in named_weights(model).items()
@@ -97,8 +97,10 @@ def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
             if contents.training is None:
                 continue
             found = None
-        declared = _declared(found)
-        if len(declared) == len(order):
+        declared, again = _declared(found), _saved_again(found)
+        if again is not None:
+            yield order, [again.get(place.rpartition("/")[2]) for place in order], True
+        elif len(declared) == len(order):
             yield order, declared, True
         else:
             yield order, _variables(found), _saves_in_order(found)
@@ -212,6 +214,25 @@ def _saves_in_order(node: Any) -> bool:
     own: Any = type(node)
     kinds: tuple[Any, ...] = classes("Layer")
     return any(own.save_own_variables is kind.save_own_variables for kind in kinds)
+
+
+def _saved_again(node: Any) -> Mapping[str, Any] | None:
+    """What a layer of the user's that saves by itself would write now, by its own keys: nobody else
+    knows what they are. None of others, and where it fails."""
+    if not _is_layer(node) or is_own(node) or _saves_in_order(node):
+        return None
+    store: dict[str, Any] = {}
+    try:
+        node.save_own_variables(store)
+    except Exception:  # whatever code of the user's raises: its weights are found by their numbers
+        return None
+    return {key: np.asarray(value) for key, value in store.items()}
+
+
+def _told_by_themselves(model: Any) -> set[int]:
+    """Weights of such layers: the file need not have them."""
+    layers = getattr(model, "_flatten_layers", lambda: ())()
+    return {id(v) for layer in layers if _saved_again(layer) is not None for v in _variables(layer)}
 
 
 # -- legacy files ---------------------------------------------------------------------------
