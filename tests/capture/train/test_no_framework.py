@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.suites import environment, suite
+from suites import environment, suite
 
 TRAINED = """
 import sys
