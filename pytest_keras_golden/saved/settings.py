@@ -58,8 +58,24 @@ def setting_faults(file: Any, loaded: Any, path: str = "") -> Iterator[LoadingFa
         held = new.get(key, new.get(_renamed(file, key), ABSENT))
         if held is ABSENT and _says_nothing(value):
             continue
+        if key == "code" and _are_lambdas(file, loaded) and _same_function(value, held):
+            continue
         yield from _differing(f"{path}.{key}" if path else key, value, held)
     yield from _layers(own.get("layers"), new.get("layers"), path)
+
+
+def _are_lambdas(file: Any, loaded: Any) -> bool:
+    """Functions of `Lambda` layers, which Keras has unmarshalled already to load them."""
+    return all(serialized.get("class_name") == "__lambda__" for serialized in (file, loaded))
+
+
+def _same_function(file: Any, loaded: Any) -> bool:
+    """Code is written otherwise where others refer to its parts: it is read to be compared."""
+    try:
+        one, other = (marshal.loads(base64.b64decode(text)) for text in (file, loaded))
+    except (ValueError, EOFError, TypeError):  # another Python wrote it
+        return False
+    return bool(one == other)
 
 
 def _renamed(serialized: Any, key: str) -> str:
@@ -186,32 +202,8 @@ def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, str) and isinstance(other, Mapping):
         # `glorot_uniform` is the class of that name with its defaults.
         return _plain(one) == _plain(str(other.get("class_name")))
-    if isinstance(one, str) and isinstance(other, str) and _is_code(one) and _is_code(other):
-        return bool(_code(one) == _code(other))
     both = {_plain(one), _plain(other)} if isinstance(one, str) and isinstance(other, str) else None
     return both is not None and any(both <= names for names in ALIKE)
-
-
-_CODE = ("4w", "Yw")
-"""How code begins that is written by `marshal` as base64: `c`, with or without its flag."""
-
-
-def _is_code(text: str) -> bool:
-    """Whether it is the function of a `Lambda`, which Keras has run already to load it."""
-    return text.startswith(_CODE) and len(text) > _LEAST
-
-
-_LEAST = 64
-"""Characters that the shortest function takes."""
-
-
-def _code(text: str) -> Any:
-    """What was written: the same function is written otherwise where others refer to its parts.
-    The text itself where this Python did not write it."""
-    try:
-        return marshal.loads(base64.b64decode(text))
-    except (ValueError, EOFError, TypeError):
-        return text
 
 
 def _is_number(value: Any) -> bool:

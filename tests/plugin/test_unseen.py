@@ -101,10 +101,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "backend",
-    EVERY,
-)
+@pytest.mark.parametrize("backend", EVERY)
 def test_every_kind_is_named(
     backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,21 +201,15 @@ def is_traced(value: Any) -> bool:
 def is_exporting() -> bool:
     """Whether what is being traced will be written to a file or made another format's: nothing can
     hand its values over, and what tries to is written as well, or refused."""
-    made = {
-        module: import_module(f".{file}", __name__)
-        for module, file in _EXPORTING.items()
-        if module in sys.modules
-    }
+    if active() not in ("jax", "tensorflow"):
+        return False
+    backend = import_module(f".{active()}", __name__)
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        name, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if any(one.exports(name, function) for one in made.values()):
+        if backend.exports(str(frame.f_globals.get("__name__")), frame.f_code.co_name):
             return True
         frame = frame.f_back
     return False
-
-
-_EXPORTING = {"jax": "jax", "tensorflow": "tensorflow"}
 
 
 def compiled_frames() -> int:

@@ -8,7 +8,8 @@ own names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +17,14 @@ from ...saved.contents import SavedContents
 from ...saved.faults import Loaded, Placed, same
 from ...saved.settings import is_operation
 from ...stack import keras_2
-from ..backends import to_numpy
+from ..backends import is_tensor, to_numpy
 from ..state.weights import named_weights
 from ..watch.families import classes, is_of
+from ..watch.quiet import quietly
 from ..watch.structure import is_own, snake_case
+
+if TYPE_CHECKING:
+    from ...records import Array
 
 LAYERS = ("layers", "_layer_checkpoint_dependencies")
 OPTIMIZER = "optimizer"
@@ -30,9 +35,12 @@ LORA = "/lora_"
 
 def loaded_state(model: Any, contents: SavedContents) -> Loaded:
     """Every array of the file beside the weight it belongs to, and the weights of no array."""
-    groups = _legacy(model, contents) if contents.legacy else _by_structure(model, contents)
+    again = {} if contents.legacy else _saved_again(model)
+    groups = _legacy(model, contents) if contents.legacy else _by_structure(model, contents, again)
     names = {id(variable): name for name, variable in named_weights(model).items()}
-    placed, seen = [], set()
+    placed: list[Placed] = []
+    # Of what saves by itself the file need not have the weights.
+    seen = {id(v) for saved in again.values() for v in _variables(saved.layer)}
     for places, variables, strict in groups:
         chosen = _matched(contents, places, variables, strict)
         for place, variable in chosen:
@@ -41,7 +49,6 @@ def loaded_state(model: Any, contents: SavedContents) -> Loaded:
             name = names.get(id(variable)) or _own_name(place, variable)
             held = None if variable is None else to_numpy(variable)
             placed.append(Placed(place, name, contents.arrays[place], held))
-    seen |= _told_by_themselves(model)
     rest = {
         name: to_numpy(variable)
         for name, variable in named_weights(model).items()
@@ -82,7 +89,9 @@ def _matched(
 # -- files by structure ---------------------------------------------------------------------
 
 
-def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
+def _by_structure(
+    model: Any, contents: SavedContents, again: Mapping[int, SavedAgain]
+) -> Iterator[Group]:
     places: dict[str, list[str]] = {}
     for place in contents.arrays:
         above, _, _ = place.rpartition("/")
@@ -97,9 +106,9 @@ def _by_structure(model: Any, contents: SavedContents) -> Iterator[Group]:
             if contents.training is None:
                 continue
             found = None
-        declared, again = _declared(found), _saved_again(found)
-        if again is not None:
-            yield order, [again.get(place.rpartition("/")[2]) for place in order], True
+        declared, own_way = _declared(found), again.get(id(found))
+        if own_way is not None:
+            yield order, [own_way.store.get(place.rpartition("/")[2]) for place in order], True
         elif len(declared) == len(order):
             yield order, declared, True
         else:
@@ -216,23 +225,34 @@ def _saves_in_order(node: Any) -> bool:
     return any(own.save_own_variables is kind.save_own_variables for kind in kinds)
 
 
-def _saved_again(node: Any) -> Mapping[str, Any] | None:
-    """What a layer of the user's that saves by itself would write now, by its own keys: nobody else
-    knows what they are. None of others, and where it fails."""
-    if not _is_layer(node) or is_own(node) or _saves_in_order(node):
-        return None
-    store: dict[str, Any] = {}
-    try:
-        node.save_own_variables(store)
-    except Exception:  # whatever code of the user's raises: its weights are found by their numbers
-        return None
-    return {key: np.asarray(value) for key, value in store.items()}
+@dataclass(frozen=True)
+class SavedAgain:
+    """store: what a layer of the user's that saves by itself would write now, by its own keys:
+    nobody else knows what they are."""
+
+    layer: Any
+    store: Mapping[str, Array]
 
 
-def _told_by_themselves(model: Any) -> set[int]:
-    """Weights of such layers: the file need not have them."""
-    layers = getattr(model, "_flatten_layers", lambda: ())()
-    return {id(v) for layer in layers if _saved_again(layer) is not None for v in _variables(layer)}
+def _saved_again(model: Any) -> dict[int, SavedAgain]:
+    """By `id`, every such layer of the model; none that fails, whose weights are found by their
+    numbers."""
+    flattened = getattr(model, "_flatten_layers", lambda: ())()
+    saved = {}
+    for layer in (layer for layer in flattened if not (is_own(layer) or _saves_in_order(layer))):
+        store: dict[str, Any] = {}
+        try:
+            with quietly():
+                layer.save_own_variables(store)
+                arrays = {key: _array(value) for key, value in store.items()}
+        except Exception:  # whatever code of the user's raises
+            continue
+        saved[id(layer)] = SavedAgain(layer, arrays)
+    return saved
+
+
+def _array(value: Any) -> Array:
+    return to_numpy(value) if is_tensor(value) else np.asarray(value)
 
 
 # -- legacy files ---------------------------------------------------------------------------

@@ -43,8 +43,13 @@ class Outermost:
         CaptureError where the call fails the second time.
         """
         watch = self.watch.again(observer, accept=is_eager)
-        seen = patches.alone(watch), opened(watch)
-        with unchanged([self.target]), seen[0], seen[1], _without_gradients(), quietly():
+        with (
+            unchanged([self.target]),
+            patches.alone(watch),
+            opened(watch),
+            _without_gradients(),
+            quietly(),
+        ):
             self.before.restore()
             put_masks(self.masks)
             try:

@@ -50,10 +50,7 @@ def names(block):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    "backend",
-    EVERY,
-)
+@pytest.mark.parametrize("backend", EVERY)
 def test_methods_of_a_model_are_captured_without_changing_them(run_python, backend):
     code = f"""
         import sys

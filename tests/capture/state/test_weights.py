@@ -165,10 +165,7 @@ FILL = "cc3f43bb542d37e1"
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    "backend",
-    EVERY,
-)
+@pytest.mark.parametrize("backend", EVERY)
 def test_the_fill_never_changes(run_python, backend):
     assert run_python(GOLDEN_FILL, backend).split()[-1] == FILL
 

@@ -55,10 +55,7 @@ EVERY = {
 
 @pytest.mark.any_backend
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    "backend",
-    ["numpy", *IMPORTED],
-)
+@pytest.mark.parametrize("backend", ["numpy", *IMPORTED])
 def test_every_function_is_told_apart(run_python: Callable[..., str], backend: str) -> None:
     one, again = (json.loads(run_python(CODE, backend)) for _ in range(2))
     assert set(one) == EVERY

@@ -57,10 +57,7 @@ ROUNDED = frozenset({"normal", "truncated", "gamma", "beta", "loss"})
 """They take logarithms, powers and cosines, which backends round otherwise."""
 
 
-@pytest.mark.parametrize(
-    "backend",
-    ["numpy", *IMPORTED],
-)
+@pytest.mark.parametrize("backend", ["numpy", *IMPORTED])
 @pytest.mark.any_backend
 @pytest.mark.processes
 def test_every_backend_draws_the_same(run_python: Callable[..., str], backend: str) -> None:

@@ -221,10 +221,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.hub
-@pytest.mark.parametrize(
-    "backend",
-    TRAINING,
-)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_keras_hub_models(run_python, backend):
     found = json.loads(run_python(HUB, backend).splitlines()[-1])
     assert {"Llama", "Mistral", "Gemma", "GPT2", "Bert", "Qwen"} <= set(found)

@@ -19,10 +19,7 @@ ONE_BIT = {"tensorflow": "clipping"}
 """XLA fuses otherwise, in a program of TensorFlow that cannot run twice: training.md says so."""
 
 
-@pytest.mark.parametrize(
-    "backend",
-    TRAINING,
-)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_a_way_to_train_is_looked_into(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
     done = subprocess.run([sys.executable, str(CASE)], capture_output=True, text=True, check=False)

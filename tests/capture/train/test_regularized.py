@@ -64,10 +64,7 @@ def test_trained():
 '''
 
 
-@pytest.mark.parametrize(
-    "backend",
-    TRAINING,
-)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_added_losses_are_the_tests_own(tmp_path: Path, backend: str) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:randomly\n")

@@ -70,10 +70,7 @@ CODE = """
 WEIGHTS = ["net/head/bias", "net/head/kernel", "net/own/w"]
 
 
-@pytest.mark.parametrize(
-    "backend",
-    TRAINING,
-)
+@pytest.mark.parametrize("backend", TRAINING)
 def test_a_model_that_its_training_builds_is_looked_into(run_python: Any, backend: str) -> None:
     told = json.loads(run_python(CODE, backend).splitlines()[-1])
     assert {way: (one["same"], one["isolation"]) for way, one in told.items()} == dict.fromkeys(

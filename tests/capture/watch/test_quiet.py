@@ -13,13 +13,13 @@ SUITE = """
 
     X, Y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
 
-    class Warning_(keras.layers.Dense):
+    class Telling(keras.layers.Dense):
         def call(self, inputs):
             warnings.warn("told once")
             return super().call(inputs)
 
     def model():
-        made = keras.Sequential([keras.Input((3,)), Warning_(2)])
+        made = keras.Sequential([keras.Input((3,)), Telling(2)])
         made.compile("sgd", "mse", run_eagerly=False)
         return made
 
