@@ -68,7 +68,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("allow --update-goldens where CI is set", "--update-goldens-in-ci"),
     Option("why: stored with what is updated", "--golden-reason", metavar="TEXT"),
     Option(
-        "where goldens are kept, relative to the ini file's folder",
+        "where goldens are kept, relative to the ini file's folder, without one to the rootdir",
         "--goldens-dir",
         "goldens_dir",
         metavar="DIR",
@@ -202,7 +202,7 @@ class ModelPattern:
 class Settings:
     """All that configuration decides, checked. Sizes in bytes; paths absolute."""
 
-    goldens_dir: Path | None
+    goldens_dir: Path
     update: bool = False
     update_mode: UpdateMode = "changed"
     reason: str | None = None
@@ -246,15 +246,6 @@ class Settings:
         """Whether the golden to compare with may be of another precision, on purpose."""
         return self.across is not None and (self.across.policy or self.across.run)
 
-    def require_goldens_dir(self) -> Path:
-        if self.goldens_dir is None:
-            raise ConfigError(
-                "golden tests need a place for their goldens: there is no pytest ini file "
-                "(pyproject.toml, pytest.ini, tox.ini, setup.cfg) to be relative to",
-                "Create one with a [pytest] section, or pass --goldens-dir DIR.",
-            )
-        return self.goldens_dir
-
 
 RUNNING: list[Settings] = []
 """Of the pytest runs of this process, the innermost last: for what is called without a fixture."""
@@ -265,17 +256,21 @@ def read_settings(
     ini: Callable[[str], Any],
     *,
     ini_folder: Path | None,
+    rootdir: Path,
     working_dir: Path,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Settings from two look-ups (`option(dest)`, `ini(key)`). Raises ConfigError."""
+    """Settings from two look-ups (`option(dest)`, `ini(key)`). Raises ConfigError.
+
+    ini_folder: of the ini file that pytest read; None where there is none, and `rootdir` serves.
+    """
     _refuse_update_in_ci(option, environ)
     across = _across(option("golden_across"))
     # Other approximations of one function are biased against each other.
     unbiased = across is not None and across.implementations
     systematic = _choice(ini, "golden_systematic", ("fail", "warn", "off"))
     return Settings(
-        goldens_dir=_goldens_dir(option("goldens_dir"), ini, ini_folder, working_dir),
+        goldens_dir=_goldens_dir(option, ini, ini_folder or rootdir, ini_folder or working_dir),
         update=bool(option("update_goldens")),
         update_mode=option("update_goldens_mode") or "changed",
         reason=option("golden_reason"),
@@ -345,13 +340,11 @@ def _refuse_update_in_ci(option: Callable[[str], Any], environ: Mapping[str, str
 
 
 def _goldens_dir(
-    given: str | None, ini: Callable[[str], Any], ini_folder: Path | None, working_dir: Path
-) -> Path | None:
-    if given:
-        return ((ini_folder or working_dir) / given).resolve()
-    if ini_folder is None:
-        return None
-    return (ini_folder / (ini("goldens_dir") or "goldens")).resolve()
+    option: Callable[[str], Any], ini: Callable[[str], Any], usual: Path, named: Path
+) -> Path:
+    """usual: the folder below which goldens are kept; named: what --goldens-dir is relative to."""
+    given = option("goldens_dir")
+    return (named / given if given else usual / (ini("goldens_dir") or "goldens")).resolve()
 
 
 def _version(value: str | None, key: str) -> str | None:

@@ -28,6 +28,7 @@ def read(
         {**DEFAULT_OPTIONS, **(options or {})}.__getitem__,
         {**DEFAULT_INI, **(ini or {})}.__getitem__,
         ini_folder=ini_folder,
+        rootdir=Path("/root"),
         working_dir=Path("/invoked"),
         environ=environ or {},
     )
@@ -46,10 +47,9 @@ def test_goldens_dir_is_relative_to_the_ini_file() -> None:
     assert read(ini={"goldens_dir": "kept"}).goldens_dir == Path("/project/kept")
 
 
-def test_without_an_ini_file_goldens_need_the_option() -> None:
+def test_without_an_ini_file_the_rootdir_serves() -> None:
     assert read({"goldens_dir": "kept"}, ini_folder=None).goldens_dir == Path("/invoked/kept")
-    with pytest.raises(ConfigError, match="--goldens-dir"):
-        read(ini_folder=None).require_goldens_dir()
+    assert read(ini_folder=None).goldens_dir == Path("/root/goldens")
 
 
 @pytest.mark.parametrize("value", ["1", "true", "yes"])
@@ -117,4 +117,4 @@ def test_sizes(text: str, size: int) -> None:
 
 
 def test_settings_and_options_have_the_same_defaults() -> None:
-    assert read(ini_folder=None) == Settings(goldens_dir=None)
+    assert read(ini_folder=None) == Settings(goldens_dir=Path("/root/goldens"))

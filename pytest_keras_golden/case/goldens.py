@@ -53,7 +53,7 @@ class Goldens:
 
     @property
     def _root(self) -> Path:
-        return self._settings.require_goldens_dir()
+        return self._settings.goldens_dir
 
     def note_policy(self, policy: str | None, own: bool = True) -> None:
         """The slot's dtype policy is the first captured model's.

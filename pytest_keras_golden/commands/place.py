@@ -16,13 +16,13 @@ def add_goldens_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         help="the goldens folder (default: goldens_dir of the nearest pytest ini file, else "
-        "goldens beside it)",
+        "goldens beside it, or here without one)",
     )
 
 
 def goldens_dir(given: Path | None) -> Path:
     """The folder asked for, else the one that pytest would use here. Raises ConfigError."""
-    folder = (Path.cwd() / given).resolve() if given is not None else _from_ini()
+    folder = (Path.cwd() / given).resolve() if given is not None else _usual()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder", "Name the goldens folder: --goldens-dir DIR")
     return folder
@@ -32,17 +32,12 @@ def accepted_file(given: Path | None) -> Path:
     """`golden_accepted.toml` beside the goldens folder, whether or not that is there."""
     if given is not None:
         return (Path.cwd() / given).resolve()
+    return _usual().parent / ACCEPTED_FILE
+
+
+def _usual() -> Path:
     ini = find_ini(Path.cwd())
+    # Without one pytest's rootdir serves: the folder in which it is called without arguments.
     folder = Path.cwd() if ini is None else ini.folder
-    goldens = "goldens" if ini is None else str(ini.values.get("goldens_dir") or "goldens")
-    return (folder / goldens).resolve().parent / ACCEPTED_FILE
-
-
-def _from_ini() -> Path:
-    ini = find_ini(Path.cwd())
-    if ini is None:
-        raise ConfigError(
-            "there is no pytest ini file here or above that would say where goldens are",
-            "Name the goldens folder: --goldens-dir DIR",
-        )
-    return (ini.folder / str(ini.values.get("goldens_dir") or "goldens")).resolve()
+    goldens = None if ini is None else ini.values.get("goldens_dir")
+    return (folder / str(goldens or "goldens")).resolve()

@@ -14,7 +14,7 @@ import pytest
 from .. import config as settings_module
 from ..errors import ConfigError, GoldenError
 from ..saved.formats import SUFFIXES
-from .items import ASKED, CASE, MARKER, SETTINGS, case_of, is_golden, parsed_marker
+from .items import ASKED, CASE, MARKER, SETTINGS, case_of, parsed_marker
 from .models import collected_file, collected_folder
 from .results import Results
 from .rootdir import demand_own_root
@@ -102,6 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.getoption,
             config.getini,
             ini_folder=config.inipath.parent if config.inipath else None,
+            rootdir=config.rootpath,
             working_dir=config.invocation_params.dir,
         )
         if settings.report is not None:
@@ -148,13 +149,10 @@ def _ini_keys(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse bad markers, and golden tests without a place for goldens, before anything runs."""
-    settings = config.stash[SETTINGS]
+    """Refuse bad markers before anything runs."""
     for item in items:
         try:
             parsed_marker(item)
-            if is_golden(item, settings):
-                settings.require_goldens_dir()
         except ConfigError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from ..authors import is_foreign
+
 KERAS = frozenset({"keras", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "tf_keras"})
 """Packages whose use is a use of Keras."""
 
@@ -93,7 +95,7 @@ def _held(value: Any) -> list[Any]:
 
 
 def _of_function(function: FunctionType) -> list[Any] | None:
-    if _is_foreign(function.__module__):
+    if is_foreign(function.__module__):
         return []
     code = list(_codes(function.__code__))
     names = {name for part in code for name in part.co_names}
@@ -126,7 +128,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _of_class(kind: type) -> list[Any]:
-    if _is_foreign(kind.__module__):
+    if is_foreign(kind.__module__):
         return []
     methods = [getattr(value, "__func__", value) for value in vars(kind).values()]
     return [*kind.__bases__, *methods]
@@ -138,17 +140,10 @@ def _is_keras(value: Any) -> bool:
     return top in KERAS or (top != "builtins" and _package_uses_keras(top))
 
 
-def _is_foreign(module: str | None) -> bool:
-    """Code of somebody else, that is no business of Keras (see `_package_uses_keras`)."""
-    top = str(module).partition(".")[0]
-    file = getattr(sys.modules.get(top), "__file__", None) or ""
-    return top in sys.stdlib_module_names or "site-packages" in file
-
-
 @lru_cache(maxsize=256)
 def _package_uses_keras(top: str) -> bool:
     """Whether an installed package, as far as it is loaded, has Keras among its names."""
-    if not _is_foreign(top) or top in sys.stdlib_module_names or top in _NEVER:
+    if not is_foreign(top) or top in sys.stdlib_module_names or top in _NEVER:
         return False
     modules = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] == top]
     return any(_names_keras(module) for module in modules if isinstance(module, ModuleType))

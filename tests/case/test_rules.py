@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, TensorOutcome, 
 from pytest_keras_golden.records import Verdict
 from pytest_keras_golden.stack import HARDWARE_KEYS
 
-SETTINGS = Settings(goldens_dir=None)
+SETTINGS = Settings(goldens_dir=Path("goldens"))
 PASSING = {"identical", "within", "accumulated"}
 
 

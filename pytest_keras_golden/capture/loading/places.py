@@ -20,8 +20,8 @@ from ...stack import keras_2
 from ..backends import is_tensor, to_numpy
 from ..state.weights import named_weights
 from ..watch.families import classes, is_of
-from ..watch.quiet import quietly
 from ..watch.structure import is_own, snake_case
+from ..watch.unnoticed import unnoticed
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -242,7 +242,7 @@ def _saved_again(model: Any) -> dict[int, SavedAgain]:
     for layer in (layer for layer in flattened if not (is_own(layer) or _saves_in_order(layer))):
         store: dict[str, Any] = {}
         try:
-            with quietly():
+            with unnoticed(layer):
                 layer.save_own_variables(store)
                 arrays = {key: _array(value) for key, value in store.items()}
         except Exception:  # whatever code of the user's raises

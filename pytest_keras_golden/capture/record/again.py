@@ -10,7 +10,7 @@ from typing import Any
 from ..backends import active, is_tensor
 from ..backends.nest import exchanged
 from ..state.models import attribute, instance_attribute
-from ..watch.quiet import quietly
+from ..watch.unnoticed import unnoticed
 from .eager import Ended
 from .methods import BATCH, MethodCall
 
@@ -40,7 +40,7 @@ class Again:
             stack.enter_context(attribute(model, f"{asked.step}_function", None))
             stack.enter_context(attribute(model, "run_eagerly", True))
             stack.enter_context(self.paused())
-            stack.enter_context(quietly())
+            stack.enter_context(unnoticed(model))
             ended = stack.enter_context(self.first())
             stack.enter_context(_left_before_its_loss(model, ended))
             getattr(model, method)(**_tensors(batch))

@@ -25,7 +25,7 @@ from ..watch import patches
 from ..watch.calls import Watch, counted
 from ..watch.forgiving import Note, Once, problem
 from ..watch.patches import Run
-from ..watch.quiet import quietly
+from ..watch.unnoticed import unnoticed
 from .again import Again, First, batch_of, before_each, last_argument, runs_eagerly
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
@@ -196,7 +196,7 @@ class OwnedCalls:
         after = ModelState(model)
         before.restore()
         try:
-            with quietly():
+            with unnoticed(model):
                 captured, records, batches = self._captured(asked, asked.silent)
             self._compare(host(plain), host(captured), after.equals(ModelState(model)))
             records = replaced_outputs(records, self._kept(host(captured)), self._kept(host(plain)))

@@ -23,8 +23,8 @@ from ..backends.nest import flatten
 from ..state.masks import carrying, mask_of
 from ..state.seeds import tensorflow_left_out
 from ..tap.precision import is_numeric
-from ..watch.quiet import quietly
 from ..watch.structure import is_own
+from ..watch.unnoticed import unnoticed
 from .pullback import cotangents
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def alone(loss: Any, given: Mapping[str, Array], size: int) -> Mapping[str, Arra
         return loss(*(others[name] for name in _ARGUMENTS if name in others))
 
     try:
-        with quietly(), keras.StatelessScope():
+        with unnoticed(loss), keras.StatelessScope():
             made = {"": to_numpy(value(tensors["y_pred"]))}
             return {**made, **_gradient(value, tensors["y_pred"], size)}
     except Exception:  # whatever code of the user's raises: the loss of the step is judged anyway
@@ -136,7 +136,7 @@ def measured(metric: Any, given: Mapping[str, Array]) -> Mapping[str, Array]:
     if mask is not None:
         tensors["y_pred"] = carrying(tensors["y_pred"], mask)
     try:
-        with quietly(), tensorflow_left_out():
+        with unnoticed(metric), tensorflow_left_out():
             fresh = type(metric).from_config(metric.get_config())
             fresh.update_state(*(tensors[name] for name in _ARGUMENTS if name in tensors))
             values = [to_numpy(leaf).ravel() for _, leaf in flatten(fresh.result())]

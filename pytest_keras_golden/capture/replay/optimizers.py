@@ -20,8 +20,8 @@ from ..backends import active, from_numpy, is_concrete, to_numpy
 from ..state.seeds import tensorflow_left_out
 from ..state.slots import innermost, slots_of
 from ..tap.precision import is_numeric
-from ..watch.quiet import quietly
 from ..watch.structure import is_own
+from ..watch.unnoticed import unnoticed
 from .lifted import double
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Exercise:
         if not (asked or (is_own(optimizer) and (is_own(rate) or not is_schedule))):
             return None
         try:
-            with quietly(), tensorflow_left_out():
+            with unnoticed(optimizer), tensorflow_left_out():
                 return cls(type(optimizer), optimizer.get_config(), hearing)
         except Exception:  # whatever a configuration of the user's own raises
             return None
@@ -89,7 +89,7 @@ class Exercise:
         """`applied/kernel`, `learning_rate`, `slots/kernel/momentum`, `updates/kernel` and so on,
         behind all of its steps; empty where it fails by itself."""
         try:
-            with quietly(), double(), tensorflow_left_out():
+            with unnoticed(self.kind), double(), tensorflow_left_out():
                 return self._trained(self.kind.from_config(dict(self.config)))  # type: ignore[attr-defined]
         except Exception:  # the optimizer at work in the test is judged anyway
             return {}

@@ -19,7 +19,7 @@ from ..state.variables import Snapshot, unchanged
 from ..tap.precision import is_eager
 from ..watch import patches
 from ..watch.calls import Observer, Watch, opened
-from ..watch.quiet import quietly
+from ..watch.unnoticed import unnoticed
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Outermost:
             patches.alone(watch),
             opened(watch),
             _without_gradients(),
-            quietly(),
+            unnoticed(self.target),
         ):
             self.before.restore()
             put_masks(self.masks)

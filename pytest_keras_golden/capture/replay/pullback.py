@@ -19,7 +19,7 @@ from ..state.masks import with_mask_of
 from ..tap.precision import dtype_of
 from ..watch.calls import Call
 from ..watch.patches import Run
-from ..watch.quiet import quietly
+from ..watch.unnoticed import unnoticed
 from .isolate import replaced
 from .recorder import argument_tensors, output_tensors
 
@@ -52,7 +52,7 @@ def gradients(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled
     if not given:
         return ()
     try:
-        with quietly():
+        with unnoticed(call.target):
             found = pulled_back(function, given, cotangents)
             every = zip(names, given, found, strict=True)
             return tuple((name, _told(of, grad)) for name, of, grad in every)
@@ -77,7 +77,7 @@ def states(call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Pulled:
     if not kept or call.kind == "attention":
         return ()
     try:
-        with quietly(), keras.StatelessScope() as scope:
+        with unnoticed(call.target), keras.StatelessScope() as scope:
             run(*args, **kwargs)
             found = [(variable, scope.get_current_value(variable)) for variable in kept]
             return tuple(

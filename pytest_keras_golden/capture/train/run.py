@@ -20,7 +20,7 @@ from ..replay.losses import METRICS, is_replayed
 from ..state.models import instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
-from ..watch.quiet import quietly
+from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
 from .outlet import Outlets, returns_each_step
@@ -127,7 +127,7 @@ class ModelRun(Onlooker):
             return function.plain(*args)
         args, again = SecondRun.of(args)
         returned = function.plain(*args)
-        with self._safely(), quietly():
+        with self._safely(), unnoticed(self.model):
             self.undisturbed &= are_same(returned, self._watched(function, again.args()))
         return returned
 
