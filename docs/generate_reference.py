@@ -158,6 +158,7 @@ TEST: Meanings = {
     "warnings": "what a passing test should still say",
     "unseen": "kinds of Keras calls that ran and were not looked into, see "
     "[existing-suite.md](how-to/existing-suite.md)",
+    "options": "of pytest's command line, what a command that finds the same golden repeats",
     "asked": "whether the test is marked or uses the fixture; false under `golden_auto` alone",
 }
 TENSOR: Meanings = {

@@ -235,6 +235,8 @@ class Settings:
     across: Across | None = None
     twins: Twins | None = None
     shared_draws: bool = False
+    repeated: tuple[str, ...] = ()
+    """Of the command line, what a command that finds the same goldens has to repeat."""
 
     @property
     def across_backends(self) -> bool:

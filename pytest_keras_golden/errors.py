@@ -1,7 +1,9 @@
-"""Every error raised on purpose: what was wrong, what was expected, what to run next."""
+"""Every error raised on purpose: what was wrong, what was expected, what to run next; and what
+anybody else's error says, in a line."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -53,3 +55,25 @@ class SavedModelError(GoldenError):
 
 class StackError(GoldenError):
     """The surroundings cannot run what was asked: no backend, no index, unknown version."""
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WRAPPED = re.compile(
+    r"Exception encountered when calling (?P<where>.+?)\.?\n\s*\n(?P<what>.*?)"
+    r"(?:\n\s*\nArguments received by .*)?",
+    re.DOTALL,
+)
+"""How Keras wraps what a layer raises: it says first where, then what, then all arguments."""
+
+
+def telling_line(text: str) -> str:
+    """The line of an error's text that tells what happened: its first, or, of what Keras wraps,
+    the first of the error inside, and in which call: `boom (in L.call())`."""
+    text = _COLOUR.sub("", text).strip()
+    kind, colon, rest = text.partition(": ")
+    wrapped = _WRAPPED.fullmatch(rest) if colon and kind.isidentifier() else None
+    prefix = f"{kind}: " if wrapped else ""
+    wrapped = wrapped or _WRAPPED.fullmatch(text)
+    if wrapped is not None and wrapped["what"].strip():
+        return f"{prefix}{telling_line(wrapped['what'])} (in {wrapped['where']})"
+    return text.splitlines()[0].rstrip() if text else ""

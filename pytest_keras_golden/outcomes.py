@@ -237,7 +237,8 @@ class TestOutcome:
     and whether both sides drew from one stream.
     names: which layers are gone, new or go by another name; None where none is.
     unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
-    marked or uses the fixture; others are captured because `golden_auto` is on.
+    marked or uses the fixture; others are captured because `golden_auto` is on. options: what of
+    pytest's command line a command that finds the same golden has to repeat.
     """
 
     __test__ = False
@@ -264,6 +265,7 @@ class TestOutcome:
     warnings: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     asked: bool = True
+    options: tuple[str, ...] = ()
 
 
 def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:

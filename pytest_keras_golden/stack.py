@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -35,17 +37,37 @@ def import_keras() -> ModuleType:
     """`keras`, or a StackError that says which backend is missing and how to get one."""
     wanted = os.environ.get("KERAS_BACKEND", "")
     if wanted and wanted not in BACKENDS:
-        raise StackError(
-            f"KERAS_BACKEND={wanted!r} is no Keras backend",
-            f"Set it to one of: {', '.join(BACKENDS[:4])}.",
-        )
+        raise StackError(f"KERAS_BACKEND={wanted!r} is no Keras backend", _backend_to_set(wanted))
     try:
         return importlib.import_module("keras")
     except ImportError as error:
         raise StackError(
             f"Keras cannot be imported on {wanted or 'tensorflow, the default backend'}: {error}",
-            "Install a backend and name it: pip install jax && export KERAS_BACKEND=jax",
+            _backend_to_set(wanted),
         ) from error
+
+
+def _backend_to_set(wanted: str) -> str:
+    """What to type instead: another backend, installed here, the one most like `wanted` alone."""
+    here = [name for name in _PACKAGES if name != wanted and _is_installed(name)]
+    alike = difflib.get_close_matches(wanted, here, n=1)
+    ways = " or ".join(f"export KERAS_BACKEND={name}" for name in alike or here)
+    if wanted in _PACKAGES:
+        or_another = f", or name one that is: {ways}" if ways else ""
+        return f"It is not installed: pip install {_PACKAGES[wanted]}{or_another}"
+    if not here:
+        return "Install a backend and name it: pip install jax && export KERAS_BACKEND=jax"
+    return f"Name a backend that is installed here: {ways}"
+
+
+_PACKAGES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow-cpu"}
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # an import hook's, or a module without a spec
+        return False
 
 
 def keras_2() -> ModuleType | None:

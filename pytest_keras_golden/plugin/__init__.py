@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import SUPPRESS
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
             rootdir=config.rootpath,
             working_dir=config.invocation_params.dir,
         )
+        settings = replace(settings, repeated=tuple(_repeated(config)))
         if settings.report is not None:
             from ..report.files import demand_format
 
@@ -118,6 +120,19 @@ def pytest_configure(config: pytest.Config) -> None:
     register(GoldenRun(config, settings), "keras-golden-run")
     register(Results(config, settings, left_out), "keras-golden-results")
     register(left_out, "keras-golden-left-out")
+
+
+def _repeated(config: pytest.Config) -> Iterator[str]:
+    """Options of this run that decide which tests are golden and where their goldens are."""
+    if config.getoption("golden_auto"):
+        yield "--golden-auto"
+    for name in ("goldens_dir", "golden_select"):
+        value = config.getoption(name)
+        if value:
+            yield f"--{name.replace('_', '-')}={value}"
+    for pair in config.option.override_ini or ():
+        if pair.startswith("golden"):
+            yield f"--override-ini={pair}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

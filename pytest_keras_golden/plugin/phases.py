@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..errors import telling_line
 from ..outcomes import TestOutcome
 from ..report.terminal import failure_page, missing_page
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def failure_text(outcome: TestOutcome, case: Case) -> str:
     """What a failing test prints; empty where it does not fail."""
     if outcome.outcome == "failed" and outcome.baseline is None and not outcome.tensors:
-        return missing_page(case.nodeid, case.goldens.slot().filename, case.goldens.candidates())
+        return missing_page(outcome, case.goldens.slot().filename, case.goldens.candidates())
     return failure_page(outcome) if outcome.outcome == "failed" else ""
 
 
@@ -53,7 +54,7 @@ def _why(report: pytest.TestReport) -> str | None:
         return str(report.longrepr[2])
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
-    return _OURS.sub("", text.splitlines()[0]) if text else None
+    return _OURS.sub("", telling_line(text)) if text else None
 
 
 _OURS = re.compile(r"^pytest_keras_golden\.errors\.\w+: ")

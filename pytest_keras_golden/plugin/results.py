@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from ..config import PAGE_KEY, REPORT_KEY, Settings
 from ..errors import GoldenError
 from ..io.atomic import write_whole
+from .items import FIXTURE, MARKER
 from .unused import LeftOut
 
 if TYPE_CHECKING:
@@ -47,8 +49,11 @@ def _width(terminal: Any) -> int:
     which sets it, was imported without a terminal."""
     from ..report.terminal import NARROW, WIDE, WIDTH
 
-    is_terminal = getattr(terminal._file, "isatty", bool)()
-    return max(NARROW, min(WIDE, terminal.fullwidth)) if is_terminal else WIDTH
+    return max(NARROW, min(WIDE, terminal.fullwidth)) if _is_terminal(terminal) else WIDTH
+
+
+def _is_terminal(terminal: Any) -> bool:
+    return bool(getattr(terminal._file, "isatty", bool)())
 
 
 class Results:
@@ -60,6 +65,7 @@ class Results:
         self._left_out = left_out
         self._outcomes: dict[str, TestOutcome] = {}
         self._collection_errors: list[str] = []
+        self._asked = settings.auto or settings.update
         self._output_error: str | None = None
         self._running: dict[str, str | None] = {}
 
@@ -109,6 +115,7 @@ class Results:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._collection_errors.append(report.nodeid)
+            self._asked |= _speaks_of_goldens(self._config.rootpath / report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if hasattr(self._config, "workerinput"):
@@ -124,7 +131,7 @@ class Results:
     def _write_outputs(self, exitstatus: int) -> None:
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         asked = self._settings.log is not None or self._settings.report is not None
-        if not (asked or (summary and (self._outcomes or self._collection_errors))):
+        if not (asked or (summary and (self._outcomes or self._lost_in_collection))):
             return
         from ..report.files import append_step_summary, write_report
 
@@ -164,11 +171,15 @@ class Results:
             terminalreporter.section("golden tensors: output lost", red=True)
             terminalreporter.write_line(visible(self._output_error))
             terminalreporter.write_line("Name a writable file: --golden-log, --golden-report")
-        if not self._outcomes and not self._collection_errors:
+        if self._lost_in_collection and "keras" not in sys.modules:
+            terminalreporter.section("golden tensors")
+            terminalreporter.write_line(_why_no_keras())
+            return
+        if not self._outcomes and not self._lost_in_collection:
             return
         from ..report.closing import terminal_summary, update_pages
         from ..report.summary import compared
-        from ..report.terminal import summary_line
+        from ..report.terminal import fitted, summary_line
 
         outcomes = tuple(self._outcomes.values())
         lines = []
@@ -184,13 +195,22 @@ class Results:
             )
         )
         terminalreporter.section("golden tensors")
-        for line in lines:
+        writer = terminalreporter._tw
+        # A file is read by programs too: its lines stay whole.
+        width = _width(writer) if _is_terminal(writer) else sys.maxsize
+        for line in fitted("\n".join(lines), width):
             terminalreporter.write_line(line)
+
+    @property
+    def _lost_in_collection(self) -> bool:
+        """Whether golden tests may be among what could not be collected."""
+        return bool(self._collection_errors) and self._asked
 
     def _recording_command(self) -> str:
         """What records the goldens of the tests that this run was asked for."""
-        asked = "--golden-auto" in self._config.invocation_params.args
-        return f"pytest {'--golden-auto ' if asked else ''}--update-goldens"
+        from ..report.escape import passed
+
+        return " ".join(["pytest", *map(passed, self._settings.repeated), "--update-goldens"])
 
     def _unused(self, exitstatus: int) -> list[str]:
         """Goldens of no test, where this run can tell."""
@@ -200,3 +220,23 @@ class Results:
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
             return []
+
+
+def _speaks_of_goldens(file: Path) -> bool:
+    """Whether a test file that could not be imported names the fixture or the marker."""
+    try:
+        text = file.read_bytes()
+    except OSError:  # a folder, or what another plugin collects
+        return False
+    return any(name.encode() in text for name in (FIXTURE, MARKER))
+
+
+def _why_no_keras() -> str:
+    """In a line: what a run that could not collect golden tests lacks, and what to set."""
+    from ..stack import import_keras
+
+    try:
+        import_keras()
+    except GoldenError as error:
+        return ". ".join(str(error).splitlines())
+    return "golden tests could not be collected: see the errors above"

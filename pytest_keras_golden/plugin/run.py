@@ -34,6 +34,7 @@ from .seeding import Seeding
 if TYPE_CHECKING:
     from ..capture.state.draws import Draws
     from ..case.collected import Case
+    from ..outcomes import TestOutcome
 
 SEEDED = """\
 The random numbers of Python, numpy, Keras and its backend were seeded before this test, which never
@@ -215,6 +216,7 @@ class GoldenRun:
         from ..case.finish import finish, without_calls
         from ..outcomes import TestOutcome
         from ..report.junit import properties
+        from ..stack import keras_version
         from .phases import failure_text
 
         try:
@@ -222,16 +224,21 @@ class GoldenRun:
                 # Every test counts as golden under `golden_auto`; this one calls no model.
                 item.stash[OUTCOME] = without_calls(case)
                 return
-            outcome = finish(case, self._cache())
+            outcome = self._known(item, finish(case, self._cache()))
             page = failure_text(outcome, case)
         except GoldenError as error:
-            outcome = TestOutcome(case.nodeid, "failed", reason=str(error))
+            running = {"keras": keras_version()}
+            outcome = TestOutcome(case.nodeid, "failed", reason=str(error), stack=running)
             page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
         if outcome.outcome == "failed":
             item.stash[PAGE] = True
             pytest.fail(page, pytrace=False)
+
+    def _known(self, item: pytest.Item, outcome: TestOutcome) -> TestOutcome:
+        """With what only pytest knows of the test."""
+        return replace(outcome, asked=is_asked_for(item), options=self.settings.repeated)
 
     def _cache(self) -> Path:
         cache = getattr(self.config, "cache", None)  # no attribute under `-p no:cacheprovider`
@@ -264,13 +271,12 @@ class GoldenRun:
 
         known = item.stash.get(OUTCOME, None)
         outcome = settled(nodeid_of(item), known, report)
-        asked = is_asked_for(item)
-        if report.failed and known is None and not asked and self.seeding.active:
+        if report.failed and known is None and not is_asked_for(item) and self.seeding.active:
             report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
         if outcome is not None:
             case = item.stash.get(CASE, None)
             unseen = case.kinds_unseen if case is not None else ()
-            outcome = replace(outcome, asked=asked, unseen=unseen)
+            outcome = replace(self._known(item, outcome), unseen=unseen)
             item.stash[OUTCOME] = outcome
             setattr(report, REPORT_KEY, outcome)
             setattr(report, PAGE_KEY, report.when == "call" and item.stash.get(PAGE, False))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..outcomes import TestOutcome
 from ..stack import HARDWARE_KEYS
+from .summary import verdict_of
 from .wording import setting
 
 
@@ -30,7 +31,15 @@ def same_stack(outcome: TestOutcome) -> str:
     there is no golden to tell."""
     if outcome.baseline is None or outcome.stack_changes:
         return ""
-    return "Same stack: the cause is in this code, its weights or its data."
+    itself = " It may differ from itself, by time, threads or numbers without a seed."
+    cause = "Same stack: the cause is in this code, its weights or its data."
+    return cause + (itself if may_differ_from_itself(outcome) else "")
+
+
+def may_differ_from_itself(outcome: TestOutcome) -> bool:
+    """Whether nothing but numbers moved, on one stack."""
+    same = outcome.baseline is not None and not outcome.stack_changes
+    return same and verdict_of(outcome) in {"drift", "systematic", "accumulated", "nonfinite"}
 
 
 def hardware_changes(outcome: TestOutcome) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from .summary import (
     worst_first,
 )
 from .terminal import update_page
-from .wording import counted, family_list, number, plural, style
+from .wording import counted, explained, family_list, number, plural, style
 
 FIRST_SHOWN = 3
 SHOWN = 40
@@ -49,7 +49,8 @@ def terminal_summary(
     tensors = tensor_counts(every)
     if tensors:
         lines.append(f"{plural(tensors.total(), 'tensor')}: {counted(tensors)}")
-    loud = worst_first(every)
+    lines += explained([*verdict_counts(golden), *tensors])
+    loud = worst_first(golden)
     lines += [_moved(outcome, color) for outcome in loud[:SHOWN]]
     lines += _more(len(loud) - SHOWN, file)
     lines += _never_recorded(every, record)

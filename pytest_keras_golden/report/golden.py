@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..records import GoldenHeader, TensorEntry
 from .escape import visible
-from .wording import number, plural, tolerance
+from .wording import explained, number, plural, tolerance
 
 FirstValues = Callable[[str], Sequence[str]]
 """Tensor name → its first values as text."""
@@ -17,7 +17,10 @@ FirstValues = Callable[[str], Sequence[str]]
 
 def render(header: GoldenHeader, first: FirstValues) -> str:
     """The same text for the same golden, wherever its file lies."""
-    return "\n".join(map(visible, [*_facts(header), "", *_tensors(header, first)]))
+    lines = [*_facts(header), "", *_tensors(header, first)]
+    if any(entry.detects is not None for entry in header.tensors):
+        lines += explained(["detects"])
+    return "\n".join(map(visible, lines))
 
 
 def _facts(header: GoldenHeader) -> Iterator[str]:

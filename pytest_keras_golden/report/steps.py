@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ..outcomes import TestOutcome
-from .attribution import hardware_changes
-from .escape import quoted, word
+from .attribution import hardware_changes, may_differ_from_itself
+from .escape import passed, quoted, word
 from .layernames import alias_lines
 from .summary import verdict_of
 
@@ -18,7 +19,7 @@ def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     if verdict in _SETTLE:
         steps = [*renaming, *_SETTLE[verdict](outcome)]
         return steps if verdict == "loading" else [*steps, accept_step(outcome)]
-    steps = [*renaming, accept_step(outcome), *_versions_steps(outcome)]
+    steps = [*renaming, *_itself_step(outcome), accept_step(outcome), *_versions_steps(outcome)]
     if outcome.candidate and outcome.golden:
         command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
         steps.append(("see every tensor", command))
@@ -27,10 +28,29 @@ def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
 
 def accept_step(outcome: TestOutcome) -> tuple[str, str]:
     running = outcome.stack.get("keras")
-    reason = f"Keras {running}: why this is right" if running else "why this is right"
-    return "accept the change", (
-        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason {quoted(reason)}"
-    )
+    other = running and running != outcome.baseline
+    reason = f"Keras {running}: why this is right" if other else "why this is right"
+    given = f"--golden-reason={quoted(reason)}"
+    return "accept the change", pytest_command(outcome, "--update-goldens", given)
+
+
+def pytest_command(outcome: TestOutcome, *more: str) -> str:
+    """What runs this test again, and finds its golden."""
+    return " ".join(["pytest", *map(passed, outcome.options), quoted(outcome.nodeid), *more])
+
+
+def _itself_step(outcome: TestOutcome) -> list[tuple[str, str]]:
+    """Of a test that moved though no part of the stack did."""
+    if not may_differ_from_itself(outcome):
+        return []
+    once = [option for option in outcome.options if not option.startswith("--goldens-dir=")]
+    again = replace(outcome, options=(*once, "--goldens-dir=once"))
+    return [
+        (
+            "see whether it differs from itself, recorded and compared in a folder of its own",
+            f"{pytest_command(again, '--update-goldens')}\n{pytest_command(again)}",
+        )
+    ]
 
 
 def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
@@ -53,7 +73,7 @@ def _renaming_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
 
 
 def _settle_unstable(outcome: TestOutcome) -> list[tuple[str, str]]:
-    command = f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise 5"
+    command = pytest_command(outcome, "--update-goldens", "--golden-noise=5")
     return [("record its noise floor", command)]
 
 

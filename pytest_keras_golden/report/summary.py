@@ -68,8 +68,10 @@ def compared(outcomes: Iterable[TestOutcome]) -> list[TestOutcome]:
 
 
 def _is_pytests(outcome: TestOutcome) -> bool:
-    """A test that failed, was skipped and so on, and that nobody asked to be compared."""
-    return not outcome.asked and not outcome.tensors and outcome.outcome != "recorded"
+    """A test that failed, was skipped and so on before anything of it was compared, and that nobody
+    asked to be."""
+    ours = outcome.tensors or outcome.stack or outcome.outcome == "recorded"
+    return not outcome.asked and not ours
 
 
 def verdict_counts(outcomes: Iterable[TestOutcome]) -> Counter[str]:

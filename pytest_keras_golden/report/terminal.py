@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..outcomes import QUIET, REPLACED, UNCOMPILED, UNCOVERED, TestOutcome
 from . import table
 from .amount import percent
 from .attribution import stack_lines
-from .escape import first_line, quoted, shown, visible
+from .escape import first_line, shown, visible
 from .layernames import name_lines
 from .sentence import further_warnings, headline, since
-from .steps import accept_step, next_steps
+from .steps import accept_step, next_steps, pytest_command
 from .summary import (
     accuracy,
     blamed,
@@ -35,7 +36,7 @@ def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) 
     One sentence, the layers that matter in execution order, what else changed in the stack, what
     to run next. Every judged tensor is a row or is counted in one, so verdicts add up.
     """
-    return "\n".join([comparison_page(outcome, width, color), "", *_steps(outcome)])
+    return "\n".join([comparison_page(outcome, width, color), "", *_steps(outcome, width)])
 
 
 def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
@@ -48,8 +49,12 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
     every = rows(outcome)
     if every:
         drawn = table.layers(collapsed(every), isolated=bool(outcome.locals))
-        lines += ["", table.render(drawn, width, color), f"  {_total(outcome)}"]
-        lines += [f"  {line}" for line in _legend(outcome)]
+        lines += ["", table.render(drawn, width, color)]
+        lines += [
+            part
+            for line in (_total(outcome), *_legend(outcome))
+            for part in _fitted(f"  {line}", width)
+        ]
     lines += _section("names", name_lines(outcome), width)
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
@@ -89,7 +94,7 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
     changed = counts.total() - counts["identical"]
     if not outcome.written:
         return f"unchanged  {outcome.nodeid}: {plural(counts.total(), 'tensor')}, nothing written"
-    start = f"recorded  {outcome.nodeid}\n  {outcome.golden}"
+    start = f"recorded  {outcome.nodeid}\n  {_from_here(outcome.golden)}"
     replaced = [text for text in outcome.warnings if text.startswith(REPLACED)]
     if outcome.baseline is None or replaced:
         return f"{start}: {replaced[0] if replaced else 'the first golden of this test'}"
@@ -101,26 +106,49 @@ def update_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -
     return "\n".join(lines)
 
 
-def missing_page(nodeid: str, slot: str, candidates: Iterable[object] = ()) -> str:
-    """A golden that should be compared is not there: what exists, and the command that records."""
-    recorded = [visible(str(candidate)) for candidate in candidates]
-    exists = [f"  {name}" for name in recorded] or ["  none: this test was never recorded"]
-    return "\n".join(
-        [
-            f"no golden to compare with: {visible(nodeid)}",
-            f"wanted: {visible(slot)}",
-            "recorded for this test:",
-            *exists,
-            "record it, under the versions whose numbers you trust:",
-            f"  pytest {quoted(nodeid)} --update-goldens",
-        ]
-    )
+def _from_here(path: str | None) -> str | None:
+    """A path below the working directory, relative to that."""
+    if path is None or not Path(path).is_relative_to(Path.cwd()):
+        return path
+    return str(Path(path).relative_to(Path.cwd()))
+
+
+def missing_page(outcome: TestOutcome, slot: str, candidates: Iterable[object] = ()) -> str:
+    """A golden that should be compared is not there: what exists, and, of a test that asks for one,
+    the command that records it. Of the many others one command at the end records all."""
+    recorded = [f"  {visible(str(candidate))}" for candidate in candidates]
+    lines = [f"no golden to compare with: {visible(outcome.nodeid)}"]
+    if not (recorded or outcome.asked):
+        return f"{lines[0]} was never recorded"
+    lines += [f"wanted: {visible(slot)}", "recorded for this test:"]
+    lines += recorded or ["  none: this test was never recorded"]
+    if outcome.asked:
+        lines += ["record it, under the versions whose numbers you trust:"]
+        lines += [f"  {pytest_command(outcome, '--update-goldens')}"]
+    return "\n".join(lines)
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def fitted(text: str, width: int) -> list[str]:
+    """The lines of a text, each in at most `width` columns as far as its words allow, what goes on
+    indented further. A command stays on its line: broken, it could not be pasted."""
+    return [part for line in text.split("\n") for part in _fitted(line, width)]
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    bare = line.lstrip(" ")
+    if len(line) <= width or bare.startswith(_COMMANDS):
+        return [line]
+    indent = " " * (len(line) - len(bare))
+    return [indent + part for part in _wrapped(bare, width - len(indent), "    ")]
+
+
+_COMMANDS = ("pytest ", "keras-golden ")
 
 
 def _section(title: str, texts: Iterable[str], width: int) -> list[str]:
@@ -162,6 +190,10 @@ def _notes(outcome: TestOutcome) -> list[str]:
     return [*notes, *further_warnings(outcome)]
 
 
-def _steps(outcome: TestOutcome) -> list[str]:
+def _steps(outcome: TestOutcome, width: int) -> list[str]:
     steps = next_steps(outcome) if verdict_of(outcome) not in QUIET else [accept_step(outcome)]
-    return [line for why, command in steps for line in (f"{why}:", textwrap.indent(command, "  "))]
+    return [
+        line
+        for why, command in steps
+        for line in (*_wrapped(f"{why}:", width), textwrap.indent(command, "  "))
+    ]

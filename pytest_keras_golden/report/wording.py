@@ -23,6 +23,24 @@ STYLE: Mapping[str, str] = {
 """Colour of a verdict; whatever is not listed is red."""
 
 
+MEANINGS: Mapping[str, str] = {
+    "within": "differs, by no more than its tolerance",
+    "accumulated": "beyond its tolerance, though every layer alone changed by rounding only",
+    "systematic": "inside its tolerance element by element, but biased: a changed constant",
+    "incomparable": "weights or inputs differ from the golden's",
+    "vacuous": "a tolerance that would pass zeros, the negated or a shuffled tensor",
+    "unstable": "repeats under one stack differ by more than the tolerance",
+    "detects": "the smallest relative drift that this check would have caught",
+}
+"""Of words that nobody outside knows, as a run explains each that it says, once."""
+
+
+def explained(words: Iterable[str]) -> list[str]:
+    """`  within: differs, by no more than its tolerance` for each of these words that has a
+    meaning of ours."""
+    return [f"  {word}: {MEANINGS[word]}" for word in dict.fromkeys(words) if word in MEANINGS]
+
+
 def keras_named(version: object) -> str:
     """`Keras 3.15.1`; Keras 2 has its own name in its version."""
     return str(version) if str(version).startswith(KERAS_2) else f"Keras {version}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,12 +92,75 @@ def test_update_in_ci(
     assert len(goldens()) == 1
 
 
-def test_no_place_for_goldens(suite: pytest.Pytester) -> None:
+def test_without_an_ini_file_goldens_are_beside_the_tests(suite: pytest.Pytester) -> None:
+    """However pytest is called from there: its rootdir is the folder it is called in."""
     (suite.path / "tox.ini").unlink()
     suite.makepyfile(TEST)
-    result = suite.runpytest_inprocess("--update-goldens")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--goldens-dir*"])
+    suite.runpytest_inprocess("--update-goldens").assert_outcomes(passed=1)
+    assert list((suite.path / "goldens").rglob("*.safetensors"))
+    for arguments in ([], ["."], [next(suite.path.glob("test_*.py"))]):
+        suite.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+
+
+BROKEN = "import no_such_module_of_anybody"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "ours"),
+    [
+        (f"import keras\n{BROKEN}", [], False),
+        (f"import keras\n{BROKEN}\ndef test(golden_tensors): ...", [], True),
+        (f"import keras\n{BROKEN}", ["--golden-auto"], True),
+    ],
+)
+def test_what_cannot_be_collected_concerns_us_where_somebody_asked(
+    suite: pytest.Pytester, source: str, options: list[str], ours: bool
+) -> None:
+    suite.makepyfile(source)
+    result = suite.runpytest_inprocess(*options)
+    result.assert_outcomes(errors=1)
+    assert ("golden tensors" in result.stdout.str()) == ours
+
+
+@pytest.mark.parametrize("backend", ["", "jxa"])
+def test_without_a_backend_one_line_says_what_to_set(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    """In an environment whose TensorFlow cannot be imported, whether or not it is installed."""
+    suite.mkpydir("tensorflow").joinpath("__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tensorflow'\")"
+    )
+    suite.makepyfile("import keras\n" + textwrap.dedent(TEST))
+    monkeypatch.setenv("PYTHONPATH", str(suite.path), prepend=os.pathsep)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    if not backend:
+        monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setenv("KERAS_HOME", str(suite.path))
+    result = suite.runpytest_subprocess()
+    said = [line for line in result.outlines if "export KERAS_BACKEND=jax" in line]
+    assert len(said) == 1
+    assert "KERAS_BACKEND=jxa is no" in said[0] if backend else "No module named" in said[0]
+
+
+WRAPPED = """
+    import keras
+    import numpy as np
+
+    class Broken(keras.layers.Layer):
+        def call(self, x):
+            raise ValueError("the line that tells\\nand more")
+
+    def test_wrapped(golden_tensors):
+        Broken()(np.ones((1, 2)))
+"""
+
+
+def test_of_an_error_that_keras_wraps_the_line_that_tells_is_kept(suite: pytest.Pytester) -> None:
+    suite.makepyfile(WRAPPED)
+    log = suite.path / "log.json"
+    suite.runpytest_inprocess(f"--golden-log={log}").assert_outcomes(failed=1)
+    (test,) = json.loads(log.read_text())["tests"]
+    assert test["reason"] == "ValueError: the line that tells (in Broken.call())"
 
 
 def run_with_backend(folder: Path, backend: str) -> subprocess.CompletedProcess[str]:
@@ -115,7 +180,7 @@ def test_unknown_backend(suite: pytest.Pytester, goldens: Goldens) -> None:
     done = run_with_backend(suite.path, "theano")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "KERAS_BACKEND='theano' is no Keras backend" in done.stdout
-    assert "jax, torch, tensorflow, numpy" in done.stdout
+    assert "export KERAS_BACKEND=jax" in done.stdout
     assert goldens() == []
 
 

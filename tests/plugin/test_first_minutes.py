@@ -25,6 +25,14 @@ SUITE = """
         with golden_tensors.capture(model):
             model(np.arange(8, dtype="float32").reshape(2, 4))
 """
+CAPTURED = """\
+        golden_tensors.fill_weights(model)
+        with golden_tensors.capture(model):
+            model(np.arange(8, dtype="float32").reshape(2, 4))
+"""
+CALLED = """\
+        model(np.arange(8, dtype="float32").reshape(2, 4))
+"""
 MISTAKES = """
     import keras
     import numpy as np
@@ -119,3 +127,20 @@ def test_a_mistake_ends_at_the_line_that_made_it(suite: pytest.Pytester, test: s
         assert any("did you mean 'logits'?" in line for line in lines)
     everything = output(suite, "-k", test, "--full-trace")
     assert any("case/" in line for line in everything)
+
+
+def test_tests_that_did_not_ask_say_one_line_each_and_one_command_records_all(
+    suite: pytest.Pytester,
+) -> None:
+    suite.makepyfile(SUITE.replace("golden_tensors, n", "n").replace(CAPTURED, CALLED))
+    said = output(suite, "--golden-auto")
+    assert sum("--update-goldens" in line for line in said) == 1
+    assert sum(line.startswith("no golden to compare with:") for line in said) == 2
+    assert any(line.startswith("2 golden tests: 2 failed") for line in said)
+
+
+def test_a_plain_test_that_fails_is_pytests_news(suite: pytest.Pytester) -> None:
+    suite.makepyfile("def test_plain():\n    assert 0")
+    said = "\n".join(output(suite, "--golden-auto"))
+    assert "0 golden tests: none" in said.partition("golden tensors")[2]
+    assert "  failed " not in said.partition("golden tensors")[2]

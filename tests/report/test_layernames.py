@@ -62,6 +62,8 @@ def test_the_first_line_says_that_the_stack_is_the_same() -> None:
         made = tensor("a", 0, verdict=verdict, k=9.0, note="inputs differ")
         said = headline(replace(outcome(made, outcome="failed"), **SAME))
         assert said.startswith("Same stack: the cause is in this code, its weights or its data.")
+        numbers = verdict in ("drift", "nonfinite", "accumulated")
+        assert ("It may differ from itself" in said) == numbers
         assert "Keras" not in said
 
 

@@ -71,7 +71,7 @@ def test_a_terminal_gets_no_control_but_our_colours(text: str, verdict: str, res
         terminal.summary_line(made),
         terminal.update_page(made),
         closing.terminal_summary([made], unused=[text], color=True),
-        terminal.missing_page(text, text, [text]),
+        terminal.missing_page(made, text, [text]),
     ]
     for page in pages:
         assert set(controls(re.sub(r"\x1b\[[0-9;]*m", "", page))) <= {"\n"}

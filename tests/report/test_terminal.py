@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from outcomes_made import decoder, outcome, tensor
 
-from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, to_json
+from pytest_keras_golden.outcomes import LEFT_OUT, LocalOutcome, TestOutcome, to_json
 from pytest_keras_golden.outcomes import test_from_json as from_json
 from pytest_keras_golden.records import Tolerance
 from pytest_keras_golden.report.amount import percent
 from pytest_keras_golden.report.closing import terminal_summary, update_pages
 from pytest_keras_golden.report.terminal import (
     failure_page,
+    fitted,
     missing_page,
     summary_line,
     update_page,
 )
+from pytest_keras_golden.report.wording import explained
 
 
 def test_first_lines_say_what_moved_where_how_much_since_when_and_tokens() -> None:
@@ -96,7 +98,8 @@ def test_the_accepting_command_is_one_line_and_survives_a_shell() -> None:
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert words[:3] == [nodeid, "--update-goldens", "--golden-reason"]
+    reason = "--golden-reason=Keras 3.6.0: why this is right"
+    assert words == [nodeid, "--update-goldens", reason]
 
 
 def test_hardware_differences_lead_to_the_gate_before_keras_is_blamed() -> None:
@@ -233,11 +236,55 @@ def test_tests_without_calls_are_counted_apart() -> None:
 
 
 def test_missing_page_lists_what_exists_and_the_fix() -> None:
-    page = missing_page("t.py::test_a", "keras-3.6.0-jax-cpu-float32", ["keras-3.5.0-torch-cpu-x"])
+    asked = TestOutcome("t.py::test_a", "failed")
+    page = missing_page(asked, "keras-3.6.0-jax-cpu-float32", ["keras-3.5.0-torch-cpu-x"])
     assert "wanted: keras-3.6.0-jax-cpu-float32" in page
     assert "keras-3.5.0-torch-cpu-x" in page
     assert page.splitlines()[-1] == '  pytest "t.py::test_a" --update-goldens'
-    assert "never recorded" in missing_page("t.py::test_a", "slot")
+    assert "never recorded" in missing_page(asked, "slot")
+
+
+def test_of_tests_that_did_not_ask_a_missing_golden_is_one_line() -> None:
+    """One command at the end records them all."""
+    page = missing_page(TestOutcome("t.py::test_a", "failed", asked=False), "slot")
+    assert page == "no golden to compare with: t.py::test_a was never recorded"
+
+
+def test_commands_repeat_what_finds_the_golden() -> None:
+    options = ("--golden-auto", "--goldens-dir=my goldens")
+    asked = TestOutcome("t.py::test_a", "failed", options=options)
+    command = "pytest --golden-auto '--goldens-dir=my goldens' \"t.py::test_a\" --update-goldens"
+    assert command in missing_page(asked, "slot")
+    page = failure_page(outcome(tensor("a", 0, k=9.0), options=options))
+    assert f"{command.replace('t.py::test_a', outcome().nodeid)} --golden-reason=" in page
+
+
+def test_a_test_that_moved_on_one_stack_is_compared_with_itself() -> None:
+    same = {"baseline": "3.6.0", "stack": {"keras": "3.6.0"}, "stack_changes": {}}
+    options = ("--golden-auto", "--goldens-dir=kept")
+    page = failure_page(outcome(tensor("a", 0, k=9.0), options=options, **same))
+    again = f'pytest --golden-auto --goldens-dir=once "{outcome().nodeid}"'
+    assert f"  {again} --update-goldens\n  {again}\n" in page
+    assert "Keras 3.6.0: why" not in page
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_is_longer_than_the_terminal_goes_on_indented(width: int) -> None:
+    words = " ".join(["word"] * 60)
+    command = f"  pytest {words}"
+    lines = fitted(f"{words}\n  {words}\n{command}", width)
+    assert command in lines
+    assert all(len(line) <= width for line in lines if line != command)
+    assert " ".join(line.strip() for line in lines) == f"{words} {words} {command.strip()}"
+
+
+def test_words_of_ours_are_explained_where_they_are_said_and_no_others() -> None:
+    tensors = [tensor("a", 0, verdict="within", k=0.5), tensor("b", 1, verdict="systematic", k=0.1)]
+    said = terminal_summary([outcome(*tensors)])
+    assert said.count("within: differs, by no more than its tolerance") == 1
+    assert said.count("systematic: inside its tolerance element by element") == 1
+    assert "vacuous" not in said
+    assert ":" not in "".join(explained(["identical", "drift"]))
 
 
 def test_importing_the_renderer_leaves_rich_and_numpy_out() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,15 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ...errors import GoldenError, SavedModelError
+from ...errors import GoldenError, SavedModelError, telling_line
 from ...release import KERAS_2
 from ...saved.contents import SavedContents
 from ...saved.formats import ModelFile, demand_builder
 from ...saved.trust import demand_trusted
 from ...stack import framework, keras_2, keras_version
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_WHERE = "Exception encountered when calling "
 HUB = "pip install 'pytest-keras-golden[hub]'"
 
 
@@ -97,13 +94,9 @@ def _loaded(
 
 def one_line(error: BaseException) -> str:
     """Kind and first sentence of what Keras says at length."""
-    text = _COLOUR.sub("", str(error))
     # Keras puts the reason below its advice and the whole configuration, and below where it was.
-    text = text.rpartition("Exception encountered:")[2]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(_WHERE):
-        lines = [f"{lines[0].removeprefix(_WHERE).rstrip('.')}: {lines[1]}"]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
+    text = telling_line(str(error).rpartition("Exception encountered:")[2])
+    return f"{type(error).__name__}: {text[:300] or 'no reason given'}"
 
 
 def custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
