@@ -139,7 +139,7 @@ def test_without_a_backend_one_line_says_what_to_set(
     result = suite.runpytest_subprocess()
     said = [line for line in result.outlines if "export KERAS_BACKEND=jax" in line]
     assert len(said) == 1
-    assert "KERAS_BACKEND=jxa is no" in said[0] if backend else "No module named" in said[0]
+    assert "KERAS_BACKEND='jxa' is no" in said[0] if backend else "No module named" in said[0]
 
 
 WRAPPED = """
