@@ -39,7 +39,8 @@ NO_GOLDEN = "no golden to compare with"
 REPLACED = "replaced: the golden was damaged: "
 """How the warning begins about a golden that an update wrote for that reason."""
 
-OPERATIONS, TRACED, UPDATES = "keras.ops", "traced calls", "train_on_batch updates"
+OPERATIONS, RANDOM, TRACED = "keras.ops", "keras.random", "traced calls"
+UPDATES = "train_on_batch updates"
 """Kinds of what a test did that nobody looked at: functions that it called outside of any layer,
 calls in functions that were compiled, of which no number came out, and weights that a step of
 training left and no later call ran with."""

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
-from ..outcomes import OPERATIONS
+from ..outcomes import OPERATIONS, RANDOM
 from .backends import is_concrete, is_traced
 from .tap.precision import tensors_of
 from .watch import patches
@@ -25,14 +26,31 @@ Busy = Callable[[], bool]
 """Whether a call is under way that is looked into, with everything inside it."""
 
 PIPELINE, THREADS, SHARED = "data pipelines", "other threads", "shared fixtures"
+TEARDOWN, ADAPT = "fixture teardown", "adapt"
 
 _OPS = ("core", "einops", "image", "linalg", "math", "nn", "numpy")
 _SYMBOLIC = "any_symbolic_tensors"
 """What every function of `keras.ops` asks first. The functions themselves are left as they are:
 Keras and its users look them up by identity."""
 
-_CALLER = 4
-"""Frames from `_kind` to whoever called a function of `keras.ops`."""
+_DRAW = "draw_seed"
+"""What every function of `keras.random` asks first, whatever the backend."""
+
+_FAMILIES = {
+    **{name: name for name in ("activations", "constraints", "initializers", "losses", "metrics")},
+    **{name: name for name in ("optimizers", "regularizers")},
+    "random": RANDOM,
+    "ops": OPERATIONS,
+}
+"""Packages of Keras whose functions a test may call by themselves, and how that is told."""
+
+_BETWEEN = frozenset(
+    {"pytest_keras_golden", "contextlib", "functools", "jax", "tensorflow", "torch"}
+)
+"""Packages through which Keras calls itself."""
+
+_MODELS = frozenset({"layers", "models", "trainers", "saving", "legacy", "applications"})
+"""Packages whose code is a model's: what it computes is watched, or builds one."""
 
 
 class Unseen:
@@ -45,7 +63,8 @@ class Unseen:
         self.thread = threading.get_ident()
         self._counts: Counter[str] | None = None
         self._busy: Busy = lambda: False
-        self._inside = self._shares = False
+        self._inside = False
+        self._apart: str | None = None
         self._opened: list[Patch] = []
 
     def watch(self) -> None:
@@ -88,35 +107,56 @@ class Unseen:
             self._counts[THREADS] += 1
 
     @contextmanager
-    def sharing(self) -> Iterator[None]:
-        """Layers that are called inside belong to no one test: no other watcher is told."""
-        before, self._shares = self._shares, True
+    def apart(self, kind: str) -> Iterator[None]:
+        """Layers that are called inside belong to no one test, or come behind it: they count as of
+        this kind, and no other watcher is told."""
+        before, self._apart = self._apart, kind
         try:
             with patches.alone(self):
                 yield
         finally:
-            self._shares = before
+            self._apart = before
 
     def _kind(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         if method == "__call__" and is_layer(args[0]):
             return self._layer([args[1:], kwargs])
         if self._busy():
             return None
+        if method == ADAPT:
+            return ADAPT
+        if method == _DRAW:
+            return _spoken(sys._getframe())
         if method != _SYMBOLIC:
             return _family(args[0])
-        caller = str(sys._getframe(_CALLER).f_globals.get("__name__", ""))
-        return None if is_symbolic(args) or caller.startswith("keras.") else OPERATIONS
+        return None if is_symbolic(args) else _spoken(sys._getframe())
 
     def _layer(self, given: Any) -> str | None:
         """Watches look into calls on numbers, and on what is traced."""
         if is_symbolic(given):
             return None
-        if self._shares:
-            return SHARED
+        if self._apart is not None:
+            return self._apart
         # Others without numbers are torch's, on the meta device: shapes are worked out with them.
         foreign = [x for x in tensors_of(given) if type(x).__module__.startswith("tensorflow")]
         unreadable = [x for x in foreign if not is_concrete(x) and not is_traced(x)]
         return PIPELINE if unreadable else None
+
+
+def _spoken(frame: FrameType | None) -> str | None:
+    """By which of its packages a test called Keras, which is at this frame now: the outermost
+    counts, as `activations` for the operations that those call; None inside a model."""
+    kind = None
+    while frame is not None:
+        package, _, rest = str(frame.f_globals.get("__name__", "")).partition(".src.")
+        if package in ("keras", "keras_hub"):
+            family = rest.partition(".")[0]
+            if family in _MODELS:
+                return None
+            kind = _FAMILIES.get(family, kind)
+        elif package.partition(".")[0] not in _BETWEEN:
+            return kind
+        frame = frame.f_back
+    return kind
 
 
 def _family(target: Any) -> str | None:
@@ -138,7 +178,7 @@ def _places() -> Iterator[tuple[Any, str]]:
         (keras.losses.Loss, ("__call__",)),
         (keras.metrics.Metric, ("__call__", "update_state")),
         (keras.optimizers.Optimizer, ("apply", "apply_gradients")),
-        (keras.layers.Layer, ("__call__",)),
+        (keras.layers.Layer, ("__call__", ADAPT)),
     )
     for base, names in wanted:
         for owner in dict.fromkeys(k for kind in subclasses(base) for k in kind.__mro__):
@@ -150,6 +190,10 @@ def _places() -> Iterator[tuple[Any, str]]:
             continue
         if _SYMBOLIC in vars(module):
             yield module, _SYMBOLIC
+    backend = import_module("keras.src.backend")
+    for place, name in ((backend, _SYMBOLIC), (getattr(backend, "random", None), _DRAW)):
+        if name in getattr(place, "__dict__", {}):
+            yield place, name
 
 
 def _own(owner: type) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..compare.calls import Ran
 from ..config import Settings
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import OPERATIONS, LocalOutcome
+from ..outcomes import OPERATIONS, RANDOM, LocalOutcome
 from ..records import (
     LayerCall,
     Mode,
@@ -191,10 +191,10 @@ class Case:
 
     @property
     def kinds_unseen(self) -> tuple[str, ...]:
-        """What ran and was not looked into. Operations are told only where nothing else was
-        captured: nearly every test makes its inputs with them."""
+        """What ran and was not looked into. Operations and draws are told only where nothing else
+        was captured: nearly every test makes its inputs with them."""
         kinds = (kind for kind, count in self.unseen.items() if count)
-        return tuple(sorted(k for k in kinds if not (self.records and k == OPERATIONS)))
+        return tuple(sorted(k for k in kinds if not (self.records and k in (OPERATIONS, RANDOM))))
 
     @property
     def mode(self) -> Mode:

@@ -73,5 +73,20 @@ class Automatic:
         if self._open is None or self._unseen is None:
             yield
             return
-        with self._unseen.sharing():
+        from ..capture.unseen import SHARED
+
+        with self._unseen.apart(SHARED):
             yield
+
+    @contextmanager
+    def after(self, case: Case) -> Generator[None, None, None]:
+        """While fixtures of a test that has ended are torn down."""
+        if self._unseen is None:
+            yield
+            return
+        from ..capture.unseen import TEARDOWN
+
+        counts: Counter[str] = Counter()
+        with self._unseen.counting(counts, lambda: False), self._unseen.apart(TEARDOWN):
+            yield
+        case.saw(False, counts)

@@ -266,11 +266,21 @@ class GoldenRun:
             del item.stash[CASE]
         return report
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        case = item.stash.get(CASE, None)
+        if case is None or case.asked_for:
+            return (yield)
+        with self.automatic.after(case):
+            return (yield)
+
     def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
         from .phases import settled
 
         known = item.stash.get(OUTCOME, None)
         outcome = settled(nodeid_of(item), known, report)
+        if outcome is None and report.when == "teardown":
+            outcome = _with_teardown(item, known)
         if report.failed and known is None and not is_asked_for(item) and self.seeding.active:
             report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
         if outcome is not None:
@@ -296,6 +306,14 @@ class GoldenRun:
         self.seeding.end()
         if self._draws is not None:
             self._draws.close()
+
+
+def _with_teardown(item: pytest.Item, known: TestOutcome | None) -> TestOutcome | None:
+    """The outcome again, where what ran behind the test is to be told as well."""
+    case = item.stash.get(CASE, None)
+    if known is None or case is None or set(case.kinds_unseen) <= set(known.unseen):
+        return None
+    return known
 
 
 class _Unfinished(Exception):  # noqa: N818 (nobody catches it)

@@ -83,6 +83,41 @@ SUITE = """
 
     def test_nothing():
         assert X.shape == (4, 3)
+
+    def test_activations():
+        keras.activations.relu(X)
+
+    def test_random():
+        keras.random.normal((2,), seed=1)
+
+    def test_initializers():
+        keras.initializers.GlorotUniform(seed=1)((2, 2))
+
+    def test_regularizers():
+        keras.regularizers.L2(0.1)(X)
+
+    def test_loss_functions():
+        keras.losses.mean_squared_error(Y, 2 * Y)
+
+    def test_update_step():
+        variable = keras.Variable(np.ones(3, "float32"))
+        optimizer = keras.optimizers.Adam(0.1)
+        optimizer.build([variable])
+        optimizer.update_step(variable + 1, variable, optimizer.learning_rate)
+
+    def test_adapt():
+        keras.layers.Normalization().adapt(X)
+
+    @pytest.fixture
+    def late():
+        yield
+        model()(X)
+
+    def test_teardown(late):
+        pass
+
+    def test_only_built():
+        model().build((None, 3))
 """
 
 EXPECTED = {
@@ -98,6 +133,15 @@ EXPECTED = {
     "test_traced": ["traced calls"],
     "test_modules": [],
     "test_nothing": [],
+    "test_activations": ["activations"],
+    "test_random": ["keras.random"],
+    "test_initializers": ["initializers"],
+    "test_regularizers": ["regularizers"],
+    "test_loss_functions": ["losses"],
+    "test_update_step": ["optimizers"],
+    "test_adapt": ["adapt"],
+    "test_teardown": ["fixture teardown"],
+    "test_only_built": [],
 }
 
 
@@ -114,10 +158,10 @@ def test_every_kind_is_named(
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     found = {test["nodeid"].rpartition("::")[2]: test for test in tests}
     ran = {name: test["unseen"] for name, test in found.items() if test["outcome"] != "skipped"}
-    assert len(ran) == {"numpy": 7, "tensorflow": 10}.get(backend, 11)
+    assert len(ran) == {"numpy": 16, "tensorflow": 19}.get(backend, 20)
     assert ran == {name: EXPECTED[name] for name in ran}
     looked_into = {name for name, kinds in EXPECTED.items() if not kinds}
-    looked_into -= {"test_modules", "test_nothing"}
+    looked_into -= {"test_modules", "test_nothing", "test_only_built"}
     assert all(found[name]["outcome"] == "recorded" for name in looked_into & ran.keys())
 
 
