@@ -13,6 +13,7 @@ from ...report.wording import family_list, plural
 from ..accepted import Acceptance
 from ..compared.verdicts import Status, VerdictRow, counts, loads_otherwise, unseen
 from ..gate import GateResult
+from ..matrix import MatrixResult
 
 
 def verdict_line(result: GateResult) -> str:
@@ -46,6 +47,11 @@ def _untouched(result: GateResult, by_status: Counter[Status]) -> str:
 def culprit_lines(result: GateResult) -> list[str]:
     """Which of several changes moves the tests, where that was looked for."""
     return [] if result.culprit is None else result.culprit.lines
+
+
+def problem_lines(result: GateResult | MatrixResult) -> list[str]:
+    """Why nothing could be compared, and what to do."""
+    return [] if result.problem is None else [text for text in result.problem if text]
 
 
 def _compared(by_status: Counter[Status]) -> int:

@@ -14,7 +14,7 @@ from ...stacks.side import Side
 from ..changes import Change
 from ..compared.verdicts import VerdictRow, unseen
 from ..gate import GateResult
-from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
+from .conclusion import accepted_lines, carried, culprit_lines, problem_lines, verdict_line
 from .next_lines import after_gate, for_test
 from .sections import compared, compared_heading, not_looked_at
 
@@ -57,6 +57,7 @@ def _lead(row: VerdictRow) -> str:
 
 def _overview(result: GateResult) -> Overview:
     told = {
+        "Why": problem_lines(result),
         "Sides": [_side("old", result.old), _side("new", result.new)],
         "Changes": _changes(result.changes) or ["none"],
         "Culprit": culprit_lines(result),

@@ -12,7 +12,7 @@ from ...report import escape
 from ..compared.verdicts import VerdictRow, loads_otherwise
 from ..gate import GateResult
 from . import next_lines
-from .conclusion import accepted_lines, culprit_lines, verdict_line
+from .conclusion import accepted_lines, culprit_lines, problem_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
     Section,
@@ -92,6 +92,7 @@ def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
+    lines += [f"{escape.sentence(text)}\n" for text in problem_lines(result)]
     lines += [f"{escape.prose(text)}\n" for text in _told(result)]
     for status, found in sections(result.rows):
         lines += [f"#### {escape.prose(title(status, result))}", ""]
