@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...report import escape
 from ...report.wording import STYLE, plural
@@ -37,7 +37,17 @@ def summary_line(result: MatrixResult) -> str:
     if not red:
         return f"{span}: holds. {tests}."
     first = next(v for v in result.versions if any(cell.version == v for cell in red))
-    return f"{span}: DRIFT. {plural(len(red), 'red cell')} of {tests}, the first under {first}."
+    told = f"{plural(len(red), 'red cell')} of {tests}, the first under {first}"
+    what = _what_is_red(red)
+    return f"{span}: {what}. {told}{'' if what == 'DRIFT' else '; no compared number moved'}."
+
+
+def _what_is_red(red: Iterable[Cell]) -> str:
+    """Tests that break have not drifted; runs that were lost say nothing of either."""
+    statuses = {cell.status for cell in red}
+    if statuses <= {"lost"}:
+        return "LOST"
+    return "BREAKS" if statuses <= {"broke", "lost"} else "DRIFT"
 
 
 def notes(result: MatrixResult) -> Iterator[str]:
