@@ -33,6 +33,12 @@ _FILE = re.compile(
 )
 
 
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names are sorted by, so that `[2]` comes before `[10]`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
 def golden_folder(nodeid: str) -> PurePosixPath:
     """The folder of a test's goldens, relative to the goldens folder.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from .http import call
+from .http import ServiceError, call, entries, whole, within
 
 MOST = 60_000
 """Characters; GitHub refuses comments over 65,536."""
@@ -85,7 +85,8 @@ class GitHub:
 
     def comments(self) -> Iterator[Comment]:
         for page in range(1, _PAGES + 1):
-            found = self._call("GET", f"{self._issue}/comments?per_page=100&page={page}")
+            page_of = f"{self._issue}/comments?per_page=100&page={page}"
+            found = entries(self._call("GET", page_of))
             yield from map(_of_github, found)
             if len(found) < 100:
                 return
@@ -97,9 +98,12 @@ class GitHub:
         self._call("PATCH", f"{self._repository}/issues/comments/{key}", {"body": body})
 
     def head(self) -> str:
-        """The newest commit of the pull request."""
+        """The newest commit of the pull request. Raises ServiceError."""
         pull = self._call("GET", f"{self._repository}/pulls/{self.number}")
-        return str(pull["head"]["sha"])
+        sha = within(pull, "head", "sha")
+        if not isinstance(sha, str):
+            raise ServiceError(f"the service names no newest commit of {self.number}")
+        return sha
 
     @property
     def _repository(self) -> str:
@@ -118,11 +122,15 @@ class GitHub:
         return call(method, url, headers, body)
 
 
-def _of_github(found: Mapping[str, Any]) -> Comment:
+def _of_github(found: Any) -> Comment:
     """Anyone may write a comment that begins as ours does: theirs is never written over."""
-    user = found.get("user") or {}
-    ours = user.get("type") == "Bot" or found.get("author_association") in _TRUSTED
-    return Comment(int(found["id"]), str(found.get("body") or ""), ours)
+    trusted = str(within(found, "author_association")) in _TRUSTED
+    ours = within(found, "user", "type") == "Bot" or trusted
+    return Comment(whole(found, "id"), _body(found), ours)
+
+
+def _body(found: Any) -> str:
+    return str(within(found, "body") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +146,12 @@ class GitLab:
     wants = "GITLAB_TOKEN of scope `api`"
 
     def comments(self) -> Iterator[Comment]:
-        me = self._call("GET", f"{self.api}/user")["id"]
+        me = whole(self._call("GET", f"{self.api}/user"), "id")
         for page in range(1, _PAGES + 1):
-            found = self._call("GET", f"{self._notes}?per_page=100&page={page}")
+            found = entries(self._call("GET", f"{self._notes}?per_page=100&page={page}"))
             for note in found:
-                ours = (note.get("author") or {}).get("id") == me
-                yield Comment(int(note["id"]), str(note.get("body") or ""), ours)
+                ours = within(note, "author", "id") == me
+                yield Comment(whole(note, "id"), _body(note), ours)
             if len(found) < 100:
                 return
 

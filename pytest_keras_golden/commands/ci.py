@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..ci.folder import COMMENT, ISSUE, JSON, PAGE
 from ..errors import ConfigError, GoldenError
-from ..io.atomic import append_whole, write_whole
-from ..io.ownership import renew
 from ..report.escape import prose, visible
-from ..report.output import cannot_write, note, say
+from ..report.output import note, say
 from . import gate
 from .arguments import add_shared, default_jobs
+from .ci_job import RECIPES, CiJob, backend, renew, text_in, write
 from .examples import examples
-
-PAGE, COMMENT, REQUEST, ISSUE = "gate.html", "comment.md", "pull-request.json", "issue.md"
-
-RECIPES = "docs/ci.md has the workflow that posts it for pull requests from forks"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -67,43 +61,39 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..ci.folder import opened
     from ..ci.surroundings import surroundings
+    from ..versions.pages.conclusion import issue_title
 
     if arguments.post is not None:
         return _post(arguments.post)
     around = surroundings(os.environ)
     change = _change(arguments, around.base)
+    output = opened(arguments.output)
+    job = CiJob(arguments, around, output, None if isinstance(change, str) else change.name)
     if isinstance(change, str):
         say(visible(change))
-        _outdate(around.place, arguments, _is_of_this_job, prose(change))
+        job.settle(prose(change))
         return gate.EXIT_CODES["holds"]
-    output = renew(arguments.output)
     try:
-        code = gate.run(_gate_arguments(arguments, change, output))
+        result = gate.judged(_gate_arguments(arguments, change, output), job.keep)
     except GoldenError as error:
-        # What an earlier commit's run said would stand there as if it were of this one.
-        said = f"**Not judged.** {prose(error.problem)}"
-        _outdate(around.place, arguments, lambda name: name == change.name, said)
+        job.settle(f"**Not judged.** {prose(error.problem)}", summary=True)
         raise
-    text = _text(output)
-    if around.summary is not None:
-        _append(around.summary, text)
-    if around.place is not None and not arguments.no_comment:
-        _comment(around.place, change.name, output, text)
-    if arguments.against is not None and code == gate.EXIT_CODES["drift"]:
-        _write(output / ISSUE, f"# {change.title}\n\n{text}")
-    return code
+    job.tell()
+    if arguments.against is not None and result is not None and result.verdict == "drift":
+        write(output / ISSUE, f"# {visible(issue_title(result))}\n\n{text_in(output)}")
+    return gate.EXIT_CODES["holds" if result is None else result.verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class Bump:
-    """The two sides. name: of the comment, so that jobs of other locks and backends have their own.
-    title: of an issue."""
+    """The two sides. name: of the comment, so that jobs of other locks and backends have their
+    own."""
 
     old: str
     new: str
     name: str
-    title: str
 
 
 def _change(arguments: argparse.Namespace, base: str | None) -> Bump | str:
@@ -122,31 +112,18 @@ def _change(arguments: argparse.Namespace, base: str | None) -> Bump | str:
             f"{lock} is new: {revision[:12]} has no such file to compare with.",
             "Name two sides: keras-golden gate 3.14.1 3.15.1 -- tests/",
         )
-    name = f"{lock.as_posix()} {_backend()}".rstrip()
-    return Bump(f"{revision}:{lock.as_posix()}", lock.as_posix(), name, f"{lock} moves numbers")
-
-
-def _backend() -> str:
-    return os.environ.get("KERAS_BACKEND", "")
-
-
-def _is_of_this_job(name: str) -> bool:
-    """Whether a comment of that name is of a lock file, judged on this job's backend."""
-    from ..ci.lockfile import is_lock
-
-    lock, _, backend = name.rpartition(" ") if _backend() else (name, "", "")
-    return backend == _backend() and is_lock(lock)
+    name = f"{lock.as_posix()} {backend()}".rstrip()
+    return Bump(f"{revision}:{lock.as_posix()}", lock.as_posix(), name)
 
 
 def _nightly(arguments: argparse.Namespace, lock: Path | None) -> Bump:
     from importlib.metadata import PackageNotFoundError, version
 
-    title = f"{arguments.against} moves the numbers of this suite"
     if lock is not None:
         old = lock.as_posix()
-        return Bump(old, f"{old},{arguments.against}", arguments.against, title)
+        return Bump(old, f"{old},{arguments.against}", arguments.against)
     try:
-        return Bump(version(arguments.package), arguments.against, arguments.against, title)
+        return Bump(version(arguments.package), arguments.against, arguments.against)
     except PackageNotFoundError as error:
         raise ConfigError(
             f"{arguments.package} is not installed, and no lock file says which one is in use."
@@ -159,8 +136,8 @@ def _gate_arguments(
     given = vars(arguments) | {
         "old": change.old,
         "new": change.new,
-        "json": str(output / "gate.json"),
-        "html": output / PAGE,
+        "json": str(output / JSON),
+        "html": output / PAGE if _has_pages() else None,
         "markdown": output / COMMENT,
         "no_culprit": False,
         "repo": None,
@@ -169,40 +146,17 @@ def _gate_arguments(
     return argparse.Namespace(**given)
 
 
-def _text(output: Path) -> str:
-    return (output / COMMENT).read_text(encoding="utf-8")
+def _has_pages() -> bool:
+    """Whether HTML can be written here; without it the numbers are judged all the same."""
+    from ..report.template import TEXT, demand_html
 
-
-def _comment(place: Any, name: str, output: Path, text: str) -> None:
-    """A comment that cannot be written decides nothing: the text is in the artifact."""
-    from ..ci.comments import GitHub, post
-    from ..ci.http import ServiceError
-
-    if isinstance(place, GitHub):
-        _write(output / REQUEST, json.dumps({"pull_request": place.number, "name": name}) + "\n")
-    if not place.token:
-        note(f"no comment: it takes {place.wants}; the text is in {output / COMMENT}")
-        return
     try:
-        note(f"comment {post(place, name, text)}")
-    except ServiceError as error:
-        note(f"no comment: {error}\nthe text is in {output / COMMENT}; {RECIPES}")
-
-
-def _outdate(
-    place: Any, arguments: argparse.Namespace, concerns: Callable[[str], bool], text: str
-) -> None:
-    """Renew comments that an earlier run has left; none is written for this."""
-    from ..ci.comments import outdate
-    from ..ci.http import ServiceError
-
-    if place is None or not place.token or arguments.no_comment:
-        return
-    try:
-        if outdate(place, concerns, text):
-            note("comment renewed")
-    except ServiceError as error:
-        note(f"no comment: {error}")
+        demand_html(TEXT)
+    except ConfigError as error:
+        install, _, _ = error.fix.partition(",")
+        note(f"no {PAGE}: {error.problem}; {COMMENT} says the same. {install}")
+        return False
+    return True
 
 
 def _post(folder: Path) -> int:
@@ -212,36 +166,20 @@ def _post(folder: Path) -> int:
     has completed.
     """
     from ..ci.comments import post
+    from ..ci.folder import comment_in
     from ..ci.surroundings import event_of, github, pull_request_of_run
-    from ..io.strict import parse_object
 
     commit = pull_request_of_run(event_of(os.environ))
     if commit is None:
         raise ConfigError("--post is for a workflow that `workflow_run` starts.", RECIPES)
-    try:
-        left = parse_object((folder / REQUEST).read_bytes())
-        text = _text(folder)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder} holds no comment: {error}") from error
-    number, name = left.get("pull_request"), left.get("name")
-    if type(number) is not int or not isinstance(name, str):
-        raise ConfigError(f"{folder / REQUEST} names no pull request.")
-    place = github(os.environ, number)
+    request, text = comment_in(folder)
+    place = github(os.environ, request.number)
     if place.head() != commit:
+        number = request.number
         raise ConfigError(f"pull request {number} is at another commit than the run; not posted.")
-    say(f"comment {post(place, name, text)}")
+    if request.name is None or request.renews:
+        renewed = renew(place, request.name, request.backend, text)
+        say("comment renewed" if renewed else "nothing to say, and no comment to renew")
+    else:
+        say(f"comment {post(place, request.name, text)}")
     return 0
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        append_whole(path, text + "\n")
-    except OSError as error:
-        raise cannot_write(error, "GITHUB_STEP_SUMMARY") from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise cannot_write(error, "--output DIR") from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import GoldenError
 from ..io.atomic import append_whole, write_whole
 from ..report.escape import prose, visible
-from ..report.output import cannot_write, emit, note
+from ..report.output import cannot_write, emit, note, write_json
 from .arguments import (
     add_pages,
     add_shared,
@@ -71,9 +73,21 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    result = judged(arguments)
+    return EXIT_CODES["holds" if result is None else result.verdict]
+
+
+def judged(
+    arguments: argparse.Namespace, while_there: Callable[[GateResult], None] | None = None
+) -> GateResult | None:
+    """Run, print, and write what was asked for; None where both sides come to the same.
+
+    while_there: called with the result while the goldens and candidates that it names are there.
+    Raises GoldenError where there is no measure; what is known is written all the same.
+    """
     from ..stacks.installing import fingerprint
     from ..versions.accepted import load
-    from ..versions.gate import gate
+    from ..versions.gate import gate, unmeasured
     from ..versions.pages import gate_html, gate_page
 
     demand_usable(arguments)
@@ -84,24 +98,31 @@ def run(arguments: argparse.Namespace) -> int:
     suite = replace(suite, left_out=(*suite.left_out, accepted_in))
     stacks = stacks_of(arguments, [arguments.old, arguments.new])
     if not differ(stacks):
-        return _unchanged(arguments)
+        _unchanged(arguments)
+        return None
     suite = drawing_alike(suite, stacks)
     old, new = (side_of(arguments, stack, stacks) for stack in stacks)
     # Not the new side: the old one's recording serves whatever comes after it.
     named = [*identity(arguments, "gate"), fingerprint(stacks[0])]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
-        result = gate(old, new, suite, place, where, told, accepted)
+        try:
+            result = gate(old, new, suite, place, where, told, accepted)
+        except GoldenError as error:
+            write_pages(arguments, unmeasured(old, new, error), gate_page, gate_html)
+            raise
         if result.verdict == "drift" and not arguments.no_culprit:
             culprit = blamed(arguments, stacks, result, suite, place, where, told)
             result = replace(result, culprit=culprit)
         result = replace(result, asked=asked(arguments, arguments.old, arguments.new))
         # Its pictures are drawn from goldens and candidates, which go with the folder.
         html = gate_html.page(result) if arguments.html is not None else None
+        if while_there is not None:
+            while_there(result)
     tell(arguments, result, gate_page, html)
-    return EXIT_CODES[result.verdict]
+    return result
 
 
-def _unchanged(arguments: argparse.Namespace) -> int:
+def _unchanged(arguments: argparse.Namespace) -> None:
     """Two locks that pin the same for this platform: there is nothing that could move."""
     said = f"{arguments.old} → {arguments.new}: nothing differs on this platform; nothing was run."
     document = {"schema": 1, "verdict": "holds", "changes": [], "culprit": None, "tests": []}
@@ -112,7 +133,6 @@ def _unchanged(arguments: argparse.Namespace) -> int:
         from ..versions.pages.gate_html import nothing_differs
 
         _write(arguments.html, nothing_differs(said))
-    return EXIT_CODES["holds"]
 
 
 def tell(
@@ -124,6 +144,26 @@ def tell(
     """Print, and write what was asked for. page: the module that words the result. html: the same
     as a page, where one was asked for."""
     emit(arguments.json, result.to_json(), lambda: page.terminal(result))
+    _write_texts(arguments, result, page, html)
+
+
+def write_pages(
+    arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any, html_page: Any
+) -> None:
+    """Write what was asked for where nothing was compared; the error itself is what is printed.
+    html_page: the module that has the result as a page."""
+    if arguments.json is not None:
+        write_json(arguments.json, result.to_json())
+    html = html_page.page(result) if arguments.html is not None else None
+    _write_texts(arguments, result, page, html)
+
+
+def _write_texts(
+    arguments: argparse.Namespace,
+    result: GateResult | MatrixResult,
+    page: Any,
+    html: str | None,
+) -> None:
     if arguments.markdown is not None:
         _append(arguments.markdown, page.markdown(result))
     if html is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, GoldenError
 from .arguments import (
     add_pages,
     add_shared,
@@ -18,7 +18,7 @@ from .arguments import (
     suite_of,
 )
 from .examples import examples
-from .gate import EXIT_CODES, tell
+from .gate import EXIT_CODES, tell, write_pages
 from .sides import drawing_alike, installed_sides, stacks_of
 
 
@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..stacks.installing import fingerprint
-    from ..versions.matrix import matrix
+    from ..versions.matrix import matrix, unmeasured
     from ..versions.pages import matrix_html, matrix_page
 
     demand_usable(arguments)
@@ -62,7 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     named = [*identity(arguments, "matrix"), fingerprint(stacks[0])]
     sides, missing = installed_sides(arguments, stacks)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
-        result = matrix(sides, suite, place, where, told, missing, arguments.package)
+        try:
+            result = matrix(sides, suite, place, where, told, missing, arguments.package)
+        except GoldenError as error:
+            known = unmeasured(sides[0], arguments.package, error)
+            write_pages(arguments, known, matrix_page, matrix_html)
+            raise
         html = matrix_html.page(result) if arguments.html is not None else None
     tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]

@@ -20,14 +20,15 @@ def moved_most(outcome: TestOutcome) -> TensorOutcome | None:
     """The judged tensor that uses most of its tolerance, of those beyond it where there are any."""
     judged = [tensor for tensor in outcome.tensors if tensor.judged]
     loud = [tensor for tensor in judged if tensor.verdict not in QUIET]
-    return max(loud or judged, key=_weight, default=None)
+    return max(loud or judged, key=weight, default=None)
 
 
 UNSIZED = {"nonfinite": "NaN or Inf in other places", "structure": "another dtype or shape"}
 """Verdicts that no size belongs to: whatever elements are left to be measured says nothing."""
 
 
-def _weight(tensor: TensorOutcome) -> tuple[float, float]:
+def weight(tensor: TensorOutcome) -> tuple[float, float]:
+    """Of two tensors the one that moved more has more."""
     if tensor.verdict in UNSIZED:
         return math.inf, math.inf
     return _finite(strain(tensor)), _finite(tensor.rel_l2)
@@ -85,7 +86,7 @@ def most(outcomes: Iterable[TestOutcome]) -> str:
     found = [t for t in map(moved_most, every) if t is not None]
     tensors = [t for t in found if t.verdict in UNSIZED or _is_loud(t)]
     if tensors:
-        worst = max(tensors, key=_weight)
+        worst = max(tensors, key=weight)
         if worst.verdict in UNSIZED:
             return UNSIZED[worst.verdict]
         used = strain(worst)

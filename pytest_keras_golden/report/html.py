@@ -17,6 +17,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
+from ..names import natural
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .amount import moved_most, own_strain, percent
@@ -58,13 +59,15 @@ class _Table:
 class Entry:
     """One test of a page. word: what the list says of it, a verdict or a status. name: what it is
     listed under; its node id without one. lead: the sentence on top of it, where its outcome does
-    not tell. steps: why and command, in the place of the outcome's own."""
+    not tell. steps: why and command, in the place of the outcome's own. alike: the place of the
+    entry that stands for it in the list."""
 
     outcome: TestOutcome
     word: str
     name: str = ""
     lead: str = ""
     steps: tuple[tuple[str, str], ...] | None = None
+    alike: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     Goldens and candidates that the log names are read for the pictures, where they still exist.
     """
     runs = read(log)
-    tests = sorted(runs.tests, key=lambda test: (-severity_of(test), test.nodeid))
+    tests = sorted(runs.tests, key=lambda test: (-severity_of(test), natural(test.nodeid)))
     return written(
         [Entry(test, verdict_of(test)) for test in tests],
         conclusion(runs),
@@ -168,7 +171,8 @@ def _summary(entry: Entry) -> Mapping[str, Any]:
         "tokens": tokens.phrase(outcome),
         "flips": tokens.flipped(outcome),
     }
-    return {key: value for key, value in facts.items() if value}
+    alike = {} if entry.alike is None else {"alike": entry.alike}
+    return {key: value for key, value in facts.items() if value} | alike
 
 
 def _detail(entry: Entry, texts: _Table) -> Mapping[str, Any]:

@@ -36,13 +36,15 @@ def emit_plain(json_file: str | None, document: Any, text: Callable[[], str]) ->
 def emit(json_file: str | None, document: Any, text: Callable[[], str]) -> None:
     """Writes the document where `--json` says, the text to standard output where that is free."""
     if json_file is not None:
-        # ASCII alone: valid wherever it is written, whatever names it holds.
-        _write_json(json_file, json.dumps(to_json(document), indent=1, allow_nan=False))
+        write_json(json_file, document)
     if json_file != "-":
         say(text())
 
 
-def _write_json(json_file: str, text: str) -> None:
+def write_json(json_file: str, document: Any) -> None:
+    """The document into a file, or to standard output (`-`)."""
+    # ASCII alone: valid wherever it is written, whatever names it holds.
+    text = json.dumps(to_json(document), indent=1, allow_nan=False)
     if json_file == "-":
         say(text)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,12 +26,12 @@ class Side:
 
     @property
     def label(self) -> str:
-        return self.text or (str(self.pins[0]) if self.pins else "this environment")
+        return brief(self.text) or (str(self.pins[0]) if self.pins else "this environment")
 
     @property
     def short(self) -> str:
         """The label without the package's name."""
-        return self.text or (self.pins[0].version if self.pins else "this environment")
+        return brief(self.text) or (self.pins[0].version if self.pins else "this environment")
 
     @property
     def variables(self) -> dict[str, str]:
@@ -41,3 +42,8 @@ class Side:
     def parts(self) -> dict[str, str | None]:
         """Everything that tells it from another side: versions by package, values by switch."""
         return dict(self.told) or {pin.package: pin.version for pin in self.pins}
+
+
+def brief(text: str) -> str:
+    """With the hashes of commits cut as git cuts them: nobody reads 40 digits."""
+    return re.sub(r"(?<![0-9a-f])([0-9a-f]{10})[0-9a-f]{30}(?![0-9a-f])", r"\1", text)

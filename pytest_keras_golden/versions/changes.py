@@ -9,6 +9,7 @@ from typing import Any
 from ..release import parsed
 from ..report.wording import plural
 from ..stacks.clone import Commit
+from ..stacks.side import brief
 from ..stacks.switches import is_switch
 from .search.halves import Answer
 
@@ -35,7 +36,7 @@ class Change:
         return self.is_package and old is not None and new is not None and old < new
 
     def __str__(self) -> str:
-        before, after = (value or "as it is" for value in (self.old, self.new))
+        before, after = (brief(value or "as it is") for value in (self.old, self.new))
         return f"{self.name} {before} → {after}"
 
     def to_json(self) -> dict[str, str | None]:

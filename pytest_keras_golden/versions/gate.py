@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..errors import GoldenError
 from ..outcomes import TensorOutcome, TestOutcome, to_json
 from ..stacks.side import Side
 from .accepted import Acceptance
 from .changes import Change, Culprit, changes
+from .compared.demands import NoMeasureError
 from .compared.drawn import beside_draws
 from .compared.measured import Suite, stack_of
 from .compared.plainly import told_apart
@@ -49,7 +51,8 @@ class GateResult:
     """rows: one per test, worst first. runs: the inner runs by name, `old` and `new` first, then
     those that repeated what differed. review: what of the drift was accepted before. asked: by
     whom it can be asked again. culprit: which of the changes do it; None where nobody looked.
-    untouched: the suite reads nothing of what differs, and the new side was not run."""
+    untouched: the suite reads nothing of what differs, and the new side was not run. problem: why
+    nothing could be compared, and what to do, where the old side cannot serve as a measure."""
 
     old: Side
     new: Side
@@ -59,6 +62,7 @@ class GateResult:
     asked: Asked | None = None
     culprit: Culprit | None = None
     untouched: bool = False
+    problem: tuple[str, str] | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -67,6 +71,8 @@ class GateResult:
     @property
     def verdict(self) -> GateVerdict:
         statuses = {row.status for row in self.rows}
+        if self.problem is not None:
+            return "nothing compared"
         if statuses & GUILTY:
             return "drift"
         # All skipped or unstable: an all-clear that has looked at nothing would be a lie.
@@ -79,6 +85,7 @@ class GateResult:
             "old": self.old.parts,
             "new": self.new.parts,
             "untouched": self.untouched,
+            "problem": None if self.problem is None else self.problem[0],
             "changes": [change.to_json() for change in self.changes],
             "culprit": None if self.culprit is None else self.culprit.to_json(),
             "culprit_search": None if self.culprit is None else self.culprit.search_json(),
@@ -101,6 +108,16 @@ class GateResult:
         sides = {"old": self.old.label, "new": self.new.label}
         named = ((name.partition(" "), run.reused) for name, run in self.runs.items())
         return taken((f"{sides[side]}{space}{rest}", at) for (side, space, rest), at in named)
+
+
+def unmeasured(old: Side, new: Side, error: GoldenError) -> GateResult:
+    """What is known where nothing could be compared: the tests of the run that should have been the
+    measure, as far as it came."""
+    problem = (error.problem, error.fix)
+    if not isinstance(error, NoMeasureError):
+        return GateResult(old, new, (), {}, problem=problem)
+    rows = tuple(in_order(unmoved(error.run)))
+    return GateResult(old, new, rows, {"old": error.run}, problem=problem)
 
 
 def row_json(row: VerdictRow) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from ..outcomes import TestOutcome
 from ..release import parsed
 from ..report.summary import verdict_of
 from ..stacks.side import Side
+from .compared.demands import NoMeasureError
 from .compared.measured import Suite, check_job, record
-from .compared.verdicts import GUILTY, VerdictRow, rows, taken
+from .compared.verdicts import GUILTY, VerdictRow, in_order, rows, taken, unmoved
 from .gate import GateVerdict
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
@@ -61,13 +62,14 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class MatrixResult:
     """cells: nodeid → version → cell; every test has a cell under every version. reused: version →
-    when it ran, where that run was taken again."""
+    when it ran, where that run was taken again. problem: as of `GateResult`."""
 
     package: str
     versions: tuple[str, ...]
     cells: Mapping[str, Mapping[str, Cell]]
     seconds: Mapping[str, float]
     reused: Mapping[str, str] = field(default_factory=dict)
+    problem: tuple[str, str] | None = None
 
     @property
     def taken(self) -> list[str]:
@@ -89,7 +91,7 @@ class MatrixResult:
     def verdict(self) -> GateVerdict:
         if self.guilty:
             return "drift"
-        return "nothing compared" if self.uncompared else "holds"
+        return "nothing compared" if self.uncompared or self.problem else "holds"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,6 +100,7 @@ class MatrixResult:
             "versions": list(self.versions),
             "anchor": self.versions[0],
             "verdict": self.verdict,
+            "problem": None if self.problem is None else self.problem[0],
             "cells": [_cell_json(cell) for row in self.cells.values() for cell in row.values()],
             "seconds": {version: round(took, 3) for version, took in self.seconds.items()},
             "reused": dict(self.reused),
@@ -143,6 +146,17 @@ def matrix(
     runs |= {version: _never_ran(version, why, place) for version, why in (missing or {}).items()}
     order = [_version(side) for side in sides[1:]]
     return assemble(_version(sides[0]), package, first, again, runs, order)
+
+
+def unmeasured(anchor: Side, package: str, error: GoldenError) -> MatrixResult:
+    """What is known of the anchor where it cannot serve as a measure: its column alone."""
+    version = _version(anchor)
+    run = error.run if isinstance(error, NoMeasureError) else None
+    rows = in_order(unmoved(run)) if run is not None else []
+    cells = {row.nodeid: {version: _cell(row, version, None, is_anchor=True)} for row in rows}
+    seconds = {} if run is None else {version: run.seconds}
+    problem = (error.problem, error.fix)
+    return MatrixResult(package, (version,), cells, seconds, problem=problem)
 
 
 def _never_ran(version: str, why: str, place: Path) -> InnerRun:

@@ -103,6 +103,15 @@ def test_a_bump_of_a_fork_is_gated_told_and_posted_afterwards(
     assert (job.files / "summary.md").read_text(encoding="utf-8").strip() == page.strip()
     assert json.loads((output / "gate.json").read_text())["verdict"] == "drift"
     assert (output / "gate.html").stat().st_size > 1000
+    assert page.startswith("### ❌ keras 3.5.0 → 3.6.0, from ")
+    # Whole only where a command is to be copied.
+    told, _, commands = page.partition("#### What to run next")
+    assert base not in told
+    assert base in commands
+    for part in ("goldens", "candidates"):
+        (kept,) = (output / part).rglob("*.safetensors")
+        assert kept.parent.relative_to(output / part).as_posix() == "test_norm/test_norm"
+    assert "keras-golden-ci" not in git(project, "status", "--porcelain")
 
     # The job that may write: its event has the commit that was run, the files are a stranger's.
     service.refuses, service.head = None, head
@@ -119,6 +128,7 @@ def test_a_bump_of_a_fork_is_gated_told_and_posted_afterwards(
     quiet = job.gate(tests="test_norm.py")
     assert quiet.returncode == 0
     assert quiet.stdout.startswith("No lock file differs")
+    assert json.loads((output / "pull-request.json").read_text())["renews"] is True
 
 
 def test_a_nightly_run_ends_with_the_text_of_an_issue(project: Path, service: Service) -> None:
@@ -128,7 +138,8 @@ def test_a_nightly_run_ends_with_the_text_of_an_issue(project: Path, service: Se
     done = job.gate(tests="test_norm.py", arguments="--against keras==3.6.0")
     assert done.returncode == 1
     issue = (project / "keras-golden-ci" / "issue.md").read_text(encoding="utf-8")
-    assert issue.startswith("# keras==3.6.0 moves the numbers of this suite\n")
+    assert issue.startswith("# keras 3.5.0 → 3.6.0 moves the numbers of this suite\n")
+    assert "### ❌ keras 3.5.0 → 3.6.0, from requirements.txt to requirements.txt,keras" in issue
     assert "norm" in issue
     assert service.requests == []
 

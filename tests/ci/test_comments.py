@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -111,3 +113,54 @@ def test_what_no_longer_holds_is_outdated_and_only_ours(place: Place, service: S
     assert first == f"{marker('uv.lock jax')}\nnot judged"
     assert second.endswith("moved")
     assert post(place, "uv.lock jax", "holds") == "renewed"
+
+
+SHAPES = [{}, [None], [[]], ["x"], [{}], [{"id": "1"}], "x", 7, None, [{"id": 1, "user": ["Bot"]}]]
+
+
+@pytest.mark.parametrize("answer", SHAPES, ids=str)
+def test_an_answer_of_another_shape_is_an_error_of_the_service(
+    place: Place, service: Service, answer: object
+) -> None:
+    def say(method: str, path: str, body: object) -> tuple[int, object]:
+        return 200, {"id": 1} if path.endswith("/user") else answer
+
+    service.answer = say  # type: ignore[method-assign]
+    if isinstance(place, GitLab) and answer == SHAPES[-1]:
+        answer = [{"id": 1, "author": [1]}]
+    for act in (lambda: post(place, "x", "y"), lambda: outdate(place, lambda _: True, "y")):
+        with pytest.raises(ServiceError, match="the service answered with"):
+            act()
+
+
+@pytest.mark.parametrize("answer", [[], ["x"], {"head": "x"}, {"head": {"sha": 1}}, None], ids=str)
+def test_a_pull_request_of_another_shape_is_an_error_too(service: Service, answer: object) -> None:
+    service.answer = lambda *_: (200, answer)  # type: ignore[method-assign]
+    with pytest.raises(ServiceError):
+        GitHub(service.url, "o/r", 7, TOKEN).head()
+
+
+NO_ANSWERS = (
+    b"",
+    b"nonsense\r\n\r\n",
+    b"HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\n",
+    b"HTTP/1.1 200 x\r\nContent-Length: 9\r\n\r\n[",
+    b"HTTP/1.1 200 x\r\n\r\n" + b"[" * 200_000,
+)
+
+
+@pytest.mark.parametrize("sent", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
+def test_an_answer_that_is_no_http_or_no_json_is_one(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = threading.Thread(target=_answer, args=(listening, sent))
+        answering.start()
+        with pytest.raises(ServiceError):
+            call("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/", {})
+        answering.join()
+
+
+def _answer(listening: socket.socket, sent: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(sent)

@@ -64,3 +64,55 @@ def test_no_comment_is_written_for_it(service: Service) -> None:
     service.comments.clear()
     assert main(["ci", "--", "tests/"]) == 0
     assert service.bodies == []
+
+
+def test_what_a_fork_leaves_renews_and_never_writes(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    assert main(["ci", "--", "tests/"]) == 0
+    left = Path("keras-golden-ci")
+    assert "No lock file differs" in (left / "comment.md").read_text()
+    assert service.bodies[0].endswith("moved")
+
+    service.head = "b" * 40
+    event = {"workflow_run": {"head_sha": service.head}}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    # Another job, without a backend of its own, posts.
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert main(["ci", "--post", str(left)]) == 0
+    mine, *others = service.bodies
+    assert "No lock file differs" in mine
+    assert all(body.endswith("moved") for body in others)
+    service.comments.clear()
+    assert main(["ci", "--post", str(left)]) == 0
+    assert service.bodies == []
+
+
+def test_what_could_not_be_judged_is_in_the_summary_and_the_folder(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    write(Path(), **{"requirements.txt": "keras==\n"})
+    commit(Path())
+    assert main(["ci", "--", "tests/"]) == 2
+    said = (Path("keras-golden-ci") / "comment.md").read_text()
+    assert said.startswith("**Not judged.** ")
+    assert (tmp_path / "summary.md").read_text().strip() == said.strip()
+    request = json.loads((Path("keras-golden-ci") / "pull-request.json").read_text())
+    assert request == {
+        "pull_request": 7,
+        "name": "requirements.txt jax",
+        "backend": "jax",
+        "renews": True,
+    }
+
+
+@pytest.mark.parametrize("answer", [{}, [None], "x"], ids=str)
+def test_a_service_that_answers_otherwise_decides_nothing(
+    service: Service, answer: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.answer = lambda *_: (200, answer)  # type: ignore[method-assign]
+    assert main(["ci", "--", "tests/"]) == 0
+    assert "no comment: the service answered with" in capsys.readouterr().err

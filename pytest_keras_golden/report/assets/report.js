@@ -113,13 +113,26 @@
   /** A structural name that may wrap between its layers. */
   const parted = (name) => name.split(/(?<=[/:])/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
   let shown = [];
+  /** Of tests that are told alike the first stands for all, until the others are asked for. */
+  const unfolded = new Set();
+  const standing = (place) => report.tests[place].alike ?? place;
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    shown = report.tests.map((_, place) => place).filter((place) =>
+    const found = report.tests.map((_, place) => place).filter((place) =>
       (!chosen.size || chosen.has(report.tests[place].verdict)) && words.every((word) => haystacks[place].includes(word)));
-    list.replaceChildren(...shown.map((place) => make("li", {}, links[place])));
-    document.getElementById("found").textContent = shown.length === links.length
-      ? plural(links.length, "test") : `${shown.length.toLocaleString("en")} of ${plural(links.length, "test")}`;
+    const alike = new Map();
+    for (const place of found) alike.set(standing(place), [...(alike.get(standing(place)) || []), place]);
+    shown = found.filter((place) => unfolded.has(standing(place)) || alike.get(standing(place))[0] === place);
+    list.replaceChildren(...shown.flatMap((place) => {
+      const more = unfolded.has(standing(place)) ? 0 : alike.get(standing(place)).length - 1;
+      return [make("li", {}, links[place]), more ? make("li", {class: "more"}, make("button", {type: "button", onclick: () => unfold(place)}, `and ${more.toLocaleString("en")} more`)) : ""].filter(Boolean);
+    }));
+    document.getElementById("found").textContent = found.length === links.length
+      ? plural(links.length, "test") : `${found.length.toLocaleString("en")} of ${plural(links.length, "test")}`;
+  }
+  function unfold(place) {
+    unfolded.add(standing(place));
+    filter();
   }
   function link(place) { return `#test=${encodeURIComponent(report.tests[place].id)}`; }
 
@@ -132,6 +145,7 @@
     if (place < 0 || place >= links.length) return;
     if (links[open]) links[open].removeAttribute("aria-current");
     open = aimed = place;
+    if (report.tests[place].alike !== undefined && !shown.includes(place)) unfold(place);
     links[place].setAttribute("aria-current", "true");
     links[place].scrollIntoView({block: "nearest"});
     const test = report.tests[place], detail = block(`test-${place}`);

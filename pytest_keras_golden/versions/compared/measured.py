@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...compare.counterparts import of_two_families
 from ...errors import StackError
-from ...report import asides
 from ...stacks.side import Side
 from ..inner.importing import demand_importable
 from ..inner.job import InnerRun, Job
@@ -19,7 +18,7 @@ from ..inner.jobs import Runner, run_all
 from ..inner.progress import Progress
 from ..inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
 from ..trace.selected import selection
-from .verdicts import collection_error
+from .demands import demand_a_measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,9 @@ def record(
     job = _narrowed(job, only) if only else job
     run = run_all({label: job}, where, progress)[label]
     try:
-        if run.log is None or "recorded" not in _outcomes(run):
+        if run.log is None or not any(t.outcome == "recorded" for t in run.tests.values()):
             demand_importable(side, suite.folder)
-        _demand_a_measure(side, run)
+        demand_a_measure(side, run)
     except StackError:
         # Whatever spoilt it may be gone when the same command is given again.
         forget(run)
@@ -161,46 +160,3 @@ def baseline_of(first: InnerRun) -> str:
             "Name the tests that do behind `--`.",
         )
     return str(version)
-
-
-def _demand_a_measure(side: Side, run: InnerRun) -> None:
-    if run.log is None:
-        raise StackError(
-            f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
-            "Raise --timeout, or name fewer tests behind `--`."
-            if run.timed_out
-            else "Make the suite pass under the old version first.",
-        )
-    outcomes = _outcomes(run)
-    if not outcomes and run.internal_error:
-        raise StackError(
-            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
-            "Name a side under which the suite runs.",
-        )
-    if outcomes and set(outcomes) <= {"failed", "error"}:
-        raise StackError(
-            f"Every test fails under {side.label} already; first: {_first_reason(run)}",
-            "Make the suite pass under the old version first.",
-        )
-    if "recorded" not in outcomes:
-        raise StackError(
-            f"Nothing to compare: under {side.label} no test calls a Keras model "
-            f"({_sentence(outcomes, run) or run.last_line}).",
-            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
-        )
-
-
-def _outcomes(run: InnerRun) -> list[str]:
-    return [test.outcome for test in run.tests.values()]
-
-
-def _first_reason(run: InnerRun) -> str:
-    failed = next(iter(run.tests.values()))
-    return f"{failed.nodeid}: {failed.reason}"
-
-
-def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
-    parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
-    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
-    parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
-    return ", ".join(parts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...compare.calls import OTHER_DRAWS, SHUFFLES, redrawn_in
+from ...names import natural
 from ...outcomes import FAILING, TensorOutcome, TestOutcome
 from ...report import asides
 from ..inner.job import InnerRun
@@ -110,7 +111,7 @@ def is_other(row: VerdictRow) -> bool:
 
 def in_order(rows: Iterable[VerdictRow]) -> list[VerdictRow]:
     """Worst first."""
-    return sorted(rows, key=lambda row: (ORDER.index(row.status), row.nodeid))
+    return sorted(rows, key=lambda row: (ORDER.index(row.status), natural(row.nodeid), row.nodeid))
 
 
 def taken(runs: Iterable[tuple[str, str | None]]) -> list[str]:

@@ -10,15 +10,17 @@ from ...outcomes import LocalOutcome, TestOutcome
 from ...report import amount
 from ...report.asides import only_unseen
 from ...report.wording import family_list, plural
+from ...stacks.grammar import is_lock
 from ..accepted import Acceptance
-from ..compared.verdicts import Status, VerdictRow, counts, loads_otherwise, unseen
+from ..compared.verdicts import GUILTY, Status, VerdictRow, counts, loads_otherwise, unseen
 from ..gate import GateResult
+from ..matrix import MatrixResult
 
 
 def verdict_line(result: GateResult) -> str:
     """`keras 3.5.0 → 3.6.0: DRIFT of up to 0.41 %, 4.2× the limit. 5 of 8 compared tests moved`."""
     by_status = counts(result.rows)
-    span = f"{result.old.label} → {result.new.short}"
+    span = _span(result)
     aside = _aside(by_status, len(unseen(result.rows)))
     asides = (other_numbers(result.rows), carried(result.rows), only_unseen(unseen(result.rows)))
     told = [f"{text}." for text in asides if text]
@@ -32,6 +34,29 @@ def verdict_line(result: GateResult) -> str:
         held = f"{span}: {holds}. {plural(_compared(by_status), 'test')} compared{aside}."
         return " ".join([held, *_by_depth(result.rows), *_by_precision(result.rows), *told])
     return " ".join([f"{span}: {_drift(result, by_status)}{aside}{_blamed(result.rows)}.", *told])
+
+
+def _span(result: GateResult) -> str:
+    """From what to what: the sides as they were written; for locks, before that what differs."""
+    sides = f"{result.old.label} → {result.new.short}"
+    texts = (result.old.text, result.new.text)
+    has_lock = any(is_lock(part) for text in texts for part in text.split(","))
+    if not has_lock or not result.changes:
+        return sides
+    return f"{_changed(result)}, from {result.old.label} to {result.new.short}"
+
+
+def _changed(result: GateResult, most: int = 3) -> str:
+    """`keras 3.15.0 → 3.15.1, jax 0.10.1 → 0.10.2 and 4 more`."""
+    told = [str(change) for change in result.changes]
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    return ", ".join(told[:most]) + more
+
+
+def issue_title(result: GateResult) -> str:
+    """`keras 3.15.1 → 3.16.0 moves the numbers of this suite`."""
+    does = "breaks tests" if only_breaks(result.rows) else "moves the numbers"
+    return f"{_changed(result) or _span(result)} {does} of this suite"
 
 
 def _untouched(result: GateResult, by_status: Counter[Status]) -> str:
@@ -48,11 +73,18 @@ def culprit_lines(result: GateResult) -> list[str]:
     return [] if result.culprit is None else result.culprit.lines
 
 
+def problem_lines(result: GateResult | MatrixResult) -> list[str]:
+    """Why nothing could be compared, and what to do."""
+    return [] if result.problem is None else [text for text in result.problem if text]
+
+
 def _compared(by_status: Counter[Status]) -> int:
     return sum(by_status[status] for status in ("holds", "accepted", "moved", "incomparable"))
 
 
 def _drift(result: GateResult, by_status: Counter[Status]) -> str:
+    if only_breaks(result.rows):
+        return _breaks(result, by_status)
     otherwise = sum(map(loads_otherwise, result.rows))
     moved = (
         f"{by_status['moved'] - otherwise} of {plural(_compared(by_status), 'compared test')} moved"
@@ -68,6 +100,31 @@ def _drift(result: GateResult, by_status: Counter[Status]) -> str:
     joint = ": " if most in amount.UNSIZED.values() else " of "
     how_much = f"{joint}{most}" if most else ""
     return f"DRIFT{how_much}. {', '.join([moved, *others])}"
+
+
+def only_breaks(rows: Iterable[VerdictRow]) -> bool:
+    """Whether the new side breaks tests and moves none: its interface is another, not its
+    numbers."""
+    return {row.status for row in rows} & GUILTY == {"broke"}
+
+
+def _breaks(result: GateResult, by_status: Counter[Status]) -> str:
+    """`BREAKS. 2 of 9 tests pass under keras 3.5.0 and break under 3.6.0; …`."""
+    broke = [row.nodeid for row in result.rows if row.status == "broke"]
+    tests = sum("::" in nodeid for nodeid in broke)
+    whole = len(broke) - tests
+    old, new = result.old.label, result.new.label
+    told = []
+    if tests:
+        of = plural(tests + _compared(by_status), "test")
+        passes, breaks = ("passes", "breaks") if tests == 1 else ("pass", "break")
+        told.append(f"{tests} of {of} {passes} under {old} and {breaks} under {new}")
+    if whole:
+        told.append(f"{plural(whole, 'module')} cannot be collected or run to its end under {new}")
+    accepted = [f"{by_status['accepted']} accepted"] if by_status["accepted"] else []
+    moved = f"no {'other' if accepted else 'compared'} number moved"
+    numbers = moved if _compared(by_status) else "no number was compared"
+    return f"BREAKS. {'; '.join([*told, *accepted, numbers])}"
 
 
 def _blamed(rows: Iterable[VerdictRow]) -> str:

@@ -14,8 +14,9 @@ from ...stacks.side import Side
 from ..changes import Change
 from ..compared.verdicts import VerdictRow, unseen
 from ..gate import GateResult
-from .conclusion import accepted_lines, carried, culprit_lines, verdict_line
-from .next_lines import after_gate, for_test
+from .alike import Alike, groups
+from .conclusion import accepted_lines, carried, culprit_lines, problem_lines, verdict_line
+from .next_lines import after_gate, for_test, unstable_lines
 from .sections import compared, compared_heading, not_looked_at
 
 _FILES = 12
@@ -24,14 +25,13 @@ _FILES = 12
 def page(result: GateResult) -> str:
     """One HTML file that needs nothing else. Goldens and candidates are read for its pictures,
     where they still are."""
-    listed = [row for row in result.rows if row.status != "no tensors"]
+    listed = groups(row for row in result.rows if row.status != "no tensors")
     facts = {
         "errors": [],
         "asides": asides([row.outcome for row in result.rows if row.outcome]),
         "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(result.rows)],
     }
-    entries = [_entry(row, result) for row in listed]
-    return written(entries, verdict_line(result), facts, _overview(result))
+    return written(list(_entries(listed, result)), verdict_line(result), facts, _overview(result))
 
 
 def nothing_differs(said: str) -> str:
@@ -40,9 +40,21 @@ def nothing_differs(said: str) -> str:
     return written([], said, facts, Overview("Gate", (("Changes", ("none",)),), ()))
 
 
-def _entry(row: VerdictRow, result: GateResult) -> Entry:
+def _entries(listed: Iterable[Alike], result: GateResult) -> Iterator[Entry]:
+    """The tests of a group follow each other; the first stands for the others."""
+    place = 0
+    for group in listed:
+        # What holds is compared test by test, and each has a page of its own to look at.
+        folded = group.first.status != "holds"
+        for number_, row in enumerate(group.rows):
+            yield _entry(row, result, place if number_ and folded else None)
+        place += len(group.rows)
+
+
+def _entry(row: VerdictRow, result: GateResult, alike: int | None) -> Entry:
     outcome = row.outcome or TestOutcome(row.nodeid, "error", reason=row.reason)
-    return Entry(outcome, row.status, lead=_lead(row), steps=tuple(for_test(result, row)))
+    steps = tuple(for_test(result, row))
+    return Entry(outcome, row.status, lead=_lead(row), steps=steps, alike=alike)
 
 
 def _lead(row: VerdictRow) -> str:
@@ -57,6 +69,7 @@ def _lead(row: VerdictRow) -> str:
 
 def _overview(result: GateResult) -> Overview:
     told = {
+        "Why": problem_lines(result),
         "Sides": [_side("old", result.old), _side("new", result.new)],
         "Changes": _changes(result.changes) or ["none"],
         "Culprit": culprit_lines(result),
@@ -65,6 +78,7 @@ def _overview(result: GateResult) -> Overview:
             *filter(None, [carried(result.rows)]),
         ],
         "Not compared": not_looked_at(result.rows),
+        "Unstable": unstable_lines(result),
         "Accepted": accepted_lines(result),
         "Runs": [*_runs(result), *result.taken],
     }

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compare.counterparts import UNMATCHED
 from ...report import escape
-from ..compared.verdicts import VerdictRow, loads_otherwise
+from ..compared.verdicts import loads_otherwise
 from ..gate import GateResult
 from . import next_lines
-from .conclusion import accepted_lines, culprit_lines, verdict_line
+from .alike import Alike, group_amount, groups
+from .conclusion import accepted_lines, culprit_lines, problem_lines, verdict_line
 from .sections import (
     WITH_NUMBERS,
     Section,
     compared,
     compared_heading,
     not_looked_at,
-    row_amount,
     row_detail,
     row_layers,
     sections,
@@ -44,13 +44,15 @@ def terminal(result: GateResult, width: int | None = None) -> str:
             columns = _columns(status, console.width)
             for name in columns:
                 table.add_column(name, overflow="fold")
-            for row in found[:_LISTED]:
-                table.add_row(*(escape.text(columns[name](row)) for name in columns))
+            alike = groups(found)
+            for group in alike[:_LISTED]:
+                table.add_row(*(escape.text(columns[name](group)) for name in columns))
             console.print(table)
-            _left_out(console.print, found)
+            _left_out(console.print, alike)
     lines = [
         *_looked_at(result),
         *_unmatched(result),
+        *next_lines.unstable_lines(result),
         *next_lines.lines(next_lines.after_gate(result)),
         *result.taken,
         *accepted_lines(result),
@@ -60,15 +62,23 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     return captured.get() + "\n".join(map(escape.visible, lines))
 
 
-def _columns(status: Section, width: int) -> Mapping[str, Callable[[VerdictRow], str]]:
+def _columns(status: Section, width: int) -> Mapping[str, Callable[[Alike], str]]:
     if status not in WITH_NUMBERS:
-        return {"test": _nodeid, "what": row_detail}
-    moved = {"test": _nodeid, "how much": row_amount, "layers by themselves": row_layers}
-    return moved | ({"what": row_detail} if width >= _ROOM_FOR_SENTENCES else {})
+        return {"test": _tests, "what": _detail}
+    moved = {"test": _tests, "how much": group_amount, "layers by themselves": _layers}
+    return moved | ({"what": _detail} if width >= _ROOM_FOR_SENTENCES else {})
 
 
-def _nodeid(row: VerdictRow) -> str:
-    return row.nodeid
+def _tests(group: Alike) -> str:
+    return f"{group.first.nodeid}{group.more}"
+
+
+def _detail(group: Alike) -> str:
+    return row_detail(group.worst)
+
+
+def _layers(group: Alike) -> str:
+    return row_layers(group.worst)
 
 
 def _looked_at(result: GateResult) -> list[str]:
@@ -83,23 +93,27 @@ def _looked_at(result: GateResult) -> list[str]:
     return [*lines, *(["not compared:", *(f"  {line}" for line in rest)] if rest else [])]
 
 
-def _left_out(say: Callable[[str], object], rows: Sequence[VerdictRow]) -> None:
-    if len(rows) > _LISTED:
-        say(f"… and {len(rows) - _LISTED} more")
+def _left_out(say: Callable[[str], object], alike: Sequence[Alike]) -> None:
+    rest = sum(len(group.rows) for group in alike[_LISTED:])
+    if rest:
+        say(f"… and {rest} more")
 
 
 def markdown(result: GateResult) -> str:
     """As `terminal`, for a job summary or a pull-request comment."""
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(verdict_line(result))}", ""]
+    lines += [f"{escape.sentence(text)}\n" for text in problem_lines(result)]
     lines += [f"{escape.prose(text)}\n" for text in _told(result)]
     for status, found in sections(result.rows):
         lines += [f"#### {escape.prose(title(status, result))}", ""]
         columns = list(_columns(status, _ROOM_FOR_SENTENCES))
         lines += [escape.row(*columns), "|---" * len(columns) + "|"]
-        lines += [escape.row(*_cells(row)) for row in found[:_LISTED]]
-        _left_out(lines.append, found)
+        alike = groups(found)
+        lines += [escape.row(*_cells(group)) for group in alike[:_LISTED]]
+        _left_out(lines.append, alike)
         lines.append("")
+    lines += [f"{escape.sentence(text)}\n" for text in next_lines.unstable_lines(result)]
     lines += [*_listed(result), *_next(result)]
     return "\n".join(lines)
 
@@ -127,13 +141,13 @@ def _next(result: GateResult) -> list[str]:
     return ["#### What to run next", "", "```sh", *map(escape.visible, told), "```", ""]
 
 
-def _cells(row: VerdictRow) -> Iterator[str]:
-    """A row's cells as Markdown."""
-    yield escape.code(row.nodeid)
-    if row.status in WITH_NUMBERS and not loads_otherwise(row):
-        yield escape.prose(row_amount(row), _CELL)
-        yield escape.prose(row_layers(row), _CELL)
-    yield escape.sentence(row_detail(row), _CELL)
+def _cells(group: Alike) -> Iterator[str]:
+    """A group's cells as Markdown."""
+    yield escape.code(group.first.nodeid) + group.more
+    if group.first.status in WITH_NUMBERS and not loads_otherwise(group.first):
+        yield escape.prose(group_amount(group), _CELL)
+        yield escape.prose(_layers(group), _CELL)
+    yield escape.sentence(_detail(group), _CELL)
 
 
 def _listed(result: GateResult) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...report import escape
 from ...report.wording import STYLE, plural
 from ...stacks.grammar import is_version_range
 from ..matrix import Cell, MatrixResult
+from .conclusion import problem_lines
 
 LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
 
@@ -26,18 +27,32 @@ def summary_line(result: MatrixResult) -> str:
     cells = [cell for row in result.cells.values() for cell in row.values()]
     red = [cell for cell in cells if cell.red]
     package = f"{result.package} " if is_version_range(result.versions[0]) else ""
-    span = f"{package}{result.versions[0]} … {result.versions[-1]}"
+    ends = dict.fromkeys((result.versions[0], result.versions[-1]))
+    span = f"{package}{' … '.join(ends)}"
     tests = f"{plural(len(result.cells), 'test')} × {plural(len(result.versions), 'version')}"
+    if result.problem is not None:
+        return f"{span}: NOTHING COMPARED. {tests}."
     if not red and result.uncompared:
         return f"{span}: NOTHING COMPARED under {', '.join(result.uncompared)}. {tests}."
     if not red:
         return f"{span}: holds. {tests}."
     first = next(v for v in result.versions if any(cell.version == v for cell in red))
-    return f"{span}: DRIFT. {plural(len(red), 'red cell')} of {tests}, the first under {first}."
+    told = f"{plural(len(red), 'red cell')} of {tests}, the first under {first}"
+    what = _what_is_red(red)
+    return f"{span}: {what}. {told}{'' if what == 'DRIFT' else '; no compared number moved'}."
+
+
+def _what_is_red(red: Iterable[Cell]) -> str:
+    """Tests that break have not drifted; runs that were lost say nothing of either."""
+    statuses = {cell.status for cell in red}
+    if statuses <= {"lost"}:
+        return "LOST"
+    return "BREAKS" if statuses <= {"broke", "lost"} else "DRIFT"
 
 
 def notes(result: MatrixResult) -> Iterator[str]:
     """Per version the layers that began to drift there, and why cells are lost or broken."""
+    yield from problem_lines(result)
     for version in result.versions:
         cells = [row[version] for row in result.cells.values()]
         layers = dict.fromkeys(name for cell in cells if cell.red for name in cell.since_left)

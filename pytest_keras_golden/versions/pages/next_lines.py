@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...report.escape import passed, word
+from ...report.escape import passed, unquoted, word
+from ...report.wording import plural
 from ..bisect import BisectResult
 from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..review import blamed_names, is_only_drawn
+from .sections import differs
 
 Step = tuple[str, str]
 """Why, and the command."""
@@ -60,6 +62,21 @@ def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
             "let it through, if it is right",
             f'keras-golden accept-drift {file} {layers} --reason "why it is right"',
         )
+
+
+def unstable_lines(result: GateResult) -> list[str]:
+    """What a test that differs from itself means, what makes one, and how to see it."""
+    rows = [row for row in result.rows if row.status == "unstable"]
+    if not rows:
+        return []
+    count = f"{plural(len(rows), 'test')} {differs(len(rows))}"
+    twice = f"pytest {passed(rows[0].nodeid)} --golden-auto --goldens-dir twice"
+    return [
+        f"{count} under {result.old.label}, so nothing is said of {result.new.label}. Usual "
+        "causes: the time, a generator without a seed, threads, what an earlier test left behind.",
+        f"To see it under one stack: `{unquoted(twice)} --update-goldens`, and then the same "
+        "without `--update-goldens`. More: docs/troubleshooting.md.",
+    ]
 
 
 def for_test(result: GateResult, row: VerdictRow) -> Iterator[Step]:

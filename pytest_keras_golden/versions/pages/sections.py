@@ -118,10 +118,14 @@ def not_looked_at(rows: Iterable[VerdictRow]) -> list[str]:
     """What a gate that holds says nothing about, by kind; empty where it looked at all."""
     by_status = Counter(map(_kind, rows))
     return [
-        f"{plural(by_status[status], 'test')} {why}"
+        f"{plural(count, 'test')} {why.format(differs=differs(count))}"
         for status, why in _WHY.items()
-        if by_status[status]
+        if (count := by_status[status])
     ]
+
+
+def differs(count: int) -> str:
+    return "differs from itself" if count == 1 else "differ from themselves"
 
 
 def _kind(row: VerdictRow) -> str:
@@ -136,6 +140,6 @@ _WHY = {
     "skipped": "skipped",
     "failing before": "failing under the old side already",
     "recorded": "failing under the old side only where recorded",
-    "unstable": "unlike itself under the old side",
+    "unstable": "{differs} under the old side",
     "new": "under the new side only",
 }

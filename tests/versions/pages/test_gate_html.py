@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,24 @@ def test_a_red_gate_is_told_from_the_sentence_to_the_pictures(
     assert "keras-golden bisect 3.5.0 3.6.0 -- tests/ -k gpt" in shown
     assert "--update-goldens" not in text + shown
     assert "`" not in text + shown
+    assert browser.errors() == []
+
+
+def test_tests_that_share_a_reason_are_folded_into_the_first(
+    browser: Browser, tmp_path: Path
+) -> None:
+    rows = (replace(broke(), nodeid=f"tests/test_old.py::test_{i}") for i in range(12))
+    opened(browser, tmp_path, gate_html.page(gate_of(*rows, held())))
+    names = "return [...document.querySelectorAll('#tests li')].map(li => li.innerText)"
+    first, more, other = browser.script(names)
+    assert first.startswith("tests/test_old.py::test_0")
+    assert more == "and 11 more"
+    assert other.startswith("tests/test_mlp.py::test_call")
+    assert browser.script("return document.getElementById('found').innerText") == "13 tests"
+    # An address leads to one that is folded away, too.
+    browser.script("location.hash = '#test=' + encodeURIComponent('tests/test_old.py::test_7')")
+    browser.until("return document.querySelector('#test h2').innerText.endsWith('test_7')")
+    assert len(browser.script(names)) == 13
     assert browser.errors() == []
 
 

@@ -1,0 +1,87 @@
+"""What the old side's run must have to serve as a measure; what it has instead, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ...errors import StackError
+from ...report import asides
+from ...stacks.side import Side
+from ..inner.job import InnerRun
+from .verdicts import collection_error
+
+
+class NoMeasureError(StackError):
+    """Nothing can be compared with what a side left. run: what it came to all the same."""
+
+    def __init__(self, problem: str, fix: str, run: InnerRun) -> None:
+        super().__init__(problem, fix)
+        self.args = (problem, fix, run)
+        self.run = run
+
+
+def demand_a_measure(side: Side, run: InnerRun) -> None:
+    """Raises NoMeasureError where no test of a run was recorded."""
+    told = _lacking(side, run)
+    if told is not None:
+        raise NoMeasureError(*told, run)
+
+
+def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
+    """What is wrong, and what to do."""
+    missing = _not_found(run)
+    if missing and not run.tests:
+        return (
+            f"pytest finds no such path or test: {', '.join(missing)}.",
+            "Name paths behind `--` as you would for pytest in this folder.",
+        )
+    if run.log is None:
+        return (
+            f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
+            "Raise --timeout, or name fewer tests behind `--`."
+            if run.timed_out
+            else "Make the suite pass under the old version first.",
+        )
+    outcomes = [test.outcome for test in run.tests.values()]
+    if not outcomes and run.internal_error:
+        return (
+            f"Under {side.label} pytest itself fails, so there is no measure: {run.internal_error}",
+            "Name a side under which the suite runs.",
+        )
+    if outcomes and set(outcomes) <= {"failed", "error"}:
+        return (
+            f"Every test fails under {side.label} already; first: {_first_reason(run)}",
+            "Make the suite pass under the old version first.",
+        )
+    if "recorded" not in outcomes:
+        return (
+            f"Nothing to compare: under {side.label} no test calls a Keras model "
+            f"({_sentence(outcomes, run) or run.last_line}).",
+            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
+        )
+    return None
+
+
+_NOT_FOUND = re.compile(r"^ERROR: (?:file or directory )?not found: (.+)$", re.MULTILINE)
+
+
+def _not_found(run: InnerRun) -> list[str]:
+    """What pytest was asked for and has not; empty where it ended for another reason."""
+    return _NOT_FOUND.findall(run.output) if run.exitstatus == _PYTESTS_USAGE else []
+
+
+_PYTESTS_USAGE = 4
+"""The code with which pytest refuses its arguments."""
+
+
+def _first_reason(run: InnerRun) -> str:
+    failed = next(iter(run.tests.values()))
+    return f"{failed.nodeid}: {failed.reason}"
+
+
+def _sentence(outcomes: Sequence[str], run: InnerRun) -> str:
+    parts = [f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes)]
+    parts += filter(None, [asides.only_unseen(asides.unseen(run.tests.values()))])
+    parts += [f"{module}: {collection_error(run, module)}" for module in run.broken_collections[:1]]
+    return ", ".join(parts)
