@@ -5,7 +5,6 @@ Knows nothing of pytest: the plugin registers `OPTIONS` and hands two look-ups t
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .release import KERAS_2, normalised
 
 if TYPE_CHECKING:
@@ -311,8 +310,7 @@ def check_ini_keys(keys: Iterable[str]) -> None:
     known = sorted(entry.ini for entry in OPTIONS if entry.ini)
     for key in keys:
         if key.startswith("golden") and key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(key, known)
             raise ConfigError(f"unknown ini key {key!r}", f"{hint}Known: {', '.join(known)}.")
 
 

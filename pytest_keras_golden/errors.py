@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -53,3 +54,22 @@ class SavedModelError(GoldenError):
 
 class StackError(GoldenError):
     """The surroundings cannot run what was asked: no backend, no index, unknown version."""
+
+
+def nearest(word: str, choices: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The choices most like `word`, best first; none where nothing is alike."""
+    import difflib
+
+    return difflib.get_close_matches(word, list(choices), count, cutoff)
+
+
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """`Did you mean 'k'? `, to stand before what the choices are; empty where none is alike."""
+    close = nearest(str(word), choices)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def a_kind(value: object) -> str:
+    """What was given, by its type: `an int`, `a list`."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"

@@ -104,7 +104,7 @@ def test_tolerances_and_aliases_are_read() -> None:
 
 
 def test_unknown_golden_keys_are_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="Did you mean golden_tolerances"):
+    with pytest.raises(ConfigError, match="Did you mean 'golden_tolerances'"):
         check_ini_keys(["testpaths", "golden_tolerance"])
     check_ini_keys(["golden_seed", "goldens_dir", "asyncio_mode"])
 
