@@ -398,8 +398,13 @@ def _positive(value: Any, key: str) -> float:
 def _choice(ini: Callable[[str], Any], key: str, choices: tuple[str, ...]) -> str:
     value = str(ini(key))
     if value not in choices:
-        raise ConfigError(f"{key} = {value!r}", f"Choose one of: {', '.join(choices)}.")
+        raise ConfigError(f"{key} = {value!r}", among(value, choices))
     return value
+
+
+def among(value: str, choices: Sequence[str]) -> str:
+    """What to write instead of a word that is none of the choices."""
+    return f"{did_you_mean(value, choices)}Choose one of: {', '.join(choices)}."
 
 
 def _seed(value: Any) -> int | None:
