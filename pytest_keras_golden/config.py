@@ -49,6 +49,9 @@ class Option:
         return self.flag is not None and self.metavar is None and self.choices is None
 
 
+GOLDENS = "goldens"
+"""The folder of goldens where none is named."""
+
 REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, to whoever follows a run; as builtins where
 it came from an xdist worker."""
@@ -71,7 +74,7 @@ OPTIONS: tuple[Option, ...] = (
         "--goldens-dir",
         "goldens_dir",
         metavar="DIR",
-        default="goldens",
+        default=GOLDENS,
     ),
     Option(
         "compare with this version's goldens",
@@ -341,8 +344,15 @@ def _goldens_dir(
     option: Callable[[str], Any], ini: Callable[[str], Any], usual: Path, named: Path
 ) -> Path:
     """usual: the folder below which goldens are kept; named: what --goldens-dir is relative to."""
-    given = option("goldens_dir")
-    return (named / given if given else usual / (ini("goldens_dir") or "goldens")).resolve()
+    given, kept = option("goldens_dir"), ini("goldens_dir") or GOLDENS
+    folder = (named / given if given else usual / kept).resolve()
+    # A file that happens to have the usual name may be anybody's, in a suite without goldens.
+    if (given or kept != GOLDENS) and folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file, not a folder",
+            "Name the folder with the goldens: --goldens-dir=DIR, or goldens_dir in the ini file.",
+        )
+    return folder
 
 
 def _version(value: str | None, key: str) -> str | None:
@@ -468,7 +478,7 @@ def _across(value: str | None) -> Across | None:
     names = value.split(",")
     backends = [name for name in names if name not in ("policy", "run")]
     if len(backends) > 1:
-        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, run.")
+        raise ConfigError(f"--golden-across={value!r}", "Name one backend, policy, run.")
     return Across(backends[0] if backends else None, "policy" in names, "run" in names)
 
 
@@ -479,6 +489,6 @@ def _transplant(
         return None
     mode, _, folder = value.partition(":")
     if mode not in ("save", "load") or not folder:
-        raise ConfigError(f"--golden-transplant {value!r}", "Write save:DIR or load:DIR.")
+        raise ConfigError(f"--golden-transplant={value!r}", "Write save:DIR or load:DIR.")
     path = (working_dir / folder).resolve()
     return ("save", path) if mode == "save" else ("load", path)

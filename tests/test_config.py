@@ -92,6 +92,16 @@ def test_nonsense_is_refused(ini: dict[str, Any], complaint: str) -> None:
         read(ini=ini)
 
 
+def test_a_file_is_no_folder_of_goldens(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for option, ini in (({"goldens_dir": str(file)}, {}), ({}, {"goldens_dir": "file"})):
+        with pytest.raises(ConfigError, match=r"file is a file, not a folder\n.*--goldens-dir=DIR"):
+            read(option, ini, ini_folder=tmp_path)
+    (tmp_path / "goldens").write_text("of a suite that has no golden test")
+    assert read(ini_folder=tmp_path).goldens_dir == tmp_path / "goldens"
+
+
 def test_tolerances_and_aliases_are_read() -> None:
     settings = read(
         ini={

@@ -17,7 +17,7 @@ def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     renaming = _renaming_steps(outcome)
     if verdict in _SETTLE:
         steps = [*renaming, *_SETTLE[verdict](outcome)]
-        return steps if verdict == "loading" else [*steps, accept_step(outcome)]
+        return steps if verdict in _NO_CHANGE else [*steps, accept_step(outcome)]
     steps = [*renaming, accept_step(outcome), *_versions_steps(outcome)]
     if outcome.candidate and outcome.golden:
         command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
@@ -29,7 +29,7 @@ def accept_step(outcome: TestOutcome) -> tuple[str, str]:
     running = outcome.stack.get("keras")
     reason = f"Keras {running}: why this is right" if running else "why this is right"
     return "accept the change", (
-        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason {quoted(reason)}"
+        f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-reason={quoted(reason)}"
     )
 
 
@@ -53,13 +53,14 @@ def _renaming_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
 
 
 def _settle_unstable(outcome: TestOutcome) -> list[tuple[str, str]]:
-    command = f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise 5"
+    command = f"pytest {quoted(outcome.nodeid)} --update-goldens --golden-noise=5"
     return [("record its noise floor", command)]
 
 
 def _settle_vacuous(outcome: TestOutcome) -> list[tuple[str, str]]:
     places = "tolerance=… of check() or capture(), tolerances= of the marker, or golden_tolerances"
-    return [("tighten the tolerance", places)]
+    record = f"pytest {quoted(outcome.nodeid)} --update-goldens"
+    return [("tighten the tolerance", places), ("then record it", record)]
 
 
 def _settle_incomparable(outcome: TestOutcome) -> list[tuple[str, str]]:
@@ -82,3 +83,6 @@ _SETTLE: Mapping[str, Callable[[TestOutcome], list[tuple[str, str]]]] = {
     "incomparable": _settle_incomparable,
     "loading": _settle_loading,
 }
+
+_NO_CHANGE = frozenset({"loading", "vacuous"})
+"""Where there is nothing to accept: recording would fail as it did."""

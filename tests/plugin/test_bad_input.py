@@ -234,6 +234,9 @@ def test_a_vacuous_tolerance_is_refused(suite: pytest.Pytester, goldens: Goldens
     result = suite.runpytest_inprocess("--update-goldens")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*vacuous*"])
+    result.stdout.fnmatch_lines(["tighten the tolerance:", "*tolerance=*", "then record it:"])
+    # The command that has just failed accepts nothing.
+    result.stdout.no_fnmatch_line("accept the change:*")
     assert goldens() == []
 
 
