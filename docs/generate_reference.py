@@ -318,7 +318,7 @@ def _flag(option: Option) -> str:
     if option.flag is None:
         return "–"
     value = "\\|".join(option.choices) if option.choices else option.metavar
-    return f"`{option.flag}{' ' + value if value else ''}`"
+    return f"`{option.flag}{'=' + value if value else ''}`"
 
 
 def _default(option: Option) -> str:

@@ -199,7 +199,7 @@ class GoldenRun:
         case.carried = transplant.carried | self._draws.carried | stream
 
     def _repeat(self, item: pytest.Item, case: Case) -> None:
-        """`--golden-noise N`: run the body again, from the same random state."""
+        """`--golden-noise=N`: run the body again, from the same random state."""
         if not self.seeding.repeats or case.plain:
             return
         for _ in range(self.settings.noise - 1):

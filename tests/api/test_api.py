@@ -213,6 +213,13 @@ def test_notebooks_show_tables_and_names_are_never_tags() -> None:
     assert "\x1b" not in comparison._repr_html_() + repr(comparison)
 
 
+def test_a_table_begins_with_the_share_that_changed() -> None:
+    texts = _Tags(kg.compare({"a": X}, {"a": X * np.float32(1.2)})._repr_html_()).texts
+    start = texts.index("tensor")
+    assert texts[start : start + 5] == ["tensor", "verdict", "relative L2", "k", "max |Δ|"]
+    assert texts[start + 5 : start + 8] == ["a", "drift", "20 %"]
+
+
 def test_a_long_table_counts_what_it_leaves_out() -> None:
     many = {f"t{i}": np.float32(i + 1) for i in range(100)}
     assert "… and 40 more" in kg.compare(many, many)._repr_html_()
