@@ -82,6 +82,7 @@ GATE: Meanings = {
     "verdict": "`holds`, `drift` or `nothing compared`",
     "old": "package → version, and switch → value, of the old side",
     "new": "package → version, and switch → value, of the new side",
+    "problem": "why nothing could be compared, or null",
     "untouched": "whether the new side was not run, because the suite reads nothing of what differs",
     "changes": "what differs between the sides: `name`, `old`, `new`",
     "culprit": "the smallest set of changes that alone moves the tests, as `changes`; null where "
@@ -319,7 +320,7 @@ def _flag(option: Option) -> str:
     if option.flag is None:
         return "–"
     value = "\\|".join(option.choices) if option.choices else option.metavar
-    return f"`{option.flag}{' ' + value if value else ''}`"
+    return f"`{option.flag}{'=' + value if value else ''}`"
 
 
 def _default(option: Option) -> str:

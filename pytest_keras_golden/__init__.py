@@ -62,14 +62,28 @@ class _Package(ModuleType):
     capture = _Function()
     compare = _Function()
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_LAZY})
+
     def __getattr__(self, name: str) -> Any:
+        __tracebackhide__ = True
         return _resolved(name)
 
 
 def _resolved(name: str) -> Any:
+    __tracebackhide__ = True
     if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_meant(name)}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def _meant(name: str) -> str:
+    # What Python and pytest look for in any module is nobody's mistake, and costs nothing.
+    if name.startswith("_"):
+        return ""
+    from .errors import did_you_mean
+
+    return f". {did_you_mean(name, __all__)}".rstrip(" .")
 
 
 sys.modules[__name__].__class__ = _Package

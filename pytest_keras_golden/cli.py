@@ -26,7 +26,7 @@ from .commands import (
     verify,
 )
 from .commands import list as list_goldens
-from .commands.arguments import parsed, split_pytest_arguments
+from .commands.arguments import Parser, parsed, split_pytest_arguments
 from .errors import GoldenError
 from .io.strict import cut
 from .report.output import flush, note, prepare_streams
@@ -84,7 +84,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-golden",
         description="Golden tensors of Keras models: look, compare, keep tidy, gate a bump.",
         epilog=EXIT_CODES,

@@ -5,7 +5,6 @@ Knows nothing of pytest: the plugin registers `OPTIONS` and hands two look-ups t
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .release import KERAS_2, normalised
 
 if TYPE_CHECKING:
@@ -50,6 +49,9 @@ class Option:
         return self.flag is not None and self.metavar is None and self.choices is None
 
 
+GOLDENS = "goldens"
+"""The folder of goldens where none is named."""
+
 REPORT_KEY = "keras_golden"
 """Attribute of a test report that carries the outcome, to whoever follows a run; as builtins where
 it came from an xdist worker."""
@@ -72,7 +74,7 @@ OPTIONS: tuple[Option, ...] = (
         "--goldens-dir",
         "goldens_dir",
         metavar="DIR",
-        default="goldens",
+        default=GOLDENS,
     ),
     Option(
         "compare with this version's goldens",
@@ -313,8 +315,7 @@ def check_ini_keys(keys: Iterable[str]) -> None:
     known = sorted(entry.ini for entry in OPTIONS if entry.ini)
     for key in keys:
         if key.startswith("golden") and key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(key, known)
             raise ConfigError(f"unknown ini key {key!r}", f"{hint}Known: {', '.join(known)}.")
 
 
@@ -345,8 +346,15 @@ def _goldens_dir(
     option: Callable[[str], Any], ini: Callable[[str], Any], usual: Path, named: Path
 ) -> Path:
     """usual: the folder below which goldens are kept; named: what --goldens-dir is relative to."""
-    given = option("goldens_dir")
-    return (named / given if given else usual / (ini("goldens_dir") or "goldens")).resolve()
+    given, kept = option("goldens_dir"), ini("goldens_dir") or GOLDENS
+    folder = (named / given if given else usual / kept).resolve()
+    # A file that happens to have the usual name may be anybody's, in a suite without goldens.
+    if (given or kept != GOLDENS) and folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file, not a folder",
+            "Name the folder with the goldens: --goldens-dir=DIR, or goldens_dir in the ini file.",
+        )
+    return folder
 
 
 def _version(value: str | None, key: str) -> str | None:
@@ -402,8 +410,13 @@ def _positive(value: Any, key: str) -> float:
 def _choice(ini: Callable[[str], Any], key: str, choices: tuple[str, ...]) -> str:
     value = str(ini(key))
     if value not in choices:
-        raise ConfigError(f"{key} = {value!r}", f"Choose one of: {', '.join(choices)}.")
+        raise ConfigError(f"{key} = {value!r}", among(value, choices))
     return value
+
+
+def among(value: str, choices: Sequence[str]) -> str:
+    """What to write instead of a word that is none of the choices."""
+    return f"{did_you_mean(value, choices)}Choose one of: {', '.join(choices)}."
 
 
 def _seed(value: Any) -> int | None:
@@ -467,7 +480,7 @@ def _across(value: str | None) -> Across | None:
     names = value.split(",")
     backends = [name for name in names if name not in ("policy", "run")]
     if len(backends) > 1:
-        raise ConfigError(f"--golden-across {value!r}", "Name one backend, policy, run.")
+        raise ConfigError(f"--golden-across={value!r}", "Name one backend, policy, run.")
     return Across(backends[0] if backends else None, "policy" in names, "run" in names)
 
 
@@ -478,6 +491,6 @@ def _transplant(
         return None
     mode, _, folder = value.partition(":")
     if mode not in ("save", "load") or not folder:
-        raise ConfigError(f"--golden-transplant {value!r}", "Write save:DIR or load:DIR.")
+        raise ConfigError(f"--golden-transplant={value!r}", "Write save:DIR or load:DIR.")
     path = (working_dir / folder).resolve()
     return ("save", path) if mode == "save" else ("load", path)

@@ -4,6 +4,7 @@ anybody else's error says, in a line."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -77,3 +78,22 @@ def telling_line(text: str) -> str:
     if wrapped is not None and wrapped["what"].strip():
         return f"{prefix}{telling_line(wrapped['what'])} (in {wrapped['where']})"
     return text.splitlines()[0].rstrip() if text else ""
+
+
+def nearest(word: str, choices: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The choices most like `word`, best first; none where nothing is alike."""
+    import difflib
+
+    return difflib.get_close_matches(word, list(choices), count, cutoff)
+
+
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """`Did you mean 'k'? `, to stand before what the choices are; empty where none is alike."""
+    close = nearest(str(word), choices)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def a_kind(value: object) -> str:
+    """What was given, by its type: `an int`, `a list`."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import StackError
+from .errors import StackError, nearest
 from .release import KERAS_2
 
 BACKENDS = ("jax", "torch", "tensorflow", "numpy", "openvino")
@@ -50,7 +49,7 @@ def import_keras() -> ModuleType:
 def _backend_to_set(wanted: str) -> str:
     """What to type instead: another backend, installed here, the one most like `wanted` alone."""
     here = [name for name in _PACKAGES if name != wanted and _is_installed(name)]
-    alike = difflib.get_close_matches(wanted, here, n=1)
+    alike = nearest(wanted, here)
     ways = " or ".join(f"export KERAS_BACKEND={name}" for name in alike or here)
     if wanted in _PACKAGES:
         or_another = f", or name one that is: {ways}" if ways else ""

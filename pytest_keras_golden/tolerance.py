@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .records import Tolerance, ToleranceRule
 
 EPSILON: Mapping[str, float] = {
@@ -40,7 +40,10 @@ BACKENDS_LOW_PRECISION_K = 10.0
 They differ by up to 7.9 where they agree and from 12 where they do not; in float32 by up to 18 and
 from 6,800, which the default parts as well (docs/backend-atlas.md)."""
 
-EXAMPLES = "examples: 'bfloat16: k=5', 'logits*: rtol=1e-3 atol=1e-5', 'blocks/0/*: k=16'"
+KEYS = ("k", "rtol", "atol")
+EXACT = "Did you mean 'rtol=0 atol=0'? It allows no difference. "
+
+EXAMPLES = "Examples: 'bfloat16: k=5', 'logits*: rtol=1e-3 atol=1e-5', 'blocks/0/*: k=16'"
 
 
 def parse(value: Tolerance | Mapping[str, Any] | str) -> Tolerance:
@@ -54,10 +57,11 @@ def parse(value: Tolerance | Mapping[str, Any] | str) -> Tolerance:
     pairs = _pairs(value) if isinstance(value, str) else value
     if not isinstance(pairs, Mapping):
         raise ConfigError(f"not a tolerance: {value!r}", EXAMPLES)
-    numbers = {str(key): _number(str(key), item) for key, item in pairs.items()}
-    unknown = sorted(set(numbers) - {"k", "rtol", "atol"})
-    if unknown or not numbers:
-        raise ConfigError(f"tolerance {value!r}: expected k, or rtol and atol", EXAMPLES)
+    unknown = [str(key) for key in pairs if key not in KEYS]
+    if unknown or not pairs:
+        hint = did_you_mean(unknown[0], KEYS) if unknown else ""
+        raise ConfigError(f"tolerance {value!r}: expected k, or rtol and atol", hint + EXAMPLES)
+    numbers = {key: _number(key, item) for key, item in pairs.items()}
     if "k" in numbers and len(numbers) > 1:
         raise ConfigError(f"tolerance {value!r} mixes k with rtol/atol: choose one", EXAMPLES)
     if "k" in numbers:
@@ -74,7 +78,10 @@ def parse_rules(lines: Sequence[str]) -> tuple[ToleranceRule, ...]:
         pattern, colon, text = line.rpartition(":")
         if not colon or not pattern.strip():
             raise ConfigError(f"golden_tolerances: {line!r} has no 'dtype-or-glob:'", EXAMPLES)
-        rules.append(ToleranceRule(pattern.strip(), parse(text.strip())))
+        try:
+            rules.append(ToleranceRule(pattern.strip(), parse(text.strip())))
+        except ConfigError as error:
+            raise ConfigError(f"golden_tolerances: {line!r}: {error.problem}", error.fix) from None
     return tuple(rules)
 
 
@@ -82,7 +89,12 @@ def parse_marker(value: Any) -> tuple[ToleranceRule, ...]:
     """`tolerances=` of the marker: one tolerance for all, or a mapping pattern → tolerance."""
     if value is None:
         return ()
-    if isinstance(value, (str, Tolerance)) or set(value) <= {"k", "rtol", "atol"}:
+    # Numbers are of one tolerance, whatever they are called; of several, each is a mapping or text.
+    several = isinstance(value, Mapping) and any(
+        isinstance(item, (str, Mapping, Tolerance)) and key not in KEYS
+        for key, item in value.items()
+    )
+    if not several:
         return (ToleranceRule("*", parse(value)),)
     return tuple(ToleranceRule(str(pattern), parse(item)) for pattern, item in value.items())
 
@@ -130,7 +142,8 @@ def _pairs(text: str) -> dict[str, str]:
     for part in text.replace(",", " ").split():
         key, equals, number = part.partition("=")
         if not equals or key in pairs:
-            raise ConfigError(f"not a tolerance: {text!r}", EXAMPLES)
+            hint = EXACT if did_you_mean(text, ("exact",)) else ""
+            raise ConfigError(f"not a tolerance: {text!r}", hint + EXAMPLES)
         pairs[key] = number
     return pairs
 

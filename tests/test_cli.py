@@ -195,4 +195,4 @@ def test_an_output_that_cannot_be_written_is_named(badly_named: Path) -> None:
     done = run("list", "--json", "goldens", cwd=badly_named.parents[2])
     assert done.returncode == 2
     assert "cannot write goldens: Is a directory" in done.stderr
-    assert "--json FILE" in done.stderr
+    assert "--json=FILE" in done.stderr

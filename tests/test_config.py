@@ -70,10 +70,13 @@ def test_an_unset_ci_allows_updates(value: str) -> None:
     [
         ({"golden_tolerances": ["float32: k=-1"]}, "non-negative"),
         ({"golden_tolerances": ["float32: k=nan"]}, "non-negative"),
-        ({"golden_tolerances": ["float32: much"]}, "not a tolerance"),
+        ({"golden_tolerances": ["float32: much"]}, "'float32: much': not a tolerance"),
         ({"golden_tolerances": ["k=3"]}, "dtype-or-glob"),
         ({"golden_tolerances": ["*: k=3 rtol=1"]}, "mixes"),
+        ({"golden_tolerances": ["*: rtoll=1"]}, r"'\*: rtoll=1': .*\nDid you mean 'rtol'\? "),
+        ({"golden_tolerances": ["*: exat"]}, "Did you mean 'rtol=0 atol=0'"),
         ({"golden_systematic": "maybe"}, "fail, warn, off"),
+        ({"golden_systematic": "wran"}, "Did you mean 'warn'"),
         ({"golden_accumulated": "off"}, "warn, fail"),
         ({"golden_anchor_factor": "0"}, "positive"),
         ({"golden_max_size": "1 MB"}, "no size"),
@@ -87,6 +90,16 @@ def test_an_unset_ci_allows_updates(value: str) -> None:
 def test_nonsense_is_refused(ini: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         read(ini=ini)
+
+
+def test_a_file_is_no_folder_of_goldens(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for option, ini in (({"goldens_dir": str(file)}, {}), ({}, {"goldens_dir": "file"})):
+        with pytest.raises(ConfigError, match=r"file is a file, not a folder\n.*--goldens-dir=DIR"):
+            read(option, ini, ini_folder=tmp_path)
+    (tmp_path / "goldens").write_text("of a suite that has no golden test")
+    assert read(ini_folder=tmp_path).goldens_dir == tmp_path / "goldens"
 
 
 def test_tolerances_and_aliases_are_read() -> None:
@@ -104,7 +117,7 @@ def test_tolerances_and_aliases_are_read() -> None:
 
 
 def test_unknown_golden_keys_are_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="Did you mean golden_tolerances"):
+    with pytest.raises(ConfigError, match="Did you mean 'golden_tolerances'"):
         check_ini_keys(["testpaths", "golden_tolerance"])
     check_ini_keys(["golden_seed", "goldens_dir", "asyncio_mode"])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ConfigError, a_kind
 from ..outcomes import TestOutcome
 from ..records import TensorRecord, Tolerance
 from ..tolerance import parse
@@ -34,9 +35,20 @@ class Comparison:
         return self.outcome.outcome == "passed"
 
     def __repr__(self) -> str:
+        """A line, which `assert compare(...)` shows as it is: the verdict, where, how much."""
+        from ..report.terminal import comparison_line
+
+        return f"<Comparison: {comparison_line(self.outcome)}>"
+
+    def __str__(self) -> str:
+        """The page, as a failing test shows it."""
         from ..report.terminal import comparison_page
 
         return comparison_page(self.outcome)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows at a prompt: there is room for the page."""
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         from .tables import outcome_html
@@ -56,6 +68,7 @@ def compare(
     Raises CaptureError for what holds no tensor, StoreError for a path that is no golden,
     ConfigError for a tolerance that makes no sense.
     """
+    __tracebackhide__ = True
     return _judged(tensors_of(a, "a"), tensors_of(b, "b"), tolerance)
 
 
@@ -71,15 +84,26 @@ def same(
     first, second: functions of no argument; each is called once. What they return is judged. Where
     it differs, the layers that have one name in both calls are listed before it, so that the page
     says where the difference begins. Raises AssertionError with that page; CaptureError where a
-    call returns no tensor.
+    call returns no tensor, ConfigError for what cannot be called.
     """
+    __tracebackhide__ = True
+    for value in (first, second):
+        _demand_callable(value)
     old, new = _Call.of(first), _Call.of(second)
     results = _judged(old.tensors("first"), new.tensors("second"), tolerance)
     if results:
         return results
     both = old.names & new.names
     sides = old.tensors("first", both), new.tensors("second", both)
-    raise AssertionError(repr(_judged(*sides, tolerance)))
+    raise AssertionError(str(_judged(*sides, tolerance)))
+
+
+def _demand_callable(value: object) -> None:
+    if not callable(value):
+        raise ConfigError(
+            f"same() got {a_kind(value)} where it needs a call",
+            "Write same(lambda: model(x), lambda: other(x)); compare(a, b) takes values.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,7 @@ class _Call:
 
     @staticmethod
     def of(call: Callable[[], Any]) -> _Call:
+        __tracebackhide__ = True
         with watched(None, "all") as block:
             returned = call()
         named = returned if isinstance(returned, Mapping) else {RETURNED: returned}

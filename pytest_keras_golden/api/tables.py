@@ -15,7 +15,7 @@ ROWS = 60
 """Of a table in a notebook; what is left out is counted."""
 
 TENSOR_COLUMNS = ("tensor", "dtype", "shape", "rms")
-OUTCOME_COLUMNS = ("tensor", "verdict", "k", "relative L2", "max |Δ|")
+OUTCOME_COLUMNS = ("tensor", "verdict", "relative L2", "k", "max |Δ|")
 
 
 def as_text(path: Path | str, header: GoldenHeader) -> str:
@@ -45,12 +45,13 @@ def _rows(header: GoldenHeader) -> list[tuple[str, ...]]:
 
 def outcome_html(outcome: TestOutcome) -> str:
     """The sentence of a comparison and its tensors, the worst first."""
+    from ..report.amount import percent
     from ..report.sentence import headline
     from ..report.summary import strain, verdict_of
 
     outcome = shown(outcome)
     worst = sorted(outcome.tensors, key=lambda t: (-severity(t.verdict), -strain(t)))
-    rows = [(t.name, t.verdict, number(t.k), number(t.rel_l2), number(t.max_abs)) for t in worst]
+    rows = [(t.name, t.verdict, percent(t.rel_l2), number(t.k), number(t.max_abs)) for t in worst]
     title = f"{verdict_of(outcome).upper()}: {headline(outcome)}"
     return _table(title, OUTCOME_COLUMNS, rows)
 

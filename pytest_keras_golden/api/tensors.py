@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CaptureError, ConfigError, a_kind
+from ..io.strict import shown as quoted
 from ..records import GoldenHeader, Mode, Sample, TensorRecord
 from ..report.escape import visible
 
@@ -104,11 +106,17 @@ def load(path: Path | str) -> Tensors:
     """Every tensor of a golden file. Nothing in it is executed, and each array is checked against
     its digest.
 
-    Raises StoreError for a file that is missing, damaged or no golden.
+    Raises StoreError for a file that is missing, damaged or no golden, ConfigError for no path.
     """
+    __tracebackhide__ = True
     from ..store.codec import Golden
     from ..store.contents import REFERENCE, SUMS
 
+    if not isinstance(path, (str, Path)):
+        raise ConfigError(
+            f"load() got {a_kind(path)}: {quoted(path)}",
+            "Pass the path of a golden, a str or a Path.",
+        )
     with Golden.open(path) as golden:
         arrays = {name: array.copy() for name, array in golden.arrays().items()}
         header = golden.header
@@ -156,7 +164,6 @@ def by_hand(value: Any) -> Iterator[TensorRecord]:
     """A record a tensor; a mapping names them, what has no name is `tensor`."""
     from ..case.checked import records
     from ..compare.numbers import Precisions
-    from ..errors import CaptureError
 
     named = value if isinstance(value, Mapping) else {SINGLE: value}
     if not named:

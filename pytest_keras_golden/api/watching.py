@@ -23,10 +23,10 @@ def watched(
     """A block as a test's, without a golden; model None: every layer that is called outermost."""
     from ..capture.block import capture_block
     from ..capture.tap.limit import Limit
-    from ..capture.tap.request import Request
+    from ..capture.tap.request import Request, chosen
 
-    chosen = (select,) if isinstance(select, str) else tuple(select)
-    return capture_block(model, Request(select=chosen, isolate=False, limit=Limit(None, rows)))
+    asked = Request(select=chosen(select), isolate=False, limit=Limit(None, rows))
+    return capture_block(model, asked)
 
 
 @contextmanager
@@ -41,10 +41,12 @@ def capture(
     `stack`, `dtypes` and the like are there when it has ended. Raises CaptureError at the end of a
     block that saw nothing.
     """
+    __tracebackhide__ = True
     from ..capture.record.eager import policy_name
+    from ..capture.tap.request import valid_rows
     from ..stack import running_stack
 
-    with watched(model, select, rows) as block:
+    with watched(model, select, None if rows is None else valid_rows(rows)) as block:
         tensors = Tensors(CAPTURED, GoldenHeader(stack={}, mode="eager", tensors=()), block.tensors)
         yield tensors
     if not block.records:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CaptureError, StoreError
+from ..errors import CaptureError, StoreError, a_kind
+from ..io.strict import shown as quoted
 from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .stream.functions import listening
@@ -120,7 +121,7 @@ def _require_watchable(model: Any | None) -> None:
         weakref.ref(model) if model is not None else None
     except TypeError:
         raise CaptureError(
-            f"capture() got a {type(model).__name__}: {str(model)[:60]!r}",
+            f"capture() got {a_kind(model)}: {quoted(str(model))}",
             "Pass a Keras model or layer, or an object with layers as attributes.",
         ) from None
 

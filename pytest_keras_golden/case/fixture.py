@@ -50,6 +50,7 @@ class GoldenTensors:
         another form, ConfigError for a tolerance or precision that makes no sense. Comparing itself
         happens after the test body.
         """
+        __tracebackhide__ = True
         if tensor is _UNSET:
             if not isinstance(name, Mapping):
                 raise CaptureError(
@@ -104,21 +105,22 @@ class GoldenTensors:
         Yields a mapping name → numpy array that fills while the block runs. Raises CaptureError
         at the end of a block that saw nothing.
         """
+        __tracebackhide__ = True
         from ..capture.block import capture_block
         from ..capture.record.eager import policy_name
         from ..capture.tap.limit import Limit
-        from ..capture.tap.request import Request
+        from ..capture.tap.request import Request, alias_pairs, chosen, named, valid_rows
 
         case, settings = self._case, self._case.settings
         case.goldens.note_policy(policy_name(model))
         request = Request(
-            select=(select,) if isinstance(select, str) else tuple(select),
-            name=name,
+            select=chosen(select),
+            name=named(name),
             tolerance=None if tolerance is None else parse(tolerance),
             # The goldens of a gate are temporary: what a test leaves out for their size is wanted.
             isolate=case.examines and (isolate or settings.transplant is not None),
-            limit=Limit(settings.max_bytes, settings.rows if rows is None else _valid_rows(rows)),
-            aliases=tuple(_first(aliases or {}, settings.aliases).items()),
+            limit=Limit(settings.max_bytes, settings.rows if rows is None else valid_rows(rows)),
+            aliases=tuple(_first(alias_pairs(aliases), settings.aliases).items()),
             isolation_bytes=settings.max_size,
             steps=settings.steps,
         )
@@ -147,9 +149,11 @@ class GoldenTensors:
         `step_000/logits` (batch, vocabulary) and so on, `tokens` (batch, steps), and what
         `select` names inside each step; () runs each step once only.
         """
+        __tracebackhide__ = True
         from ..capture.decode.decode import decode_block
         from ..capture.record.eager import policy_name
         from ..capture.tap.limit import Limit
+        from ..capture.tap.request import chosen, named
 
         settings = self._case.settings
         self._case.goldens.note_policy(policy_name(causal_lm))
@@ -158,8 +162,8 @@ class GoldenTensors:
             prompt,
             steps,
             self._case.goldens.tokens(f"{name}/tokens" if name else "tokens", steps),
-            select=select,
-            name=name,
+            select=chosen(select),
+            name=named(name),
             tolerance=None if tolerance is None else parse(tolerance),
             limit=Limit(settings.max_bytes),
             aliases=settings.aliases,
@@ -172,6 +176,7 @@ class GoldenTensors:
 
         A layer that `golden_aliases` knows by another name is filled as under that one.
         """
+        __tracebackhide__ = True
         from ..capture.state.weights import fill_weights
 
         aliases = RUNNING[-1].aliases if RUNNING else {}
@@ -181,12 +186,3 @@ class GoldenTensors:
 def _first(own: Mapping[str, str], general: Mapping[str, str]) -> dict[str, str]:
     """Both, `own` before and instead of `general`: the first pattern that matches counts."""
     return {**own, **{old: new for old, new in general.items() if old not in own}}
-
-
-def _valid_rows(rows: int | str) -> int | None:
-    if rows == "all":
-        return None
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        fix = 'Pass the number of rows to keep, from 1, or "all".'
-        raise CaptureError(f"capture(rows={rows!r})", fix)
-    return rows

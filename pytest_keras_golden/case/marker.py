@@ -9,10 +9,12 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..records import ToleranceRule
 from ..release import normalised
 from ..tolerance import parse_marker as parse_tolerances
+
+KEYWORDS = ("baseline", "tolerances")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,11 @@ class VersionMarker:
 
 def parse(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> VersionMarker:
     """Raises ConfigError on an invalid specifier, version, tolerance or keyword."""
-    unknown = sorted(set(kwargs) - {"baseline", "tolerances"})
+    unknown = sorted(set(kwargs) - set(KEYWORDS))
     if unknown:
         raise ConfigError(
             f"keras_versions got unknown keyword {unknown[0]!r}",
+            f"{did_you_mean(unknown[0], KEYWORDS)}"
             "Keywords: baseline='3.5.0', tolerances={'bfloat16': {'k': 5}}.",
         )
     baseline = kwargs.get("baseline")

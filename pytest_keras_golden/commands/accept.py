@@ -37,8 +37,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "accept",
         help="take the candidate goldens of a run, for chosen tests",
-        description="Take the candidate goldens that a run left (pytest --golden-log LOG "
-        "--golden-output DIR), for the tests chosen by --tests, --all or, on a terminal, one by "
+        description="Take the candidate goldens that a run left (pytest --golden-log=LOG "
+        "--golden-output=DIR), for the tests chosen by --tests, --all or, on a terminal, one by "
         "one. Goldens of other versions stay as they are.",
         **examples(
             "accept log.json --tests 'tests/test_gpt.py::*' --reason 'new kernel'",
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not every and any(test.outcome in ("failed", "error") for test in tests):
         raise ConfigError(
             f"{arguments.log} has failed tests and names no candidate golden",
-            "Let the run keep them: pytest --golden-log LOG --golden-output DIR",
+            "Let the run keep them: pytest --golden-log=LOG --golden-output=DIR",
         )
     chosen = list(_choice(every, arguments))
     _require_whole(chosen)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..io.atomic import write_whole
 from ..io.strict import FieldError, parse_object
 from ..io.typed import reader
@@ -289,6 +289,6 @@ def _changes(gate: _GateLog, asked: list[str] | None) -> tuple[Change, ...]:
     if unknown:
         raise ConfigError(
             f"{visible(unknown[0])} is no change of this gate.",
-            f"Name one of: {', '.join(map(visible, known))}.",
+            f"{did_you_mean(unknown[0], known)}Name one of: {', '.join(map(visible, known))}.",
         )
     return tuple(known[name] for name in asked)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..report.output import add_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,28 @@ if TYPE_CHECKING:
 
 COMMANDS = frozenset({"gate", "ci", "matrix", "bisect"})
 """Those that take pytest's arguments behind `--`."""
+
+MEANT = "_meant"
+"""Attribute of what was parsed: the option that an unknown one was perhaps to be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One that names the nearest word where a command, choice or option is none of those known."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            text = f"{value!r} is none. {did_you_mean(value, action.choices)}"
+            known = ", ".join(map(str, action.choices))
+            raise argparse.ArgumentError(action, f"{text}Choose one of: {known}.")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, over = super().parse_known_args(args, namespace)
+        option = next((argument for argument in over if argument.startswith("--")), None)
+        # A subcommand's parser, which knows its options, comes before the program's.
+        if option is not None and not hasattr(known, MEANT):
+            words = self._option_string_actions
+            setattr(known, MEANT, did_you_mean(option.partition("=")[0], words))
+        return known, over
 
 
 def split_pytest_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -39,16 +61,17 @@ def parsed(
     """The command's arguments, with pytest's in `pytest_arguments`: also test paths without `--`
     before them. Ends the program with the line to type where more is left over."""
     arguments, over = parser.parse_known_args(own)
+    meant = vars(arguments).pop(MEANT, "")
     arguments.pytest_arguments = [*over, *for_pytest]
     if over and (own[0] not in COMMANDS or for_pytest):
-        parser.error(f"unrecognized arguments: {' '.join(over)}")
+        parser.error(f"unrecognized arguments: {' '.join(over)}. {meant}".rstrip(". "))
     option = next((argument for argument in over if argument.startswith("-")), None)
     if option is not None:
         kept = list(own)
         for argument in over:
             kept.remove(argument)
         line = f"keras-golden {shlex.join(kept)} -- {shlex.join(over)}"
-        parser.error(f"{option} is no argument of {own[0]}; what pytest is to take: {line}")
+        parser.error(f"{option} is no argument of {own[0]}. {meant}What pytest is to take: {line}")
     return arguments
 
 

@@ -80,7 +80,7 @@ def version_of(arguments: argparse.Namespace, stack: Stack) -> str:
     if found is None or version is None or parsed(version) is None:
         raise ConfigError(
             f"The side {stack.text} has no release of {arguments.package}.",
-            "Bisect the releases of another package: --package NAME",
+            "Bisect the releases of another package: --package=NAME",
         )
     return version
 

@@ -175,12 +175,12 @@ def _append(path: Path, text: str) -> None:
     try:
         append_whole(path, text + "\n")
     except OSError as error:
-        raise cannot_write(error, "--markdown FILE") from error
+        raise cannot_write(error, "--markdown=FILE") from error
 
 
 def _write(path: Path, text: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        raise cannot_write(error, "--html FILE") from error
+        raise cannot_write(error, "--html=FILE") from error
     note(f"wrote {path}")

@@ -24,7 +24,7 @@ def goldens_dir(given: Path | None) -> Path:
     """The folder asked for, else the one that pytest would use here. Raises ConfigError."""
     folder = (Path.cwd() / given).resolve() if given is not None else _usual()
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder", "Name the goldens folder: --goldens-dir DIR")
+        raise ConfigError(f"{folder} is no folder", "Name the goldens folder: --goldens-dir=DIR")
     return folder
 
 

@@ -75,11 +75,11 @@ def _require_a_rule(arguments: argparse.Namespace) -> None:
     if arguments.keep is None and not arguments.unused_by and arguments.oversized is None:
         raise ConfigError(
             "prune needs to be told what to look for",
-            "Pass --keep N, --unused-by LOG, --oversized SIZE, or several of them.",
+            "Pass --keep=N, --unused-by LOG…, --oversized=SIZE, or several of them.",
         )
     if arguments.keep is not None and arguments.keep < 1:
         raise ConfigError(
-            f"--keep {arguments.keep} would remove every golden", "Pass --keep 1 or more."
+            f"--keep {arguments.keep} would remove every golden", "Pass --keep=1 or more."
         )
 
 
@@ -112,7 +112,7 @@ def used_folders(logs: Iterable[Path]) -> set[PurePosixPath]:
         if problem:
             raise ConfigError(
                 f"{path} does not say which goldens are unused: {problem}",
-                "Run the whole suite, to its end: pytest --golden-log FILE",
+                "Run the whole suite, to its end: pytest --golden-log=FILE",
             )
         used |= {golden_folder(test.nodeid) for test in log.tests}
     return used

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from ..store.inventory import GoldenFile
@@ -33,7 +32,7 @@ def chosen(goldens: Iterable[GoldenFile], patterns: Sequence[str], root: Path) -
     every = list(goldens)
     found = selected(every, patterns)
     if patterns and not found:
-        near = get_close_matches(patterns[0], [name_of(golden) for golden in every], 1, 0.3)
+        near = nearest(patterns[0], [name_of(golden) for golden in every], cutoff=0.3)
         raise ConfigError(
             f"no golden below {root} matches {' or '.join(patterns)}",
             f"The nearest is {near[0]}" if near else "keras-golden list shows what is there.",

@@ -86,5 +86,5 @@ def text(totals: Mapping[str, Any]) -> str:
     lines += [f"large: {item['path']}  {bytes_text(item['bytes'])}" for item in totals["largest"]]
     lines.append(f"oversized: {len(totals['oversized'])}")
     freed = bytes_text(totals["superseded_bytes"])
-    lines.append(f"superseded: {len(totals['superseded'])}, {freed} (keras-golden prune --keep N)")
+    lines.append(f"superseded: {len(totals['superseded'])}, {freed} (keras-golden prune --keep=N)")
     return "\n".join(lines)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..tolerance import EPSILON
 
 if TYPE_CHECKING:
@@ -25,9 +24,10 @@ def known_precision(name: str | None) -> str | None:
     """Raises ConfigError for what is no precision."""
     if name is None or name in EPSILON:
         return name
-    near = difflib.get_close_matches(name, EPSILON, 1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"precision {name!r} is none", f"{hint}Known: {', '.join(EPSILON)}.")
+    known = ", ".join(EPSILON)
+    raise ConfigError(
+        f"precision {name!r} is none", f"{did_you_mean(name, EPSILON)}Known: {known}."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import nearest
 from ..outcomes import TensorOutcome
 from ..tolerance import EPSILON, INTEGER_DTYPES, default
 from . import floats
@@ -51,8 +51,7 @@ def judge(
     """
     base = _outcome(record, order, tolerance)
     if entry is None:
-        nearest = _nearest(record.name, candidates)
-        note = f"new: the golden has no {record.name!r}{nearest}"
+        note = f"new: the golden has no {record.name!r}{_renamed(record.name, candidates)}"
         return replace(base, verdict="structure", note=note)
     base = replace(base, precision=_finer(base.precision, entry), detects=entry.detects)
     if any_precision:
@@ -108,8 +107,8 @@ def _with_sums(
 
 def missing(entry: TensorEntry, candidates: Iterable[str] = ()) -> TensorOutcome:
     """The outcome of a golden tensor that the run lacks; `candidates`: the run's names."""
-    nearest = _nearest(entry.name, candidates)
-    note = f"missing: the golden has {entry.name!r}, the run does not{nearest}"
+    renamed = _renamed(entry.name, candidates)
+    note = f"missing: the golden has {entry.name!r}, the run does not{renamed}"
     return outcome_of(entry, "structure", note)
 
 
@@ -234,6 +233,6 @@ def _unstable(
     )
 
 
-def _nearest(name: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+def _renamed(name: str, candidates: Iterable[str]) -> str:
+    close = nearest(name, candidates)
     return f"; renamed? nearest is {close[0]!r}" if close else ""

@@ -6,6 +6,8 @@ Never a folder that others can name in advance and plant links in, such as one b
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StackError
@@ -27,3 +29,23 @@ def user_cache() -> Path:
         return Path.home() / ".cache" / "pytest-keras-golden"
     except RuntimeError as error:
         raise StackError(f"there is no home folder: {error}", f"export {CACHE}=DIR") from None
+
+
+@contextmanager
+def writing_cache(place: Path) -> Iterator[None]:
+    """Around what makes `place`, below the cache folder, or writes to it.
+
+    Raises StackError where that cannot be: the variable names a file, a missing disk, or what is
+    another user's.
+    """
+    try:
+        yield
+    except TimeoutError:
+        # A lock that another process holds is no fault of the folder.
+        raise
+    except OSError as error:
+        where = error.filename or place
+        raise StackError(
+            f"the cache folder cannot be written: {where}: {error.strerror}",
+            f"Make room for it there, or name another folder: export {CACHE}=DIR",
+        ) from None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-from argparse import SUPPRESS
+from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 EXPECT = "KERAS_GOLDEN_EXPECT"
 """As `versions.trace.proof.EXPECT`, which only inner runs need to import."""
 
+WRITTEN = {"bool": "Write true or false.", "linelist": "Write a list.", "string": "Write text."}
+"""Kind of an ini key → how its value is written."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("golden", "golden tensors of Keras models")
@@ -43,10 +47,23 @@ def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
     help_text = SUPPRESS if option.hidden else option.help
     if option.is_switch:
         return {"action": "store_true", "default": False, "help": help_text}
-    arguments = {"metavar": option.metavar, "choices": option.choices, "help": help_text}
+    arguments: dict[str, Any] = {"metavar": option.metavar, "help": help_text}
+    if option.choices:
+        # Not as argparse's choices, which suggest nothing.
+        arguments["metavar"] = "{" + ",".join(option.choices) + "}"
+        arguments["type"] = _one_of(option.choices)
     # Where an ini key exists its default must not be hidden by the flag's.
     arguments["default"] = None if option.ini else option.default
     return {key: value for key, value in arguments.items() if value is not None or key == "default"}
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def chosen(value: str) -> str:
+        if value not in choices:
+            raise ArgumentTypeError(f"{value!r}. {settings_module.among(value, choices)}")
+        return value
+
+    return chosen
 
 
 def _ini_default(option: settings_module.Option) -> Any:
@@ -101,7 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings_module.check_ini_keys(_ini_keys(config))
         settings = settings_module.read_settings(
             config.getoption,
-            config.getini,
+            partial(_ini_value, config),
             ini_folder=config.inipath.parent if config.inipath else None,
             rootdir=config.rootpath,
             working_dir=config.invocation_params.dir,
@@ -133,6 +150,15 @@ def _repeated(config: pytest.Config) -> Iterator[str]:
     for pair in config.option.override_ini or ():
         if pair.startswith("golden"):
             yield f"--override-ini={pair}"
+
+
+def _ini_value(config: pytest.Config, key: str) -> Any:
+    """Raises ConfigError, which names the key, where pytest cannot read its value."""
+    try:
+        return config.getini(key)
+    except (ValueError, TypeError, pytest.UsageError) as error:
+        kinds = {option.ini: option.kind for option in settings_module.OPTIONS}
+        raise ConfigError(f"{key}: {error}", WRITTEN[kinds[key]]) from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -63,15 +63,24 @@ _OURS = re.compile(r"^pytest_keras_golden\.errors\.\w+: ")
 def to_own_line(trace: TracebackType | None) -> TracebackType | None:
     """Up to the last line that is the user's: what lies behind a mistake in using the fixture is
     no news to anybody."""
-    frames = []
-    while trace is not None:
-        frames.append(trace)
-        trace = trace.tb_next
+    frames = _frames(trace)
     own = [number for number, frame in enumerate(frames) if not _is_ours(frame)]
     kept: TracebackType | None = None
     for frame in reversed(frames[: own[-1] + 1] if own else frames):
         kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return kept
+
+
+def is_all_ours(trace: TracebackType | None) -> bool:
+    return all(map(_is_ours, _frames(trace)))
+
+
+def _frames(trace: TracebackType | None) -> list[TracebackType]:
+    frames = []
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    return frames
 
 
 def _is_ours(frame: TracebackType) -> bool:

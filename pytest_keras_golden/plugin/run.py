@@ -164,8 +164,6 @@ class GoldenRun:
                     result = yield
                 except BaseException as error:
                     self.automatic.end(type(error), error, error.__traceback__)
-                    if isinstance(error, GoldenError) and not self.config.option.fulltrace:
-                        _end_at_own_line(error)
                     raise
                 self._end_block(body)
         finally:
@@ -202,7 +200,7 @@ class GoldenRun:
         case.carried = transplant.carried | self._draws.carried | stream
 
     def _repeat(self, item: pytest.Item, case: Case) -> None:
-        """`--golden-noise N`: run the body again, from the same random state."""
+        """`--golden-noise=N`: run the body again, from the same random state."""
         if not self.seeding.repeats or case.plain:
             return
         for _ in range(self.settings.noise - 1):
@@ -249,6 +247,17 @@ class GoldenRun:
         except OSError:
             # A read-only checkout: what needs the folder says so, most tests do not.
             return self.config.rootpath / str(self.config.getini("cache_dir")) / "keras-golden"
+
+    # Behind unittest's, which puts an error of its own into `call`, ahead of pytest's, which draws
+    # it. In every phase of every test: `pytest_keras_golden.compare` works without the fixture.
+    @pytest.hookimpl(specname="pytest_runtest_makereport")
+    def pytest_golden_trace(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        found = call.excinfo
+        if found is None or not isinstance(found.value, GoldenError):
+            return
+        if not self.config.option.fulltrace:
+            _end_at_own_line(found.value)
+            call.excinfo = pytest.ExceptionInfo.from_exception(found.value)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -359,7 +368,10 @@ def _without_cache(rootpath: Path) -> Path:
 
 
 def _end_at_own_line(error: GoldenError) -> None:
-    from .phases import to_own_line
+    from .phases import is_all_ours, to_own_line
 
     error.__traceback__ = to_own_line(error.__traceback__)
     error.__suppress_context__ = True
+    if error.__cause__ is not None and is_all_ours(error.__cause__.__traceback__):
+        # The message says what it came from.
+        error.__cause__ = None

@@ -26,5 +26,5 @@ def read_document(path: Path) -> Mapping[str, Any]:
         problem = str(error)
     raise ConfigError(
         f"{path} is no log of golden tests: {problem}",
-        "Name a file that pytest --golden-log FILE of this version wrote.",
+        "Name a file that pytest --golden-log=FILE of this version wrote.",
     )

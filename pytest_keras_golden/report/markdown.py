@@ -7,6 +7,7 @@ from typing import Any
 
 from ..outcomes import TestOutcome
 from . import tokens
+from .amount import percent
 from .asides import asides, named, unseen
 from .attribution import stack_lines
 from .causes import own_change
@@ -33,6 +34,9 @@ from .wording import counted, families, number, plural
 
 LIMIT = 60_000
 """Bytes. GitHub refuses comments over 65,536 characters and cuts summaries off at 1 MiB."""
+
+HEADINGS = "| tensor or layer | verdict | relative L2 | k / tolerance | k local |"
+"""Of one test's tensors: the share that changed before the units that need explaining."""
 
 UNSEEN = 10
 """Tests that are named though nothing of them was looked at."""
@@ -106,7 +110,7 @@ def _details(outcome: TestOutcome) -> str:
     lines = [f"\n<details>{summary(outcome.nodeid)}\n", sentence(headline(outcome)), ""]
     shown = collapsed(rows(outcome))
     if shown:
-        lines += ["| tensor or layer | verdict | k / tolerance | k local |", "|---|---|---:|---:|"]
+        lines += [HEADINGS, "|---|---|---:|---:|---:|"]
         lines += [_layer(item) for item in shown]
     lines += ["", *(f"- {sentence(line)}" for line in name_lines(outcome))]
     lines += ["", "```sh", *(command for _, command in next_steps(outcome)), "```", "</details>\n"]
@@ -115,10 +119,11 @@ def _details(outcome: TestOutcome) -> str:
 
 def _layer(item: Row | Stretch) -> str:
     if isinstance(item, Stretch):
-        return row(f"⋮ {prose(run_text(item))}", "", "", "")
+        return row(f"⋮ {prose(run_text(item))}", "", "", "", "")
     mark = ("→ " if item.first else "") + ("\\* " if item.blamed else "")
     local = prose(own_change(item.local))
-    return row(f"{mark}{code(item.name)}", prose(item.verdict), _change(item), local)
+    share = "" if item.tensor is None else percent(item.tensor.rel_l2)
+    return row(f"{mark}{code(item.name)}", prose(item.verdict), share, _change(item), local)
 
 
 def _change(item: Row) -> str:

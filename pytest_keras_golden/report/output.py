@@ -51,7 +51,7 @@ def write_json(json_file: str, document: Any) -> None:
     try:
         write_whole(Path(json_file), text + "\n")
     except OSError as error:
-        raise cannot_write(error, "--json FILE") from error
+        raise cannot_write(error, "--json=FILE") from error
 
 
 def cannot_write(error: OSError, option: str) -> GoldenError:

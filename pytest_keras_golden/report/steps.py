@@ -18,7 +18,7 @@ def next_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     renaming = _renaming_steps(outcome)
     if verdict in _SETTLE:
         steps = [*renaming, *_SETTLE[verdict](outcome)]
-        return steps if verdict == "loading" else [*steps, accept_step(outcome)]
+        return steps if verdict in _NO_CHANGE else [*steps, accept_step(outcome)]
     steps = [*renaming, *_itself_step(outcome), accept_step(outcome), *_versions_steps(outcome)]
     if outcome.candidate and outcome.golden:
         command = f"keras-golden diff {quoted(outcome.golden)} {quoted(outcome.candidate)}"
@@ -79,7 +79,8 @@ def _settle_unstable(outcome: TestOutcome) -> list[tuple[str, str]]:
 
 def _settle_vacuous(outcome: TestOutcome) -> list[tuple[str, str]]:
     places = "tolerance=… of check() or capture(), tolerances= of the marker, or golden_tolerances"
-    return [("tighten the tolerance", places)]
+    record = pytest_command(outcome, "--update-goldens")
+    return [("tighten the tolerance", places), ("then record it", record)]
 
 
 def _settle_incomparable(outcome: TestOutcome) -> list[tuple[str, str]]:
@@ -102,3 +103,6 @@ _SETTLE: Mapping[str, Callable[[TestOutcome], list[tuple[str, str]]]] = {
     "incomparable": _settle_incomparable,
     "loading": _settle_loading,
 }
+
+_NO_CHANGE = frozenset({"loading", "vacuous"})
+"""Where there is nothing to accept: recording would fail as it did."""

@@ -7,6 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from ..outcomes import TensorOutcome
+from .amount import percent
 from .causes import own_change
 from .escape import console, text
 from .summary import Row, Stretch
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def layers(shown: Sequence[Row | Stretch], isolated: bool) -> Table:
     """The rows in execution order. `isolated` adds the column of each layer's own change.
 
-    Changes are k, the largest error in units of ε and the tensor's scale, beside what is allowed.
+    The share of a tensor that changed comes first, which everybody can read; then k, the largest
+    error in units of ε and the tensor's scale, beside what is allowed.
     """
     from rich import box
     from rich.table import Table
@@ -31,7 +33,7 @@ def layers(shown: Sequence[Row | Stretch], isolated: bool) -> Table:
     table.add_column("verdict", no_wrap=True)
     run = "k inherited\n+local / tol." if isolated else "k / tolerance"
     own = ["k local\nand cause"] if isolated else []
-    for name in (run, *own, "relative\nL2", "max |Δ|"):
+    for name in ("relative\nL2", run, *own, "max |Δ|"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in shown:
         table.add_row(*_cells(item, isolated))
@@ -44,14 +46,15 @@ def _cells(item: Row | Stretch, isolated: bool) -> list[Text]:
         return [text("⋮"), text(run_text(item), "dim"), *empty]
     mark = ("→" if item.first else "") + ("*" if item.blamed else "")
     own = [text(own_change(item.local))] if isolated else []
-    change, *sizes = _measures(item.tensor)
+    share, change, largest = _measures(item.tensor)
     return [
         text(mark, "bold"),
         text(item.name, "bold" if item.first or item.blamed else ""),
         text(item.verdict, style(item.verdict)),
+        text(share),
         text(change),
         *own,
-        *map(text, sizes),
+        text(largest),
     ]
 
 
@@ -66,7 +69,7 @@ def run_text(run: Stretch) -> str:
 def _measures(tensor: TensorOutcome | None) -> tuple[str, str, str]:
     if tensor is None:
         return "", "", ""
-    return _change(tensor), number(tensor.rel_l2), number(tensor.max_abs)
+    return percent(tensor.rel_l2), _change(tensor), number(tensor.max_abs)
 
 
 def _change(tensor: TensorOutcome) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..io.strict import cut
 from ..outcomes import QUIET, REPLACED, UNCOMPILED, UNCOVERED, TestOutcome
 from . import table
 from .amount import percent
@@ -24,7 +25,7 @@ from .summary import (
     tensor_counts,
     verdict_of,
 )
-from .wording import counted, listed, number, plural, style
+from .wording import counted, listed, number, plural, severity, style
 
 NARROW, WIDTH, WIDE = 80, 100, 120
 """Columns: at least, where nobody knows, and at most."""
@@ -59,6 +60,22 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
     lines += _section("stack", stack_lines(outcome), width)
     lines += _section("note", _notes(outcome), width)
     return "\n".join(lines)
+
+
+def comparison_line(outcome: TestOutcome) -> str:
+    """`DRIFT in head (20 %), 31× its float32 tolerance; 3 tensors: 1 drift, 2 identical`: the
+    worst tensor, in one line."""
+    outcome = shown(outcome)
+    judged = [tensor for tensor in outcome.tensors if tensor.judged]
+    worst = max(judged, key=lambda t: (severity(t.verdict), strain(t)), default=None)
+    start = verdict_of(outcome).upper()
+    if worst is not None and worst.verdict != "identical":
+        used = strain(worst)
+        size = f" ({percent(worst.rel_l2)})" if worst.rel_l2 else ""
+        limit = f", {number(used)}× its {worst.precision} tolerance" if used else ""
+        start += f" in {cut(worst.name, 60)}{size}{limit}"
+    counts = tensor_counts([outcome])
+    return f"{start}; {plural(counts.total(), 'tensor')}: {counted(counts)}"
 
 
 def guilty(outcome: TestOutcome) -> str:

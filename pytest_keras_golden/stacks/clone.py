@@ -70,7 +70,7 @@ class Clone:
             said = done.stderr.decode("utf-8", errors="replace").strip()
             raise StackError(
                 f"git {arguments[0]} failed in {self.path}: {said}",
-                "Name a full clone: --repo DIR (git fetch --tags --unshallow).",
+                "Name a full clone: --repo=DIR (git fetch --tags --unshallow).",
             )
         return done.stdout
 

@@ -194,7 +194,7 @@ def _refuse_ties(stack: Stack, packages: Mapping[str, Package], package: Package
                 f"{package.name}{asked.versions} alone, "
                 f"and the side asks for {package.name} {package.version}.",
                 f"Name both: {name}==VERSION,{package.name}=={package.version}, or bump "
-                f"{name}: --package {name}",
+                f"{name}: --package={name}",
             )
 
 

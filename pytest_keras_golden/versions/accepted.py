@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..io.strict import FieldError, shown
 from ..io.toml import basic_string, parse_toml
 from ..io.typed import reader
@@ -118,7 +118,8 @@ def _plain(value: Any) -> Any:
 def _demand_known(given: Mapping[str, Any], known: Sequence[str], at: str) -> None:
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
-        raise FieldError(f"is unknown: expected {', '.join(known)}", f"{at}{unknown}")
+        hint = did_you_mean(unknown, known)
+        raise FieldError(f"is unknown. {hint}Expected {', '.join(known)}", f"{at}{unknown}")
 
 
 def written(entry: Acceptance) -> str:

@@ -1,4 +1,4 @@
-"""`pytest --keras-versions LIST`: the session as the user asked for it, once per Keras version.
+"""`pytest --keras-versions=LIST`: the session as the user asked for it, once per Keras version.
 
 Unlike `matrix`, it uses the suite's own goldens and options, so `--update-goldens` records under
 every version and a plain run checks what is recorded.
@@ -91,7 +91,7 @@ def _demand_a_log(target: Path) -> None:
         except ConfigError as error:
             raise ConfigError(
                 f"{target} is there and no log of golden tests.",
-                "Move it away, or name another one: --golden-log FILE",
+                "Move it away, or name another one: --golden-log=FILE",
             ) from error
 
 
@@ -106,7 +106,7 @@ def _copy(log: Path, target: Path) -> None:
     try:
         write_whole(target, log.read_text(encoding="utf-8"))
     except OSError as error:
-        raise cannot_write(error, "--golden-log FILE") from error
+        raise cannot_write(error, "--golden-log=FILE") from error
 
 
 def worst_code(codes: Sequence[int]) -> int:
@@ -165,6 +165,6 @@ def marked_versions(arguments: Sequence[str], folder: Path, place: Path) -> list
     if not versions:
         raise ConfigError(
             "--keras-versions=marked, but no marker names an exact version.",
-            "Write @pytest.mark.keras_versions('3.5.0'), or name versions: --keras-versions 3.5.0",
+            "Write @pytest.mark.keras_versions('3.5.0'), or name versions: --keras-versions=3.5.0",
         )
     return versions

@@ -88,12 +88,72 @@ def test_anything_is_compared_with_anything() -> None:
     assert kg.compare(keras.ops.convert_to_tensor(a), a)
 
 
+def test_nothing_is_said_of_a_stack_that_nobody_knows() -> None:
+    model = network()
+    with kg.capture(model) as tensors:
+        model(X)
+    by_hand = {name: array * np.float32(1.2) for name, array in tensors.items()}
+    for sides in ((tensors, by_hand), (by_hand, tensors)):
+        page = str(kg.compare(*sides))
+        assert page.startswith("DRIFT")
+        assert not any(word in page for word in ("absent", "ardware", "Keras", "stack"))
+
+
 @pytest.mark.parametrize("nothing", [{}, [], ()])
 def test_nothing_is_never_the_same(nothing: Any) -> None:
     with pytest.raises(CaptureError):
         kg.compare(nothing, nothing)
     with pytest.raises(CaptureError):
         kg.same(lambda: nothing, lambda: nothing)
+
+
+@pytest.mark.parametrize("path", [b"x", 3, None, ["a"]])
+def test_what_is_no_path_is_said_to_be_none(path: Any) -> None:
+    with pytest.raises(ConfigError, match=r"load\(\) got (an? \w+): ") as error:
+        kg.load(path)
+    assert "Pass the path" in error.value.fix
+
+
+@pytest.mark.parametrize("sides", [(X, lambda: X), (lambda: X, X), (lambda: X, None)])
+def test_values_are_no_calls(sides: Any) -> None:
+    with pytest.raises(ConfigError, match="where it needs a call"):
+        kg.same(*sides)
+
+
+@pytest.mark.parametrize("wrong", [{"select": 3}, {"select": [3]}, {"rows": 0}, {"rows": "x"}])
+def test_arguments_of_a_capture_are_checked_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(CaptureError, match=next(iter(wrong))), kg.capture(network(), **wrong):
+        pytest.fail("the block must not begin")
+
+
+def test_what_has_no_weights_is_not_filled() -> None:
+    with pytest.raises(CaptureError, match=r"fill_weights\(\) got an int: '3'"):
+        kg.GoldenTensors.fill_weights(3)
+
+
+def test_a_comparison_is_a_line_where_it_is_asserted_and_a_page_where_it_is_printed() -> None:
+    moved = kg.compare({"a": X, "b": X}, {"a": X * np.float32(1.2), "b": X})
+    line = repr(moved)
+    assert line.startswith("<Comparison: DRIFT in a (20 %), ")
+    assert line.endswith("; 2 tensors: 1 identical, 1 drift>")
+    assert len(line) < 200
+    assert "\n" not in line
+    assert str(moved).splitlines()[0].startswith("DRIFT in a (20 %)")
+    assert repr(kg.compare(X, X)) == "<Comparison: IDENTICAL; 1 tensor: 1 identical>"
+    long = "x" * 500
+    assert len(repr(kg.compare({long: X}, {long: X + 1}))) < 200
+
+
+def test_a_public_name_that_is_none_is_told_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'lod'\. Did you mean 'load'\?"):
+        kg.lod  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'zzz'$"):
+        kg.zzz  # noqa: B018
+    assert not hasattr(kg, "__path_of_nobody__")
+
+
+def test_dir_lists_what_there_is() -> None:
+    assert {*kg.__all__, "__doc__"} <= set(dir(kg))
 
 
 def test_a_tolerance_that_makes_no_sense_is_an_error() -> None:
@@ -151,6 +211,13 @@ def test_notebooks_show_tables_and_names_are_never_tags() -> None:
         "<img src=x onerror=alert(1)>" in text for text in _Tags(comparison._repr_html_()).texts
     )
     assert "\x1b" not in comparison._repr_html_() + repr(comparison)
+
+
+def test_a_table_begins_with_the_share_that_changed() -> None:
+    texts = _Tags(kg.compare({"a": X}, {"a": X * np.float32(1.2)})._repr_html_()).texts
+    start = texts.index("tensor")
+    assert texts[start : start + 5] == ["tensor", "verdict", "relative L2", "k", "max |Δ|"]
+    assert texts[start + 5 : start + 8] == ["a", "drift", "20 %"]
 
 
 def test_a_long_table_counts_what_it_leaves_out() -> None:

@@ -48,6 +48,11 @@ def test_invalid_keywords(kwargs: dict[str, Any]) -> None:
         parse((), kwargs)
 
 
+def test_the_nearest_keyword_is_named() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'tolerances'"):
+        parse((), {"tolerance": "k=5"})
+
+
 def test_tolerances_for_all_or_by_pattern() -> None:
     (rule,) = parse((), {"tolerances": {"k": 7}}).tolerances
     assert (rule.pattern, rule.tolerance) == ("*", Tolerance(k=7.0))

@@ -207,7 +207,7 @@ def test_failed_tests_without_candidates_are_no_success(
     assert code == 2
     assert err == (
         "keras-golden: log.json has failed tests and names no candidate golden\n"
-        "Let the run keep them: pytest --golden-log LOG --golden-output DIR\n"
+        "Let the run keep them: pytest --golden-log=LOG --golden-output=DIR\n"
     )
 
 

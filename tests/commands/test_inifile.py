@@ -53,4 +53,4 @@ def test_a_broken_ini_file_and_a_missing_folder_say_so(golden_cli: Run, project:
     assert "pytest.ini" in err
     code, _, err = golden_cli("list", "--goldens-dir", "absent")
     assert code == 2
-    assert "--goldens-dir DIR" in err
+    assert "--goldens-dir=DIR" in err

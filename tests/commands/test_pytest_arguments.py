@@ -33,12 +33,17 @@ def test_paths_are_taken_with_and_without_dashes(argv: tuple[str, ...], taken: l
     ("argv", "line"),
     [
         (("gate", "3.5.0", "3.6.0", "tests/", "-k", "a b"),
-         "-k is no argument of gate; what pytest is to take: "
+         "-k is no argument of gate. What pytest is to take: "
          "keras-golden gate 3.5.0 3.6.0 -- tests/ -k 'a b'"),
         (("gate", "3.5.0", "3.6.0", "-x", "--json", "g.json"),
          "keras-golden gate 3.5.0 3.6.0 --json g.json -- -x"),
         (("gate", "3.5.0", "3.6.0", "tests/", "--", "-x"), "unrecognized arguments: tests/"),
         (("show", "a", "b", "c"), "unrecognized arguments: b c"),
+        (("show", "a", "--jsno", "b"), "unrecognized arguments: --jsno b. Did you mean '--json'?"),
+        (("gate", "3.5.0", "3.6.0", "--jbs=3"),
+         "--jbs=3 is no argument of gate. Did you mean '--jobs'? What pytest is to take: "),
+        (("lsit",), "'lsit' is none. Did you mean 'list'? Choose one of: show, diff, list, "),
+        (("zzz",), "'zzz' is none. Choose one of: show, diff, list, "),
     ],
 )  # fmt: skip
 def test_anything_else_is_answered_with_what_to_type(

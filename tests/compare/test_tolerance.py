@@ -56,7 +56,7 @@ def test_what_users_write(text: Any, tolerance: Tolerance) -> None:
     ],
 )
 def test_nonsense_is_refused_with_examples(text: Any) -> None:
-    with pytest.raises(ConfigError, match="examples:"):
+    with pytest.raises(ConfigError, match="Examples:"):
         parse(text)
 
 
@@ -76,6 +76,24 @@ def test_what_was_written_is_said(text: Any, problem: str) -> None:
     assert caught.value.problem == problem
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ({"rtoll": 3}, "Did you mean 'rtol'? "),
+        ({"rtoll": "x", "atol": 1}, "Did you mean 'rtol'? "),
+        ("attol=1", "Did you mean 'atol'? "),
+        ("exat", "Did you mean 'rtol=0 atol=0'? "),
+        ("exact", "Did you mean 'rtol=0 atol=0'? "),
+        ("much", "Examples: "),
+        ({"ulp": 3}, "Examples: "),
+    ],
+)
+def test_the_nearest_word_is_named(text: Any, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert caught.value.fix.startswith(hint)
+
+
 def test_rules_are_lines_with_comments() -> None:
     rules = parse_rules(["bfloat16: k=5", "# none", "", "blocks/0/*: rtol=0.1  # loose"])
     assert [rule.pattern for rule in rules] == ["bfloat16", "blocks/0/*"]
@@ -83,7 +101,7 @@ def test_rules_are_lines_with_comments() -> None:
     (rule,) = parse_rules(["a:query: k=1 # one # two"])
     assert rule == ToleranceRule("a:query", Tolerance(k=1.0))
     for line in ("k=5", ": k=5"):
-        with pytest.raises(ConfigError, match=r"dtype-or-glob.*\nexamples:"):
+        with pytest.raises(ConfigError, match=r"dtype-or-glob.*\nExamples:"):
             parse_rules([line])
 
 
@@ -107,6 +125,9 @@ def test_one_tolerance_for_all_of_a_marker() -> None:
     assert rule == ToleranceRule("*", Tolerance(rtol=0.1, atol=0.2))
     with pytest.raises(ConfigError, match="mixes k"):
         parse_marker({"k": 1, "rtol": 0.1, "atol": 0.2})
+    for wrong in ({"rtoll": 3}, {"k": 1, "rtoll": 3}, 3, ["k=2"]):
+        with pytest.raises(ConfigError, match="rtol" if isinstance(wrong, dict) else "not a tol"):
+            parse_marker(wrong)
     assert parse_marker(None) == ()
 
 

@@ -23,6 +23,8 @@ QUESTIONS = sorted(page for page in pages() if page.startswith("docs/questions/"
 OVERLAY = pytest.mark.overlay, pytest.mark.slow
 MARKS = {
     **dict.fromkeys(QUESTIONS, OVERLAY),
+    # Old releases train with an old jax alone.
+    "docs/questions/training-differs.md": (*OVERLAY, pytest.mark.torch),
     "docs/how-to/versions.md": OVERLAY,
     "docs/how-to/saved-models.md": OVERLAY,
     "docs/how-to/sides.md": OVERLAY,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -298,7 +299,28 @@ def test_a_vacuous_tolerance_is_refused(suite: pytest.Pytester, goldens: Goldens
     result = suite.runpytest_inprocess("--update-goldens")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*vacuous*"])
+    result.stdout.fnmatch_lines(["tighten the tolerance:", "*tolerance=*", "then record it:"])
+    # The command that has just failed accepts nothing.
+    result.stdout.no_fnmatch_line("accept the change:*")
     assert goldens() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "golden_auto=yess"], "golden_auto: *yess*Write true or false."),
+        (["-o", "golden_systematic=wran"], "golden_systematic = 'wran'*Did you mean 'warn'?*"),
+        (["--update-goldens-mode=chnged"], "*--update-goldens-mode*Did you mean 'changed'?*all*"),
+        (["--golden-twins=latr"], "*--golden-twins*Did you mean 'later'?*"),
+    ],
+)
+def test_a_mistyped_setting_is_named_with_the_nearest_value(
+    suite: pytest.Pytester, arguments: list[str], said: str
+) -> None:
+    result = suite.runpytest_inprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = " ".join(" ".join(result.errlines).split())
+    assert fnmatchcase(errors, f"*{said}*"), errors
 
 
 @pytest.mark.processes

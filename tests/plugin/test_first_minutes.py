@@ -124,7 +124,7 @@ def test_a_mistake_ends_at_the_line_that_made_it(suite: pytest.Pytester, test: s
     assert marked.endswith("# mine")
     assert not any("case/" in line or "contextlib" in line for line in lines)
     if test == "test_group":
-        assert any("did you mean 'logits'?" in line for line in lines)
+        assert any("Did you mean 'logits'?" in line for line in lines)
     everything = output(suite, "-k", test, "--full-trace")
     assert any("case/" in line for line in everything)
 

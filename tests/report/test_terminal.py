@@ -83,6 +83,14 @@ def test_the_table_is_in_execution_order_with_layers_between_their_tensors() -> 
     assert places == sorted(places)
 
 
+def test_the_share_that_changed_comes_before_the_units_that_need_explaining() -> None:
+    page = failure_page(decoder(3))
+    (heading,) = (line for line in page.splitlines() if "+local / tol." in line)
+    assert heading.index("L2") < heading.index("+local") < heading.index("max |Δ|")
+    (row,) = (line for line in page.splitlines() if line.startswith(" →   logits"))
+    assert row.index("0.9 %") < row.index("9 / 5")
+
+
 def test_the_first_drifting_tensor_is_marked_once() -> None:
     marked = [line for line in failure_page(decoder(64)).splitlines() if line.startswith(" →")]
     assert [line.split()[1] for line in marked] == ["blocks/4/attention/probabilities"]
@@ -207,7 +215,7 @@ def test_update_page_says_what_changed_per_tensor() -> None:
     changed = outcome(tensor("a", 0), tensor("b", 1, k=9.0), outcome="recorded", written=True)
     page = update_page(changed)
     assert "1 of 2 tensors changed between Keras 3.5.0 and 3.6.0" in page
-    assert re.search(r"b +drift +9 / 5", page)
+    assert re.search(r"b +drift +0.9 % +9 / 5", page)
     quiet = outcome(tensor("a", 0), written=False)
     assert "nothing written" in update_page(quiet)
     first = outcome(tensor("a", 0), baseline=None, written=True, outcome="recorded")

@@ -206,7 +206,7 @@ GOOD = written(NORM)
         ("[[accepted]", "is no TOML"),
         ("\xff", "cannot be read"),
         ("accepted = 3", "accepted is 3: expected [[accepted]]"),
-        ("[[other]]", "other is unknown: expected accepted"),
+        ("[[other]]", "other is unknown. Expected accepted"),
         (GOOD.replace("layer =", "layers ="), "accepted[0] has no 'layer'"),
         (GOOD + "more = 1\n", "accepted[0].more is unknown"),
         (GOOD.replace("own_k =", "own ="), "accepted[0].at_most.own is unknown"),

@@ -145,7 +145,7 @@ def test_matrix_and_bisect_run(project: Path) -> None:
 
 def test_a_suite_with_its_own_goldens_runs_per_version(project: Path) -> None:
     (project / "tests" / "test_norm.py").write_text(MARKED)
-    marked, named = block("pytest --keras-versions marked").strip().splitlines()
+    marked, named = block("pytest --keras-versions=marked").strip().splitlines()
     missing = shell(project, marked)
     assert missing.returncode == 1, missing.stdout
     options = "--update-goldens --update-goldens-mode=all --update-goldens-in-ci"

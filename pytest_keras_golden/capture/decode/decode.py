@@ -23,7 +23,7 @@ from ..record.eager import policy_name
 from ..state.weights import fingerprints, named_inputs
 from ..tap.limit import NO_LIMIT, Limit
 from ..tap.precision import coarsest, dtype_of
-from ..tap.request import Request
+from ..tap.request import Request, chosen
 from ..watch.calls import Watch, is_layer
 from .programs import Program, compiled
 from .prompt import Prompt, prompt_of
@@ -125,7 +125,7 @@ def decode_block(
     aliases: Mapping[str, str] | None = None,
 ) -> CaptureBlock:
     """`decode` as a finished capture block, with the fingerprints of the model's weights."""
-    wanted = (select,) if isinstance(select, str) else tuple(select)
+    wanted = chosen(select)
     prefix = f"{name}/" if name else ""
     weights = fingerprints(causal_lm) if is_layer(causal_lm) else {}
     decoded = decode(

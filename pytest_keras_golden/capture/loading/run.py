@@ -22,7 +22,7 @@ def called(model: Any, case: InputCase, file: ModelFile) -> Any:
         raise SavedModelError(
             f"{file.name} does not run on the {case.name} inputs ({shapes}): {one_line(error)}",
             "Bring inputs that it takes: np.savez('NAME.inputs.npz', …) beside it, or "
-            "--golden-inputs FILE.",
+            "--golden-inputs=FILE.",
             file.path,
         ) from error
 

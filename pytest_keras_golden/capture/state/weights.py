@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...aliases import Alias, canonical
-from ...errors import CaptureError
+from ...errors import CaptureError, a_kind
+from ...io.strict import shown as quoted
 from ...store.digest import digest
 from ..backends import is_tensor, is_text, text_digest, to_numpy
 from ..backends.nest import flatten
@@ -89,6 +90,11 @@ def fill_weights(model: Any, seed: int = 0, aliases: Sequence[tuple[str, str]] =
     the name that automatic capture has for the model. Raises CaptureError for a model that is not
     built.
     """
+    if not hasattr(model, "__dict__"):
+        raise CaptureError(
+            f"fill_weights() got {a_kind(model)}: {quoted(str(model))}",
+            "Pass a Keras model or layer, or an object with layers as attributes.",
+        )
     if not getattr(model, "built", True):
         raise CaptureError(
             f"{type(model).__name__} has not all its weights yet: it is not built",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from ...errors import CaptureError
+from ...errors import CaptureError, did_you_mean, nearest
 from ...records import Kind
-from ..watch.structure import nearest
 from .training import ALL, TRAINING_GROUPS, training_globs
 
 GROUPS: Mapping[str, frozenset[Kind]] = {
@@ -49,11 +47,10 @@ class Selection:
         unmatched = [glob for glob, found in self._globs.items() if not found]
         if not unmatched or not self._seen:
             return
-        near = nearest(unmatched[0], self._seen) or sorted(self._seen)[:3]
-        group = get_close_matches(unmatched[0], GROUPS, 1)
-        meant = f"did you mean {group[0]!r}? " if group else ""
+        near = nearest(unmatched[0], self._seen, 3, 0.4) or sorted(self._seen)[:3]
+        meant = did_you_mean(unmatched[0], GROUPS)
         raise CaptureError(
-            f"select {unmatched[0]!r} matches no tensor of the block; {meant}"
-            f"groups are {', '.join(GROUPS)}, nearest names: {', '.join(near)}",
+            f"select {unmatched[0]!r} matches no tensor of the block. {meant}"
+            f"Groups are {', '.join(GROUPS)}, nearest names: {', '.join(near)}",
             "Correct the glob in `select`; select=('all',) records every name.",
         )

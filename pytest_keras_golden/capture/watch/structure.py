@@ -7,11 +7,10 @@ user gave them, else by `snake_class#k`.
 
 from __future__ import annotations
 
-import difflib
 import re
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -203,11 +202,6 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
-    """The candidates most like `name`, best first, for a message about a missing tensor."""
-    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.4)
 
 
 _OWN = frozenset({"keras", "keras_hub", "keras_nlp"})

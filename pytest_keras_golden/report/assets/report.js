@@ -268,7 +268,7 @@
     if (!rows.length) return [];
     const items = merged(rows, layers);
     const isolated = layers.length > 0;
-    const headings = ["", "tensor or layer", "verdict", ["k / tolerance", 1], ...(isolated ? [["k local", 1]] : []), ["relative L2", 1], ["max |Δ|", 1], ["ULP", 1], ["detects", 1]];
+    const headings = ["", "tensor or layer", "verdict", ["relative L2", 1], ["k / tolerance", 1], ...(isolated ? [["k local", 1]] : []), ["max |Δ|", 1], ["ULP", 1], ["detects", 1]];
     const body = make("tbody");
     fill(body, items, test, isolated, headings.length);
     return [make("h3", {}, plural(rows.length, "tensor")),
@@ -310,9 +310,10 @@
       make("td", {}, first ? make("span", {class: "mark"}, "→") : "", item.guilty ? make("span", {class: "mark local"}, "∗") : ""),
       make("td", {class: "name", title: item.note || false}, ...parted(item.name), item.shape ? make("small", {}, `${item.kind} ${item.shape}${item.judged ? "" : ", not judged"}`) : "", item.note && !QUIET.has(item.verdict) ? make("small", {}, item.note) : ""),
       make("td", {class: "verdict", v: item.verdict}, item.verdict),
+      make("td", {class: "n"}, typeof item.l2 === "number" ? `${number(100 * item.l2)} %` : number(item.l2)),
       make("td", {class: "n"}, change),
       isolated ? make("td", {class: "n"}, [item.layer ? number(item.k) : item.local === undefined || item.local === null ? "" : number(item.local), item.cause].filter(Boolean).join(" ")) : "",
-      make("td", {class: "n"}, typeof item.l2 === "number" ? `${number(100 * item.l2)} %` : number(item.l2)), cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
+      cell(item.abs), make("td", {class: "n"}, item.layer ? "" : compact(item.ulp)), cell(item.detects));
   }
 
   // -- pictures -----------------------------------------------------------------------------

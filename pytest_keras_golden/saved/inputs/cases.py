@@ -23,7 +23,7 @@ def cases_of(
         raise SavedModelError(
             f"{file.name} does not tell what inputs it takes",
             f"Bring some: np.savez('{file.path.stem.partition('.')[0]}.inputs.npz', x=…) beside "
-            "it, or --golden-inputs FILE.",
+            "it, or --golden-inputs=FILE.",
             file.path,
         )
     return made_cases(described, contents)

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 from ...errors import StackError
 from ...io.ownership import claim, is_ours, remove
-from ...io.usercache import user_cache
+from ...io.usercache import user_cache, writing_cache
 from ...release import order
 from . import described, installer
 from .installer import Interpreter
@@ -114,9 +114,14 @@ def _folder_name(
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
     """Hold the lock of one overlay; the lock of a killed process is free again."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.parent / f".{place.name}.lock"):
+    lock = FileLock(place.parent / f".{place.name}.lock")
+    with writing_cache(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def _failure(requirements: Sequence[str], said: str) -> StackError:
         name = requirements[0].split("==")[0]
         return StackError(
             f"The package index offers no {wanted} for Python {sys.version.split()[0]}:\n{said}",
-            f"See what there is: keras-golden overlays releases '>=0' --package {name}",
+            f"See what there is: keras-golden overlays releases '>=0' --package={name}",
         )
     return StackError(
         f"{wanted} could not be installed:\n{said}",

@@ -21,6 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from ...errors import StackError
 from ...io.atomic import write_whole
+from ...io.usercache import writing_cache
 from .folder import cache_root, ensure_overlay, overlay_environment
 
 _DISTRIBUTIONS = {
@@ -154,4 +155,6 @@ def _remembered(overlay: Path, cache: Path | None) -> tuple[str, ...] | None:
 
 def _remember(overlay: Path, added: tuple[str, ...], cache: Path | None) -> None:
     known = {"environment": _fingerprint(), "added": list(added)}
-    write_whole(_memory(overlay, cache), json.dumps(known))
+    file = _memory(overlay, cache)
+    with writing_cache(file):
+        write_whole(file, json.dumps(known))

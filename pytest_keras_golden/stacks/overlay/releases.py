@@ -22,6 +22,7 @@ from packaging.version import Version
 
 from ...errors import ConfigError, StackError
 from ...io.atomic import write_whole
+from ...io.usercache import writing_cache
 from ...release import parsed
 from . import installer
 from .folder import cache_root
@@ -67,7 +68,8 @@ def _read(kept: Path) -> list[str] | None:
 
 
 def _write(kept: Path, known: Sequence[str]) -> None:
-    write_whole(kept, json.dumps(list(known)))
+    with writing_cache(kept):
+        write_whole(kept, json.dumps(list(known)))
 
 
 def _ask(package: str, pre: bool) -> list[str]:

@@ -20,6 +20,7 @@ import filelock
 
 from ...errors import ConfigError
 from ...io.ownership import claim, is_ours, remove
+from ...io.usercache import writing_cache
 from ...stacks.overlay.folder import cache_root
 
 RUNS = "runs"
@@ -43,12 +44,14 @@ def workspace(
             yield chosen
         return
     root = cache_root(cache).parent.parent / "runs"
-    root.mkdir(parents=True, exist_ok=True)
+    with writing_cache(root):
+        root.mkdir(parents=True, exist_ok=True)
     _forget_old(root)
     chosen = root / _fingerprint(identity, folder)
     lock = filelock.FileLock(root / f".{chosen.name}.lock")
     try:
-        lock.acquire(timeout=0)
+        with writing_cache(root):
+            lock.acquire(timeout=0)
     except filelock.Timeout:
         with _beside(root) as beside:
             yield beside

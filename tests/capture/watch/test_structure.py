@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_keras_golden.capture.watch.calls import watching
-from pytest_keras_golden.capture.watch.structure import Structure, nearest, snake_case, walk
+from pytest_keras_golden.capture.watch.structure import Structure, snake_case, walk
 
 
 def names(model) -> list[str]:
@@ -130,12 +130,6 @@ def test_dead_layers_lose_their_path():
     structure._paths[id(other)] = structure._paths[id(layer)]
     assert structure.path(layer) == "root"
     assert structure.path(other) is None
-
-
-def test_nearest_names_best_first():
-    names = ["blocks/0/attention:query", "blocks/1/attention:query", "head"]
-    assert nearest("block/0/attention:query", names)[0] == "blocks/0/attention:query"
-    assert nearest("zzz", names) == []
 
 
 @given(st.from_regex(r"[A-Z][A-Za-z0-9]{0,20}", fullmatch=True))

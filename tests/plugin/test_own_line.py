@@ -1,0 +1,122 @@
+"""A mistake in using the package ends at the user's own line: no frame of ours is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+SUITE = """
+import unittest
+import keras
+import numpy as np
+import pytest
+import pytest_keras_golden as kg
+
+X = np.linspace(1, 2, 32, dtype="float32").reshape(4, 8)
+
+
+def model():
+    inputs = keras.Input((8,))
+    return keras.Model(inputs, keras.layers.Dense(3, name="logits")(inputs))
+
+
+def test_same():
+    kg.same(lambda: X, lambda: X * 1.01)  # mine
+
+
+def test_value():
+    kg.same(lambda: X, X)  # mine
+
+
+def test_tolerance():
+    kg.compare(X, X, tolerance={"rtoll": 3})  # mine
+
+
+def test_nested():
+    kg.compare(object(), X)  # mine
+
+
+def test_missing():
+    kg.load("nowhere.safetensors")  # mine
+
+
+def test_name():
+    kg.lod  # mine
+
+
+def test_select():
+    made = model()
+    with kg.capture(made, select="logit"):  # mine
+        made(X)
+
+
+def test_callback():
+    def broken():
+        raise ValueError("my own")  # mine
+    kg.same(broken, broken)
+
+
+def test_fill(golden_tensors):
+    golden_tensors.fill_weights(3)  # mine
+
+
+def test_reference(golden_tensors):
+    golden_tensors.check("a", X, reference=np.zeros(3))  # mine
+
+
+@pytest.fixture
+def prepared():
+    kg.load("nowhere.safetensors")  # mine
+
+
+def test_fixture(prepared):
+    pass
+
+
+class TestUnit(unittest.TestCase):
+    def test_unit(self):
+        kg.load("nowhere.safetensors")  # mine
+"""
+
+TESTS = 12
+
+
+def output(pytester: pytest.Pytester, *arguments: str) -> list[str]:
+    pytester.makeini("[pytest]")
+    return pytester.runpytest("-p", "no:cacheprovider", *arguments).outlines
+
+
+def test_a_mistake_ends_at_the_line_that_made_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+    pages: list[list[str]] = []
+    for line in output(pytester):
+        if line.startswith(("____", "====")):
+            pages.append([])
+        pages[-1].append(line)
+    told = [page for page in pages if page[0].startswith("____")]
+    assert len(told) == TESTS
+    for page in told:
+        marked = [line for line in page if line.startswith(">")]
+        assert any(line.endswith("# mine") for line in marked), page
+        assert not [line for line in page if "pytest_keras_golden/" in line], page
+        assert not [line for line in page if "contextlib" in line], page
+
+
+def test_everything_is_shown_where_it_is_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+    lines = output(pytester, "-k", "test_missing", "--full-trace")
+    assert any("api/tensors.py" in line for line in lines)
+
+
+def test_a_failing_comparison_says_what_moved(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import numpy as np
+        import pytest_keras_golden as kg
+        X = np.linspace(1, 2, 32, dtype="float32")
+        def test_a():
+            assert kg.compare(X, X * np.float32(1.2))
+        """
+    )
+    (line,) = (line for line in output(pytester) if "assert <" in line)
+    assert "assert <Comparison: DRIFT in tensor (20 %), " in line
+    assert line.endswith("1 tensor: 1 drift>")
