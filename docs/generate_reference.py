@@ -82,8 +82,8 @@ GATE: Meanings = {
     "verdict": "`holds`, `drift` or `nothing compared`",
     "old": "package → version, and switch → value, of the old side",
     "new": "package → version, and switch → value, of the new side",
-    "problem": "why nothing could be compared, or null",
     "untouched": "whether the new side was not run, because the suite reads nothing of what differs",
+    "problem": "why nothing could be compared, or null",
     "changes": "what differs between the sides: `name`, `old`, `new`",
     "culprit": "the smallest set of changes that alone moves the tests, as `changes`; null where "
     "nothing moved, or nobody looked (`--no-culprit`)",
