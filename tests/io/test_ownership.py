@@ -163,7 +163,7 @@ ALLOWED: dict[str, str] = {
     "report/files.py:write_report:write_whole": "--golden-report=FILE, report -o FILE",
     "report/files.py:append_step_summary:append_whole": "GITHUB_STEP_SUMMARY, appended to",
     "commands/accept_drift.py:_append:write_whole": "--accepted FILE, what it holds first",
-    "report/output.py:_write_json:write_whole": "--json FILE",
+    "report/output.py:write_json:write_whole": "--json FILE",
     "plugin/results.py:_write_outputs:write_whole": "--golden-log=FILE",
     # The one place that replaces a file by another, for those who name the file.
     "io/atomic.py:replacing:open": "a pipe or a terminal, which is written to",
@@ -175,8 +175,9 @@ ALLOWED: dict[str, str] = {
     # The null device, in the place of closed streams.
     "report/output.py:_mute:open": "the null device",
     "report/output.py:prepare_streams:open": "the null device",
-    "commands/ci.py:_append:append_whole": "the job's own summary, added to",
-    "commands/ci.py:_write:write_whole": "below --output, which carries our mark",
+    "commands/ci_job.py:_append:append_whole": "the job's own summary, added to",
+    "commands/ci_job.py:write:write_whole": "below --output, which carries our mark",
+    "ci/folder.py:opened:write_whole": "its .gitignore, in a folder that was emptied as ours",
     "commands/git_setup.py:_add_attribute:append_whole": ".gitattributes, a line added",
     # Goldens, below the goldens folder alone.
     "store/files.py:remove:unlink": "prune --yes: a golden that was listed",
