@@ -22,7 +22,7 @@ def add_goldens_dir(parser: argparse.ArgumentParser) -> None:
 
 def goldens_dir(given: Path | None) -> Path:
     """The folder asked for, else the one that pytest would use here. Raises ConfigError."""
-    folder = (Path.cwd() / given).resolve() if given is not None else _usual()
+    folder = (Path.cwd() / given).resolve() if given is not None else usual_goldens_dir()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder", "Name the goldens folder: --goldens-dir=DIR")
     return folder
@@ -32,10 +32,11 @@ def accepted_file(given: Path | None) -> Path:
     """`golden_accepted.toml` beside the goldens folder, whether or not that is there."""
     if given is not None:
         return (Path.cwd() / given).resolve()
-    return _usual().parent / ACCEPTED_FILE
+    return usual_goldens_dir().parent / ACCEPTED_FILE
 
 
-def _usual() -> Path:
+def usual_goldens_dir() -> Path:
+    """The folder that pytest would use here, whether or not it is there."""
     ini = find_ini(Path.cwd())
     # Without one pytest's rootdir serves: the folder in which it is called without arguments.
     folder = Path.cwd() if ini is None else ini.folder

@@ -16,7 +16,8 @@ def add_parser(subparsers: Any) -> None:
         "report",
         help="one report from the logs of one or more runs",
         description="One report from the logs of one or more runs (pytest --golden-log), as "
-        "Markdown on standard output, or as the file's suffix says.",
+        "Markdown on standard output, or as the file's suffix says. Exit code 0 where the report "
+        "is written, whatever the runs came to: pytest's own exit code is the verdict.",
         **examples(
             "report log.json -o report.html", "report log-3.5.0.json log-3.6.0.json > report.md"
         ),

@@ -11,7 +11,7 @@ from ..io.strict import cut
 from ..report.output import add_json, emit_plain, tracked
 from ..report.wording import plural
 from .examples import examples
-from .place import add_goldens_dir, goldens_dir
+from .place import add_goldens_dir, goldens_dir, usual_goldens_dir
 from .selection import matches
 
 
@@ -24,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
         **examples(
             "verify",
             "verify goldens/test_gpt/test_a/keras-3.15.1-jax-cpu-float32.safetensors",
+            "verify --leave-others weights.safetensors",
         ),
     )
     parser.add_argument(
@@ -32,6 +33,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="PATTERN",
         help="files, or parts or globs of paths below the goldens folder (default: all)",
     )
+    parser.add_argument(
+        "--leave-others",
+        action="store_true",
+        help="of files that are named, leave alone those that neither lie in the goldens folder "
+        "nor say that they are goldens: for hooks, which name whatever a commit changes",
+    )
     add_goldens_dir(parser)
     add_json(parser)
     parser.set_defaults(handler=run)
@@ -39,13 +46,30 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     root, paths = chosen(arguments.patterns, arguments.goldens_dir)
+    others = _others(paths) if arguments.leave_others and root is None else []
+    paths = [path for path in paths if path not in others]
     bad = {}
     for path in tracked(paths, "verifying goldens"):
         problems = problems_of(path, root)
         if problems:
             bad[str(path)] = problems
-    emit_plain(arguments.json, {"checked": len(paths), "bad": bad}, lambda: text(len(paths), bad))
+    document = {"checked": len(paths), "bad": bad, "left_alone": [str(path) for path in others]}
+    emit_plain(arguments.json, document, lambda: text(len(paths), bad, len(others)))
     return int(bool(bad))
+
+
+def _others(paths: list[Path]) -> list[Path]:
+    """The files that are no goldens: a project has weights of that format as well."""
+    from ..store.files import claims_to_be_golden
+
+    folder = usual_goldens_dir()
+    return [
+        path
+        for path in paths
+        if not path.resolve().is_relative_to(folder)
+        and not (Path.cwd() / path).is_relative_to(folder)
+        and not claims_to_be_golden(path)
+    ]
 
 
 def problems_of(path: Path, root: Path | None) -> list[str]:
@@ -79,8 +103,9 @@ def chosen(patterns: list[str], given: Path | None) -> tuple[Path | None, list[P
     return root, matching
 
 
-def text(checked: int, bad: dict[str, list[str]]) -> str:
+def text(checked: int, bad: dict[str, list[str]], others: int = 0) -> str:
     lines = [f"{path}: {problem}" for path, problems in bad.items() for problem in problems]
     if bad:
         lines.append("Restore them from version control, or record them: pytest --update-goldens")
-    return "\n".join([*lines, f"{plural(checked, 'golden')} checked, {len(bad)} bad"])
+    alone = f"; {plural(others, 'file')} left alone: no goldens" if others else ""
+    return "\n".join([*lines, f"{plural(checked, 'golden')} checked, {len(bad)} bad{alone}"])

@@ -18,8 +18,8 @@ from ..io.strict import cut
 from ..names import Slot
 from .codec import Golden, check_inside
 from .encoding import Encoded, encode, write
-from .header import says_the_same
-from .layout import MalformedError
+from .header import KEY, says_the_same
+from .layout import MalformedError, header_length
 
 if TYPE_CHECKING:
     from ..records import Recording
@@ -92,6 +92,20 @@ def verify_file(path: Path, root: Path | None = None) -> list[str]:
             return golden.verify() + misplaced(path, golden.header.stack)
     except StoreError as error:
         return [error.problem.removeprefix(f"{path}: ")]
+
+
+def claims_to_be_golden(path: Path) -> bool:
+    """Whether a file says of itself that it is a golden, whole or not: by its name, or by the
+    metadata in its header. A file that cannot be read says nothing."""
+    if Slot.parse(path.name) is not None:
+        return True
+    try:
+        with path.open("rb") as file:
+            length = header_length(file.read(64), path.stat().st_size)
+            file.seek(8)
+            return f'"{KEY}"'.encode() in file.read(length)
+    except (OSError, MalformedError):
+        return False
 
 
 def misplaced(path: Path, stack: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pytest_keras_golden.cli import main
 from pytest_keras_golden.commands.git_setup import ATTRIBUTE, PROGRAM, SETTING
@@ -64,3 +66,27 @@ def test_the_hook_refuses_a_damaged_golden(tmp_path: Path) -> None:
     content[-1] ^= 1
     damaged.write_bytes(content)
     assert main([*arguments, str(golden), str(damaged)]) == 1
+
+
+def test_the_hook_leaves_ordinary_weights_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    _, *arguments = hook["entry"].split()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngoldens_dir = kept\n")
+    (tmp_path / "kept").mkdir()
+    weights = {"w": np.ones(3, "float32")}
+    save_file(weights, tmp_path / "weights.safetensors")
+    (tmp_path / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert main([*arguments, "weights.safetensors", "pointer.safetensors"]) == 0
+    assert "0 goldens checked, 0 bad; 2 files left alone: no goldens" in capsys.readouterr().out
+
+    # The same below the goldens folder, or under a golden's name, is a finding.
+    golden = "keras-3.15.1-jax-cpu-float32.safetensors"
+    for name in ("kept/weights.safetensors", golden):
+        save_file(weights, tmp_path / name)
+        assert main([*arguments, "weights.safetensors", name]) == 1
+        assert f"{name}: " in capsys.readouterr().out
+    # So is the same file where somebody names it.
+    assert main(["verify", "weights.safetensors"]) == 1
