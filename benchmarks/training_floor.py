@@ -5,8 +5,8 @@
 What jax compiles it may fuse otherwise where something is handed over from inside, so recorded
 steps run twice: for the test as they are, and once more, watched. The floor is a plugin that runs
 the same steps twice and does nothing else (`adopted/twice.py`): no observer of this kind is
-cheaper. All runs share a filled compilation cache; processor times are ratios to the run without any
-plugin right before them, the median of the pairs.
+cheaper. All runs share a filled compilation cache; processor times are ratios to the run without
+any plugin right before them, the median of the pairs.
 """
 
 from __future__ import annotations

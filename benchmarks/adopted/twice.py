@@ -43,17 +43,10 @@ def _doubled(make: Any, name: str) -> Any:
         plain = getattr(model, name)
         if model.run_eagerly or not model.jit_compile:
             return returned
+        # A new function, which jax compiles anew: a program that is watched is another one.
         setattr(model, name, None)
-        step = getattr(model, name.replace("_function", "_step"))
-        # jax finds what it compiled for an equal function; a program that is watched has its own.
-        setattr(
-            model, name.replace("_function", "_step"), lambda *args, **named: step(*args, **named)
-        )
-        try:
-            make(model, True)
-            second = getattr(model, name)
-        finally:
-            delattr(model, name.replace("_function", "_step"))
+        make(model, True)
+        second = getattr(model, name)
         setattr(model, name, Twice(plain, second))
         return returned
 
