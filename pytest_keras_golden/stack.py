@@ -36,17 +36,17 @@ def import_keras() -> ModuleType:
     """`keras`, or a StackError that says which backend is missing and how to get one."""
     wanted = os.environ.get("KERAS_BACKEND", "")
     if wanted and wanted not in BACKENDS:
-        raise StackError(f"KERAS_BACKEND={wanted!r} is no Keras backend", _backend_to_set(wanted))
+        raise StackError(f"KERAS_BACKEND={wanted!r} is no Keras backend", backend_to_set(wanted))
     try:
         return importlib.import_module("keras")
     except ImportError as error:
         raise StackError(
             f"Keras cannot be imported on {wanted or 'tensorflow, the default backend'}: {error}",
-            _backend_to_set(wanted),
+            backend_to_set(wanted),
         ) from error
 
 
-def _backend_to_set(wanted: str) -> str:
+def backend_to_set(wanted: str) -> str:
     """What to type instead: another backend, installed here, the one most like `wanted` alone."""
     here = [name for name in _PACKAGES if name != wanted and _is_installed(name)]
     alike = nearest(wanted, here)

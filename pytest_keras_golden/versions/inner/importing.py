@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import StackError
+from ...stack import backend_to_set
 from ...stacks.overlay.folder import overlay_environment
 from ...stacks.side import Side
 
@@ -32,8 +33,15 @@ def demand_importable(side: Side, folder: Path) -> None:
             said = done.stderr.strip().splitlines() or [f"code {done.returncode}"]
             raise StackError(
                 f"The side {side.label} cannot be imported: {label} ends with {said[-1].strip()}",
-                "Move what it needs along with it, or name a side that runs.",
+                _fix(side, said[-1], environment.get("KERAS_BACKEND", "")),
             )
+
+
+def _fix(side: Side, said: str, backend: str) -> str:
+    missing = f"No module named '{backend or 'tensorflow'}'" in said
+    if side.python is None and (missing or "Unable to import backend" in said):
+        return backend_to_set(backend)
+    return "Move what it needs along with it, or name a side that runs."
 
 
 def _modules(side: Side) -> Iterator[tuple[str, str]]:
