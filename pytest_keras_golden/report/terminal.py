@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import textwrap
 from collections.abc import Iterable
 
@@ -28,6 +30,26 @@ from .wording import counted, listed, number, plural, severity, style
 
 NARROW, WIDTH, WIDE = 80, 100, 120
 """Columns: at least, where nobody knows, and at most."""
+
+_COMMAND = re.compile(r"\b(keras-golden|pytest|pip|git|export|make) ")
+
+
+def columns() -> int:
+    """Of the terminal; where there is none those that COLUMNS says, else `WIDTH`."""
+    return max(NARROW, min(WIDE, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
+def fitted(text: str, lead: str = "") -> str:
+    """A message in lines that the terminal has room for; those with a command, which are to be
+    pasted, stay whole. lead: what will stand before the first line."""
+    first, *rest = text.split("\n")
+    return "\n".join([_fitted(first, lead), *map(_fitted, rest)])
+
+
+def _fitted(line: str, lead: str = "") -> str:
+    if _COMMAND.search(line):
+        return line
+    return "\n".join(_wrapped(lead + line, columns()))[len(lead) :] or line
 
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:

@@ -16,7 +16,9 @@ from pytest_keras_golden.records import Tolerance
 from pytest_keras_golden.report.amount import percent
 from pytest_keras_golden.report.closing import terminal_summary, update_pages
 from pytest_keras_golden.report.terminal import (
+    columns,
     failure_page,
+    fitted,
     missing_page,
     summary_line,
     update_page,
@@ -87,6 +89,29 @@ def test_the_share_that_changed_comes_before_the_units_that_need_explaining() ->
     assert heading.index("L2") < heading.index("+local") < heading.index("max |Δ|")
     (row,) = (line for line in page.splitlines() if line.startswith(" →   logits"))
     assert row.index("0.9 %") < row.index("9 / 5")
+
+
+@pytest.mark.parametrize(
+    ("said", "width"), [("60", 80), ("80", 80), ("110", 110), ("400", 120), (None, 100)]
+)
+def test_a_page_has_the_columns_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, width: int
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "__stdout__", None)
+    if said is not None:
+        monkeypatch.setenv("COLUMNS", said)
+    assert columns() == width
+
+
+def test_a_message_is_fitted_and_its_commands_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words, command = "word " * 30, f"See: keras-golden show {'x ' * 50}"
+    lines = f"ERROR: {fitted(f'{words}{chr(10)}{command}', 'ERROR: ')}".split("\n")
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[-1] == command
+    assert " ".join(lines[:-1]).split() == ["ERROR:", *words.split()]
+    assert fitted("") == ""
 
 
 def test_the_first_drifting_tensor_is_marked_once() -> None:
