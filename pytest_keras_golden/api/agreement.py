@@ -42,9 +42,9 @@ class Comparison:
 
     def __str__(self) -> str:
         """The page, as a failing test shows it."""
-        from ..report.terminal import comparison_page
+        from ..report.terminal import columns, comparison_page
 
-        return comparison_page(self.outcome)
+        return comparison_page(self.outcome, columns())
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What IPython shows at a prompt: there is room for the page."""

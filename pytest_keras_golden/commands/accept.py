@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "--golden-output=DIR), for the tests chosen by --tests, --all or, on a terminal, one by "
         "one. Goldens of other versions stay as they are.",
         **examples(
-            "accept log.json --tests 'tests/test_gpt.py::*' --reason 'new kernel'",
+            "accept log.json --tests 'test_gpt.py::*' --reason 'new kernel'",
             "accept log.json --all --candidates candidates/",
         ),
     )

@@ -45,8 +45,8 @@ def add_parser(subparsers: Any) -> None:
         "lets just that through: anything bigger, elsewhere or otherwise is red, and an entry "
         "expires when the old side has the change. Commit the file.",
         **examples(
-            "accept-drift gate.json --layer model/norm --reason 'nearer to float64'",
-            "accept-drift gate.json --layer 'encoder/*' --room 1.5 --reason 'fused kernel'",
+            "accept-drift gate.json --layer model/norm --reason 'more exact'",
+            "accept-drift gate.json --layer 'norm*' --room 1.5 --reason fused",
         ),
     )
     parser.add_argument("gate", type=Path, metavar="GATE.json", help="what gate --json wrote")

@@ -37,6 +37,11 @@ class Parser(argparse.ArgumentParser):
             known = ", ".join(map(str, action.choices))
             raise argparse.ArgumentError(action, f"{text}Choose one of: {known}.")
 
+    def error(self, message: str) -> NoReturn:
+        from ..report.terminal import fitted
+
+        super().error(fitted(message, f"{self.prog}: error: "))
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, over = super().parse_known_args(args, namespace)
         option = next((argument for argument in over if argument.startswith("--")), None)

@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "Exit code 0: found; 2: the ends are not good and bad, or a clone that cannot serve.",
         **examples(
             "bisect 3.5.0 3.15.1 -- tests/test_model.py",
-            "bisect 3.5.0 3.6.0 --repo ~/keras -- tests/test_model.py::test_prefill",
+            "bisect 3.5.0 3.6.0 --repo ~/keras -- tests/test_model.py",
         ),
     )
     parser.add_argument("good", metavar="GOOD")

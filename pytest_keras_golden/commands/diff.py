@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..case.pair import compare
-    from ..report.terminal import comparison_page
+    from ..report.terminal import columns, comparison_page
     from ..store.codec import Golden
     from ..tolerance import parse
 
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     emit_plain(
         arguments.json,
         to_json(outcome) | {"reasons": dict(reasons)},
-        lambda: "\n".join([comparison_page(outcome), *said]),
+        lambda: "\n".join([comparison_page(outcome, columns()), *said]),
     )
     return int(outcome.outcome == "failed")
 

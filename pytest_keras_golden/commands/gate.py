@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
         "Exit code 0: holds; 1: drift, or tests that break under B only; 2: no measure.",
         **examples(
             "gate 3.14.1 latest -- tests/",
-            "gate origin/main:uv.lock uv.lock --html gate.html -- tests/ -k model",
+            "gate main:uv.lock uv.lock --html gate.html -- tests/ -k model",
         ),
     )
     parser.add_argument("old", metavar="A", help="the side now in use")

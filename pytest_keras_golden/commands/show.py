@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         description="A golden's stack, tensors and digests as text. The same golden gives the "
         "same text wherever it lies; docs/git.md has the two lines that let git diff use it.",
         **examples(
-            "show goldens/test_gpt/test_a/keras-3.15.1-jax-cpu-float32.safetensors",
+            "show goldens/test_a/test/keras-3.15.1-jax-cpu-float32.safetensors",
             "show GOLDEN --json -",
         ),
     )

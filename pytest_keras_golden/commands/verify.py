@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "that no comparison has read yet. Exit code 1 where a file is bad.",
         **examples(
             "verify",
-            "verify goldens/test_gpt/test_a/keras-3.15.1-jax-cpu-float32.safetensors",
+            "verify goldens/test_gpt/test_a/*.safetensors",
             "verify --leave-others weights.safetensors",
         ),
     )

@@ -86,7 +86,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         log = config.getoption("golden_log")
         return run_session_per_version(versions, arguments, asked.dir, log)
     except GoldenError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise _usage_error(str(error)) from None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -129,7 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             demand_format(settings.report.suffix)
     except GoldenError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise _usage_error(str(error)) from None
     config.stash[SETTINGS] = settings
     settings_module.RUNNING.append(settings)
     left_out = LeftOut(config)
@@ -159,6 +159,12 @@ def _ini_value(config: pytest.Config, key: str) -> Any:
     except (ValueError, TypeError, pytest.UsageError) as error:
         kinds = {option.ini: option.kind for option in settings_module.OPTIONS}
         raise ConfigError(f"{key}: {error}", WRITTEN[kinds[key]]) from None
+
+
+def _usage_error(text: str) -> pytest.UsageError:
+    from ..report.terminal import fitted
+
+    return pytest.UsageError(fitted(text, "ERROR: "))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -195,7 +201,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         try:
             parsed_marker(item)
         except ConfigError as error:
-            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+            raise _usage_error(f"{item.nodeid}: {error}") from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -179,7 +179,7 @@ class Results:
             return
         from ..report.closing import terminal_summary, update_pages
         from ..report.summary import compared
-        from ..report.terminal import fitted, summary_line
+        from ..report.terminal import summary_line, within
 
         outcomes = tuple(self._outcomes.values())
         lines = []
@@ -198,7 +198,7 @@ class Results:
         writer = terminalreporter._tw
         # A file is read by programs too: its lines stay whole.
         width = _width(writer) if _is_terminal(writer) else sys.maxsize
-        for line in fitted("\n".join(lines), width):
+        for line in within("\n".join(lines), width):
             terminalreporter.write_line(line)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +32,35 @@ from .wording import counted, listed, number, plural, severity, style
 NARROW, WIDTH, WIDE = 80, 100, 120
 """Columns: at least, where nobody knows, and at most."""
 
+_COMMAND = re.compile(r"(^ *|: )(keras-golden|pytest|python|pip|git|export|make) ")
+"""At the beginning of a line, or behind a colon: in the middle of a sentence it is a word."""
+
+
+def columns() -> int:
+    """Of the terminal; where there is none those that COLUMNS says, else `WIDTH`."""
+    return max(NARROW, min(WIDE, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
+def fitted(text: str, lead: str = "") -> str:
+    """A message in lines that the terminal has room for; those with a command, which are to be
+    pasted, stay whole. lead: what will stand before the first line."""
+    return "\n".join(within(lead + text, columns()))[len(lead) :]
+
+
+def within(text: str, width: int) -> list[str]:
+    """The lines of a text, each in at most `width` columns as far as its words allow, what goes on
+    indented further; but for those with a command."""
+    return [part for line in text.split("\n") for part in _within(line, width)]
+
+
+def _within(line: str, width: int) -> list[str]:
+    if len(line) <= width or _COMMAND.search(line):
+        return [line]
+    bare = line.lstrip(" ")
+    indent = " " * (len(line) - len(bare))
+    further = "    " if indent else ""
+    return [indent + part for part in _wrapped(bare, width - len(indent), further)]
+
 
 def failure_page(outcome: TestOutcome, width: int = WIDTH, color: bool = False) -> str:
     """The whole picture of one test that moved, ending with the command that accepts it.
@@ -54,7 +85,7 @@ def comparison_page(outcome: TestOutcome, width: int = WIDTH, color: bool = Fals
         lines += [
             part
             for line in (_total(outcome), *_legend(outcome))
-            for part in _fitted(f"  {line}", width)
+            for part in _within(f"  {line}", width)
         ]
     lines += _section("names", name_lines(outcome), width)
     lines += _section("stack", stack_lines(outcome), width)
@@ -149,23 +180,6 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def fitted(text: str, width: int) -> list[str]:
-    """The lines of a text, each in at most `width` columns as far as its words allow, what goes on
-    indented further. A command stays on its line: broken, it could not be pasted."""
-    return [part for line in text.split("\n") for part in _fitted(line, width)]
-
-
-def _fitted(line: str, width: int) -> list[str]:
-    bare = line.lstrip(" ")
-    if len(line) <= width or bare.startswith(_COMMANDS):
-        return [line]
-    indent = " " * (len(line) - len(bare))
-    return [indent + part for part in _wrapped(bare, width - len(indent), "    ")]
-
-
-_COMMANDS = ("pytest ", "keras-golden ")
 
 
 def _section(title: str, texts: Iterable[str], width: int) -> list[str]:

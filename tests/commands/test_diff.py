@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from golden_files import Run, Write
 
 
@@ -61,3 +62,14 @@ def test_a_missing_file_is_an_error_not_a_drift(write: Write, golden_cli: Run) -
     code, out, err = golden_cli("diff", write("3.5.0"), "absent.safetensors")
     assert (code, out) == (2, "")
     assert "absent.safetensors" in err
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_page_fits_the_terminal(
+    write: Write, golden_cli: Run, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = golden_cli("diff", write("3.5.0"), write("3.6.0", drift=0.5))
+    lines = out.splitlines()[1:]  # the first line has the paths of both
+    assert max(map(len, lines)) <= width
+    assert max(map(len, lines)) > width - 20

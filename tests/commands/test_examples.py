@@ -18,6 +18,7 @@ def test_a_command_has_examples_that_parse(name: str, capsys: pytest.CaptureFixt
         cli.main([name, "--help"])
     assert ended.value.code == 0
     _, _, text = capsys.readouterr().out.partition("\nexamples:\n")
+    assert max(map(len, text.splitlines())) <= 80
     lines = [line.strip().partition(" > ")[0] for line in text.splitlines()]
     assert len(lines) >= 2
     for line in lines:

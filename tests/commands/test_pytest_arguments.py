@@ -53,3 +53,16 @@ def test_anything_else_is_answered_with_what_to_type(
         given(*argv)
     assert ended.value.code == 2
     assert line in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_error_fits_the_terminal_but_for_what_is_to_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for argv in (("lsit",), ("show", "golden.safetensors", *(["more.safetensors"] * 5))):
+        with pytest.raises(SystemExit):
+            given(*argv)
+        assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
+    with pytest.raises(SystemExit):
+        given("gate", "3.5.0", "3.6.0", "-k", "a name that is long enough to need another line")
+    assert "-- -k 'a name that is long enough to need another line'" in capsys.readouterr().err

@@ -305,6 +305,16 @@ def test_a_vacuous_tolerance_is_refused(suite: pytest.Pytester, goldens: Goldens
     assert goldens() == []
 
 
+def test_a_usage_error_fits_the_terminal(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = suite.runpytest_inprocess("-o", "golden_sed=3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert max(map(len, result.errlines)) <= 80
+    assert "Did you mean 'golden_seed'?" in result.stderr.str()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -16,11 +16,13 @@ from pytest_keras_golden.records import Tolerance
 from pytest_keras_golden.report.amount import percent
 from pytest_keras_golden.report.closing import terminal_summary, update_pages
 from pytest_keras_golden.report.terminal import (
+    columns,
     failure_page,
     fitted,
     missing_page,
     summary_line,
     update_page,
+    within,
 )
 from pytest_keras_golden.report.wording import explained
 
@@ -89,6 +91,29 @@ def test_the_share_that_changed_comes_before_the_units_that_need_explaining() ->
     assert heading.index("L2") < heading.index("+local") < heading.index("max |Δ|")
     (row,) = (line for line in page.splitlines() if line.startswith(" →   logits"))
     assert row.index("0.9 %") < row.index("9 / 5")
+
+
+@pytest.mark.parametrize(
+    ("said", "width"), [("60", 80), ("80", 80), ("110", 110), ("400", 120), (None, 100)]
+)
+def test_a_page_has_the_columns_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, width: int
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "__stdout__", None)
+    if said is not None:
+        monkeypatch.setenv("COLUMNS", said)
+    assert columns() == width
+
+
+def test_a_message_is_fitted_and_its_commands_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words, command = "word " * 30, f"See: keras-golden show {'x ' * 50}"
+    lines = f"ERROR: {fitted(f'{words}{chr(10)}{command}', 'ERROR: ')}".split("\n")
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[-1] == command
+    assert " ".join(lines[:-1]).split() == ["ERROR:", *words.split()]
+    assert fitted("") == ""
 
 
 def test_the_first_drifting_tensor_is_marked_once() -> None:
@@ -280,7 +305,7 @@ def test_a_test_that_moved_on_one_stack_is_compared_with_itself() -> None:
 def test_what_is_longer_than_the_terminal_goes_on_indented(width: int) -> None:
     words = " ".join(["word"] * 60)
     command = f"  pytest {words}"
-    lines = fitted(f"{words}\n  {words}\n{command}", width)
+    lines = within(f"{words}\n  {words}\n{command}", width)
     assert command in lines
     assert all(len(line) <= width for line in lines if line != command)
     assert " ".join(line.strip() for line in lines) == f"{words} {words} {command.strip()}"
