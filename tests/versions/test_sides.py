@@ -110,7 +110,8 @@ def test_a_lock_file_is_gated_and_its_culprit_found(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     said = " ".join(done.stdout.split())
     assert (
-        "old.txt → new.txt: DRIFT: NaN or Inf in other places. 1 of 2 compared tests moved" in said
+        "from old.txt to new.txt: DRIFT: NaN or Inf in other places. 1 of 2 compared tests moved"
+        in said
     )
     assert "The culprit is keras 3.5.0 → 3.7.0 (of 3 changes, 2 probes)." in said
     since = "They move since keras 3.6.0, and not under 3.5.0 (1 probe of 3 releases)."
