@@ -55,6 +55,9 @@ def _kind(row: VerdictRow) -> Hashable:
     """What two rows share that are told as one. Of measured tests: the function that parameters
     make several tests of, the layers to blame, and the verdict."""
     outcome = row.outcome
+    if row.status == "no tensors":
+        # Kinds of what was not looked at are no reasons: each such test is named.
+        return row.status, row.nodeid
     if row.status not in MEASURED or outcome is None or not outcome.tensors:
         return row.status, row_detail(row)
     function, _, parameters = row.nodeid.partition("[")
