@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -59,8 +60,10 @@ class Tallies:
         self._cells: list[tuple[CellType, Any]] = []
         self._contents: list[tuple[Any, Any]] = []
         self._arrays: list[tuple[Any, Any]] = []
-        for one in _reached(root):
-            self._of_object(one)
+        # Objects of a test may raise when they are looked at, or change under another thread.
+        with suppress(Exception):
+            for one in _reached(root):
+                self._of_object(one)
 
     def restore(self) -> None:
         for space, name, value in self._spaces:
@@ -132,7 +135,8 @@ class Tallies:
             self._of_container(value, deep)
             return True
         if isinstance(value, np.ndarray):
-            if value.size <= _SMALL and value.flags.writeable and self._is_new(value):
+            small = value.size <= _SMALL and value.dtype.kind in "biufc"
+            if small and value.flags.writeable and self._is_new(value):
                 self._arrays.append((value, value.copy()))
             return False
         self._follow(value)
@@ -206,7 +210,8 @@ def _unwrapped(value: Any) -> Iterator[FunctionType]:
         elif isinstance(value, partial):
             value = value.func
         else:
-            value = getattr(value, "__dict__", {}).get("__wrapped__")
+            space = getattr(value, "__dict__", None)
+            value = space.get("__wrapped__") if isinstance(space, dict) else None
         if value is None:
             return
 

@@ -201,6 +201,25 @@ def test_an_empty_cell_and_a_large_array_are_left_alone() -> None:
     assert later is SimpleNamespace
 
 
+class Hostile:
+    """Raises whatever is asked of it, as proxies do that are bound to nothing."""
+
+    @property
+    def __dict__(self) -> Any:
+        raise RuntimeError("unbound")
+
+
+def test_objects_that_raise_when_they_are_looked_at_disturb_nothing() -> None:
+    calls, hostile = [1], Hostile()
+
+    def count(x: Any) -> Any:
+        calls.append(1)
+        return hostile
+
+    Tallies(lambda_of(count)).restore()
+    assert calls == [1]
+
+
 def test_whose_classes_are_the_tests_own() -> None:
     assert is_users(Counting)
     assert is_users(Counter)
