@@ -32,8 +32,9 @@ from .wording import counted, listed, number, plural, severity, style
 NARROW, WIDTH, WIDE = 80, 100, 120
 """Columns: at least, where nobody knows, and at most."""
 
-_COMMAND = re.compile(r"(^ *|: )(keras-golden|pytest|python|pip|git|export|make) ")
-"""At the beginning of a line, or behind a colon: in the middle of a sentence it is a word."""
+_COMMAND = re.compile(r"(^ *|: )(keras-golden|pytest|python|pip|git|export|make) |'--")
+"""What is to be pasted: at the beginning of a line, or behind a colon (in the middle of a sentence
+it is a word), and options in quotes."""
 
 
 def columns() -> int:
