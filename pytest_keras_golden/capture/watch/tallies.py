@@ -33,6 +33,7 @@ _CONTAINERS: dict[Any, Callable[[Any, Any], None]] = {
 """What fills each, past what a subclass, such as Keras' tracked lists, makes of that. Most special
 first."""
 
+_KINDS = tuple(_CONTAINERS)
 _FUNCTIONS = (FunctionType, MethodType, property, staticmethod, classmethod, partial)
 _MOCK = "unittest.mock"
 
@@ -75,7 +76,8 @@ class Tallies:
         for container, kept in self._contents:
             _put_back(container, kept)
         for array, kept in self._arrays:
-            if not np.array_equal(array, kept):
+            # What ran may have made it read-only, and then has no more to put back.
+            if array.flags.writeable and not np.array_equal(array, kept):
                 array[...] = kept
 
     def _is_new(self, value: Any) -> bool:
@@ -131,7 +133,7 @@ class Tallies:
         """Whether a name for it may be given another value; what it has inside is held."""
         if isinstance(value, _SCALARS):
             return True
-        if isinstance(value, tuple(_CONTAINERS)):
+        if isinstance(value, _KINDS):
             self._of_container(value, deep)
             return True
         if isinstance(value, np.ndarray):
@@ -156,8 +158,8 @@ class Tallies:
         """Whether following an object of this class may lead to code of the test's own."""
         known = self._worth.get(kind)
         if known is None:
-            known = kind in _FUNCTIONS or kind.__module__ == _MOCK or is_users(kind)
-            self._worth[kind] = known = known or hasattr(kind, "__wrapped__")
+            ours = kind in _FUNCTIONS or kind.__module__ == _MOCK or is_users(kind)
+            known = self._worth[kind] = ours or hasattr(kind, "__wrapped__")
         return known
 
     def _follow(self, value: Any) -> None:

@@ -47,20 +47,6 @@ TELLING = """
 """
 
 
-@pytest.mark.processes
-@pytest.mark.parametrize("backend", EVERY)
-def test_warnings_are_as_many_as_without(
-    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    suite.makepyfile(TELLING)
-    skipped = 2 if backend == "numpy" else 0
-    result = suite.runpytest_subprocess("--update-goldens")
-    result.assert_outcomes(passed=4 - skipped, skipped=skipped)
-    result = suite.runpytest_subprocess()
-    result.assert_outcomes(passed=4 - skipped, skipped=skipped)
-
-
 COUNTING = """
     import collections
     import logging
@@ -170,13 +156,16 @@ COUNTING = """
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize(
+    ("source", "tests"), [(TELLING, 4), (COUNTING, 5)], ids=["told", "counted"]
+)
 @pytest.mark.parametrize("backend", EVERY)
-def test_counts_are_what_they_are_without(
-    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+def test_it_is_as_often_as_without(
+    backend: str, source: str, tests: int, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    suite.makepyfile(COUNTING)
+    suite.makepyfile(source)
     skipped = 2 if backend == "numpy" else 0
     for options in (["--update-goldens"], []):
         result = suite.runpytest_subprocess("-p", "no:randomly", *options)
-        result.assert_outcomes(passed=5 - skipped, skipped=skipped)
+        result.assert_outcomes(passed=tests - skipped, skipped=skipped)
