@@ -18,7 +18,7 @@ from ..outcomes import LocalOutcome, TensorOutcome, TestOutcome
 from ..records import SCHEMA, Verdict
 from ..report import amount
 from ..report.escape import visible
-from ..report.output import cannot_write, say
+from ..report.output import say, writing_to
 from ..report.wording import plural
 from ..versions.changes import Change
 from .examples import examples
@@ -120,11 +120,9 @@ def _says(old: Acceptance, new: Acceptance) -> bool:
 
 def _append(path: Path, text: str) -> None:
     """Whatever is in the file stays as it is."""
-    try:
+    with writing_to("--accepted FILE"):
         before = path.read_text(encoding="utf-8") if path.exists() else _BEGIN
         write_whole(path, before + ("" if before.endswith("\n") else "\n") + text)
-    except OSError as error:
-        raise cannot_write(error, "--accepted FILE") from error
 
 
 def _sizes(entry: Acceptance) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..ci.folder import COMMENT, REQUEST
 from ..io.atomic import append_whole, write_whole
-from ..report.output import cannot_write, note
+from ..report.output import note, writing_to
 from ..report.wording import plural
 
 if TYPE_CHECKING:
@@ -133,14 +133,10 @@ def text_in(output: Path) -> str:
 
 
 def _append(path: Path, text: str) -> None:
-    try:
+    with writing_to("GITHUB_STEP_SUMMARY"):
         append_whole(path, text + "\n")
-    except OSError as error:
-        raise cannot_write(error, "GITHUB_STEP_SUMMARY") from error
 
 
 def write(path: Path, text: str) -> None:
-    try:
+    with writing_to("--output DIR"):
         write_whole(path, text)
-    except OSError as error:
-        raise cannot_write(error, "--output DIR") from error

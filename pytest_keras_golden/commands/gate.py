@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GoldenError
 from ..io.atomic import append_whole, write_whole
 from ..report.escape import prose, visible
-from ..report.output import cannot_write, emit, note, write_json
+from ..report.output import emit, note, write_json, writing_to
 from .arguments import (
     add_pages,
     add_shared,
@@ -172,15 +172,11 @@ def _write_texts(
 
 def _append(path: Path, text: str) -> None:
     """Add to a file: a CI's job summary may hold other steps' text already."""
-    try:
+    with writing_to("--markdown=FILE"):
         append_whole(path, text + "\n")
-    except OSError as error:
-        raise cannot_write(error, "--markdown=FILE") from error
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing_to("--html=FILE"):
         write_whole(path, text)
-    except OSError as error:
-        raise cannot_write(error, "--html=FILE") from error
     note(f"wrote {path}")

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StackError
 from ..io.atomic import append_whole
 from ..report.escape import visible
-from ..report.output import cannot_write, say
+from ..report.output import say, writing_to
 from .examples import examples
 
 ATTRIBUTE = "*.safetensors diff=keras-golden"
@@ -61,12 +61,10 @@ def _has_attribute(attributes: Path) -> bool:
 
 def _add_attribute(attributes: Path) -> None:
     """As the last line, whether or not the line before it was ended."""
-    try:
+    with writing_to(".gitattributes"):
         before = attributes.read_bytes() if attributes.exists() else b""
         start = "" if not before or before.endswith(b"\n") else "\n"
         append_whole(attributes, f"{start}{ATTRIBUTE}\n")
-    except OSError as error:
-        raise cannot_write(error, ".gitattributes") from error
 
 
 def _is_set() -> bool:

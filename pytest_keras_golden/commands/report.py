@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report.logs import read_document
-from ..report.output import cannot_write, note, say
+from ..report.output import note, say, writing_to
 from .examples import examples
 
 
@@ -36,9 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         say(rendered(documents, ".md"))
         return 0
-    try:
+    with writing_to("-o FILE"):
         write_report(documents, arguments.output)
-    except OSError as error:
-        raise cannot_write(error, "-o FILE") from error
     note(f"wrote {arguments.output} ({arguments.output.stat().st_size:,} bytes)")
     return 0

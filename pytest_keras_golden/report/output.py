@@ -48,18 +48,21 @@ def write_json(json_file: str, document: Any) -> None:
     if json_file == "-":
         say(text)
         return
-    try:
+    with writing_to("--json=FILE"):
         write_whole(Path(json_file), text + "\n")
+
+
+@contextmanager
+def writing_to(option: str) -> Iterator[None]:
+    """Inside, the file that an option names is written. Where it cannot be, raises GoldenError:
+    which file, why, and what to name instead."""
+    try:
+        yield
     except OSError as error:
-        raise cannot_write(error, "--json=FILE") from error
-
-
-def cannot_write(error: OSError, option: str) -> GoldenError:
-    """The error of an output file: which one, why, and what to name instead."""
-    return GoldenError(
-        f"cannot write {error.filename}: {error.strerror}",
-        f"Name a file that can be written: {option}. What was there is as it was.",
-    )
+        raise GoldenError(
+            f"cannot write {error.filename}: {error.strerror}",
+            f"Name a file that can be written: {option}. What was there is as it was.",
+        ) from error
 
 
 def prepare_streams() -> None:

@@ -18,7 +18,7 @@ from ..io.atomic import write_whole
 from ..io.ownership import claim, remove
 from ..io.process import run_tree
 from ..report import escape
-from ..report.output import cannot_write, flush, say
+from ..report.output import flush, say, writing_to
 from ..report.summary import verdict_of
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.overlay.releases import resolve
@@ -103,10 +103,8 @@ def _copy_logs(runs: Mapping[str, InnerRun], logs: Mapping[str, Path]) -> None:
 
 
 def _copy(log: Path, target: Path) -> None:
-    try:
+    with writing_to("--golden-log=FILE"):
         write_whole(target, log.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise cannot_write(error, "--golden-log=FILE") from error
 
 
 def worst_code(codes: Sequence[int]) -> int:
