@@ -131,8 +131,10 @@ class Place:
         wanted = [*([("keras", release)] if release else []), *self.suite.requires]
         folders = [ensure_overlay(name, version) for name, version in wanted]
         source = [self.folder / part for part in self.suite.source]
-        backend = {"KERAS_BACKEND": self.suite.backend, "GITHUB_STEP_SUMMARY": "", "CI": ""}
-        return {**overlay_environment([*folders, *source]), **self._cache(), **backend}
+        own = {"KERAS_BACKEND": self.suite.backend, "GITHUB_STEP_SUMMARY": "", "CI": ""}
+        # Without bytecode every process would compile the plugin, but nothing that is installed.
+        own |= {"PYTHONDONTWRITEBYTECODE": ""}
+        return {**overlay_environment([*folders, *source]), **self._cache(), **own}
 
     @property
     def cached(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..release import parsed
+from .overlay.described import headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ def requirements(
     package, which something else asks for."""
     found: dict[str, Demand] = {}
     for distribution in metadata.distributions(name=name, path=[str(folder)]):
-        for requirement in _parsed(distribution.requires or ()):
+        for requirement in _required(distribution):
             if _is_asked_for(requirement, environment, extras):
                 key = canonicalize_name(requirement.name)
                 known = found.get(key, Demand())
@@ -47,16 +49,25 @@ def is_in(folder: Path, name: str) -> bool:
 
 def all_required(distribution: metadata.Distribution) -> set[str]:
     """Normalised names of all that a package may ask for, on any platform and as any extra."""
-    return {canonicalize_name(one.name) for one in _parsed(distribution.requires or ())}
+    return {canonicalize_name(one.name) for one in _required(distribution)}
 
 
-def _parsed(texts: Any) -> Iterator[Requirement]:
-    for text in texts:
-        try:
-            yield Requirement(text)
-        except InvalidRequirement:
-            # Metadata of long ago; what it asks for cannot be known.
-            continue
+def _required(distribution: metadata.Distribution) -> Iterator[Requirement]:
+    named = headers(distribution).get_all("Requires-Dist")
+    # Packages of long ago say it in a file of its own, which the standard library reads.
+    by_file = named is None and distribution.read_text("requires.txt")
+    known = map(_parsed, (distribution.requires if by_file else named) or ())
+    return (requirement for requirement in known if requirement is not None)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Requirement | None:
+    """Each side of a gate asks all that is installed."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        # Metadata of long ago; what it asks for cannot be known.
+        return None
 
 
 def _is_asked_for(

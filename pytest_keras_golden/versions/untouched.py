@@ -8,7 +8,6 @@ out by what the run was heard to read, and by the packages' own lists of files, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from ..stacks.overlay.described import headers
 from ..stacks.pin import Pin
 from ..stacks.side import Side
 from ..stacks.ties import all_required
@@ -36,17 +36,16 @@ def untouched(run: InnerRun, old: Side, new: Side) -> bool:
     if read is None:
         return False
     pairs = [(_Package(before[name]), _Package(after[name])) for name in named]
-    required = frozenset(_required_by_others(pair[0].name for pair in pairs))
-    return not any(_matters(*pair, read, required) for pair in pairs)
+    return not any(_matters(*pair, read) for pair in pairs)
 
 
-def _matters(old: _Package, new: _Package, read: frozenset[str], required: frozenset[str]) -> bool:
+def _matters(old: _Package, new: _Package, read: frozenset[str]) -> bool:
     if old.distribution is None or new.distribution is None or old.is_read(read):
         return True
     if old.entry_points != new.entry_points or not new.top_level <= old.top_level:
         return True
     # What is compiled may be loaded by another library, which nobody hears.
-    return not (old.is_pure and new.is_pure) and old.name in required
+    return not (old.is_pure and new.is_pure) and _is_required_by_another(old.name)
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,10 @@ class _Package:
 _ENTRY_POINTS = "entry_points.txt"
 
 
-def _required_by_others(names: Iterable[str]) -> Iterator[str]:
-    """Those of the names that a package of this environment asks for, if only as an extra."""
-    asked = {
-        (canonicalize_name(distribution.metadata["Name"] or ""), name)
+def _is_required_by_another(name: str) -> bool:
+    """Whether a package of this environment asks for it, if only as an extra."""
+    return any(
+        name in all_required(distribution)
         for distribution in metadata.distributions()
-        for name in all_required(distribution)
-    }
-    for name in names:
-        if any(wanted == name != by for by, wanted in asked):
-            yield name
+        if canonicalize_name(headers(distribution)["Name"] or "") != name
+    )

@@ -11,6 +11,8 @@ import platform
 import re
 import sys
 import sysconfig
+from email import message_from_string
+from email.message import Message
 from importlib import metadata
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -57,12 +59,19 @@ def installed() -> dict[str, list[str]]:
     """Normalised name → version, and the folder that the package is imported from."""
     found: dict[str, list[str]] = {}
     for distribution in metadata.distributions():
-        name = str(distribution.metadata["Name"] or "")
-        key = re.sub(r"[-_.]+", "-", name).lower()
+        said = headers(distribution)
+        key = re.sub(r"[-_.]+", "-", said["Name"] or "").lower()
         # The first on sys.path is the one that an import finds.
-        if key and key not in found and distribution.version:
-            found[key] = [str(distribution.version), _folder(distribution)]
+        if key and key not in found and said["Version"]:
+            found[key] = [said["Version"], _folder(distribution)]
     return found
+
+
+def headers(distribution: metadata.Distribution) -> Message:
+    """A package's core metadata without the description behind them, most of the file:
+    `importlib.metadata` parses all of it anew for each field that it is asked for."""
+    said = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    return message_from_string(said.partition("\n\n")[0])
 
 
 def _folder(distribution: metadata.Distribution) -> str:
