@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from .arguments import (
 from .blame import blamed
 from .examples import examples
 from .place import accepted_file
-from .sides import differ, drawing_alike, side_of, stacks_of
+from .sides import as_written, differ, drawing_alike, side_of, stacks_of
 
 if TYPE_CHECKING:
     from ..versions.gate import GateResult, GateVerdict
@@ -96,20 +97,27 @@ def judged(
     # It decides what is said of numbers, not what they are: runs that are kept stay good.
     suite = suite_of(arguments)
     suite = replace(suite, left_out=(*suite.left_out, accepted_in))
-    stacks = stacks_of(arguments, [arguments.old, arguments.new])
-    if not differ(stacks):
-        _unchanged(arguments)
-        return None
-    suite = drawing_alike(suite, stacks)
-    old, new = (side_of(arguments, stack, stacks) for stack in stacks)
+    with told_if_unmeasured(
+        arguments,
+        lambda why: unmeasured(
+            as_written(arguments, arguments.old), as_written(arguments, arguments.new), why
+        ),
+        gate_page,
+        gate_html,
+    ):
+        stacks = stacks_of(arguments, [arguments.old, arguments.new])
+        if not differ(stacks):
+            _unchanged(arguments)
+            return None
+        suite = drawing_alike(suite, stacks)
+        old, new = (side_of(arguments, stack, stacks) for stack in stacks)
     # Not the new side: the old one's recording serves whatever comes after it.
     named = [*identity(arguments, "gate"), fingerprint(stacks[0])]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):
-        try:
+        with told_if_unmeasured(
+            arguments, lambda why: unmeasured(old, new, why), gate_page, gate_html
+        ):
             result = gate(old, new, suite, place, where, told, accepted)
-        except GoldenError as error:
-            write_pages(arguments, unmeasured(old, new, error), gate_page, gate_html)
-            raise
         if result.verdict == "drift" and not arguments.no_culprit:
             culprit = blamed(arguments, stacks, result, suite, place, where, told)
             result = replace(result, culprit=culprit)
@@ -147,15 +155,24 @@ def tell(
     _write_texts(arguments, result, page, html)
 
 
-def write_pages(
-    arguments: argparse.Namespace, result: GateResult | MatrixResult, page: Any, html_page: Any
-) -> None:
-    """Write what was asked for where nothing was compared; the error itself is what is printed.
-    html_page: the module that has the result as a page."""
-    if arguments.json is not None:
-        write_json(arguments.json, result.to_json())
-    html = html_page.page(result) if arguments.html is not None else None
-    _write_texts(arguments, result, page, html)
+@contextmanager
+def told_if_unmeasured(
+    arguments: argparse.Namespace,
+    known: Callable[[GoldenError], GateResult | MatrixResult],
+    page: Any,
+    html_page: Any,
+) -> Iterator[None]:
+    """Inside, an error that leaves nothing to compare is told in the files that were asked for as
+    well. known: what is, where it stops. html_page: the module that has the result as a page."""
+    try:
+        yield
+    except GoldenError as error:
+        result = known(error)
+        if arguments.json is not None:
+            write_json(arguments.json, result.to_json())
+        html = html_page.page(result) if arguments.html is not None else None
+        _write_texts(arguments, result, page, html)
+        raise
 
 
 def _write_texts(

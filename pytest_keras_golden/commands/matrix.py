@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, GoldenError
 from .arguments import (
@@ -18,8 +19,12 @@ from .arguments import (
     suite_of,
 )
 from .examples import examples
-from .gate import EXIT_CODES, tell, write_pages
-from .sides import drawing_alike, installed_sides, stacks_of
+from .gate import EXIT_CODES, tell, told_if_unmeasured
+from .sides import as_written, drawing_alike, installed_sides, stacks_of
+
+if TYPE_CHECKING:
+    from ..stacks.side import Side
+    from ..versions.matrix import MatrixResult
 
 
 def add_parser(subparsers: Any) -> None:
@@ -56,18 +61,22 @@ def run(arguments: argparse.Namespace) -> int:
     texts = columns(arguments)
     if len(texts) < 2:
         raise ConfigError(f"A matrix needs two sides; this is {texts[0]} alone.", "Add one.")
-    stacks = stacks_of(arguments, texts)
-    suite = drawing_alike(suite, stacks)
+
+    def telling(anchor: Side) -> AbstractContextManager[None]:
+        def known(error: GoldenError) -> MatrixResult:
+            return unmeasured(anchor, arguments.package, error)
+
+        return told_if_unmeasured(arguments, known, matrix_page, matrix_html)
+
+    with telling(as_written(arguments, texts[0])):
+        stacks = stacks_of(arguments, texts)
+        suite = drawing_alike(suite, stacks)
+        sides, missing = installed_sides(arguments, stacks)
     # Not the others: a matrix with one more column goes on from what is there.
     named = [*identity(arguments, "matrix"), fingerprint(stacks[0])]
-    sides, missing = installed_sides(arguments, stacks)
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
-        try:
+        with telling(sides[0]):
             result = matrix(sides, suite, place, where, told, missing, arguments.package)
-        except GoldenError as error:
-            known = unmeasured(sides[0], arguments.package, error)
-            write_pages(arguments, known, matrix_page, matrix_html)
-            raise
         html = matrix_html.page(result) if arguments.html is not None else None
     tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]

@@ -64,6 +64,14 @@ def side_of(arguments: argparse.Namespace, stack: Stack, among: Sequence[Stack])
     return install(_first(stack, arguments.package), among, _label(stack))
 
 
+def as_written(arguments: argparse.Namespace, text: str) -> Side:
+    """A side of which nothing is known but what was typed, to be named where it cannot be had."""
+    from ..stacks.grammar import is_version_range
+    from ..stacks.side import Side
+
+    return Side((), f"{arguments.package} {text}" if is_version_range(text) else text)
+
+
 def at_version(
     arguments: argparse.Namespace,
     stack: Stack,

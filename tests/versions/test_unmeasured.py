@@ -75,3 +75,17 @@ def test_what_is_not_there_is_named(folder: Path, name: str) -> None:
     assert f"{name}." in done.stderr
     assert "Keras model" not in done.stderr
     assert name in json.loads(done.stdout)["problem"]
+
+
+@pytest.mark.parametrize("command", ["gate", "matrix"])
+def test_a_side_that_cannot_be_had_is_told_in_every_file(folder: Path, command: str) -> None:
+    done = keras_golden(folder, command, "nonsense=1", "policy=bfloat16", *FILES, env=NUMPY)
+    assert done.returncode == 2
+    assert "nonsense= is no switch" in done.stderr
+    found = json.loads((folder / "g.json").read_text())
+    assert found["verdict"] == "nothing compared"
+    assert "nonsense= is no switch" in found["problem"]
+    for name in ("g.md", "g.html"):
+        page = (folder / name).read_text()
+        assert "NOTHING COMPARED" in page
+        assert "nonsense=1" in page

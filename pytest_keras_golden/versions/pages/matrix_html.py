@@ -11,7 +11,7 @@ from ...report.escape import first_line
 from ...report.html import Entry, Overview, written
 from ...report.wording import number, plural
 from ..matrix import Cell, MatrixResult
-from .matrix_page import LEGEND, cell_text, notes, summary_line
+from .matrix_page import cell_text, grouped, legend, notes, summary_line
 
 _PAGES = 1000
 """Cells that are drawn in full, red ones first; the table has them all."""
@@ -59,12 +59,12 @@ def _overview(result: MatrixResult, places: Mapping[int, int]) -> Overview:
         "Releases": list(_releases(result)),
         "What changed where": list(notes(result)),
         "Runs": [*(f"{v}: {number(s)} s" for v, s in result.seconds.items()), *result.taken],
-        "Cells": [LEGEND.format(anchor=result.versions[0])],
+        "Table": legend(result),
     }
     sections = tuple((heading, tuple(lines)) for heading, lines in told.items() if lines)
     rows = (
-        (nodeid, *(_cell(cell, places) for cell in row.values()))
-        for nodeid, row in result.cells.items()
+        (nodeid + more, *(_cell(cell, places) for cell in row))
+        for nodeid, more, row in grouped(result)
     )
     return Overview("Matrix", sections, (), (("test", *result.versions), *rows))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+from ...outcomes import QUIET
 from ...report import escape
 from ...report.wording import STYLE, plural
 from ...stacks.grammar import is_version_range
@@ -20,6 +21,24 @@ def cell_text(cell: Cell) -> str:
     if cell.left is None or cell.left == cell.anchor:
         return cell.anchor or str(cell.left)
     return f"{cell.left} · {cell.anchor or '-'}"
+
+
+def grouped(result: MatrixResult) -> Iterator[tuple[str, str, tuple[Cell, ...]]]:
+    """The rows of the table: a test, ` and 11 more`, cells. Tests are told once that say the same
+    under every version: those that parameters make of one function, and those of one file that
+    nothing moved in."""
+    found: dict[Hashable, list[str]] = {}
+    for nodeid, row in result.cells.items():
+        found.setdefault(_kind(nodeid, tuple(row.values())), []).append(nodeid)
+    for alike in found.values():
+        more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+        yield alike[0], more, tuple(result.cells[alike[0]].values())
+
+
+def _kind(nodeid: str, row: Sequence[Cell]) -> Hashable:
+    quiet = all(cell.anchor in (None, *QUIET) and not cell.red for cell in row)
+    of = nodeid.partition("::")[0] if quiet else nodeid.partition("[")[0]
+    return of, tuple((cell_text(cell), cell.local_drift, cell.reason) for cell in row)
 
 
 def summary_line(result: MatrixResult) -> str:
@@ -70,15 +89,27 @@ def terminal(result: MatrixResult, width: int | None = None) -> str:
     table.add_column("test", overflow="fold")
     for version in result.versions:
         table.add_column(version)
-    for nodeid, row in result.cells.items():
-        shown = (escape.text(cell_text(cell), _style(cell)) for cell in row.values())
-        table.add_row(escape.text(nodeid), *shown)
+    for nodeid, more, row in grouped(result):
+        shown = (escape.text(cell_text(cell), _style(cell)) for cell in row)
+        table.add_row(escape.text(nodeid + more), *shown)
     console = escape.console(width=width)
     with console.capture() as captured:
-        console.print(table)
-    legend = LEGEND.format(anchor=result.versions[0])
+        if result.cells:
+            console.print(table)
     told = map(escape.visible, [*notes(result), *result.taken, summary_line(result)])
-    return captured.get() + "\n".join([legend, *told])
+    return captured.get() + "\n".join([*legend(result), *told])
+
+
+def legend(result: MatrixResult) -> list[str]:
+    """What the table's cells and rows are; nothing where it has none."""
+    if not result.cells:
+        return []
+    told = [LEGEND.format(anchor=result.versions[0])]
+    if len(list(grouped(result))) < len(result.cells):
+        told.append(
+            "row: a test, and how many more of its function or file say the same throughout"
+        )
+    return told
 
 
 def _style(cell: Cell) -> str:
@@ -88,11 +119,14 @@ def _style(cell: Cell) -> str:
 def markdown(result: MatrixResult) -> str:
     mark = "✅" if result.verdict == "holds" else "❌"
     lines = [f"### {mark} {escape.prose(summary_line(result))}", ""]
-    lines.append(escape.row("test", *map(escape.prose, result.versions)))
-    lines.append("|---" * (len(result.versions) + 1) + "|")
-    for nodeid, row in result.cells.items():
-        lines.append(escape.row(escape.code(nodeid), *map(_word, row.values())))
-    lines += ["", LEGEND.format(anchor=result.versions[0]), ""]
+    if result.cells:
+        lines.append(escape.row("test", *map(escape.prose, result.versions)))
+        lines.append("|---" * (len(result.versions) + 1) + "|")
+        lines += [
+            escape.row(escape.code(nodeid) + more, *map(_word, row))
+            for nodeid, more, row in grouped(result)
+        ]
+        lines += ["", *legend(result), ""]
     lines += [f"- {escape.sentence(note)}" for note in (*notes(result), *result.taken)]
     return "\n".join(lines) + "\n"
 
