@@ -26,7 +26,7 @@ Busy = Callable[[], bool]
 """Whether a call is under way that is looked into, with everything inside it."""
 
 PIPELINE, THREADS, SHARED = "data pipelines", "other threads", "shared fixtures"
-TEARDOWN, ADAPT = "fixture teardown", "adapt"
+TEARDOWN, ADAPT, IMPORT = "fixture teardown", "adapt", "import of the test module"
 
 _OPS = ("core", "einops", "image", "linalg", "math", "nn", "numpy")
 _SYMBOLIC = "any_symbolic_tensors"
@@ -87,6 +87,17 @@ class Unseen:
             yield
         finally:
             self._counts, self._busy = before
+
+    @contextmanager
+    def importing(self, counts: Counter[str]) -> Iterator[None]:
+        """While a test module is imported: all is one kind. Operations and draws are left out, with
+        which nearly every module makes its constants, for tests without Keras, too."""
+        seen: Counter[str] = Counter()
+        with self.counting(seen, lambda: False), self.apart(IMPORT):
+            try:
+                yield
+            finally:
+                counts[IMPORT] += sum(n for k, n in seen.items() if k not in (OPERATIONS, RANDOM))
 
     def intercept(self, method: str, run: Run, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True

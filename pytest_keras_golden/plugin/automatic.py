@@ -21,9 +21,24 @@ class Automatic:
         self._settings = settings
         self._unseen: Unseen | None = None
         self._open: ExitStack | None = None
+        self._imported: dict[str, Counter[str]] = {}
+
+    @contextmanager
+    def importing(self, module: str) -> Generator[None, None, None]:
+        """While a test module is imported, `module` by its node id: what Keras computes there
+        belongs to no one test, and every test of the module may use it."""
+        unseen = self._watching()
+        counts = self._imported[module] = Counter()
+        try:
+            with unseen.importing(counts):
+                yield
+        finally:
+            # Anew for the tests: the module may have classes of its own by then.
+            unseen.close()
 
     def begin(self, case: Case) -> None:
         """Before the first fixture of a test that captures automatically."""
+        case.saw(False, self._imported.get(case.nodeid.partition("::")[0], {}))
         self._open = ExitStack()
         self._open.enter_context(self.block(case))
 
@@ -33,12 +48,9 @@ class Automatic:
         from ..capture.auto import automatic_block
         from ..capture.tap.limit import Limit
         from ..capture.tap.request import Request
-        from ..capture.unseen import Unseen
         from ..case.against import CaseGolden
 
-        if self._unseen is None:
-            self._unseen = Unseen()
-        self._unseen.watch()
+        unseen = self._watching()
         request = Request(
             select=self._settings.select,
             limit=Limit(self._settings.max_bytes, self._settings.rows),
@@ -51,10 +63,18 @@ class Automatic:
         counts: Counter[str] = Counter()
         started = automatic_block(case.add_block, request, CaseGolden(case))
         ended = ExitStack()
-        with ended, started as block, self._unseen.counting(counts, lambda: block.is_busy):
+        with ended, started as block, unseen.counting(counts, lambda: block.is_busy):
             # What programs ran is known when the block has ended.
             ended.callback(lambda: case.saw(block.saw_calls, {**block.unseen, **counts}))
             yield
+
+    def _watching(self) -> Unseen:
+        if self._unseen is None:
+            from ..capture.unseen import Unseen
+
+            self._unseen = Unseen()
+        self._unseen.watch()
+        return self._unseen
 
     def end(self, *error: Any) -> None:
         """When the body has ended, or will not run; `error` as for a context manager's exit."""

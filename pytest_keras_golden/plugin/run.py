@@ -94,7 +94,8 @@ class GoldenRun:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         if not (self.settings.auto and isinstance(collector, pytest.Module)):
             return (yield)
-        with self.seeding.importing(collector.nodeid), self._drawing(collector.nodeid):
+        name = collector.nodeid
+        with self.seeding.importing(name), self._drawing(name), self.automatic.importing(name):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

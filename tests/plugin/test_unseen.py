@@ -165,6 +165,46 @@ def test_every_kind_is_named(
     assert all(found[name]["outcome"] == "recorded" for name in looked_into & ran.keys())
 
 
+IMPORTING = """
+import keras
+import numpy as np
+
+X = keras.ops.ones((2, 3))
+BUILT = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+{at_import}
+
+def test_of_what_the_module_made():
+    assert X.shape == (2, 3)
+
+def test_of_its_own():
+    BUILT(X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "kinds"),
+    [
+        ("Y = BUILT(X)", ["import of the test module"]),
+        ("LOSS = keras.losses.MeanSquaredError()(X, 2 * X)", ["import of the test module"]),
+        ("DRAWN = keras.random.normal((2,))", []),
+    ],
+)
+def test_what_a_module_computes_as_it_is_imported_is_named(
+    suite: pytest.Pytester, at_import: str, kinds: list[str]
+) -> None:
+    suite.makepyfile(IMPORTING.format(at_import=at_import))
+    suite.makepyfile(test_another="def test_beside():\n    pass\n")
+    suite.runpytest_subprocess("--golden-auto", "--update-goldens", "--golden-log=log.json")
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    found = {test["nodeid"].rpartition("::")[2]: test for test in tests}
+    assert {name: test["unseen"] for name, test in found.items()} == {
+        "test_beside": [],
+        "test_of_its_own": kinds,
+        "test_of_what_the_module_made": kinds,
+    }
+    assert found["test_of_its_own"]["outcome"] == "recorded"
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_layers_in_a_data_pipeline_are_named(
