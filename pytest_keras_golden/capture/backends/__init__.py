@@ -198,11 +198,19 @@ def is_traced(value: Any) -> bool:
     return owner is not None and owner.is_traced(value)
 
 
-def is_exporting() -> bool:
-    """Whether what is being traced will be written to a file or made another format's: nothing can
-    hand its values over, and what tries to is written as well, or refused."""
+def checks_leaks() -> bool:
+    """Whether jax looks for values that outlive their trace, and raises where somebody has one."""
+    return active() == "jax" and bool(import_module(".jax", __name__).checks_leaks())
+
+
+def is_sealed() -> bool:
+    """Whether nothing can hand over values of what is being traced: it will be written to a file or
+    made another format's, and what tries to is written as well, or refused; or leaks are looked
+    for."""
     if active() not in ("jax", "tensorflow"):
         return False
+    if checks_leaks():
+        return True
     backend = import_module(f".{active()}", __name__)
     frame: FrameType | None = sys._getframe()
     while frame is not None:

@@ -106,6 +106,10 @@ def trace_level() -> Any:
 _STATE = "get_opaque_trace_state"
 
 
+def checks_leaks() -> bool:
+    return bool(jax.config.jax_check_tracer_leaks)
+
+
 _EXPORTERS = (
     *("jax._src.export", "jax.experimental.export", "jax.experimental.jax2tf"),
     *("jax2onnx", "keras.src.export"),

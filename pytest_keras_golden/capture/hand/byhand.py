@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...records import TensorRecord
 from ...store.digest import digest
-from ..backends import is_concrete, is_exporting, is_traced, keeps_order, primal
+from ..backends import is_concrete, is_sealed, is_traced, keeps_order, primal
 from ..tap.precision import is_numeric
 from ..train.blame import Components, components_of
 from ..train.doors import Onlooker
@@ -156,7 +156,7 @@ class ByHand(Onlooker):
             return None
         traced = not all(is_concrete(primal(grad)) for _, grad in pairs)
         readable = keeps_order() and all(is_traced(grad) for _, grad in pairs)
-        if traced and (not readable or is_exporting()):
+        if traced and (not readable or is_sealed()):
             self.missed["optimizers"] += 1
             return None
         of = Trainee(optimizer, home, variables)

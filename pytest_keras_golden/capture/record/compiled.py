@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import CaptureError
 from ...records import Kind, Mode, TensorRecord
 from ...store.digest import digest
-from ..backends import is_concrete, is_exporting, is_traced, to_numpy, trace_level
+from ..backends import is_concrete, is_sealed, is_traced, to_numpy, trace_level
 from ..state.weights import named_inputs
 from ..tap.limit import NO_LIMIT, Limit
 from ..tap.precision import tensors_of
@@ -147,7 +147,7 @@ class ProgramCapture:
         self._outermost: dict[str, tuple[str, weakref.ref[Any]]] = {}
         self._level: Any = None
         self._open = False
-        self._exported = 0
+        self._sealed = 0
 
     @property
     def seen(self) -> int:
@@ -189,8 +189,8 @@ class ProgramCapture:
             return self.admits_eager
         if not all(is_traced(tensor) or is_concrete(tensor) for tensor in tensors):
             return False
-        if is_exporting():
-            self._exported += 1
+        if is_sealed():
+            self._sealed += 1
             return False
         return True
 
@@ -222,8 +222,8 @@ class ProgramCapture:
     @property
     def traced_only(self) -> int:
         """How many outermost calls were traced, and no number of theirs came out: in a data
-        pipeline, in a function that nobody ran, or for export."""
-        return len(self._outermost.keys() - self._ran()) + self._exported
+        pipeline, in a function that nobody ran, for export, or while jax looks for leaks."""
+        return len(self._outermost.keys() - self._ran()) + self._sealed
 
     def _ran(self) -> set[str]:
         return {record.call for record in self.records}

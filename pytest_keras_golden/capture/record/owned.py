@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
+from ..backends import checks_leaks
 from ..state.models import ModelState, attribute, kept
 from ..tap.limit import Limit
 from ..watch import patches
@@ -95,6 +96,8 @@ class OwnedCalls:
     def _call(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
         if asked.method in LOOPS and self.training is None:
+            return self._unlooked(asked)
+        if checks_leaks() and not runs_eagerly(asked.model):
             return self._unlooked(asked)
         self.seen += 1
         if not self._begin(asked):
