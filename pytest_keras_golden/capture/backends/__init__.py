@@ -198,18 +198,18 @@ def is_traced(value: Any) -> bool:
     return owner is not None and owner.is_traced(value)
 
 
-def checks_leaks() -> bool:
-    """Whether jax looks for values that outlive their trace, and raises where somebody has one."""
-    return active() == "jax" and bool(import_module(".jax", __name__).checks_leaks())
+def is_guarded() -> bool:
+    """Whether jax raises where values outlive their trace, or come to a device without being sent:
+    whoever is handed values of a program does both."""
+    return active() == "jax" and bool(import_module(".jax", __name__).is_guarded())
 
 
 def is_sealed() -> bool:
     """Whether nothing can hand over values of what is being traced: it will be written to a file or
-    made another format's, and what tries to is written as well, or refused; or leaks are looked
-    for."""
+    made another format's, and what tries to is written as well, or refused; or see `is_guarded`."""
     if active() not in ("jax", "tensorflow"):
         return False
-    if checks_leaks():
+    if is_guarded():
         return True
     backend = import_module(f".{active()}", __name__)
     frame: FrameType | None = sys._getframe()

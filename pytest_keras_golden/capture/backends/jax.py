@@ -106,8 +106,10 @@ def trace_level() -> Any:
 _STATE = "get_opaque_trace_state"
 
 
-def checks_leaks() -> bool:
-    return bool(jax.config.jax_check_tracer_leaks)
+def is_guarded() -> bool:
+    # The order of callbacks is kept by a token, which comes from the host.
+    guard = str(jax.config.jax_transfer_guard_host_to_device)
+    return bool(jax.config.jax_check_tracer_leaks) or guard.startswith("disallow")
 
 
 _EXPORTERS = (

@@ -222,7 +222,7 @@ class ProgramCapture:
     @property
     def traced_only(self) -> int:
         """How many outermost calls were traced, and no number of theirs came out: in a data
-        pipeline, in a function that nobody ran, for export, or while jax looks for leaks."""
+        pipeline, in a function that nobody ran, for export, or while jax guards traces."""
         return len(self._outermost.keys() - self._ran()) + self._sealed
 
     def _ran(self) -> set[str]:

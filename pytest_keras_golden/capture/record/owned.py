@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
-from ..backends import checks_leaks
+from ..backends import is_guarded
 from ..state.models import ModelState, attribute, kept
 from ..tap.limit import Limit
 from ..watch import patches
@@ -97,7 +97,7 @@ class OwnedCalls:
         __tracebackhide__ = True
         if asked.method in LOOPS and self.training is None:
             return self._unlooked(asked)
-        if checks_leaks() and not runs_eagerly(asked.model):
+        if is_guarded() and not runs_eagerly(asked.model):
             return self._unlooked(asked)
         self.seen += 1
         if not self._begin(asked):
