@@ -234,8 +234,9 @@ def write_count(tensor: Any) -> int | None:
         return 0
     if library == "tensorflow" and not hasattr(tensor, "assign"):
         return 0
-    version = getattr(tensor, "_version", None) if library == "torch" else None
-    return None if version is None else int(version)
+    is_inference = getattr(tensor, "is_inference", None) if library == "torch" else None
+    # Tensors made in `torch.inference_mode` are not counted, and raise where they are asked.
+    return None if is_inference is None or is_inference() else int(tensor._version)
 
 
 def trace_level() -> Any:
