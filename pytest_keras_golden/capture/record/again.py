@@ -11,6 +11,7 @@ from ..backends import active, is_tensor
 from ..backends.nest import exchanged
 from ..state.models import attribute, instance_attribute
 from ..watch.unnoticed import unnoticed
+from .batches import FirstBatch
 from .eager import Ended
 from .methods import BATCH, MethodCall
 
@@ -30,7 +31,7 @@ class Again:
     first: First | None
     paused: Paused
 
-    def run(self, asked: MethodCall, batch: Mapping[str, Any] | None) -> Ended | None:
+    def run(self, asked: MethodCall, batch: FirstBatch | Mapping[str, Any] | None) -> Ended | None:
         """The batch, run eagerly by the method for one batch, up to where its loss is computed:
         losses, metrics and callbacks may be code that counts how often it is called."""
         if batch is None or self.first is None:
@@ -43,8 +44,25 @@ class Again:
             stack.enter_context(unnoticed(model))
             ended = stack.enter_context(self.first())
             stack.enter_context(_left_before_its_loss(model, ended))
+            if isinstance(batch, FirstBatch):
+                given = _given(model, f"{asked.step}_step", _tensors(batch.data))
+                stack.enter_context(given)
+                batch = batch.named
             getattr(model, method)(**_tensors(batch))
         return ended[0] if ended else None
+
+
+def _given(model: Any, step: str, data: Any) -> AbstractContextManager[None]:
+    """Inside, a step of the model is given this. The method for one batch packs what it takes
+    otherwise than `fit` does: always with weights, be they None."""
+    original = getattr(model, step)
+
+    def given(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            return original(*args, **{**kwargs, list(kwargs)[-1]: data})
+        return original(*args[:-1], data)
+
+    return instance_attribute(model, step, given)
 
 
 class _Enough(Exception):  # noqa: N818 (it is no error of anybody)
@@ -88,14 +106,14 @@ def _sliced(leaf: Any) -> bool:
     return is_tensor(leaf) and len(leaf.shape) > 0
 
 
-def _tensors(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+def _tensors(batch: Any) -> Any:
     """Arrays as a step is given them by `fit`: a loss of the user's own may rely on it."""
     import keras
 
     def tensor(leaf: Any) -> Any:
         return keras.ops.convert_to_tensor(leaf) if is_tensor(leaf) else leaf
 
-    return exchanged(batch, tensor)  # type: ignore[no-any-return]
+    return exchanged(batch, tensor)
 
 
 @contextmanager

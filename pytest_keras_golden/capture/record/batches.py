@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -16,6 +17,21 @@ from .reads import Reads
 
 if TYPE_CHECKING:
     from ...records import Array
+
+
+@dataclass(frozen=True)
+class FirstBatch:
+    """data: as the first step was given it, which a step of the user's own may take apart."""
+
+    data: Any
+
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """As the method for one batch takes it."""
+        import keras
+
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(self.data)
+        return {"x": x} | ({} if y is None else {"y": y, "sample_weight": weights})
 
 
 class Batches:
@@ -75,15 +91,12 @@ class Batches:
         CaptureError where a part of others could not be read."""
         return {} if repeatable else self.digests()
 
-    def first(self) -> Mapping[str, Any] | None:
-        """The first batch, as the method for one batch takes it; None where none was read. Raises
-        CaptureError where a part of it could not be."""
+    def first(self) -> FirstBatch | None:
+        """None where none was read. Raises CaptureError where a part of it could not be."""
         self._demand_read()
         if not self._first:
             return None
-        import keras
-
         arrays = iter(self._first.values())
-        data = exchanged(self._form, lambda leaf: next(arrays) if is_tensor(leaf) else leaf)
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        return {"x": x} | ({} if y is None else {"y": y, "sample_weight": weights})
+        return FirstBatch(
+            exchanged(self._form, lambda leaf: next(arrays) if is_tensor(leaf) else leaf)
+        )

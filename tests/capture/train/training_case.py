@@ -113,6 +113,22 @@ def test_forward_behind_a_division():
     fit(made)
 
 
+class Apart(keras.Sequential):
+    """Takes its batch apart, as the guides do."""
+
+    def train_step(self, *state_and_batch):
+        x, y = state_and_batch[-1]
+        assert len(x) == len(y)
+        return super().train_step(*state_and_batch)
+
+
+def test_own_step():
+    leak = keras.layers.LeakyReLU(0.11 if CHANGED else 0.1, name="leak")
+    made = Apart([*model(leak).layers])
+    made.compile("sgd", "mse")
+    fit(made)
+
+
 class Custom(keras.Model):
     """Overrides its loss, as users do."""
 
