@@ -117,9 +117,8 @@ class Apart(keras.Sequential):
     """Takes its batch apart, as the guides do."""
 
     def train_step(self, *state_and_batch):
-        x, y = state_and_batch[-1]
-        assert len(x) == len(y)
-        return super().train_step(*state_and_batch)
+        *state, (x, y) = state_and_batch
+        return super().train_step(*state, (x, y))
 
 
 def test_own_step():
