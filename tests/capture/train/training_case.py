@@ -79,6 +79,14 @@ def test_loss(monkeypatch):
     fit(made)
 
 
+def test_regularisation(monkeypatch):
+    """The loss itself is what it was."""
+    scaled(monkeypatch, keras.regularizers.L2, "__call__")
+    made = model(keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1)))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
 def test_metric(monkeypatch):
     scaled(monkeypatch, keras.metrics.MeanAbsoluteError, "result")
     made = model()
