@@ -69,19 +69,19 @@ def compares(kind: Any) -> bool:
     return names[1:3] == list(_ARGUMENTS[:2])
 
 
-def given_in(names: Iterable[str]) -> dict[Told, dict[str, str]]:
+def given_in(names: Iterable[str]) -> dict[ToldPart, dict[str, str]]:
     """Loss or metric of a step → argument → which of these tensors it was given as that."""
-    groups: dict[Told, dict[str, str]] = {}
+    groups: dict[ToldPart, dict[str, str]] = {}
     for full in names:
         step, found, rest = full.partition("/given/")
         if found:
             name, _, argument = rest.rpartition("/")
             argument, again = uncounted(argument)
-            groups.setdefault(Told(step, name, again), {})[argument] = full
+            groups.setdefault(ToldPart(step, name, again), {})[argument] = full
     return groups
 
 
-class Told(NamedTuple):
+class ToldPart(NamedTuple):
     """A loss or a metric of a step: `step_000`, `mse`. again: `@1` in the second training of a
     block, whose names are those of the first."""
 

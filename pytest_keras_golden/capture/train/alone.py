@@ -10,7 +10,7 @@ from ...compare.isolation import judge_local
 from ...compare.training import BEHIND_LAYERS
 from ...outcomes import LocalOutcome, Twin, is_blamed
 from ...records import TensorRecord
-from ..replay.losses import GRADIENT, METRICS, Told, by_itself, given_in, uncounted
+from ..replay.losses import GRADIENT, METRICS, ToldPart, by_itself, given_in, uncounted
 from .blame import Components, component_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Alone:
                 found[local.name] = known if is_blamed(known) else local
         yield from found.values()
 
-    def _made(self, told: Told, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
+    def _made(self, told: ToldPart, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
         places = {what: told.alone(what) for what in ("", GRADIENT)}
         golden = {w: self.golden.array(p) for w, p in places.items() if self.golden.has(p)}
         size = golden[GRADIENT].size if GRADIENT in golden else 1
@@ -105,7 +105,7 @@ def _called(name: str) -> str:
     return f"{kind}:{name.removeprefix(METRICS)}"
 
 
-def _loss(told: Told, what: str, value: Array, golden: Array) -> LocalOutcome:
+def _loss(told: ToldPart, what: str, value: Array, golden: Array) -> LocalOutcome:
     local = judge_local(_called(told.name), BEHIND_LAYERS, [value], [golden])
     if local.verdict == "identical":
         return local
