@@ -178,9 +178,10 @@ class Trained:
     def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
         taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
         if self.request.isolate and self.findings.may_differ(taken):
+            due = last.recorder.untold
             with self.apart():
                 told = self._told.optimizer(last.entry, last.recorder)
-            self.blame(last.entry, [*taken, *told], last.made_of)
+            self.blame(last.entry, [*taken, *told], last.made_of, due)
 
     def rest(self) -> None:
         """At the end of a block: weights that more steps made than are recorded, and the steps of
@@ -210,27 +211,30 @@ class Trained:
     def look_into(
         self,
         entry: OutermostCall,
-        records: Sequence[TensorRecord],
         taken: Sequence[TensorRecord],
         model: Any,
     ) -> None:
         """Steps of a method of a model's, which moved, or of which a golden is made. taken: their
         records under the names that they have in the block."""
         known = self.training.known(getattr(model, "optimizer", None))
+        due = known is not None and known.untold
         with self.apart():
-            told = self._told.losses(entry, self.training.alone(model, records))
+            told = self._told.losses(entry, self.training.alone(model, taken))
             told += self._told.optimizer(entry, known)
-        self.blame(entry, [*taken, *told], components_of(model), self.training.replayed(model))
+        replayed = self.training.replayed(model)
+        self.blame(entry, [*taken, *told], components_of(model), due, replayed)
 
     def blame(
         self,
         entry: OutermostCall,
         records: Sequence[TensorRecord],
         made_of: Components,
+        due: bool,
         replayed: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Which component of a training step moved first, beside its layers, and which give other
-        numbers by themselves. replayed: losses and metrics that can be run so, by name."""
+        numbers by themselves. due: whether the optimizer was to be run so for this call. replayed:
+        losses and metrics that can be, by name."""
         against, findings = self.against, self.findings
         if against is None or against.golden is None or not self.training.asks:
             return
@@ -243,7 +247,7 @@ class Trained:
         layers = any(is_blamed(local) for one in every for local in one.locals)
         # Of layers that nobody could look at, any may have moved the loss.
         layers = layers or examined.isolation.startswith("unavailable")
-        by_themselves = Alone(against.golden, replayed, made_of, against.across_backends)
+        by_themselves = Alone(against.golden, replayed, made_of, due, against.across_backends)
         with self.apart():
             found = list(by_themselves.judged(records))
         alone = [*(local for one in every for local in one.locals), *found]

@@ -218,7 +218,7 @@ class Watchers:
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
                     self.findings.examine(ended, entry, taken, named)
-                self._trained.look_into(entry, records, taken, begun.target)
+                self._trained.look_into(entry, taken, begun.target)
                 self._see_rest(entry)
 
     def _see_rest(self, entry: OutermostCall) -> None:

@@ -116,13 +116,38 @@ def compiled_frames() -> int:
     return 0 if dynamo is None else int(dynamo.utils.counters["frames"]["total"])
 
 
+def _followed(closure: Callable[[], Any], begins: Callable[[], None]) -> Callable[[], Any]:
+    """The closure, and `begins` behind its first call."""
+    waiting = [begins]
+
+    def followed() -> Any:
+        __tracebackhide__ = True
+        loss = closure()
+        while waiting:
+            waiting.pop()()
+        return loss
+
+    return followed
+
+
 @contextmanager
 def optimizer_steps(begins: Callable[[Any], None], ended: Callable[[Any], None]) -> Iterator[None]:
-    """Inside, every optimizer of torch's own is told before and after it steps."""
+    """Inside, every optimizer of torch's own is told before and after it steps; of one that is
+    given a closure, once that has made the gradients of the step."""
     from torch.optim import optimizer
 
+    def told(stepping: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            begins(stepping)
+            return None
+        followed = _followed(closure, lambda: begins(stepping))
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": followed}
+        return (args[0], followed, *args[2:]), kwargs
+
     handles = [
-        optimizer.register_optimizer_step_pre_hook(lambda stepping, *_: begins(stepping)),
+        optimizer.register_optimizer_step_pre_hook(told),
         optimizer.register_optimizer_step_post_hook(lambda stepping, *_: ended(stepping)),
     ]
     try:

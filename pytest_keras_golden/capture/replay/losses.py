@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -69,20 +69,35 @@ def compares(kind: Any) -> bool:
     return names[1:3] == list(_ARGUMENTS[:2])
 
 
-def given_in(names: Iterable[str]) -> dict[tuple[str, str], dict[str, str]]:
-    """(`step_000`, loss or metric) → argument → which of these tensors it was given as that."""
-    groups: dict[tuple[str, str], dict[str, str]] = {}
+def given_in(names: Iterable[str]) -> dict[ToldPart, dict[str, str]]:
+    """Loss or metric of a step → argument → which of these tensors it was given as that."""
+    groups: dict[ToldPart, dict[str, str]] = {}
     for full in names:
         step, found, rest = full.partition("/given/")
         if found:
             name, _, argument = rest.rpartition("/")
-            groups.setdefault((step, name), {})[argument] = full
+            argument, again = uncounted(argument)
+            groups.setdefault(ToldPart(step, name, again), {})[argument] = full
     return groups
 
 
-def alone_name(step: str, name: str, what: str) -> str:
-    """Of the tensor that holds what a loss or a metric makes by itself: `step_000/alone/mse`."""
-    return "/".join(filter(None, (step, "alone", name, what)))
+class ToldPart(NamedTuple):
+    """A loss or a metric of a step: `step_000`, `mse`. again: `@1` in the second training of a
+    block, whose names are those of the first."""
+
+    step: str
+    name: str
+    again: str = ""
+
+    def alone(self, what: str) -> str:
+        """The tensor that holds what it makes by itself: `step_000/alone/mse`."""
+        return "/".join(filter(None, (self.step, "alone", self.name, what))) + self.again
+
+
+def uncounted(name: str) -> tuple[str, str]:
+    """`y_pred` and `@1` of `y_pred@1`."""
+    plain, at, count = name.rpartition("@")
+    return (plain, at + count) if plain and count.isdecimal() else (name, "")
 
 
 METRICS = "metrics/"

@@ -10,7 +10,7 @@ from ...compare.isolation import judge_local
 from ...compare.training import BEHIND_LAYERS
 from ...outcomes import LocalOutcome, Twin, is_blamed
 from ...records import TensorRecord
-from ..replay.losses import GRADIENT, METRICS, alone_name, by_itself, given_in
+from ..replay.losses import GRADIENT, METRICS, ToldPart, by_itself, given_in, uncounted
 from .blame import Components, component_of
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ _OPTIMIZER = "step_000/optimizer/"
 
 @dataclass(frozen=True)
 class Alone:
-    """replayed: losses and metrics that can be run by themselves, by name. across_backends: whether
-    the golden is of another backend, which computes parts of an optimizer in other precisions.
-    unmeasured: components that the golden has, and that could not be run by themselves here."""
+    """replayed: losses and metrics that can be run by themselves, by name. due: whether the
+    optimizer was to be run so, which it is once. across_backends: whether the golden is of another
+    backend, which computes parts of an optimizer in other precisions. unmeasured: components that
+    the golden has, and that could not be run by themselves here."""
 
     golden: Golden
     replayed: Mapping[str, Any]
     made_of: Components
+    due: bool = True
     across_backends: bool = False
     unmeasured: set[str] = field(default_factory=set)
 
@@ -43,32 +45,33 @@ class Alone:
     def _losses(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
         """The first change of each, of the golden's predictions and targets."""
         found: dict[str, LocalOutcome] = {}
-        steps = {step for step, _ in given_in(record.name for record in records)}
-        for (step, name), given in given_in(t.name for t in self.golden.header.tensors).items():
-            for local in self._made(step, name, given) if step in steps else ():
+        own = given_in(record.name for record in records)
+        for told, given in given_in(t.name for t in self.golden.header.tensors).items():
+            for local in self._made(told, given) if told in own else ():
                 known = found.get(local.name, local)
                 found[local.name] = known if is_blamed(known) else local
         yield from found.values()
 
-    def _made(self, step: str, name: str, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
-        places = {what: alone_name(step, name, what) for what in ("", GRADIENT)}
+    def _made(self, told: ToldPart, given: Mapping[str, str]) -> Iterator[LocalOutcome]:
+        places = {what: told.alone(what) for what in ("", GRADIENT)}
         golden = {w: self.golden.array(p) for w, p in places.items() if self.golden.has(p)}
         size = golden[GRADIENT].size if GRADIENT in golden else 1
         arrays = {argument: self.golden.array(full) for argument, full in given.items()}
-        of = self.replayed.get(name)
+        of = self.replayed.get(told.name)
         made = {} if of is None else by_itself(of, arrays, size)
         if golden.keys() - made.keys():
-            self.unmeasured.add(_called(name))
+            self.unmeasured.add(_called(told.name))
         for what, value in made.items():
             if what in golden:
-                yield _loss(step, name, what, value, golden[what])
+                yield _loss(told, what, value, golden[what])
 
     # -- the optimizer ----------------------------------------------------------------------
 
     def _optimizer(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
         """Its parts follow from each other: the first that changed, else the worst of all."""
         parts = [self._part(*item) for item in self._exercised(records)]
-        if not parts and any(_OPTIMIZER in tensor.name for tensor in self.golden.header.tensors):
+        known = (_OPTIMIZER in tensor.name for tensor in self.golden.header.tensors)
+        if self.due and not parts and any(known):
             self.unmeasured.add(component_of("updates", self.made_of))
         changed = next((local for local in parts if is_blamed(local)), None)
         if changed is not None:
@@ -84,6 +87,7 @@ class Alone:
                 yield rest, record.value, self.golden.array(record.name)
 
     def _part(self, rest: str, value: Array, golden: Array) -> LocalOutcome:
+        rest, _ = uncounted(rest)
         name = component_of(rest.partition("/")[0], self.made_of)
         local = judge_local(name, BEHIND_LAYERS, [value], [golden], "float32")
         if not is_blamed(local):
@@ -101,11 +105,11 @@ def _called(name: str) -> str:
     return f"{kind}:{name.removeprefix(METRICS)}"
 
 
-def _loss(step: str, name: str, what: str, value: Array, golden: Array) -> LocalOutcome:
-    local = judge_local(_called(name), BEHIND_LAYERS, [value], [golden])
+def _loss(told: ToldPart, what: str, value: Array, golden: Array) -> LocalOutcome:
+    local = judge_local(_called(told.name), BEHIND_LAYERS, [value], [golden])
     if local.verdict == "identical":
         return local
-    number = int(step.rpartition("_")[2])
+    number = int(told.step.rpartition("_")[2])
     said = f"step {number}: of the golden's predictions and targets it makes"
     if what:
         return replace(local, note=f"{said} another gradient")

@@ -14,6 +14,9 @@ from ..state.slots import innermost
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
 
+TOTAL = "total"
+"""What weighs losses, and adds regularisation and what layers add to them."""
+
 _NAME = re.compile(r"(?:.*/)?(test_)?step_(\d+)/(?P<part>\w+)(?:/(?P<rest>.*))?", re.DOTALL)
 
 
@@ -92,6 +95,9 @@ def blamed(
     same = [item for item in beyond if (item.step, item.part) == (first.step, first.part)]
     before = [item for item in found if item.step <= first.step and _moved(item)]
     trained = {item.rest for item in found if item.part == "gradients"}
+    parts = [item for item in found if _is_part(item, first)]
+    if (first.part, first.rest) == ("loss", "") and parts and all(map(_is_quiet, parts)):
+        components = replace(components, loss=TOTAL)
     name, said = _component(first, same, before, components, trained)
     if layers and name.partition(":")[0] in ("loss", "backward", "metric"):
         return None
@@ -121,6 +127,11 @@ def _parsed(judge: Judge) -> Callable[[TensorRecord], _Found | None]:
         return _Found(int(match[2]), match["part"], match["rest"] or "", outcome)
 
     return parsed
+
+
+def _is_part(item: _Found, whole: _Found) -> bool:
+    """Whether it is one of the losses that the loss of that step is made of."""
+    return item.part == "loss" and item.rest != "" and item.step == whole.step
 
 
 def _is_quiet(item: _Found) -> bool:
@@ -158,6 +169,8 @@ def _statistics(first: _Found) -> tuple[str, str]:
 
 def _loss(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
     said = "batch and random state equal, the loss differs"
+    if made_of.loss == TOTAL:
+        said = "every loss equal, what is made of them and of what is added differs"
     name = next(iter(n for n in made_of.custom if n.endswith("compute_loss")), None)
     return f"loss:{name or first.rest or made_of.loss}", f"{said} ({first.outcome.name})"
 

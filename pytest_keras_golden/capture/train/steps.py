@@ -16,7 +16,7 @@ from ...compare.training import ORDER
 from ...records import TensorRecord
 from ...tolerance import EPSILON
 from ..record.reads import Reads
-from ..replay.losses import METRICS, WHOLE, alone_name, by_itself, given_in
+from ..replay.losses import METRICS, WHOLE, by_itself, given_in
 from ..replay.optimizers import Exercise
 from ..state.weights import numeric_digest
 from ..tap.precision import coarsest
@@ -64,8 +64,9 @@ class StepRecorder:
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
     that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
     all steps. replayed: losses and metrics that are run again by themselves. exercise: the
-    optimizer by itself, until that was done. left: weights after the last step of a loop by hand,
-    each with its precision.
+    optimizer by itself, where it can be run so; untold: until that was asked for. again: `@1` of
+    the second optimizer of a block. left: weights after the last step of a loop by hand, each with
+    its precision.
     """
 
     reads: Reads
@@ -81,6 +82,8 @@ class StepRecorder:
         default_factory=weakref.WeakValueDictionary
     )
     exercise: Exercise | None = None
+    again: str = ""
+    untold: bool = True
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
 
     @property
@@ -166,23 +169,26 @@ class StepRecorder:
                 yield self._record(number, part, name, replace(kept, slack=slack))
         self._steps.clear()
 
-    def alone(self, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
-        """What losses and metrics make of what they were given in these steps."""
+    def alone(self, records: Sequence[TensorRecord], prefix: str) -> Iterator[TensorRecord]:
+        """What losses and metrics make of what they were given in these steps. records: under the
+        names that they have in the block, behind its prefix."""
         values = {record.name: record.value for record in records}
-        for (step, name), arguments in given_in(values).items():
-            of = self.replayed.get(name)
+        for told, arguments in given_in(values).items():
+            of = self.replayed.get(told.name)
+            step = told.step.removeprefix(prefix)
             if of is None or not step.startswith(f"{self.phase}step_"):
                 continue
             given = {argument: values[full] for argument, full in arguments.items()}
             for what, value in by_itself(of, given, self.size).items():
-                yield TensorRecord(alone_name(step, name, what), value, judged=False)
+                name = told._replace(step=step).alone(what)
+                yield TensorRecord(name, value, judged=False)
 
     def exercised(self) -> Iterator[TensorRecord]:
         """What the optimizer makes of weights and gradients of its own; once."""
-        exercise, self.exercise = self.exercise, None
+        exercise, self.exercise, self.untold = self.exercise, None, False
         if exercise is not None and self.selection.wants("step_000/optimizer", "updates"):
             for name, array in exercise.run().items():
-                yield self._record(0, "optimizer", name, _Kept(array, ""))
+                yield self._record(0, "optimizer", name + self.again, _Kept(array, ""))
 
     @property
     def _last(self) -> int:

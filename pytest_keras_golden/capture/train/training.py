@@ -17,6 +17,7 @@ from ..record.reads import Reads
 from ..replay.optimizers import Exercise
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
+from ..watch.calls import counted
 from .doors import Doors
 from .roster import Roster, arithmetic_of, precision_of, read, roster_of
 from .run import ModelRun
@@ -41,6 +42,7 @@ class Training:
         default_factory=weakref.WeakKeyDictionary
     )
 
+    _counts: dict[str, int] = field(default_factory=dict)
     _exercises: weakref.WeakKeyDictionary[Any, Exercise | None] = field(
         default_factory=weakref.WeakKeyDictionary
     )
@@ -63,6 +65,8 @@ class Training:
             if not phase:
                 self._see(whose)
                 known.exercise = self._exercises[whose]
+                if known.exercise is not None:
+                    known.again = counted("", self._counts)
             self._of[whose] = known
         return known
 
@@ -107,9 +111,10 @@ class Training:
                 yield from recorder.records()
 
     def alone(self, model: Any, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
-        """What the losses and metrics of a model make of what they were given in these steps."""
+        """What the losses and metrics of a model make of what they were given in these steps.
+        records: under the names that they have in the block."""
         for recorder in self._recorders(model):
-            yield from recorder.alone(records)
+            yield from recorder.alone(records, self.request.prefix)
 
     def _recorders(self, model: Any) -> list[StepRecorder]:
         both = (model, getattr(model, "optimizer", None))

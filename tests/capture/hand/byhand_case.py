@@ -154,6 +154,26 @@ def test_torch_optim():
     trained(made, torch.optim.AdamW(made.parameters(), lr=0.0101 if CHANGED else 0.01), loss_of())
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of torch")
+@pytest.mark.parametrize("named", [False, True], ids=["placed", "named"])
+def test_torch_closure(named):
+    """The gradients of a step are made inside of it."""
+    import torch
+
+    made, measure = model(), loss_of()
+    chosen = torch.optim.SGD(made.parameters(), lr=0.01, momentum=0.91 if CHANGED else 0.9)
+    for at in STEPS:
+
+        def closure(at=at):
+            chosen.zero_grad()
+            loss = measure(torch.as_tensor(Y[at]), made(torch.as_tensor(X[at])))
+            loss.backward()
+            return loss
+
+        returned = chosen.step(closure=closure) if named else chosen.step(closure)
+        assert returned.requires_grad
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
 def test_function():
     import tensorflow as tf

@@ -23,6 +23,8 @@ BLAMED = {
     "test_compiled[gradient]": ["schedule:Adam"],
     "test_compiled[step]": ["schedule:Adam"],
     "test_torch_optim": ["schedule:AdamW"],
+    "test_torch_closure[placed]": ["optimizer:SGD"],
+    "test_torch_closure[named]": ["optimizer:SGD"],
     "test_batches": [],
 }
 """Test of `byhand_case` → the component that `CHANGE` changed; none behind the recorded steps."""

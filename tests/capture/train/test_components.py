@@ -172,3 +172,38 @@ def test_rounding_next_to_a_kink_is_carried_backwards(
     assert {tensor["verdict"] for tensor in moved.values()} == {"accumulated"}
     assert moved["step_000/gradients/first/bias"]["rel_l2"] > 0.05
     assert (test["outcome"], test["local_drift"]) == ("passed", [])
+
+
+TWICE = """
+    import os
+    import keras
+    import numpy as np
+
+    def trained(rate, loss):
+        layers = [keras.layers.Dense(5, name="first"), keras.layers.Dense(1, name="last")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile(keras.optimizers.SGD(rate), loss)
+        x = np.random.default_rng(0).normal(size=(8, 4))
+        model.fit(x, x[:, :1], batch_size=4, shuffle=False, verbose=0)
+
+    def test_fit():
+        trained(0.01, keras.losses.MeanSquaredError(name="loss"))
+        trained(0.02, keras.losses.Huber(name="other"))
+        trained(0.001, keras.losses.MeanSquaredError(os.environ["REDUCTION"], name="loss"))
+"""
+
+
+def test_each_training_of_a_test_is_compared_with_itself(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the last changes: nothing is run by itself for those whose names it shares."""
+    if keras.backend.backend() == "numpy":
+        pytest.skip("Keras has no fit on numpy")
+    suite.makepyfile(TWICE)
+    monkeypatch.setenv("REDUCTION", "sum")
+    suite.runpytest_subprocess("--golden-auto", "--update-goldens")
+    monkeypatch.setenv("REDUCTION", "mean")
+    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json")
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert (test["outcome"], test["local_drift"]) == ("failed", ["loss:loss"])
+    assert not [line for line in test["warnings"] if line.startswith("not run by itself")]

@@ -19,6 +19,7 @@ BLAMED = {
     "test_clipping": ["clipping:SGD"],
     "test_schedule": ["schedule:CosineDecay"],
     "test_loss": ["loss:mean_squared_error"],
+    "test_regularisation": ["loss:total"],
     "test_metric": ["metric:mae"],
     "test_order": ["data"],
     "test_statistics": ["statistics:sequential/norm"],
