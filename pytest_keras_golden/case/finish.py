@@ -116,7 +116,8 @@ def _write(case: Case, outcome: TestOutcome, locks: Path) -> TestOutcome:
     vacuous = vacuous_tensors(case)
     chosen = [item for item in vacuous if is_chosen(case, item.name)]
     if vacuous and not chosen:
-        said = f"vacuous: {vacuous[0].name} and {len(vacuous) - 1} more: {vacuous[0].note}"
+        more = f" and {len(vacuous) - 1} more" if len(vacuous) > 1 else ""
+        said = f"vacuous: {vacuous[0].name}{more}: {vacuous[0].note}"
         outcome = replace(outcome, warnings=(*outcome.warnings, said))
     elif chosen:
         return replace(outcome, outcome="failed", tensors=tuple(chosen), reason="vacuous tolerance")

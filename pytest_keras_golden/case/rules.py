@@ -149,7 +149,8 @@ def warnings(
     said = []
     names = [tensor.name for tensor in tensors if tensor.verdict == "accumulated"]
     if names:
-        said.append(f"accumulated: {names[0]} and {len(names) - 1} more, by depth alone")
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        said.append(f"accumulated: {names[0]}{more}, by depth alone")
     if settings.systematic == "warn":
         moved: tuple[TensorOutcome | LocalOutcome, ...] = (*tensors, *layers)
         said += [f"systematic: {entry.name}" for entry in moved if entry.verdict == "systematic"]

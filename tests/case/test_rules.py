@@ -167,7 +167,7 @@ def test_one_warning_hides_no_other() -> None:
     tensors = [tensor("accumulated"), tensor("systematic", "other")]
     told = rules.warnings(tensors, [local("systematic")], settings, {"isa": 1})
     assert [said.partition(": ")[::2] for said in told] == [
-        ("accumulated", "logits and 0 more, by depth alone"),
+        ("accumulated", "logits, by depth alone"),
         ("systematic", "other"),
         ("systematic", "norm"),
         ("hardware differs (isa)", "not attributable to Keras"),
