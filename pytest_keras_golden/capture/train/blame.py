@@ -23,9 +23,12 @@ _NAME = re.compile(r"(?:.*/)?(test_)?step_(\d+)/(?P<part>\w+)(?:/(?P<rest>.*))?"
 @dataclass(frozen=True)
 class Components:
     """What a step is made of, by the names of its classes. loss: of one output and no name of its
-    own parts, the class; metrics likewise are told by their names."""
+    own parts, the class; metrics likewise are told by their names. scale: the optimizer that scales
+    losses around it."""
 
     optimizer: str = ""
+    scale: str = ""
+    clips: bool = False
     accumulation: int | None = None
     schedule: str = ""
     loss: str = ""
@@ -38,21 +41,27 @@ def components_of(model: Any, by_hand: Any = None) -> Components:
     by_hand: the optimizer of a loop of the test's own, which makes steps of its own losses.
     """
     if by_hand is not None:
-        return replace(_of_optimizer(innermost(by_hand)), loss="loss")
-    made_of = _of_optimizer(innermost(getattr(model, "optimizer", None)))
+        return replace(_of_optimizer(by_hand), loss="loss")
+    made_of = _of_optimizer(getattr(model, "optimizer", None))
     loss = getattr(model, "loss", None)
     named = loss if isinstance(loss, str) else _called(loss)
     return replace(made_of, loss=named, custom=tuple(_overridden(type(model))))
 
 
-def _of_optimizer(optimizer: Any) -> Components:
+def _of_optimizer(outer: Any) -> Components:
+    optimizer = innermost(outer)
     rate = getattr(optimizer, "_learning_rate", None)
     is_schedule = hasattr(rate, "get_config") and callable(rate)
     return Components(
         optimizer=type(optimizer).__name__ if optimizer is not None else "",
+        scale=type(outer).__name__ if outer is not optimizer else "",
+        clips=any(getattr(optimizer, name, None) for name in _CLIPPING),
         accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
         schedule=type(rate).__name__ if is_schedule else "",
     )
+
+
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def _called(loss: Any) -> str:
@@ -184,17 +193,23 @@ def _gradient(first: _Found, same: Sequence[_Found], _: Components) -> tuple[str
 def component_of(part: str, made_of: Components) -> str:
     """The component behind a part of an optimizer's step."""
     if part == "applied":
-        how = "accumulation" if made_of.accumulation else "clipping"
-        return f"{how}:{made_of.optimizer}"
+        if made_of.scale and not made_of.accumulation and not made_of.clips:
+            return f"optimizer:{made_of.scale}"
+        return f"{'accumulation' if made_of.accumulation else 'clipping'}:{made_of.optimizer}"
     if part == "learning_rate":
         return f"schedule:{made_of.schedule or made_of.optimizer}"
     return f"optimizer:{made_of.optimizer}"
 
 
 def _applied(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
-    name = component_of("applied", made_of)
-    how = name.partition(":")[0]
-    return name, f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
+    options = {
+        "accumulation": made_of.accumulation,
+        "clipping": made_of.clips,
+        "scale": made_of.scale,
+    }
+    how = " or ".join(name for name, is_used in options.items() if is_used)
+    said = f"gradients equal, what {made_of.optimizer} applies of them differs ({how})"
+    return component_of("applied", made_of), said
 
 
 def _rate(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str, str]:
