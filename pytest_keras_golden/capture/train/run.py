@@ -210,13 +210,14 @@ class ModelRun(Onlooker):
             self._part("loss", "", value)
 
     def _see_weights(self) -> None:
-        """Of a model that TensorFlow builds while it traces the first step."""
-        if active() != "tensorflow" or not self._running or self.roster.weights:
+        """Of a model that TensorFlow builds while it traces the first step, be it of built layers."""
+        if active() != "tensorflow" or not self._running:
             return
         with untraced():
-            self._roster = roster_of(self.model, self.path, self.aliases)
-            self._before = read(self._roster.weights, {})
-            self.initial(self._before)
+            if not self.roster.weights:
+                self._roster = roster_of(self.model, self.path, self.aliases)
+                self._before = read(self._roster.weights, {})
+                self.initial(self._before)
             self.built()
 
     def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None:
