@@ -210,7 +210,7 @@ class ModelRun(Onlooker):
             self._part("loss", "", value)
 
     def _see_weights(self) -> None:
-        """Of a model that TensorFlow builds while it traces the first step, be it of built layers."""
+        """Of a model that TensorFlow builds as it traces the first step, be it of built layers."""
         if active() != "tensorflow" or not self._running:
             return
         with untraced():
