@@ -106,11 +106,12 @@ def judged(
         gate_html,
     ):
         stacks = stacks_of(arguments, [arguments.old, arguments.new])
-        if not differ(stacks):
-            _unchanged(arguments)
-            return None
-        suite = drawing_alike(suite, stacks)
-        old, new = (side_of(arguments, stack, stacks) for stack in stacks)
+        sides = [side_of(arguments, stack, stacks) for stack in stacks] if differ(stacks) else []
+    if not sides:
+        _unchanged(arguments)
+        return None
+    old, new = sides
+    suite = drawing_alike(suite, stacks)
     # Not the new side: the old one's recording serves whatever comes after it.
     named = [*identity(arguments, "gate"), fingerprint(stacks[0])]
     with inner_runs(arguments, named, f"gate {old.label} → {new.short}") as (place, told, where):

@@ -11,6 +11,7 @@ from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from ..state.slots import innermost
+from .left import clips
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
 
@@ -55,13 +56,10 @@ def _of_optimizer(outer: Any) -> Components:
     return Components(
         optimizer=type(optimizer).__name__ if optimizer is not None else "",
         scale=type(outer).__name__ if outer is not optimizer else "",
-        clips=any(getattr(optimizer, name, None) for name in _CLIPPING),
+        clips=clips(optimizer),
         accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
         schedule=type(rate).__name__ if is_schedule else "",
     )
-
-
-_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def _called(loss: Any) -> str:

@@ -82,8 +82,13 @@ def values_of(model: Any, phase: str, args: tuple[Any, ...]) -> Values:
 def changes_gradients(optimizer: Any) -> bool:
     """Whether what an optimizer applies is something else than the gradients it is given."""
     inner = innermost(optimizer)
-    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
-    return inner is not optimizer or any(getattr(inner, name, None) for name in options)
+    accumulates = getattr(inner, "gradient_accumulation_steps", None)
+    return inner is not optimizer or bool(accumulates) or clips(inner)
+
+
+def clips(optimizer: Any) -> bool:
+    options = ("clipnorm", "clipvalue", "global_clipnorm")
+    return any(getattr(optimizer, name, None) for name in options)
 
 
 def updates(optimizer: Any, slots: Mapping[str, Array]) -> bool:
