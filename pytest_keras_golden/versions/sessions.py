@@ -23,9 +23,11 @@ from ..report.summary import verdict_of
 from ..stacks.overlay.neighbours import ensure_runnable
 from ..stacks.overlay.releases import resolve
 from ..stacks.pin import Pin
+from ..stacks.side import Side
 from .inner.job import InnerRun, Job
 from .inner.marked import MARKED
 from .inner.run import run_inner
+from .trace.compiled import folder_of
 from .trace.proof import EXPECT
 
 HOLDS, FAILED, USAGE = 0, 1, 4
@@ -66,7 +68,8 @@ def run_session_per_version(
 def _run(version: str, arguments: Sequence[str], folder: Path, place: Path) -> InnerRun:
     pin = Pin("keras", version, ensure_runnable("keras", version))
     own = tuple(argument.replace("{version}", version) for argument in arguments)
-    job = Job((pin,), own, (), folder, place / version, own_cache=False)
+    compiled = folder_of(Side((pin,)), place)
+    job = Job((pin,), own, (), folder, place / version, own_cache=False, compiled=compiled)
     say(f"==== keras {version} " + "=" * 60)
     run = run_inner(job)
     output = job.place / "output.txt"

@@ -17,6 +17,7 @@ from ..inner.job import InnerRun, Job
 from ..inner.jobs import Runner, run_all
 from ..inner.progress import Progress
 from ..inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
+from ..trace.compiled import folder_of
 from ..trace.selected import selection
 from .demands import demand_a_measure
 
@@ -132,6 +133,8 @@ def _job(
         resumes=side.python is None,
         called=side.text,
         python=side.python,
+        # Runs lie in one folder of the command's.
+        compiled=folder_of(side, place.parent.parent),
     )
 
 

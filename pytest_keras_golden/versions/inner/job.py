@@ -26,7 +26,8 @@ class Job:
     it runs; given: folders of earlier runs that it reads. left_out: files that the outer command
     writes, which are no input of the suite. own_cache: pytest's cache folder is this run's own, not
     the suite's. resumes: a finished run is taken again where nothing has changed. called: its name,
-    where that is more than its first package. python: another interpreter than this.
+    where that is more than its first package. python: another interpreter than this. compiled:
+    where it finds what runs like it have compiled.
     """
 
     pins: tuple[Pin, ...]
@@ -43,6 +44,7 @@ class Job:
     resumes: bool = False
     called: str = ""
     python: str | None = None
+    compiled: Path | None = None
 
     def attempt(self, mark: str) -> Path:
         """The folder in which one attempt works, before its result is taken over into `place`."""

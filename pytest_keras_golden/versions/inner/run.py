@@ -16,6 +16,7 @@ from ...io.process import run_tree
 from ...outcomes import checked_log
 from ...stacks.overlay.folder import overlay_environment
 from ..trace import evidence
+from ..trace.compiled import COMPILED
 from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
 from . import kept
@@ -132,6 +133,8 @@ def _environment(job: Job, attempt: Path) -> dict[str, str]:
     expected = {name: pin.overlay for pin in job.pins for name in pin.modules}
     environment |= expectation(expected)
     environment |= {WITNESS: str(attempt / WITNESS_FOLDER), "PYTHONUNBUFFERED": "1"}
+    if job.compiled is not None:
+        environment[COMPILED] = str(job.compiled)
     # The outer command summarises; every inner run would add a summary of its own.
     environment["GITHUB_STEP_SUMMARY"] = ""
     return environment | dict(job.environment)

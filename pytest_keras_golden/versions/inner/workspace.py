@@ -22,9 +22,10 @@ from ...errors import ConfigError
 from ...io.ownership import claim, is_ours, remove
 from ...io.usercache import writing_cache
 from ...stacks.overlay.folder import cache_root
+from ..trace.compiled import FOLDER
 
 RUNS = "runs"
-PARTS = (RUNS, "goldens", "weights")
+PARTS = (RUNS, "goldens", "weights", FOLDER)
 _FORGOTTEN_AFTER = 7 * 86400.0
 _COMMAND = ".command"
 

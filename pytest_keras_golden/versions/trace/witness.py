@@ -23,7 +23,7 @@ from ...saved.formats import ModelFile
 from ...stacks.switches import FAMILY, KERAS
 from ...stacks.switches import asked as asked_switches
 from . import evidence
-from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, listener, wanted
+from .hearing import REFUSED, SWITCHED, WITNESS, Wanted, compiled, listener, wanted
 from .listener import Listener
 from .proof import sightings
 from .selected import deselect
@@ -118,6 +118,8 @@ class Witness:
         result = yield
         if self.evidence is not None:
             self._write(evidence.SUFFIX, self.evidence.told())
+        if compiled is not None:
+            compiled.hand_over()
         return result
 
     def _write(self, ending: str, text: str) -> None:
