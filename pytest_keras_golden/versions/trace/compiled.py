@@ -58,19 +58,19 @@ def folder_of(side: Side, command: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """shared: of all runs. own: of this process."""
+    """shared: of all runs. own: of this process. known: entries that were there when it began."""
 
     shared: Path
     own: Path
+    known: frozenset[str]
 
     def hand_over(self) -> None:
         """Give the other runs what this process has added. Nothing is lost where that fails."""
         with suppress(OSError, ConfigError):
             size = sum(entry.stat().st_size for entry in _entries(self.shared))
             (renew if size > MOST_BYTES else claim)(self.shared)
-            known = {entry.name for entry in _entries(self.shared)}
             for entry in _entries(self.own):
-                if entry.name not in known:
+                if entry.name not in self.known:
                     _place(entry, self.shared / entry.name)
 
 
@@ -78,19 +78,19 @@ def borrow(own: Path, environment: MutableMapping[str, str]) -> Borrowed | None:
     """Have jax look into `own`, a new folder, which holds what earlier runs compiled. None where
     nothing is shared, and where a cache was chosen already."""
     shared = environment.get(COMPILED)
-    if not shared or _CACHE in environment or _OFF in environment:
+    if not shared or environment.get(_CACHE) or _OFF in environment:
         return None
-    borrowed = Borrowed(Path(shared), own)
     try:
         own.mkdir(parents=True)
-        for entry in _entries(borrowed.shared):
+        entries = list(_entries(Path(shared)))
+        for entry in entries:
             _place(entry, own / entry.name)
     except OSError:
         return None
     environment[_CACHE] = str(own)
     for name, value in _SETTINGS.items():
         environment.setdefault(name, value)
-    return borrowed
+    return Borrowed(Path(shared), own, frozenset(entry.name for entry in entries))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
