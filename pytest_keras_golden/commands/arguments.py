@@ -213,14 +213,19 @@ def asked(arguments: argparse.Namespace, old: str, new: str) -> Asked:
     """How the command was given, so that the next one can be worded."""
     from ..versions.gate import Asked
 
-    options = [] if arguments.package == "keras" else ["--package", arguments.package]
+    options = ["--pre"] if arguments.pre else []
     for group in arguments.others:
         options += ["--with", *group]
     file = getattr(arguments, "json", None)
     behind = tuple(arguments.pytest_arguments)
     given = None if file in (None, "-") else str(file)
     has_page = getattr(arguments, "html", None) is not None
-    return Asked(old, new, Path.cwd(), tuple(options), behind, given, has_page)
+    beside = getattr(arguments, "accepted", None)
+    return Asked(
+        *(old, new, Path.cwd(), tuple(options), behind, given, has_page),
+        package=arguments.package,
+        accepted=None if beside is None else str(beside),
+    )
 
 
 def shown(arguments: argparse.Namespace) -> str:

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.repo is not None:
             clone = Clone(arguments.repo.resolve(), arguments.package)
             result = bisect_commits(result, prober, clone, make_side)
-    result = replace(result, asked=asked(arguments, versions[0], versions[-1]))
+    result = replace(result, asked=asked(arguments, arguments.good, arguments.bad))
     emit(arguments.json, result.to_json(), lambda: page(result))
     return USAGE if result.no_commit else HOLDS
 

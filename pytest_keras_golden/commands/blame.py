@@ -34,7 +34,7 @@ def blamed(
     """Which of the changes do it; None where the sides cannot be mixed, or there is but one and no
     clone in which its commit could be found."""
     from ..stacks.mixtures import demand_mixable, mixture, needs
-    from ..versions.culprit import bisect_line, find_culprit, prober_of
+    from ..versions.culprit import find_culprit, prober_of
 
     old, new = stacks
     prober = prober_of(result, suite, place, where, told)
@@ -51,9 +51,7 @@ def blamed(
         lambda taken: side_of(arguments, mixture(old, new, taken), stacks),
         prober,
     )
-    found = replace(found, since=_since(arguments, stacks, found, prober))
-    line = bisect_line(found, (arguments.old, arguments.new), arguments.pytest_arguments)
-    return replace(found, bisect=line)
+    return replace(found, since=_since(arguments, stacks, found, prober))
 
 
 def _since(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from packaging.utils import canonicalize_name
 
 from ..errors import ConfigError
 from ..release import parsed
@@ -67,6 +69,13 @@ def parse_side(text: str) -> SideText:
 
 def kind_of(part: str) -> str:
     """`version`, `pin`, `lock`, `source` or `switch`. Raises ConfigError for what is none."""
+    kind = _kind(part)
+    if kind is None:
+        raise ConfigError(f"{part!r} is no part of a side.", FORMS)
+    return kind
+
+
+def _kind(part: str) -> str | None:
     if _SWITCH.fullmatch(part):
         return "switch"
     if is_lock(part):
@@ -75,14 +84,45 @@ def kind_of(part: str) -> str:
         return "source"
     if "==" in part:
         return "pin"
-    if part == "latest" or parsed(part) is not None:
-        return "version"
-    raise ConfigError(f"{part!r} is no part of a side.", FORMS)
+    return "version" if part == "latest" or parsed(part) is not None else None
 
 
 def is_version_range(text: str) -> bool:
     """Whether a text is of versions alone, as `matrix` takes them: `3.3.3..3.6`, `>=3.9,<3.12`."""
     return all(_RANGE.fullmatch(part.strip()) for part in text.split(",") if part.strip())
+
+
+def respelled(
+    text: str, package: str, instead: Mapping[str, str | None], bare: str | None = None
+) -> str:
+    """A side with other parts, and everything else as it was written.
+
+    package: what a version by itself is one of. instead: package (normalised) or switch → the part
+    that takes the place of all that the side says of it by name, None for nothing. bare: what a
+    version by itself will be one of; `package` where it is None.
+    """
+    left = dict(instead)
+    found: list[str | None] = []
+    for part in map(str.strip, _SEPARATOR.split(text)):
+        name = _subject(part, package)
+        if name is not None and name in instead:
+            found.append(left.pop(name, None))
+        elif bare not in (None, package) and _kind(part) == "version":
+            found.append(f"{package}=={part}")
+        else:
+            found.append(part)
+    return ",".join(filter(None, [*found, *left.values()]))
+
+
+def _subject(part: str, package: str) -> str | None:
+    """The package or switch that a part is of; None for a lock."""
+    kind = _kind(part)
+    if kind == "version":
+        return canonicalize_name(package)
+    if kind == "switch":
+        return part.partition("=")[0]
+    named = kind in ("pin", "source")
+    return canonicalize_name(re.split("[@=]", part)[0].strip()) if named else None
 
 
 _SWITCH = re.compile(r"([a-z]+|env\.[^=]*)=(?!=).*", re.DOTALL)
@@ -97,7 +137,10 @@ def is_lock(part: str) -> bool:
 
 def _parts(text: str) -> list[str]:
     """Split at commas; `\\,` is a comma within a value."""
-    return [part.replace("\\,", ",") for part in re.split(r"(?<!\\),", text)]
+    return [part.replace("\\,", ",") for part in _SEPARATOR.split(text)]
+
+
+_SEPARATOR = re.compile(r"(?<!\\),")
 
 
 def _one(text: str, what: str, found: Iterable[str]) -> str | None:

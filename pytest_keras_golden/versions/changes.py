@@ -119,7 +119,7 @@ class Culprit:
     """The smallest set of changes that alone moves the tests. among: how many there were. rest:
     whether the other changes move them as well; None where that is not known. tied: packages that
     move along with another of the set. since: where in the guilty package it came, where it was
-    looked for. bisect: what to type to go on."""
+    looked for."""
 
     changes: tuple[Change, ...]
     among: int
@@ -128,7 +128,6 @@ class Culprit:
     rest: Answer | None = None
     tied: frozenset[str] = frozenset()
     since: Since | None = None
-    bisect: str | None = None
 
     def to_json(self) -> list[dict[str, str | None]]:
         return [change.to_json() for change in self.changes]

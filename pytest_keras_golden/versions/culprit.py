@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -125,28 +124,3 @@ def find_release(
         found.commit_candidates,
         found.no_commit,
     )
-
-
-def bisect_line(culprit: Culprit, sides: Sequence[str], arguments: Sequence[str]) -> str | None:
-    """What to type to go on: to the release, or, where that is known, to the commit. None where no
-    package is to blame, or its commit is known.
-
-    sides: as they were written. Of several changes the others are held as they are on the new side.
-    """
-    varied, since = culprit.varied, culprit.since
-    if varied is None or (since is not None and since.commit is not None):
-        return None
-    held = [c for c in culprit.changes if c != varied and c.name not in culprit.tied]
-    first, last = (varied.old, varied.new) if since is None else (since.last_good, since.first_bad)
-    named: Sequence[str] = [",".join([str(end), *map(_part, held)]) for end in (first, last)]
-    if since is None and not held:
-        named = sides
-    words = ["keras-golden", "bisect", *named]
-    words += ["--package", varied.name] if varied.name != "keras" else []
-    words += ["--repo", "CLONE"] if since is not None else []
-    return shlex.join([*words, "--", *arguments])
-
-
-def _part(change: Change) -> str:
-    """As a side names what the new side has."""
-    return f"{change.name}{'==' if change.is_package else '='}{change.new}"

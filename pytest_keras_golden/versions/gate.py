@@ -34,7 +34,8 @@ class Asked:
     """How a gate or a search was asked for, for whoever words the command that comes next.
 
     options: those that decide what runs. arguments: pytest's. json: the file that has the result;
-    html: whether a page has it.
+    html: whether a page has it. package: what a version by itself is one of. accepted: the file
+    that was named for drift that may pass.
     """
 
     old: str
@@ -44,6 +45,8 @@ class Asked:
     arguments: tuple[str, ...] = ()
     json: str | None = None
     html: bool = False
+    package: str = "keras"
+    accepted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

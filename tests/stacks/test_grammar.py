@@ -16,6 +16,7 @@ from pytest_keras_golden.stacks.grammar import (
     is_version_range,
     kind_of,
     parse_side,
+    respelled,
 )
 
 
@@ -126,3 +127,23 @@ def test_versions_alone_stay_versions(text: str) -> None:
 )
 def test_any_other_side_is_no_range(text: str) -> None:
     assert not is_version_range(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "bare", "expected"),
+    [
+        ("3.5.0", {"keras": "3.5.2"}, None, "3.5.2"),
+        ("uv.lock", {"keras": "3.5.2"}, None, "uv.lock,3.5.2"),
+        ("3.5.0, policy=bfloat16", {"keras": "3.5.2"}, None, "3.5.2,policy=bfloat16"),
+        ("keras@/clone:v3,jit=on", {"keras": "3.5.2", "jit": None}, None, "3.5.2"),
+        ("Keras==3.5.0,env.A=1\\,2", {"keras": "3.5.2"}, None, "3.5.2,env.A=1\\,2"),
+        ("3.5.0,env.A=1", {"env.A": "env.A=2"}, None, "3.5.0,env.A=2"),
+        ("3.5.0,optree==0.14.0", {"optree": "0.14.1"}, "optree", "keras==3.5.0,0.14.1"),
+        ("old.txt,jax==0.8.1,jaxlib==0.8.1", {"jaxlib": None}, "jax", "old.txt,jax==0.8.1"),
+        ("no side at all", {"jit": "jit=on"}, None, "no side at all,jit=on"),
+    ],
+)
+def test_a_side_is_spelled_with_other_parts(
+    text: str, instead: dict[str, str | None], bare: str | None, expected: str
+) -> None:
+    assert respelled(text, "keras", instead, bare) == expected

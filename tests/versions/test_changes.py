@@ -8,7 +8,6 @@ import pytest
 
 from pytest_keras_golden.stacks.clone import Commit
 from pytest_keras_golden.versions.changes import Change, Culprit, Since
-from pytest_keras_golden.versions.culprit import bisect_line
 
 KERAS = Change("keras", "3.4.1", "3.10.0")
 JAX, JAXLIB = Change("jax", "0.8.1", "0.10.2"), Change("jaxlib", "0.8.1", "0.10.2")
@@ -34,7 +33,6 @@ def test_which_package_has_releases_to_search(
 ) -> None:
     culprit = Culprit(members, 5, 3, tied=frozenset({"jaxlib"}))
     assert culprit.varied == varied
-    assert (bisect_line(culprit, ("old.txt", "new.txt"), ["t.py"]) is None) == (varied is None)
 
 
 def test_since_when_is_said_with_what_could_not_be_run() -> None:
@@ -60,17 +58,3 @@ def test_one_change_alone_needs_no_sentence_but_its_release_does() -> None:
     assert replace(alone, since=SINCE).lines == [SINCE.sentence]
     assert len(Culprit((KERAS,), 3, 2, since=SINCE).lines) == 2
     assert replace(alone, since=replace(SINCE, probes=0, releases=2)).lines == []
-
-
-def test_the_next_search_starts_where_the_last_one_ended() -> None:
-    sides, arguments = ("old.txt", "new.txt"), ["t.py"]
-    both = Culprit((KERAS, JIT), 5, 3)
-    line = "keras-golden bisect {} -- t.py"
-    held = line.format("3.4.1,jit=off 3.10.0,jit=off")
-    assert bisect_line(both, sides, arguments) == held
-    known = replace(both, since=SINCE)
-    assert bisect_line(known, sides, arguments) == line.format(
-        "3.5.0,jit=off 3.6.0,jit=off --repo CLONE"
-    )
-    done = replace(both, since=replace(SINCE, commit=COMMIT))
-    assert bisect_line(done, sides, arguments) is None

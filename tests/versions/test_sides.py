@@ -116,7 +116,7 @@ def test_a_lock_file_is_gated_and_its_culprit_found(tmp_path: Path) -> None:
     assert "The culprit is keras 3.5.0 → 3.7.0 (of 3 changes, 2 probes)." in said
     since = "They move since keras 3.6.0, and not under 3.5.0 (1 probe of 3 releases)."
     assert since in said
-    assert "keras-golden bisect 3.5.0 3.6.0 --repo CLONE -- test_norm.py" in said
+    assert "keras-golden bisect old.txt 3.6.0 --repo CLONE -- test_norm.py" in said
     page = (folder / "page.html").read_text()
     assert "The culprit is keras 3.5.0 → 3.7.0" in page
     assert since in page

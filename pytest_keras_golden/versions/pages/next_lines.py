@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from ...release import parsed
 from ...report.escape import passed, unquoted, word
 from ...report.wording import plural
+from ...stacks.grammar import respelled
 from ..bisect import BisectResult
+from ..changes import Change, Culprit
 from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..review import blamed_names, is_only_drawn
@@ -32,22 +37,49 @@ def after_gate(result: GateResult) -> list[Step]:
 def _look(asked: Asked) -> Iterator[Step]:
     files = ("--html", "gate.html", "--json", "gate.json")
     if asked.json is None or not asked.html:
-        yield "look at every tensor", _command("gate", asked, asked.arguments, files)
+        given = (*_accepted(asked), *files)
+        yield "look at every tensor", _command("gate", asked, asked.arguments, given)
 
 
 def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
-    """Only a package has releases between two versions."""
+    """Only a package that got newer has releases to search, or commits."""
+    moved = [row.nodeid for row in result.rows if is_other(row)]
     found = result.culprit
-    since = None if found is None else found.since
-    if since is not None and since.commit is not None:
+    if found is None and len(result.changes) == 1:
+        found = Culprit(result.changes, 1, 0)
+    if found is None or found.varied is None or not moved:
         return
-    if found is not None and found.bisect is not None and (found.among > 1 or since is not None):
-        yield ("find the commit" if since else "find the release that did it"), found.bisect
-        return
-    moved = list(filter(is_other, result.rows))
-    if moved and len(result.changes) == 1 and result.changes[0].is_package:
-        tests = _tests(asked, [row.nodeid for row in moved])
-        yield "find the release that did it", _command("bisect", asked, tests)
+    since = found.since
+    if since is None:
+        tests = _tests(asked, moved)
+        yield "find the release that did it", _command("bisect", _between(found, asked), tests)
+    elif since.commit is None:
+        step = _between(found, asked, since.last_good)
+        step = replace(step, new=since.first_bad)
+        yield "find the commit", _command("bisect", step, asked.arguments, ("--repo", "CLONE"))
+
+
+def _between(culprit: Culprit, asked: Asked, good: str | None = None) -> Asked:
+    """The search over the culprit's releases, from `good` on; from the old side's own where that is
+    None. Everything else is as the old side has it, and other changes of a set as the new has them.
+    """
+    varied = culprit.varied
+    assert varied is not None
+    held = [c for c in culprit.changes if c != varied]
+    instead = {c.name: None if c.name in culprit.tied else _part(c) for c in held}
+    if good not in (None, varied.old):
+        instead[varied.name] = good
+    old = respelled(asked.old, canonicalize_name(asked.package), instead, varied.name)
+    return replace(asked, old=old, new=str(varied.new), package=varied.name)
+
+
+def _part(change: Change) -> str | None:
+    """As a side names what the new side has; None where that has nothing."""
+    if change.new is None:
+        return None
+    if not change.is_package:
+        return f"{change.name}={change.new}".replace(",", "\\,")
+    return f"{change.name}{'==' if parsed(change.new) else '@'}{change.new}"
 
 
 def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
@@ -56,12 +88,14 @@ def _accept(rows: Iterable[VerdictRow], asked: Asked) -> Iterator[Step]:
     outcomes = (row.outcome for row in (*moved, *drawn) if row.outcome)
     names = dict.fromkeys(name for outcome in outcomes for name in blamed_names(outcome))
     if names:
-        layers = " ".join(f"--layer {passed(name)}" for name in names)
-        file = passed(asked.json or "gate.json")
-        yield (
-            "let it through, if it is right",
-            f'keras-golden accept-drift {file} {layers} --reason "why it is right"',
-        )
+        layers = (f"--layer {passed(name)}" for name in names)
+        file = map(passed, (asked.json or "gate.json", *_accepted(asked)))
+        words = ["keras-golden accept-drift", *file, *layers, '--reason "why it is right"']
+        yield "let it through, if it is right", " ".join(words)
+
+
+def _accepted(asked: Asked) -> tuple[str, ...]:
+    return () if asked.accepted is None else ("--accepted", asked.accepted)
 
 
 def unstable_lines(result: GateResult) -> list[str]:
@@ -93,7 +127,10 @@ def after_bisect(result: BisectResult) -> list[Step]:
     if asked is None:
         return []
     tests = _tests(asked, [row.nodeid for row in result.guilty])
-    step = Asked(result.last_good, result.first_bad, asked.folder, asked.options)
+    package = canonicalize_name(asked.package)
+    ends = (result.last_good, result.first_bad)
+    old, new = (respelled(asked.old, package, {package: end}) for end in ends)
+    step = replace(asked, old=old, new=new)
     files = ("--html", "gate.html", "--json", "gate.json")
     steps = [("look at that step alone", _command("gate", step, tests, files))]
     if result.commit is None and not result.no_commit:
@@ -109,7 +146,8 @@ def after_bisect(result: BisectResult) -> list[Step]:
 
 def _command(name: str, asked: Asked, arguments: Sequence[str], files: Sequence[str] = ()) -> str:
     sides = (word(asked.old), word(asked.new))
-    own = map(passed, (*asked.options, *files))
+    package = () if asked.package == "keras" else ("--package", asked.package)
+    own = map(passed, (*package, *asked.options, *files))
     behind = ["--", *map(passed, arguments)] if arguments else []
     return " ".join(["keras-golden", name, *sides, *own, *behind])
 
