@@ -126,9 +126,11 @@ def _append(path: Path, text: str) -> None:
 
 
 def _sizes(entry: Acceptance) -> str:
-    share = entry.at_most.own_rel_l2 if entry.at_most.own_rel_l2 is not None else None
+    share = entry.at_most.own_rel_l2
     share = entry.at_most.rel_l2 if share is None else share
-    return entry.note or entry.verdict if share is None else f"up to {amount.percent(share)}"
+    if entry.note is not None or share is None:
+        return entry.note or entry.verdict
+    return f"up to {amount.percent(share)}"
 
 
 # -- what the gate said ---------------------------------------------------------------------
@@ -201,7 +203,7 @@ def _read(path: Path) -> _GateLog:
 
 def _entries(gate: _GateLog, layer: str, arguments: argparse.Namespace) -> list[Acceptance]:
     """An entry per verdict and cause that a layer has; most layers have one."""
-    from ..versions.review import blamed_names, found, only_draws
+    from ..versions.review import blamed_names, found, only_draws, told_by_note
 
     moved = [t for t in gate.tests if t.status == "moved" or only_draws(t.status, t.outcome)]
     asked = [t for t in moved if arguments.tests is None or t.nodeid in arguments.tests]
@@ -209,7 +211,7 @@ def _entries(gate: _GateLog, layer: str, arguments: argparse.Namespace) -> list[
     for outcome in (test.outcome for test in asked):
         measured = found(outcome, layer)
         if layer in blamed_names(outcome) and measured is not None:
-            note = measured.note if measured.k is None else None
+            note = told_by_note(measured)
             key = (measured.verdict, getattr(measured, "cause", None), note)
             groups.setdefault(key, []).append(outcome)
     if not groups:

@@ -98,6 +98,12 @@ def found(outcome: TestOutcome, name: str) -> LocalOutcome | TensorOutcome | Non
     return next((tensor for tensor in outcome.tensors if tensor.name == name), None)
 
 
+def told_by_note(measured: LocalOutcome | TensorOutcome) -> str | None:
+    """What a change is whose size no number tells: k and relative L2 of NaN and Inf are those of
+    the elements beside them."""
+    return measured.note if measured.k is None or measured.verdict == "nonfinite" else None
+
+
 def loud(outcome: TestOutcome) -> list[TensorOutcome]:
     """The judged tensors of a test that are beyond their tolerance."""
     quiet = {*QUIET, "accumulated"}
@@ -124,11 +130,11 @@ def _fits(
 ) -> bool:
     if measured is None or entry.layer != name or nodeid not in entry.tests:
         return False
+    if entry.note != told_by_note(measured):
+        return False
     alike = (entry.verdict, entry.cause) == (measured.verdict, getattr(measured, "cause", None))
     if isinstance(measured, TensorOutcome):
         return alike and _allows(entry, measured)
-    if measured.k is None and entry.note != measured.note:
-        return False
     return alike and _inside(
         (measured.k, entry.at_most.own_k), (measured.rel_l2, entry.at_most.own_rel_l2)
     )

@@ -52,6 +52,16 @@ def accept(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_what_became_nan_is_accepted_by_its_count_and_not_by_its_size(project: Path) -> None:
+    note = "256 elements became or ceased to be NaN or Inf, first [0, 0]"
+    nan = {**LAYER, "verdict": "nonfinite", "cause": None, "k": 0.0, "rel_l2": 0.0, "note": note}
+    rewritten(project, tests=[gated("t.py::test_a", locals=[nan])])
+    done = accept(project)
+    assert f"accepted: functional/norm in 1 test, {note}" in done.stdout, done.stderr
+    (entry,) = load(project / "golden_accepted.toml")
+    assert entry.note == note
+
+
 def test_an_entry_says_what_the_gate_measured(project: Path) -> None:
     done = accept(project)
     assert done.returncode == 0, done.stderr

@@ -117,6 +117,22 @@ def test_a_change_without_a_size_is_known_by_its_note() -> None:
     assert status(moved(replace(changed, note="shape (2,), was (3,)")), entry) == "moved"
 
 
+def test_more_or_other_elements_that_became_nan_stay_red() -> None:
+    """The numbers beside them differ by nothing."""
+    note = "2 elements became or ceased to be NaN or Inf, first [0, 0]"
+    size = Bounds(own_k=0.0, own_rel_l2=0.0, k=0.0, rel_l2=0.0)
+    entry = replace(NORM, verdict="nonfinite", cause=None, note=note, at_most=size)
+    measured = {"verdict": "nonfinite", "k": 0.0, "rel_l2": 0.0}
+    more = note.replace("2 elements", "256 elements")
+    for told, expected in ((note, "accepted"), (more, "moved")):
+        assert status(moved(layer(cause=None, note=told, **measured)), entry) == expected
+        alone = replace(entry, layer="out")
+        assert status(moved(tensor(note=told, **measured)), alone) == expected
+    assert status(moved(layer(cause=None, note=note, **measured)), replace(entry, note=None)) == (
+        "moved"
+    )
+
+
 def test_a_test_that_was_not_isolated_is_accepted_by_the_tensor_that_moved_first() -> None:
     entry = replace(NORM, layer="out", cause=None, at_most=Bounds(k=20.0, rel_l2=0.005))
     assert status(moved(tensor()), entry) == "accepted"
