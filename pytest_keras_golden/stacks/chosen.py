@@ -9,6 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..errors import ConfigError
+from ..release import parsed
 from .environment import Environment, environment_of, this_environment
 from .grammar import SideText, SourceReference
 from .keras2 import family_switches, family_told
@@ -119,7 +120,7 @@ class _Choosing:
         if known is not None and not _agree(known, package):
             raise ConfigError(
                 f"The side contradicts itself: {self.said[name]} means {name} {known.version}, "
-                f"and {by} {package.version}.",
+                f"and {by} means {name} {package.version}.",
                 "Leave one of them.",
             )
         if known is None or known.origin is None or always:
@@ -148,6 +149,7 @@ def _same(version: str, installed: str) -> bool:
 def completed(stacks: Sequence[Stack]) -> list[Stack]:
     """All sides with the same packages named: those that differ, between the sides or from the
     environment, and those that the user asks for."""
+    stacks = _spelled_alike(stacks)
     environments = {stack.environment.python: stack.environment for stack in stacks}
     names = dict.fromkeys(name for stack in stacks for name in stack.packages)
     if len(environments) > 1:
@@ -155,6 +157,19 @@ def completed(stacks: Sequence[Stack]) -> list[Stack]:
         names |= dict.fromkeys(name for name in every if name not in KEPT)
     wanted = [name for name in names if _matters(name, stacks)]
     return [_only(stack, wanted) for stack in stacks]
+
+
+def _spelled_alike(stacks: Sequence[Stack]) -> list[Stack]:
+    """3.5 and 3.5.0 are one release, written as the first side that has it does."""
+    known: dict[tuple[str, object], str] = {}
+
+    def spelled(package: Package) -> Package:
+        if not isinstance(package.origin, Release):
+            return package
+        key = package.name, parsed(package.version)
+        return replace(package, version=known.setdefault(key, package.version))
+
+    return [stack.with_packages(map(spelled, stack.packages.values())) for stack in stacks]
 
 
 def run_alike(stacks: Sequence[Stack]) -> list[Stack]:

@@ -112,3 +112,9 @@ def test_a_backend_that_is_left_alone_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def _own(name: str) -> str:
     return HERE.installed[name].version
+
+
+def test_one_release_that_is_written_in_two_ways_is_no_change(tmp_path: Path) -> None:
+    pinned = lock(tmp_path, "old.txt", "keras==3.5", "nobody-has==1.0.0")
+    old, new = completed([stack(pinned), stack("nobody-has==1.0,keras==3.5.0")])
+    assert parts(old, [old, new]) == parts(new, [old, new])

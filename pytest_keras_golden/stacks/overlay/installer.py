@@ -130,13 +130,29 @@ _UNKNOWN = ("no version of", "No matching distribution", "not found in the packa
 
 def _failure(requirements: Sequence[str], said: str) -> StackError:
     wanted = " ".join(requirements)
+    name = requirements[0].split("==")[0]
+    there = f"See what there is: keras-golden overlays releases '>=0' --package={name}"
     if any(phrase in said for phrase in _UNKNOWN):
-        name = requirements[0].split("==")[0]
+        python = sys.version.split()[0]
         return StackError(
-            f"The package index offers no {wanted} for Python {sys.version.split()[0]}:\n{said}",
-            f"See what there is: keras-golden overlays releases '>=0' --package={name}",
+            f"The package index offers no {wanted} for Python {python}: {_why(said)}", there
         )
-    return StackError(
-        f"{wanted} could not be installed:\n{said}",
-        "Check the connection to the package index, and pip's or uv's index settings.",
+    is_there = any(phrase in said for phrase in _UNFIT)
+    fix = (
+        f"Name a release that has a wheel for this Python, or builds here. {there}"
+        if is_there
+        else "Check the connection to the package index, and pip's or uv's index settings."
     )
+    return StackError(f"{wanted} could not be installed: {_why(said)}", fix)
+
+
+_UNFIT = ("Failed to build", "no wheels with a matching", "has no usable wheels", "building wheel")
+"""What installers say of a release that the index has, and that is nothing for this machine."""
+
+
+def _why(said: str) -> str:
+    """The last line that says what went wrong: before it stand a build's output and its traceback,
+    behind it advice."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("hint:", "note:", "╰─▶ hint:"))]
+    return (telling or lines or ["it gave no reason"])[-1].removeprefix("cause: ")

@@ -113,6 +113,13 @@ def test_offline_is_a_clear_error(cache: Path, monkeypatch: pytest.MonkeyPatch) 
         ensure_overlay("keras", "3.6.0", cache=cache)
 
 
+def test_a_release_that_is_nothing_for_this_python_is_told_in_a_sentence(cache: Path) -> None:
+    with pytest.raises(StackError, match="no wheels with a matching Python ABI tag") as caught:
+        ensure_overlay("optree", "0.1.0", cache=cache)
+    assert "\n" not in caught.value.problem
+    assert "has a wheel for this Python" in str(caught.value.fix)
+
+
 def test_processes_at_once_share_one_installation(cache: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "
