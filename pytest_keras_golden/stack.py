@@ -180,8 +180,13 @@ def _tf32(backend: str) -> bool | None:
 
 def _threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() else processors()
+
+
+def processors() -> int:
+    """How many this process may use."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return int(asked) if asked.isdigit() else int(available or 1)
+    return int(available or 1)
 
 
 _ISA_LEVELS = (("x86-64-v4", "avx512f"), ("x86-64-v3", "avx2"), ("x86-64-v2", "sse4_2"))
@@ -193,11 +198,12 @@ def _isa() -> str:
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
         return machine
-    flags = _cpu_flags()
+    flags = cpu_flags()
     return next((level for level, flag in _ISA_LEVELS if flag in flags), machine)
 
 
-def _cpu_flags() -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, as Linux names it; nothing elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

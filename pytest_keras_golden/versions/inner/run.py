@@ -16,7 +16,7 @@ from ...io.process import run_tree
 from ...outcomes import checked_log
 from ...stacks.overlay.folder import overlay_environment
 from ..trace import evidence
-from ..trace.compiled import COMPILED
+from ..trace.compiled import COMPILED, QUIETLY
 from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
 from . import kept
@@ -113,6 +113,8 @@ def command(job: Job, attempt: Path) -> list[str]:
     if job.own_cache:
         # Parallel runs must not race for the suite's cache, nor leave their failures in it.
         ours += ["-o", f"cache_dir={attempt / 'cache'}"]
+    if job.compiled is not None:
+        ours += QUIETLY
     return [
         job.python or sys.executable,
         "-m",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ...io.ownership import claim, renew
+from ...stack import cpu_flags, processors
 from ...stacks.side import Side
 
 COMPILED = "KERAS_GOLDEN_COMPILED"
@@ -32,12 +34,24 @@ MOST_BYTES = 256 << 20
 
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 _OFF = "JAX_ENABLE_COMPILATION_CACHE"
+_LENT = "KERAS_GOLDEN_LENT"
+"""Environment variable: the cache that was lent to the process above, a controller of xdist, say:
+its workers have one each."""
+
 _SETTINGS = {
     # XLA's own caches lie below the folder, and then its name is a part of each entry's.
     "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+QUIETLY = tuple(
+    option
+    for verb in ("reading", "writing")
+    for option in ("-W", f"ignore:Error {verb} persistent compilation cache entry:UserWarning")
+)
+"""Options of pytest. jax warns of an entry that is of no use (a full disk, say) and compiles: where
+warnings are errors, that would be a test that broke under one side."""
+
 _COMPILERS = ("jax", "libtpu", "nvidia", "rocm", "intel")
 """How packages are called that have a part in compiling. jax tells its own releases apart, and no
 builds of one."""
@@ -77,20 +91,30 @@ class Borrowed:
 def borrow(own: Path, environment: MutableMapping[str, str]) -> Borrowed | None:
     """Have jax look into `own`, a new folder, which holds what earlier runs compiled. None where
     nothing is shared, and where a cache was chosen already."""
-    shared = environment.get(COMPILED)
-    if not shared or environment.get(_CACHE) or _OFF in environment:
+    chosen = environment.get(_CACHE)
+    if COMPILED not in environment or _OFF in environment:
         return None
+    if chosen and chosen != environment.get(_LENT):
+        return None
+    shared = Path(f"{environment[COMPILED]}-{_machine()}")
     try:
         own.mkdir(parents=True)
-        entries = list(_entries(Path(shared)))
+        entries = list(_entries(shared))
         for entry in entries:
             _place(entry, own / entry.name)
     except OSError:
         return None
-    environment[_CACHE] = str(own)
+    environment[_CACHE] = environment[_LENT] = str(own)
     for name, value in _SETTINGS.items():
         environment.setdefault(name, value)
-    return Borrowed(Path(shared), own, frozenset(entry.name for entry in entries))
+    return Borrowed(shared, own, frozenset(entry.name for entry in entries))
+
+
+def _machine() -> str:
+    """XLA compiles for this processor, and divides work among as many as it may use; jax asks for
+    neither. A folder that is kept may lie on several machines, one after the other or at once."""
+    told = [platform.system(), platform.machine(), platform.processor(), processors()]
+    return hashlib.sha256(json.dumps([*told, sorted(cpu_flags())]).encode()).hexdigest()[:8]
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

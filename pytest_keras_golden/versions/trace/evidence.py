@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ...io.ownership import MARK
+from ...stack import processors
 from .heard import Heard, State, data_beside, names, state
 
 FILE = "evidence.json.gz"
@@ -134,7 +135,7 @@ def surroundings(command: Sequence[str], environment: Mapping[str, str], salt: s
         "command": list(command),
         "environment": {key: _digest(value, salt) for key, value in kept.items()},
         "interpreter": [sys.executable, sys.version, state(sys.executable)],
-        "machine": [*platform.uname(), _processors()],
+        "machine": [*platform.uname(), processors()],
         "installed": {place: dict(_installed(place)) for place in _site_folders()},
     }
 
@@ -143,10 +144,6 @@ def _digest(value: str, salt: str) -> str:
     """Variables hold secrets: enough to see that one changed, not to guess it."""
     text = f"{salt}{value}".encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:16]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _site_folders() -> list[str]:

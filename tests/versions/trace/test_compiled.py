@@ -46,7 +46,7 @@ def test_what_one_process_adds_the_next_one_has(tmp_path: Path) -> None:
     assert environment["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "1")
     (tmp_path / "1" / "a-cache").write_bytes(b"a")
     (tmp_path / "1" / "a-atime").write_bytes(b"of jax")
-    assert not shared.exists()
+    assert not first.shared.exists()
     first.hand_over()
     second = lent(tmp_path / "2", {COMPILED: str(shared)})
     assert [path.name for path in second.own.iterdir()] == ["a-cache"]
@@ -88,12 +88,12 @@ def test_a_folder_that_cannot_be_made_costs_nothing_else(tmp_path: Path) -> None
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "mine-cache").write_text("mine")
     borrowed = lent(tmp_path / "own", {COMPILED: str(tmp_path / "shared")})
+    borrowed.shared.mkdir()
+    (borrowed.shared / "mine-cache").write_text("mine")
     (borrowed.own / "a-cache").write_bytes(b"a")
     borrowed.hand_over()
-    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["mine-cache"]
+    assert [path.name for path in borrowed.shared.iterdir()] == ["mine-cache"]
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,33 @@ def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         borrowed = lent(tmp_path / str(number), {COMPILED: str(shared)})
         (borrowed.own / f"{number}-cache").write_bytes(b"8 bytes.")
         borrowed.hand_over()
-    assert sorted(path.name for path in shared.glob("*-cache")) == ["2-cache", "3-cache"]
+    assert sorted(path.name for path in borrowed.shared.glob("*-cache")) == ["2-cache", "3-cache"]
+
+
+def test_a_worker_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """jax writes an entry where it stands: of two in one folder, one may read half of it."""
+    environment = {COMPILED: str(tmp_path / "shared")}
+    controller = lent(tmp_path / "controller", environment)
+    worker = lent(tmp_path / "worker", dict(environment))
+    assert worker.own != controller.own
+    (worker.own / "a-cache").write_bytes(b"a")
+    worker.hand_over()
+    assert [path.name for path in lent(tmp_path / "next", environment).own.iterdir()] == ["a-cache"]
+
+
+def test_another_processor_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is kept may go from machine to machine with a CI's cache."""
+    environment = {COMPILED: str(tmp_path / "shared")}
+    first = lent(tmp_path / "1", dict(environment))
+    (first.own / "a-cache").write_bytes(b"a")
+    first.hand_over()
+    monkeypatch.setattr(compiled, "cpu_flags", lambda: frozenset({"sse2"}))
+    assert list(lent(tmp_path / "2", dict(environment)).own.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(compiled, "processors", lambda: 1000)
+    assert list(lent(tmp_path / "3", dict(environment)).own.iterdir()) == []
+    monkeypatch.undo()
+    assert len(list(lent(tmp_path / "4", dict(environment)).own.iterdir())) == 1
 
 
 def test_only_what_is_compiled_alike_is_shared(tmp_path: Path) -> None:
@@ -120,6 +146,23 @@ def test_only_what_is_compiled_alike_is_shared(tmp_path: Path) -> None:
     folders = {name: folder_of(side, tmp_path) for name, side in sides.items()}
     assert folders["keras"] == folders["newer keras"]
     assert len(set(folders.values())) == len(sides) - 1
+
+
+@pytest.mark.processes
+def test_an_entry_that_cannot_be_read_breaks_no_test(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_compiles=COMPILES)
+    command = tmp_path / "command"
+    shared = folder_of(Side(()), command)
+    arguments = ("-p", "no:randomly", "-W", "error")
+    for number in range(2):
+        place = command / "runs" / str(number)
+        job = Job((), arguments, (), folder, place, compiled=shared)
+        run = run_inner(replace(job, environment={"JAX_COMPILATION_CACHE_DIR": ""}))
+        assert run.exitstatus == 0, run.output
+        entries = list(command.glob("compiled/*/*-cache"))
+        assert entries
+        for entry in entries:
+            entry.write_bytes(b"half")
 
 
 @pytest.mark.processes
