@@ -153,7 +153,7 @@ def unmeasured(anchor: Side, package: str, error: GoldenError) -> MatrixResult:
     version = _version(anchor)
     run = error.run if isinstance(error, NoMeasureError) else None
     rows = in_order(unmoved(run)) if run is not None else []
-    cells = {row.nodeid: {version: _cell(row, version, None, is_anchor=True)} for row in rows}
+    cells = {row.nodeid: {version: _cell(row, version, None, 0)} for row in rows}
     seconds = {} if run is None else {version: run.seconds}
     problem = (error.problem, error.fix)
     return MatrixResult(package, (version,), cells, seconds, problem=problem)
@@ -207,14 +207,13 @@ def _row(
     nodeid: str, columns: Mapping[str, tuple[InnerRun, Mapping[str, VerdictRow]]]
 ) -> Iterator[tuple[str, Cell]]:
     left: TestOutcome | None = None
-    anchor: str | None = next(iter(columns))
-    for version, (run, found) in columns.items():
+    for place, (version, (run, found)) in enumerate(columns.items()):
         row = found.get(nodeid)
         outcome = row.outcome if row else None
         if row is None:
             yield version, _without_row(nodeid, version, run)
         else:
-            yield version, _cell(row, version, left, is_anchor=version == anchor)
+            yield version, _cell(row, version, left, place)
         left = outcome
 
 
@@ -226,7 +225,8 @@ def _without_row(nodeid: str, version: str, run: InnerRun) -> Cell:
     return Cell(nodeid, version, "skipped", reason="not there under this version")
 
 
-def _cell(row: VerdictRow, version: str, left: TestOutcome | None, *, is_anchor: bool) -> Cell:
+def _cell(row: VerdictRow, version: str, left: TestOutcome | None, place: int) -> Cell:
+    """place: of the column; the anchor's is the first."""
     outcome = row.outcome
     if outcome is None or not outcome.tensors:
         unseen = outcome.unseen if outcome else ()
@@ -235,12 +235,19 @@ def _cell(row: VerdictRow, version: str, left: TestOutcome | None, *, is_anchor:
         )
     guilty = outcome.local_drift
     known = left.local_drift if left is not None else ()
+    anchored = None if row.status == "new" else verdict_of(outcome)
+    if place == 0 or left is None:
+        beside = None
+    else:
+        # Beside the anchor the run itself has judged it, as its suite would: `golden_precision`
+        # and what isolation found are in no golden.
+        beside = anchored if place == 1 else against(left, outcome)
     return Cell(
         nodeid=row.nodeid,
         version=version,
         status=row.status,
-        left=None if is_anchor or left is None else against(left, outcome),
-        anchor=None if row.status == "new" else verdict_of(outcome),
+        left=beside,
+        anchor=anchored,
         local_drift=guilty,
         since_left=tuple(name for name in guilty if name not in known),
         weights=outcome.weights,

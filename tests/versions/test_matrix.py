@@ -97,6 +97,15 @@ def test_a_test_that_differs_from_itself_is_no_red_cell() -> None:
     assert result.verdict == "nothing compared"
 
 
+def test_beside_the_anchor_both_verdicts_are_one() -> None:
+    """What the run itself said: a comparison of two goldens knows no `golden_precision`."""
+    drift = replace(HELD, verdict="drift")
+    moved = run(TestOutcome("t", "failed", tensors=(drift,), candidate="c", golden="g"))
+    cell = assembled(v3_6_0=moved).cells["t"]["3.6.0"]
+    assert (cell.left, cell.anchor) == ("drift", "drift")
+    assert cell_text(cell) == "drift"
+
+
 def cells(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Any]:
     return {
         (cell["nodeid"].rpartition("::")[2], cell["version"]): cell
