@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from ..compare.calls import Difference
+from ..compare.cause import MEANING
 from ..compare.depth import Shift, furthest, shift
 from ..compare.exact import in_one_width
 from ..compare.floats import in_the_coarser
@@ -16,7 +17,7 @@ from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome, TensorOutcome, is_blamed
 from ..records import LayerCall, OutermostCall, TensorRecord
-from ..tolerance import default
+from ..tolerance import EPSILON, default
 from .causes import lifting_of, with_causes
 from .record.host import LayerCapture
 from .reference import may_run_again
@@ -25,6 +26,7 @@ from .replay.isolate import LocalMeasurement, isolate
 from .replay.outermost import Outermost
 from .sent_back import carried_backwards, changed_backwards
 from .state.fingerprints import Fingerprints, named_seeds
+from .state.weights import named_weights
 from .tap.limit import Limit
 from .tap.request import Request
 
@@ -160,7 +162,8 @@ def _changes(
     if not isinstance(lifting, str):
         locals_ += changed_backwards(call.made, calls, pool, lifting, locals_)
     if against.across_backends or against.across_policies:
-        return tuple(_on_purpose(local, against.across_backends) for local in locals_)
+        held = _held(call.made.target) if against.across_policies else None
+        return tuple(_on_purpose(local, against.across_backends, held) for local in locals_)
     return locals_
 
 
@@ -261,17 +264,33 @@ def _owner(seed: str, layers: Sequence[LocalOutcome]) -> str | None:
     return max(owners, key=lambda owner: len(owner[0]), default=(None, None))[1]
 
 
-def _on_purpose(local: LocalOutcome, between_backends: bool) -> LocalOutcome:
+def _on_purpose(local: LocalOutcome, between_backends: bool, held: str | None) -> LocalOutcome:
     """What two implementations, or two precisions, of one layer may differ by: they round, and
     approximate, elsewhere.
 
-    Other precision handling is what was asked for; how far it reaches is judged.
+    Other precision handling is what was asked for; how far it reaches is judged. held: as `_held`.
     """
     limit = default(local.precision, between_backends).k
     small = None not in (limit, local.k) and local.k <= limit  # type: ignore[operator]
     tolerated = small and local.verdict in ("drift", "systematic")
-    cause = None if local.cause == "precision" else local.cause
+    meant = local.cause == "precision" or _of_weights(local, held)
+    cause = None if meant else local.cause
     return replace(local, verdict="within" if tolerated else local.verdict, cause=cause)
+
+
+def _held(target: object) -> str | None:
+    """The lowest precision that the weights of a call are held in, where it is a low one: its twins
+    are made with the golden's weights, rounded to that."""
+    precisions = {str(variable.dtype) for variable in named_weights(target).values()}
+    low = [p for p in precisions if p in MEANING and EPSILON[p] > EPSILON["float32"]]
+    return max(low, key=EPSILON.__getitem__, default=None)
+
+
+def _of_weights(local: LocalOutcome, held: str | None) -> bool:
+    """Whether a layer means another thing by no more than the rounding of its weights explains."""
+    if held is None or local.cause != "meaning" or local.twin is None:
+        return False
+    return local.twin.k * EPSILON["float32"] <= MEANING[held]
 
 
 def _rounding_only(examined: Examined) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..compare.calls import Difference, Ran, difference, differing, trains
@@ -89,7 +89,7 @@ class CaseGolden:
         golden = self.golden
         if golden is None:
             return None
-        seen, settings = _Seen(self.case, prints), self.case.settings
+        seen, settings = recorded(self.case, _Seen(self.case, prints)), self.case.settings
         apart = settings.across_backends, settings.shared_draws
         differs = difference(golden.header, seen, call.name, *apart)
         return None if differs is None or differs.kind == "descended" else differs
@@ -115,12 +115,42 @@ class _Seen:
         return (*self.case.outermost, *self.block.outermost)
 
 
+@dataclass(frozen=True)
+class _Rounded:
+    """A run that holds the golden's weights in another precision, as if it held them whole."""
+
+    ran: Ran
+    roundings: Mapping[str, str]
+
+    @property
+    def weights(self) -> Mapping[str, str]:
+        return self._whole(self.ran.weights)
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return self.ran.inputs
+
+    @property
+    def outermost(self) -> Sequence[OutermostCall]:
+        return [replace(call, updates=self._whole(call.updates)) for call in self.ran.outermost]
+
+    def _whole(self, digests: Mapping[str, str]) -> dict[str, str]:
+        return {name: self.roundings.get(key, key) for name, key in digests.items()}
+
+
+def recorded(case: Case, ran: Ran) -> Ran:
+    """What a case has seen as the golden would say it: between two policies weights are those that
+    they are the roundings of."""
+    return _Rounded(ran, case.roundings) if case.roundings else ran
+
+
 class OutermostCalls:
     """Those of a test beside the golden's: what differs, and what depth can do."""
 
     def __init__(self, case: Case, golden: Golden) -> None:
         self._case = case
         self._golden = golden.header
+        self._ran = recorded(case, case)
         self._made = {record.name: record.call for record in case.records.values()}
         self._order = [call.name for call in case.outermost]
         self._recorded = {call.name for call in golden.header.outermost}
@@ -130,7 +160,7 @@ class OutermostCalls:
         if call not in self._known:
             settings = self._case.settings
             apart = settings.across_backends, settings.shared_draws
-            self._known[call] = difference(self._golden, self._case, call, *apart)
+            self._known[call] = difference(self._golden, self._ran, call, *apart)
         return self._known[call]
 
     def reason(self, tensor: TensorOutcome) -> str | None:
@@ -142,7 +172,7 @@ class OutermostCalls:
                 # Nothing of it was drawn: another draw is further away.
                 return None
             return self._reason_of(call)
-        whole = differing("weights", self._golden.weights, self._case.weights) or differing(
+        whole = differing("weights", self._golden.weights, self._ran.weights) or differing(
             "inputs", self._golden.inputs, self._case.inputs
         )
         reasons = (self._reason_of(name) for name in self._order)

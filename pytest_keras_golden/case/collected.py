@@ -80,6 +80,7 @@ class Case:
     notes: list[str] = field(default_factory=list)
     asked_for: bool = True
     carried: set[str] = field(default_factory=set)
+    roundings: Mapping[str, str] = field(default_factory=dict)
     empty_block: str | None = None
     closed: bool = False
     repeats: list[dict[str, Array]] = field(default_factory=list)

@@ -15,7 +15,7 @@ from ..outcomes import NO_GOLDEN, Names, TensorOutcome, TestOutcome, first_drift
 from ..records import TensorEntry, TensorRecord, Tolerance
 from ..stack import stack_changes
 from . import rules
-from .against import CaseGolden, OutermostCalls
+from .against import CaseGolden, OutermostCalls, recorded
 from .recording import describe, noise
 from .recording import entry as entry_of
 
@@ -248,7 +248,7 @@ def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
 
 
 def _weights(case: Case, golden: Golden) -> str:
-    running = case.weights
+    running = recorded(case, case).weights
     if not running or not golden.header.weights:
         return "unknown"
     if running != dict(golden.header.weights):

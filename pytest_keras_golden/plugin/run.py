@@ -196,6 +196,8 @@ class GoldenRun:
         mode, folder = self.settings.transplant
         file = folder / golden_folder(case.nodeid) / "transplant.safetensors"
         with transplanting(mode, file, self._draws) as transplant:
+            if self.settings.across_policies:
+                case.roundings = transplant.roundings()
             yield
         stream = {ONE_STREAM} if self.settings.shared_draws and draws_any(case) else set()
         case.carried = transplant.carried | self._draws.carried | stream

@@ -142,7 +142,7 @@ class Draws:
         if _in_layer() or not is_concrete(drawn):
             return drawn
         value = to_numpy(drawn)
-        other = self._other(f"{method}:{value.dtype}{list(value.shape)}", value)
+        other = self._other(f"{method}:{_form(value)}", value)
         if other is None or not same_distribution(other, value):
             return drawn
         self._scopes[-1].carried.add("random inputs")
@@ -160,7 +160,7 @@ class Draws:
                 return
         value = to_numpy(variable)
         self._remember(variable, value)
-        other = self._other(f"{_name(variable)}:{value.dtype}{list(value.shape)}", value)
+        other = self._other(f"{_name(variable)}:{_form(value)}", value)
         kind = None if other is None else kind_of(other, value)
         if other is not None and kind is not None:
             assign(variable, other)
@@ -184,10 +184,8 @@ class Draws:
         if self._mode == "save":
             scope.kept[key] = value
             return None
-        kept = scope.kept.get(key)
-        if kept is None or (kept.shape, kept.dtype) != (value.shape, value.dtype):
-            return None
-        return None if kept.tobytes() == value.tobytes() else kept
+        kept = in_form_of(value, scope.kept.get(key))
+        return None if kept is None or kept.tobytes() == value.tobytes() else kept
 
     # -- what is asked of it ----------------------------------------------------------------
 
@@ -212,6 +210,25 @@ ONE_DRAW = 0.999
 """Correlation from which two draws are one and the same; of two drawn apart it is about 1/√n."""
 ROUNDED = 0.02
 """Of a draw's spread: how far bfloat16 moves its elements."""
+
+
+def in_form_of(value: Array, kept: Array | None) -> Array | None:
+    """What was kept, rounded to the precision that there is now: a policy decides in which one
+    weights are held. None where it is of another form."""
+    if kept is None or _form(kept) != _form(value):
+        return None
+    return kept.astype(value.dtype)
+
+
+def _form(value: Array) -> str:
+    """Shape and dtype; real numbers are of one kind in every precision."""
+    kind = "real" if is_real(value.dtype) else value.dtype
+    return f"{kind}{list(value.shape)}"
+
+
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether of floating point numbers; ml_dtypes' are of no kind that numpy knows."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def kind_of(kept: Array, value: Array) -> str | None:

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
+import numpy as np
+
 from ...errors import CaptureError
 from ..backends import is_concrete, to_numpy
 from ..tap.precision import is_eager
@@ -21,13 +24,24 @@ from ..watch import patches
 from ..watch.calls import is_symbolic, subclasses
 from ..watch.patches import Run
 from ..watch.structure import snake_case
-from .draws import OTHERWISE, WEIGHTS, CarryMode, Draws, assign, kind_of
+from .draws import (
+    OTHERWISE,
+    WEIGHTS,
+    CarryMode,
+    Draws,
+    assign,
+    in_form_of,
+    is_real,
+    kind_of,
+)
 from .fingerprints import named_seeds
 from .keepsakes import load_arrays, save_arrays
-from .weights import named_weights
+from .weights import named_weights, numeric_digest
 
 if TYPE_CHECKING:
     from ...records import Array
+
+_PRECISIONS = tuple(np.dtype(t) for t in (ml_dtypes.bfloat16, np.float16, np.float32, np.float64))
 
 READING = frozenset({"save", "save_weights", "get_weights", "export"})
 METHODS = (
@@ -116,9 +130,10 @@ class Transplant:
                 self._kept[key] = value
                 self._marks |= {key} if self._draws.is_drawn(variable) else set()
         elif not late and self._is_another_draw(key, variable, value):
-            kind = kind_of(self._kept[key], value)
-            if kind is not None:
-                assign(variable, self._kept[key])
+            kept = in_form_of(value, self._kept[key])
+            kind = None if kept is None else kind_of(kept, value)
+            if kept is not None and kind is not None:
+                assign(variable, kept)
                 self._draws.exchanged(variable)
                 if kind == OTHERWISE:
                     self.carried.add(kind)
@@ -158,6 +173,16 @@ class Transplant:
         if any(_differs(_on_host(state), before) for state, before in put_in):
             self.carried.add("random states")
 
+    def roundings(self) -> dict[str, str]:
+        """Of the old side's weights in every other precision: digest → digest as it was kept."""
+        kept = [v for k, v in self._kept.items() if k.startswith("weights/") and is_real(v.dtype)]
+        return {
+            numeric_digest(value.astype(dtype)): numeric_digest(value)
+            for value in kept
+            for dtype in _PRECISIONS
+            if value.dtype != dtype
+        }
+
     def close(self) -> None:
         """Write what was saved, whole or not at all."""
         if self._mode == "save" and self._kept:
@@ -182,10 +207,9 @@ def _as_seed(kept: Array | None, value: Array) -> Array | None:
 
 
 def _differs(value: Array | None, kept: Array | None) -> bool:
-    """Whether there is something to put in: same shape and dtype, other bits."""
-    if value is None or kept is None or (kept.shape, kept.dtype) != (value.shape, value.dtype):
-        return False
-    return kept.tobytes() != value.tobytes()
+    """Whether there is something to put in: of the same form, other bits."""
+    put_in = None if value is None else in_form_of(value, kept)
+    return value is not None and put_in is not None and put_in.tobytes() != value.tobytes()
 
 
 @contextmanager
