@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..compare.calls import Difference, Ran, difference, differing, trains
@@ -130,8 +131,9 @@ class _Rounded:
     def inputs(self) -> Mapping[str, str]:
         return self.ran.inputs
 
-    @property
+    @cached_property
     def outermost(self) -> Sequence[OutermostCall]:
+        # Made once: a call is known by what it is, not by what is in it.
         return [replace(call, updates=self._whole(call.updates)) for call in self.ran.outermost]
 
     def _whole(self, digests: Mapping[str, str]) -> dict[str, str]:

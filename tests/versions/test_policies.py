@@ -42,6 +42,13 @@ def test_assigned_otherwise():
     dense(X)
 
 
+def test_trained_and_used():
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(4)])
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((4, 4)), shuffle=False, verbose=0)
+    model.predict(X, verbose=0)
+
+
 class Means(keras.layers.Layer):
     def build(self, shape):
         self.kernel = self.add_weight(shape=(shape[-1], 5), name="kernel")
@@ -69,6 +76,7 @@ def test_weights_are_carried_to_the_precision_that_a_policy_holds_them_in(tmp_pa
         "test_drawn": "holds",
         "test_model": "holds",
         "test_assigned": "holds",
+        "test_trained_and_used": "holds",
         "test_assigned_otherwise": "incomparable",
         "test_means_something_else": "moved",
     }
