@@ -11,6 +11,7 @@ from ..state.fingerprints import named_seeds
 from ..state.slots import is_variable, slots_of
 from ..state.weights import named_weights
 from ..tap.precision import coarsest, dtype_name
+from ..watch.calls import counted
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -114,6 +115,13 @@ class Trainee:
 
 
 def _metrics(model: Any) -> Iterator[tuple[str, Any]]:
-    for metric in getattr(model, "metrics", ()):
+    counts: dict[str, int] = {}
+    for metric in (one for held in getattr(model, "metrics", ()) for one in _apart(held)):
+        name = counted(str(metric.name), counts)
         for variable in metric.variables:
-            yield f"{metric.name}/{variable.name}", variable
+            yield f"{name}/{variable.name}", variable
+
+
+def _apart(metric: Any) -> Sequence[Any]:
+    """What `compile` was given is one metric of Keras' that holds the others."""
+    return metric.metrics if type(metric).__name__ == "CompileMetrics" else (metric,)

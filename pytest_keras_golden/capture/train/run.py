@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...aliases import canonical
 from ..backends import active, to_numpy, untraced
 from ..backends.nest import flatten
 from ..record.reads import Reads
@@ -20,6 +21,7 @@ from ..replay.losses import METRICS, is_replayed
 from ..state.models import instance_attribute
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
+from ..watch.structure import joined, walk
 from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
@@ -232,6 +234,27 @@ class ModelRun(Onlooker):
             if self._running and is_replayed(metric, given, self.asked):
                 name = METRICS + self._counted("metrics", str(metric.name))
                 self._recorder().read_given(name, metric, given)
+
+    def added(self, layer: Any, loss: Any) -> None:
+        if not self._running:
+            return
+        with self._safely():
+            name = joined("add_loss", self._path_of(layer))
+            for _, leaf in flatten(loss):
+                self._part("loss", self._counted("loss", name), leaf)
+
+    def regularized(self, weights: Sequence[Any], losses: Sequence[Any]) -> None:
+        if not self._running:
+            return
+        with self._safely():
+            for weight, value in zip(weights, losses, strict=True):
+                name = joined("regularization", self.roster.name_of(weight))
+                self._part("loss", self._counted("loss", name), value)
+
+    def _path_of(self, layer: Any) -> str:
+        """Empty for the model itself, and for what none of its layers holds."""
+        found = (path for path, below in walk(self.model, self.path) if below is layer)
+        return canonical(next(found, self.path), self.aliases)
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values

@@ -87,6 +87,53 @@ def test_regularisation(monkeypatch):
     fit(made)
 
 
+def test_activity(monkeypatch):
+    """Of a layer, which is what it was."""
+    scaled(monkeypatch, keras.regularizers.L2, "__call__")
+    made = model(keras.layers.Dense(4, activity_regularizer=keras.regularizers.L2(0.1), name="a"))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+class Encoder(keras.layers.Layer):
+    """Adds two losses."""
+
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(inputs))
+        self.add_loss((1.01 if CHANGED else 1.0) * keras.ops.mean(keras.ops.square(inputs)))
+        return inputs
+
+
+def test_added():
+    made = model(Encoder(name="encoder"))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+def test_constraint(monkeypatch):
+    scaled(monkeypatch, keras.constraints.MaxNorm, "__call__")
+    made = model(keras.layers.Dense(4, kernel_constraint=keras.constraints.MaxNorm(0.5)))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+def test_metric_of_several(monkeypatch):
+    """Only what it keeps differs at first."""
+    if CHANGED:
+        update = keras.metrics.AUC.update_state
+
+        def changed(self, y_true, y_pred, sample_weight=None):
+            update(self, y_true, y_pred, sample_weight=sample_weight)
+            self.true_positives.assign(self.true_positives * 2)
+            self.false_negatives.assign(self.false_negatives * 2)
+
+        monkeypatch.setattr(keras.metrics.AUC, "update_state", changed)
+    made = model(keras.layers.Dense(1, activation="sigmoid"))
+    metrics = [keras.metrics.AUC(name="area"), keras.metrics.BinaryAccuracy(name="right")]
+    made.compile("sgd", "mse", metrics=metrics)
+    made.fit(X, (Y > 0).astype("float32"), batch_size=8, shuffle=False, verbose=0)
+
+
 def test_metric(monkeypatch):
     scaled(monkeypatch, keras.metrics.MeanAbsoluteError, "result")
     made = model()
