@@ -111,7 +111,7 @@ class Trained:
         self.training.doors.open()
 
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder:
-        return self.training.recorder(optimizer, "", roster)
+        return self.training.recorder(optimizer, "", roster, {"": optimizer})
 
     def path_of_layer(self, layer: Any) -> str:
         return next(filter(None, (one.path(layer) for one in self.structures)), "")

@@ -11,7 +11,8 @@ from typing import Any
 from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from ...records import TensorRecord
-from ..state.slots import innermost
+from ..state.slots import innermost, optimizers_of, trainer_of
+from ..watch.structure import joined
 from .left import clips
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
@@ -27,7 +28,8 @@ class Components:
     """What a step is made of, by the names of its classes. loss: of one output and no name of its
     own parts, the class; metrics likewise are told by their names. scale: the optimizer that scales
     losses around it. constrained: weight → class of its constraint. constraint: the one that is to
-    blame, of what updates leave."""
+    blame, of what updates leave. others: further optimizers of a model, by attribute; trainers:
+    weight → the one that trains it."""
 
     optimizer: str = ""
     scale: str = ""
@@ -38,6 +40,18 @@ class Components:
     custom: Sequence[str] = field(default=())
     constrained: Mapping[str, str] = field(default_factory=dict)
     constraint: str = ""
+    others: Mapping[str, Components] = field(default_factory=dict)
+    trainers: Mapping[str, str] = field(default_factory=dict)
+
+    def behind(self, part: str, rest: str) -> Components:
+        """With the optimizer that a tensor of a step comes from."""
+        by = self.trainers.get(rest.partition("@")[0], "")
+        if part in ("slots", "learning_rate", "optimizer"):
+            by = rest.partition("@")[0].partition("/")[0]
+        one = self.others.get(by)
+        if one is None:
+            return self
+        return replace(one, loss=self.loss, custom=self.custom, constraint=self.constraint)
 
 
 def components_of(
@@ -55,18 +69,25 @@ def components_of(
     }
     if by_hand is not None:
         return replace(_of_optimizer(by_hand), loss="loss", constrained=constrained)
-    made_of = replace(_of_optimizer(getattr(model, "optimizer", None)), constrained=constrained)
+    optimizers = optimizers_of(model)
+    made_of = replace(
+        _of_optimizer(optimizers.get("")),
+        constrained=constrained,
+        others={name: _of_optimizer(one, name) for name, one in optimizers.items() if name},
+        trainers={name: trainer_of(weight, optimizers) for name, weight in weights.items()},
+    )
     loss = getattr(model, "loss", None)
     named = loss if isinstance(loss, str) else _called(loss)
     return replace(made_of, loss=named, custom=tuple(_overridden(type(model))))
 
 
-def _of_optimizer(outer: Any) -> Components:
+def _of_optimizer(outer: Any, attribute: str = "") -> Components:
     optimizer = innermost(outer)
+    kind = type(optimizer).__name__ if optimizer is not None else ""
     rate = getattr(optimizer, "_learning_rate", None)
     is_schedule = hasattr(rate, "get_config") and callable(rate)
     return Components(
-        optimizer=type(optimizer).__name__ if optimizer is not None else "",
+        optimizer=joined(kind, attribute) if attribute else kind,
         scale=type(outer).__name__ if outer is not optimizer else "",
         clips=clips(optimizer),
         accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
@@ -120,7 +141,8 @@ def blamed(
     if first.part == "updates":
         here = (item for item in found if (item.step, item.part) == (first.step, first.part))
         updated = [item for item in here if item.rest in trained]
-        exonerated = f"optimizer:{components.optimizer}" in _unchanged(alone)
+        behind = components.behind(first.part, first.rest)
+        exonerated = f"optimizer:{behind.optimizer}" in _unchanged(alone)
         constraint = _constraint(same, updated, components, exonerated)
         components = replace(components, constraint=constraint)
     name, said = _component(first, same, before, components, trained)
@@ -197,7 +219,7 @@ def _component(
             return f"random:{item.rest}", f"{item.rest} was advanced otherwise in step {item.step}"
     if first.part == "updates" and trained and first.rest not in trained:
         return _statistics(first)
-    return _OF_PART[first.part](first, same, made_of)
+    return _OF_PART[first.part](first, same, made_of.behind(first.part, first.rest))
 
 
 def _statistics(first: _Found) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from ..backends.nest import flatten
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
 from ..state.models import instance_attribute
+from ..state.slots import optimizers_of
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
 from ..watch.structure import joined, walk
@@ -70,6 +71,7 @@ class ModelRun(Onlooker):
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
+    _optimizer: Any = None
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -259,16 +261,21 @@ class ModelRun(Onlooker):
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
     ) -> None:
+        self._optimizer = optimizer
         with self._safely():
             self._see_weights()
             self._each("gradients", variables, grads)
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
         with self._safely():
-            if changes_gradients(self.model.optimizer):
+            optimizer = self._optimizer
+            if changes_gradients(optimizer):
                 self._each("applied", variables, grads)
+            others = optimizers_of(self.model)
+            name = next((name for name, one in others.items() if one is optimizer), "")
             # A variable's own value can be handed over, the variable itself cannot.
-            self._part("learning_rate", "", tensor_of(getattr(rate, "value", rate)))
+            rate = tensor_of(getattr(rate, "value", rate))
+            self._part("learning_rate", self._counted("learning_rate", name), rate)
 
     def stepped(self, optimizer: Any, values: Values) -> None:
         """What it left is read when the step has ended."""
