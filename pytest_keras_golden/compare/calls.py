@@ -89,8 +89,11 @@ def _before(side: Ran, call: OutermostCall) -> Iterator[OutermostCall]:
 
 def _weights(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> Difference | None:
     first = differing("weights", _below(golden.weights, old), _below(run.weights, new))
-    if first is not None:
+    if first is not None and not _are_of_another(golden, run, old, new):
         return Difference("weights", first)
+    if first is not None:
+        said = f"weights of {new.name} moved, as those of the model that was trained before it did"
+        return Difference("trained", said)
     before, now = _state(golden, old), _state(run, new)
     changed = [name for name in before if now.get(name, before[name]) != before[name]]
     if not changed:
@@ -123,6 +126,29 @@ def _trained_otherwise(golden: Ran, run: Ran, old: OutermostCall, new: Outermost
         for earlier in _before(run, new)
         if earlier.name in known and trains(earlier.name)
     )
+
+
+def _are_of_another(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> bool:
+    """Whether the model that is called for the first time has each weight that differs from another
+    one on both sides, which was trained before: by sharing its layers, or as a copy."""
+    before, now = _below(golden.weights, old), _below(run.weights, new)
+    if before.keys() != now.keys() or not _trained_otherwise(golden, run, old, new):
+        return False
+    held = _elsewhere(golden, old), _elsewhere(run, new)
+    differ = (name for name in before if before[name] != now[name])
+    return all(held[0].get(before[name], set()) & held[1].get(now[name], set()) for name in differ)
+
+
+def _elsewhere(side: Ran, call: OutermostCall) -> dict[str, set[str]]:
+    """Digest of a weight → names of it in what other models held when the call began."""
+    own, held = _below(side.weights, call), dict(side.weights)
+    for earlier in (*_before(side, call), call):
+        held |= earlier.updates
+    found: dict[str, set[str]] = {}
+    for name, key in held.items():
+        if name not in own:
+            found.setdefault(key, set()).add(name)
+    return found
 
 
 def _below(weights: Mapping[str, str], call: OutermostCall) -> dict[str, str]:
