@@ -285,5 +285,9 @@ if keras.backend.backend() != "jax":
         options = {"learning_rate": 0.01, "momentum": 0.9}
         second = {**options, option: options[option] * (1.01 if CHANGED else 1.0)}
         made = Rivals()
+        made(X)
         made.compile(keras.optimizers.SGD(**options), keras.optimizers.SGD(**second))
+        # TensorFlow's functions make no variables of their own.
+        made.judging.build(made.judge.trainable_weights)
+        made.making.build(made.maker.trainable_weights)
         fit(made)
