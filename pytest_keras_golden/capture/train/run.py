@@ -71,11 +71,13 @@ class ModelRun(Onlooker):
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
+    _optimizers: Mapping[str, Any] = field(default_factory=dict)
     _optimizer: Any = None
 
     @contextmanager
     def around(self) -> Iterator[None]:
         """Inside, the steps of the model are watched."""
+        self._optimizers = optimizers_of(self.model)
         with ExitStack() as stack:
             for step in PHASES:
                 if hasattr(self.model, f"make_{step}_function"):
@@ -268,14 +270,12 @@ class ModelRun(Onlooker):
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
         with self._safely():
-            optimizer = self._optimizer
-            if changes_gradients(optimizer):
+            if changes_gradients(self._optimizer):
                 self._each("applied", variables, grads)
-            others = optimizers_of(self.model)
-            name = next((name for name, one in others.items() if one is optimizer), "")
+            names = (name for name, one in self._optimizers.items() if one is self._optimizer)
             # A variable's own value can be handed over, the variable itself cannot.
             rate = tensor_of(getattr(rate, "value", rate))
-            self._part("learning_rate", self._counted("learning_rate", name), rate)
+            self._part("learning_rate", self._counted("learning_rate", next(names, "")), rate)
 
     def stepped(self, optimizer: Any, values: Values) -> None:
         """What it left is read when the step has ended."""
