@@ -28,7 +28,15 @@ class Ran(Protocol):
 
 
 DifferenceKind = Literal[
-    "weights", "random", "redrawn", "inputs", "flags", "descended", "batch", "trained"
+    "weights",
+    "random",
+    "redrawn",
+    "rewritten",
+    "inputs",
+    "flags",
+    "descended",
+    "batch",
+    "trained",
 ]
 
 
@@ -41,6 +49,8 @@ class Difference:
     the numbers are meant to be the same, and only those of layers are not comparable. Weights are
     `trained` where both sides recorded the training that made them. redrawn: the states of
     generators are equal, and other numbers are made of them: layers that draw none are the same.
+    rewritten: weights were the same before, and between two calls others were made of them, maybe
+    by rounding alone (merged, quantized): what comes out inside its tolerance is the same.
     """
 
     kind: DifferenceKind
@@ -103,7 +113,7 @@ def _weights(golden: Ran, run: Ran, old: OutermostCall, new: OutermostCall) -> D
         said = f"weights of {new.name} moved, as the training before it did: {changed[0]}{more}"
         return Difference("trained", said)
     return Difference(
-        "weights", f"weights differ between calls: {changed[0]}{more}, before {new.name}"
+        "rewritten", f"weights differ between calls: {changed[0]}{more}, before {new.name}"
     )
 
 
