@@ -101,6 +101,19 @@ def test_a_mistake_ends_at_the_line_that_made_it(pytester: pytest.Pytester) -> N
         assert not [line for line in page if "contextlib" in line], page
 
 
+@pytest.mark.parametrize("auto", [(), ("--golden-auto",)])
+def test_a_mistake_while_a_module_is_imported_ends_there(
+    pytester: pytest.Pytester, auto: tuple[str, ...]
+) -> None:
+    pytester.makepyfile("import pytest_keras_golden as kg\nGOLDEN = kg.load('nowhere')  # mine\n")
+    result = pytester.runpytest("-p", "no:randomly", *auto)
+    assert result.ret == 2
+    said = result.stdout.str()
+    assert "# mine" in said
+    assert "nowhere: No such file or directory" in said
+    assert "codec.py" not in said
+
+
 def test_everything_is_shown_where_it_is_asked_for(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SUITE)
     lines = output(pytester, "-k", "test_missing", "--full-trace")
