@@ -106,7 +106,7 @@ def test_a_mistake_while_a_module_is_imported_ends_there(
     pytester: pytest.Pytester, auto: tuple[str, ...]
 ) -> None:
     pytester.makepyfile("import pytest_keras_golden as kg\nGOLDEN = kg.load('nowhere')  # mine\n")
-    result = pytester.runpytest("-p", "no:randomly", *auto)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *auto)
     assert result.ret == 2
     said = result.stdout.str()
     assert "# mine" in said
