@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 SUITE = """
@@ -99,6 +101,12 @@ def test_a_mistake_ends_at_the_line_that_made_it(pytester: pytest.Pytester) -> N
         assert any(line.endswith("# mine") for line in marked), page
         assert not [line for line in page if "pytest_keras_golden/" in line], page
         assert not [line for line in page if "contextlib" in line], page
+
+
+@pytest.fixture(autouse=True)
+def loaded() -> None:
+    """pytester forgets what its runs import, and numpy can be loaded once in a process."""
+    import_module("keras")
 
 
 @pytest.mark.parametrize("auto", [(), ("--golden-auto",)])
