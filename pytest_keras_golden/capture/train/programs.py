@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..backends import active
+from ..record.outlet import Beside, Outlets
 from ..state.models import instance_attribute
-from .outlet import Beside, Outlets
 
 Standing = Callable[[], "AbstractContextManager[None]"]
 """Inside, what listens stands in the place of the model's step, while that is traced or run."""

@@ -16,6 +16,7 @@ import numpy as np
 from ...aliases import canonical
 from ..backends import active, to_numpy, untraced
 from ..backends.nest import flatten
+from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
 from ..state.models import instance_attribute
@@ -26,7 +27,6 @@ from ..watch.structure import joined, walk
 from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
-from .outlet import Outlets, returns_each_step
 from .programs import Programs, Watched, is_compiled_by_jax
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
 from .standins import SecondRun, are_same, before_each, telling

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from pytest_keras_golden.capture.record.outlet import Outlets
 from pytest_keras_golden.capture.record.reads import Reads
-from pytest_keras_golden.capture.train.outlet import Outlets
 
 of_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="jax compiles the step")
 
