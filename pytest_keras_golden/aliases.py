@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 Alias = tuple[str, str]
@@ -25,6 +25,16 @@ def _renamed(path: str, old: str, new: str) -> str:
     match = re.fullmatch(pattern, path)
     stars = iter(match.groups() if match else ())
     return re.sub(r"\*", lambda _: next(stars, ""), new)
+
+
+def unfitting_aliases(aliases: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Lines of `golden_aliases` whose new name is that of none of these tensors, nor above one. The
+    old name may be absent: another release has it."""
+    return [
+        f"golden_aliases: {old} -> {new}"
+        for old, new in aliases.items()
+        if not any(fnmatchcase(name, pattern) for pattern in (new, f"{new}/*") for name in names)
+    ]
 
 
 def suggested(renamed: Mapping[str, str], others: Iterable[str]) -> list[Alias]:

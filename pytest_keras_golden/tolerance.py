@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -120,6 +120,15 @@ def resolve(
             if matching:
                 return matching[-1]
     return default(precision, between_backends)
+
+
+def unfitting_tolerances(rules: Iterable[ToleranceRule], names: Collection[str]) -> list[str]:
+    """Lines of `golden_tolerances` whose glob fits none of these tensors."""
+    return [
+        f"golden_tolerances: {rule.pattern}"
+        for rule in rules
+        if rule.pattern not in DTYPES and not any(_globs(rule, name, "") for name in names)
+    ]
 
 
 def default(precision: str, between_backends: bool = False) -> Tolerance:

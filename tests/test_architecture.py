@@ -194,7 +194,6 @@ WRITERS = {
     "versions/inner/workspace.py": "the mark of its own folder",
     "versions/inner/marked.py": "for the process that waits for it",
     "versions/trace/witness.py": "for the process that waits for it",
-    "versions/trace/compiled.py": "beside its place where no link can be made, then moved there",
 }
 
 

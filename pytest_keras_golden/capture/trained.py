@@ -111,7 +111,18 @@ class Trained:
         self.training.doors.open()
 
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder:
-        return self.training.recorder(optimizer, "", roster)
+        return self.training.recorder(optimizer, "", roster, {"": optimizer})
+
+    def path_of_layer(self, layer: Any) -> str:
+        return next(filter(None, (one.path(layer) for one in self.structures)), "")
+
+    def names_of(self, weights: Sequence[Any]) -> list[str]:
+        known = {
+            id(held): name
+            for path, root in self._roots()
+            for name, held in named_weights(root, path, self.aliases).items()
+        }
+        return [known.get(id(weight), str(weight.path)) for weight in weights]
 
     def home_of(self, variables: Sequence[Any]) -> Home | None:
         """The model that holds most of them."""
@@ -161,7 +172,8 @@ class Trained:
         prints.outermost[-1] = entry
         self.findings.taken["call"].add(entry.name)
         self._since = len(prints.outermost)
-        last = _Last(entry, recorder, components_of(of.home.model, of.optimizer))
+        made_of = components_of(of.home.model, of.roster(self.aliases).weights, of.optimizer)
+        last = _Last(entry, recorder, made_of)
         self._last[id(recorder)] = last
         self._take(last, records)
 
@@ -173,7 +185,7 @@ class Trained:
         weights = named_weights(model, self.path_of(model), self.aliases)
         for name, array in read(weights, {}).items():
             recorder.left[name] = array, precision_of(weights[name], arithmetic)
-        self._last[id(recorder)] = _Last(entry, recorder, components_of(model))
+        self._last[id(recorder)] = _Last(entry, recorder, components_of(model, weights))
 
     def _take(self, last: _Last, records: Sequence[TensorRecord]) -> None:
         taken, _ = self.findings.take(last.entry, {record.name: record for record in records})
@@ -222,7 +234,8 @@ class Trained:
             told = self._told.losses(entry, self.training.alone(model, taken))
             told += self._told.optimizer(entry, known)
         replayed = self.training.replayed(model)
-        self.blame(entry, [*taken, *told], components_of(model), due, replayed)
+        weights = named_weights(model, self.path_of(model), self.aliases)
+        self.blame(entry, [*taken, *told], components_of(model, weights), due, replayed)
 
     def blame(
         self,

@@ -170,8 +170,10 @@ class OutermostCalls:
         call = self._made.get(tensor.name, "")
         if call in self._recorded and call in self._order:
             differs = self.difference(call)
-            if tensor.verdict == "within" and differs is not None and differs.kind == "redrawn":
-                # Nothing of it was drawn: another draw is further away.
+            kind = None if differs is None else differs.kind
+            if tensor.verdict == "within" and kind in ("redrawn", "rewritten"):
+                # Other draws, and weights that are not what they were by rounding alone, are
+                # further away.
                 return None
             return self._reason_of(call)
         whole = differing("weights", self._golden.weights, self._ran.weights) or differing(

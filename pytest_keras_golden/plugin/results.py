@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..aliases import unfitting_aliases
 from ..config import PAGE_KEY, REPORT_KEY, Settings
 from ..errors import GoldenError
 from ..io.atomic import write_whole
+from ..tolerance import unfitting_tolerances
 from .items import FIXTURE, MARKER
 from .unused import LeftOut
 
@@ -187,11 +189,16 @@ class Results:
             lines += [summary_line(outcome) for outcome in compared(outcomes)]
         lines += update_pages(outcomes)
         file = self._settings.report or self._settings.log
-        unused = self._unused(exitstatus)
+        unused, unfitting = self._unused(exitstatus)
         color = bool(terminalreporter._tw.hasmarkup)
         lines.append(
             terminal_summary(
-                outcomes, unused, color=color, file=file, record=self._recording_command()
+                outcomes,
+                unused,
+                unfitting,
+                color=color,
+                file=file,
+                record=self._recording_command(),
             )
         )
         terminalreporter.section("golden tensors")
@@ -212,14 +219,22 @@ class Results:
 
         return " ".join(["pytest", *map(passed, self._settings.repeated), "--update-goldens"])
 
-    def _unused(self, exitstatus: int) -> list[str]:
-        """Goldens of no test, where this run can tell."""
+    def _unused(self, exitstatus: int) -> tuple[list[str], list[str]]:
+        """Goldens of no test, and settings that fit nothing, where this run can tell."""
         try:
             root = self._settings.goldens_dir
-            return self._left_out.unused(exitstatus, self._outcomes, root) if self._outcomes else []
+            if not self._outcomes or not self._left_out.is_whole(exitstatus, self._outcomes, root):
+                return [], []
+            goldens = self._left_out.unused(exitstatus, self._outcomes, root)
         except GoldenError:
             # Tests that need the folder have failed on it; the summary must not fall over it.
-            return []
+            return [], []
+        names = {tensor.name for test in self._outcomes.values() for tensor in test.tensors}
+        settings = self._settings
+        return goldens, [
+            *unfitting_tolerances(settings.tolerances, names),
+            *unfitting_aliases(settings.aliases, names),
+        ]
 
 
 def _speaks_of_goldens(file: Path) -> bool:

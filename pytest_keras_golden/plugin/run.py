@@ -93,10 +93,10 @@ class GoldenRun:
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         if not (self.settings.auto and isinstance(collector, pytest.Module)):
-            return (yield)
+            return _at_own_line(collector, (yield))
         name = collector.nodeid
         with self.seeding.importing(name), self._drawing(name), self.automatic.importing(name):
-            return (yield)
+            return _at_own_line(collector, (yield))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -368,6 +368,16 @@ def _without_cache(rootpath: Path) -> Path:
 
     project = sha256(os.fsencode(rootpath)).hexdigest()[:12]
     return user_cache() / "projects" / project
+
+
+def _at_own_line(collector: pytest.Collector, report: pytest.CollectReport) -> pytest.CollectReport:
+    """A mistake in using the package while a module is imported is told as one in a test."""
+    excinfo = getattr(vars(report).get("call"), "excinfo", None)
+    if excinfo is not None and isinstance(excinfo.value, GoldenError):
+        _end_at_own_line(excinfo.value)
+        shortened = pytest.ExceptionInfo.from_exception(excinfo.value)
+        report.longrepr = collector.repr_failure(shortened)
+    return report
 
 
 def _end_at_own_line(error: GoldenError) -> None:

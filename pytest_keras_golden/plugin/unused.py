@@ -62,13 +62,16 @@ class LeftOut:
         reasons += _counted("not run to the end", self._collected.keys() - self._finished)
         return reasons + _counted("not judged, in spite of goldens", self._unjudged(judged, root))
 
+    def is_whole(self, exitstatus: int, judged: Collection[str], root: Path | None) -> bool:
+        """Whether everything ran below the folders and files that pytest was asked to run."""
+        return self.reasons(exitstatus, judged, root) == list(self._paths_left_out())
+
     def unused(self, exitstatus: int, judged: Collection[str], root: Path | None) -> list[str]:
         """Goldens of no test, below the folders and files that pytest was asked to run.
 
         Paths below the goldens folder; empty where anything there was left out.
         """
-        paths = list(self._paths_left_out())
-        if root is None or self.reasons(exitstatus, judged, root) != paths:
+        if root is None or not self.is_whole(exitstatus, judged, root):
             return []
         from ..store.inventory import list_goldens
 

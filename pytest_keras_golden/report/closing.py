@@ -32,11 +32,13 @@ SHOWN = 40
 def terminal_summary(
     outcomes: Iterable[TestOutcome],
     unused: Sequence[str] = (),
+    unfitting: Sequence[str] = (),
     color: bool = False,
     file: Path | None = None,
     record: str = "pytest --update-goldens",
 ) -> str:
-    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens.
+    """What pytest prints at the end: tests and tensors by verdict, what moved, unused goldens and
+    settings that fit nothing.
 
     file: what holds every test, where one was asked for. record: the command that records goldens.
     """
@@ -56,6 +58,7 @@ def terminal_summary(
     lines += _never_recorded(every, record)
     lines += _left_out(every)
     lines += _recorded(every)
+    lines += [f"{visible(setting)}: fits no tensor of this run" for setting in unfitting]
     lines += _unused(unused)
     return "\n".join(lines)
 

@@ -90,7 +90,7 @@ def test_weights_that_change_between_calls_are_counted_where_both_sides_have_the
         (trained(a="2", b="2", c="2"), "dec/a and 2 more"),
     ):
         assert found(run, "again", golden) == (
-            "weights",
+            "rewritten",
             f"weights differ between calls: {more}, before again",
         )
 
@@ -102,7 +102,7 @@ def test_weights_that_change_between_calls_are_told_from_there_on() -> None:
     run = replace(golden, outermost=(ENCODER, DECODER, other))
     assert found(run, "dec", golden) is None
     assert found(run, "dec@1", golden) == (
-        "weights",
+        "rewritten",
         "weights differ between calls: dec/kernel, before dec@1",
     )
     untrained = replace(golden, outermost=(ENCODER, DECODER, replace(again, updates={})))
@@ -112,7 +112,7 @@ def test_weights_that_change_between_calls_are_told_from_there_on() -> None:
         replace(run, outermost=(*run.outermost, third)),
         "dec@2",
         replace(golden, outermost=(*golden.outermost, third)),
-    ) == ("weights", "weights differ between calls: dec/kernel, before dec@2")
+    ) == ("rewritten", "weights differ between calls: dec/kernel, before dec@2")
 
 
 def test_other_random_numbers_are_told() -> None:

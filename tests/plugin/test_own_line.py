@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 SUITE = """
@@ -99,6 +101,25 @@ def test_a_mistake_ends_at_the_line_that_made_it(pytester: pytest.Pytester) -> N
         assert any(line.endswith("# mine") for line in marked), page
         assert not [line for line in page if "pytest_keras_golden/" in line], page
         assert not [line for line in page if "contextlib" in line], page
+
+
+@pytest.fixture(autouse=True)
+def loaded() -> None:
+    """pytester forgets what its runs import, and numpy can be loaded once in a process."""
+    import_module("keras")
+
+
+@pytest.mark.parametrize("auto", [(), ("--golden-auto",)])
+def test_a_mistake_while_a_module_is_imported_ends_there(
+    pytester: pytest.Pytester, auto: tuple[str, ...]
+) -> None:
+    pytester.makepyfile("import pytest_keras_golden as kg\nGOLDEN = kg.load('nowhere')  # mine\n")
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *auto)
+    assert result.ret == 2
+    said = result.stdout.str()
+    assert "# mine" in said
+    assert "nowhere: No such file or directory" in said
+    assert "codec.py" not in said
 
 
 def test_everything_is_shown_where_it_is_asked_for(pytester: pytest.Pytester) -> None:

@@ -314,3 +314,28 @@ def test_one_whole_run_does_not_vouch_for_a_partial_one(
     said = capsys.readouterr().err
     assert f"{logs[1]} does not say which goldens are unused" in said
     assert "it is of a part of the suite (-k was given (deep))" in said
+
+
+def test_settings_that_fit_nothing_are_named(suite: pytest.Pytester) -> None:
+    """By a run of the whole suite; an old name may be absent, another release has it."""
+    suite.makepyfile(dedent(TESTS).format(factor=1))
+    suite.makeini(
+        """
+        [pytest]
+        golden_tolerances =
+            x: k=8
+            float32: k=9
+            blocks/*/fnn: k=32
+        golden_aliases =
+            y -> x
+            old/* -> new/*
+        """
+    )
+    options = ("-p", "no:randomly", "-p", "no:cacheprovider")
+    suite.runpytest(*options, "--update-goldens")
+    said = "\n".join(suite.runpytest(*options).outlines)
+    assert "golden_tolerances: blocks/*/fnn: fits no tensor of this run" in said
+    assert "golden_aliases: old/* -> new/*: fits no tensor of this run" in said
+    assert said.count("fits no tensor") == 2
+    part = "\n".join(suite.runpytest(*options, "-k", "case").outlines)
+    assert "fits no tensor" not in part

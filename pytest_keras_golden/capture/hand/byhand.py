@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...records import TensorRecord
 from ...store.digest import digest
 from ..backends import is_concrete, is_sealed, is_traced, keeps_order, primal
+from ..backends.nest import flatten
 from ..tap.precision import is_numeric
 from ..train.blame import Components, components_of
 from ..train.doors import Onlooker
@@ -23,6 +24,7 @@ from ..train.left import changes_gradients, updates
 from ..train.roster import Home, Roster, Trainee, Values, read
 from ..train.run import dense
 from ..train.steps import StepRecorder
+from ..watch.structure import joined
 from .handstep import HandStep
 from .loose import Losses
 
@@ -48,6 +50,11 @@ class Host(Protocol):
 
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder: ...
 
+    def path_of_layer(self, layer: Any) -> str:
+        """Empty for a model itself, and for what was not called."""
+
+    def names_of(self, weights: Sequence[Any]) -> list[str]: ...
+
     def home_of(self, variables: Sequence[Any]) -> Home | None:
         """None for what the test does not ask about."""
 
@@ -69,11 +76,13 @@ class ByHand(Onlooker):
     missed: Counter[str] = field(default_factory=Counter)
     traced: dict[int, tuple[StepRecorder, str, Components]] = field(default_factory=dict)
     losses: Losses = field(init=False)
+    _parts: Losses = field(init=False)
     thread: int = field(default_factory=threading.get_ident)
     _step: HandStep | None = None
 
     def __post_init__(self) -> None:
         self.losses = Losses(self.host.reads)
+        self._parts = Losses(self.host.reads)
 
     # -- what is told -----------------------------------------------------------------------
 
@@ -83,6 +92,17 @@ class ByHand(Onlooker):
 
     def metric(self, metric: Any, given: Mapping[str, Any]) -> None:
         """Of a loop by hand, metrics are what the test checks itself."""
+
+    def added(self, layer: Any, loss: Any) -> None:
+        with self._safely():
+            name = joined("add_loss", self.host.path_of_layer(layer))
+            for _, leaf in flatten(loss):
+                self._parts.take(name, leaf)
+
+    def regularized(self, weights: Sequence[Any], losses: Sequence[Any]) -> None:
+        with self._safely():
+            for name, value in zip(self.host.names_of(weights), losses, strict=True):
+                self._parts.take(joined("regularization", name), value)
 
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
@@ -162,7 +182,7 @@ class ByHand(Onlooker):
         of = Trainee(optimizer, home, variables)
         roster = of.roster(self.host.aliases)
         recorder = self.host.recorder(optimizer, roster)
-        losses = self.losses.hand_over()
+        losses = [*self._parts.hand_over(), *self.losses.hand_over()]
         step = HandStep(of, recorder, roster, traced, losses)
         if not traced:
             self.host.step_begins(home, {loss.name: loss.given for loss in losses if loss.given})
@@ -184,7 +204,7 @@ class ByHand(Onlooker):
                 self._end(step, values, slots(step.roster))
 
     def _hands_over(self, step: HandStep, values: Values) -> None:
-        made_of = components_of(step.of.home.model, step.of.optimizer)
+        made_of = components_of(step.of.home.model, step.roster.weights, step.of.optimizer)
         self.traced[id(step.recorder)] = step.recorder, step.of.home.path, made_of
         step.hands_over(values, self.host.reads)
 

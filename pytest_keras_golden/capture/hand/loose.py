@@ -1,4 +1,5 @@
-"""Losses that a loop of the test's own computes, kept until an optimizer makes a step of them."""
+"""Losses that a loop of the test's own computes, and what layers and weights add to them, until an
+optimizer makes a step of them."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ class Losses:
     waiting: int = 0
     _seen: deque[Loss] = field(default_factory=lambda: deque(maxlen=_MOST))
 
-    def take(self, name: str, value: Any, given: Sequence[Any]) -> None:
+    def take(self, name: str, value: Any, given: Sequence[Any] = ()) -> None:
         """given: what a loss was called with, first of all the labels."""
         self.waiting += 1
         traced = not is_concrete(primal(value))

@@ -33,6 +33,7 @@ from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
 from .loops import Loop, RunFirst, StepWatcher
 from .methods import LOOPS, STEP_OF, MethodCall, host, settling
+from .outlet import Outlets, returns_each_step
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -243,6 +244,9 @@ class OwnedCalls:
             stack.enter_context(
                 before_each(model, f"{asked.step}_step", self._step(asked, batches))
             )
+            if asked.step == "predict" and returns_each_step(model, asked.step):
+                outlets = Outlets(self.capture.sink.reads, predicts=True)
+                stack.enter_context(outlets.standing(model, asked.step))
             stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
             for watch in self.others:
                 stack.enter_context(watch.paused())

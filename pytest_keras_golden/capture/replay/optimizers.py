@@ -58,6 +58,12 @@ class Updates:
     def metric(self, *_: Any) -> None:
         """There is none."""
 
+    def added(self, *_: Any) -> None:
+        """There is none."""
+
+    def regularized(self, *_: Any) -> None:
+        """There is none."""
+
 
 @dataclass(frozen=True)
 class Exercise:

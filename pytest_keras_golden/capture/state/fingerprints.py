@@ -70,6 +70,7 @@ class Fingerprints:
     inputs: dict[str, str] = field(default_factory=dict)
     outermost: list[OutermostCall] = field(default_factory=list)
     _now: dict[str, str] = field(default_factory=dict)
+    _roots: dict[str, weakref.ref[Any]] = field(default_factory=dict)
     _digests: _Digests = field(default_factory=_Digests)
 
     def begun(
@@ -125,7 +126,17 @@ class Fingerprints:
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
     def _see(self, path: str, target: Any) -> dict[str, str]:
-        """Take in the weights of a layer; those that are not what they were before."""
+        """Take in the weights of a layer; those that are not what they were before. With the first
+        call of a model those of others, too: it may share or copy what they were trained to."""
+        updates: dict[str, str] = {}
+        if path not in self._roots:
+            others = [(other, held()) for other, held in self._roots.items()]
+            self._roots[path] = weakref.ref(target)
+            for other, root in others:
+                updates |= {} if root is None else self._changed(other, root)
+        return updates | self._changed(path, target) | self._states(path, target)
+
+    def _changed(self, path: str, target: Any) -> dict[str, str]:
         updates = {}
         for name, variable in named_weights(target, path, self.aliases).items():
             key = self._digests.of(variable)
@@ -137,7 +148,7 @@ class Fingerprints:
             elif known != key:
                 updates[self.prefix + name] = key
             self._now[self.prefix + name] = key
-        return updates | self._states(path, target)
+        return updates
 
     def _states(self, path: str, target: Any) -> dict[str, str]:
         """What stateful recurrent layers go on from, which is told before every call."""

@@ -40,5 +40,36 @@ def _held(
                 yield f"{names.get(id(variable), variable.name)}/{plain}", slot
 
 
+def named_slots(model: Any, weights: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Of every optimizer that a model holds."""
+    for attribute, optimizer in optimizers_of(model).items():
+        for name, slot in slots_of(optimizer, weights):
+            yield f"{attribute}/{name}" if attribute else name, slot
+
+
+def optimizers_of(model: Any) -> dict[str, Any]:
+    """The one that it was compiled with, by no name; by their attributes those that steps of its
+    own class use beside it."""
+    import keras
+
+    compiled = getattr(model, "optimizer", None)
+    others = {
+        name.lstrip("_"): value
+        for name, value in sorted(getattr(model, "__dict__", {}).items())
+        if isinstance(value, keras.optimizers.Optimizer) and value is not compiled
+    }
+    return ({} if compiled is None else {"": compiled}) | others
+
+
+def trainer_of(weight: Any, optimizers: Mapping[str, Any]) -> str:
+    """The name of the optimizer that trains a weight, which must have begun to."""
+    return next((name for name, one in optimizers.items() if _trains(one, weight)), "")
+
+
+def _trains(optimizer: Any, weight: Any) -> bool:
+    trained = getattr(innermost(optimizer), "_trainable_variables", None) or ()
+    return any(one is weight for one in trained)
+
+
 def is_variable(value: Any) -> bool:
     return hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")

@@ -38,7 +38,7 @@ class Alone:
         """Every component of these steps, changed or not. Raises CorruptGoldenError."""
         yield from self._losses(records)
         if not self.across_backends:
-            yield from self._optimizer(records)
+            yield from self._optimizers(records)
 
     # -- losses and metrics -----------------------------------------------------------------
 
@@ -67,18 +67,24 @@ class Alone:
 
     # -- the optimizer ----------------------------------------------------------------------
 
-    def _optimizer(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
-        """Its parts follow from each other: the first that changed, else the worst of all."""
-        parts = [self._part(*item) for item in self._exercised(records)]
-        known = (_OPTIMIZER in tensor.name for tensor in self.golden.header.tensors)
-        if self.due and not parts and any(known):
-            self.unmeasured.add(component_of("updates", self.made_of))
-        changed = next((local for local in parts if is_blamed(local)), None)
-        if changed is not None:
-            yield changed
-        elif parts:
+    def _optimizers(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
+        """Parts of each follow from each other: the first that changed, else the worst of all."""
+        found: dict[str, list[LocalOutcome]] = {}
+        for rest, value, golden in self._exercised(records):
+            whole = component_of("updates", self.made_of.behind("optimizer", rest))
+            found.setdefault(whole, []).append(self._part(rest, value, golden))
+        if self.due:
+            self.unmeasured.update(self._recorded() - found.keys())
+        for whole, parts in found.items():
+            changed = next((local for local in parts if is_blamed(local)), None)
             worst = max(parts, key=lambda local: local.k or 0.0)
-            yield replace(worst, name=component_of("updates", self.made_of))
+            yield changed or replace(worst, name=whole)
+
+    def _recorded(self) -> set[str]:
+        """Optimizers that the golden has by themselves."""
+        rests = (tensor.name.partition(_OPTIMIZER)[2] for tensor in self.golden.header.tensors)
+        behind = (self.made_of.behind("optimizer", rest) for rest in rests if rest)
+        return {component_of("updates", one) for one in behind}
 
     def _exercised(self, records: Sequence[TensorRecord]) -> Iterator[tuple[str, Array, Array]]:
         for record in records:
@@ -88,7 +94,9 @@ class Alone:
 
     def _part(self, rest: str, value: Array, golden: Array) -> LocalOutcome:
         rest, _ = uncounted(rest)
-        name = component_of(rest.partition("/")[0], self.made_of)
+        behind = self.made_of.behind("optimizer", rest)
+        part = rest if behind is self.made_of else rest.partition("/")[2]
+        name = component_of(part.partition("/")[0], behind)
         local = judge_local(name, BEHIND_LAYERS, [value], [golden], "float32")
         if not is_blamed(local):
             return local

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited
-from ...outcomes import QUIET, LocalOutcome, TensorOutcome
+from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
 from ...records import TensorRecord
-from ..state.slots import innermost
+from ..state.slots import innermost, optimizers_of, trainer_of
+from ..watch.structure import joined
 from .left import clips
 
 Judge = Callable[[TensorRecord], "TensorOutcome | None"]
@@ -25,7 +27,9 @@ _NAME = re.compile(r"(?:.*/)?(test_)?step_(\d+)/(?P<part>\w+)(?:/(?P<rest>.*))?"
 class Components:
     """What a step is made of, by the names of its classes. loss: of one output and no name of its
     own parts, the class; metrics likewise are told by their names. scale: the optimizer that scales
-    losses around it."""
+    losses around it. constrained: weight → class of its constraint. constraint: the one that is to
+    blame, of what updates leave. others: further optimizers of a model, by attribute; trainers:
+    weight → the one that trains it."""
 
     optimizer: str = ""
     scale: str = ""
@@ -34,27 +38,56 @@ class Components:
     schedule: str = ""
     loss: str = ""
     custom: Sequence[str] = field(default=())
+    constrained: Mapping[str, str] = field(default_factory=dict)
+    constraint: str = ""
+    others: Mapping[str, Components] = field(default_factory=dict)
+    trainers: Mapping[str, str] = field(default_factory=dict)
+
+    def behind(self, part: str, rest: str) -> Components:
+        """With the optimizer that a tensor of a step comes from."""
+        by = self.trainers.get(rest.partition("@")[0], "")
+        if part in ("slots", "learning_rate", "optimizer"):
+            by = rest.partition("@")[0].partition("/")[0]
+        one = self.others.get(by)
+        if one is None:
+            return self
+        return replace(one, loss=self.loss, custom=self.custom, constraint=self.constraint)
 
 
-def components_of(model: Any, by_hand: Any = None) -> Components:
+def components_of(
+    model: Any, weights: Mapping[str, Any] = MappingProxyType({}), by_hand: Any = None
+) -> Components:
     """Of a compiled model; what its class overrides is the class's own.
 
-    by_hand: the optimizer of a loop of the test's own, which makes steps of its own losses.
+    weights: by name. by_hand: the optimizer of a loop of the test's own, which makes steps of its
+    own losses.
     """
+    constrained = {
+        name: type(weight.constraint).__name__
+        for name, weight in weights.items()
+        if getattr(weight, "constraint", None) is not None
+    }
     if by_hand is not None:
-        return replace(_of_optimizer(by_hand), loss="loss")
-    made_of = _of_optimizer(getattr(model, "optimizer", None))
+        return replace(_of_optimizer(by_hand), loss="loss", constrained=constrained)
+    optimizers = optimizers_of(model)
+    made_of = replace(
+        _of_optimizer(optimizers.get("")),
+        constrained=constrained,
+        others={name: _of_optimizer(one, name) for name, one in optimizers.items() if name},
+        trainers={name: trainer_of(weight, optimizers) for name, weight in weights.items()},
+    )
     loss = getattr(model, "loss", None)
     named = loss if isinstance(loss, str) else _called(loss)
     return replace(made_of, loss=named, custom=tuple(_overridden(type(model))))
 
 
-def _of_optimizer(outer: Any) -> Components:
+def _of_optimizer(outer: Any, attribute: str = "") -> Components:
     optimizer = innermost(outer)
+    kind = type(optimizer).__name__ if optimizer is not None else ""
     rate = getattr(optimizer, "_learning_rate", None)
     is_schedule = hasattr(rate, "get_config") and callable(rate)
     return Components(
-        optimizer=type(optimizer).__name__ if optimizer is not None else "",
+        optimizer=joined(kind, attribute) if attribute else kind,
         scale=type(outer).__name__ if outer is not optimizer else "",
         clips=clips(optimizer),
         accumulation=getattr(optimizer, "gradient_accumulation_steps", None),
@@ -105,6 +138,13 @@ def blamed(
     parts = [item for item in found if _is_part(item, first)]
     if (first.part, first.rest) == ("loss", "") and parts and all(map(_is_quiet, parts)):
         components = replace(components, loss=TOTAL)
+    if first.part == "updates":
+        here = (item for item in found if (item.step, item.part) == (first.step, first.part))
+        updated = [item for item in here if item.rest in trained]
+        behind = components.behind(first.part, first.rest)
+        exonerated = f"optimizer:{behind.optimizer}" in _unchanged(alone)
+        constraint = _constraint(same, updated, components, exonerated)
+        components = replace(components, constraint=constraint)
     name, said = _component(first, same, before, components, trained)
     if layers and name.partition(":")[0] in ("loss", "backward", "metric"):
         return None
@@ -118,6 +158,20 @@ def blamed(
         rel_l2=last.outcome.rel_l2,
         note=f"step {first.step}: {said}",
     )
+
+
+def _unchanged(alone: Collection[LocalOutcome]) -> set[str]:
+    return {local.name.partition("@")[0] for local in alone if not is_blamed(local)}
+
+
+def _constraint(
+    same: Sequence[_Found], updated: Sequence[_Found], made_of: Components, exonerated: bool
+) -> str:
+    """The constraint of all weights that moved, where the optimizer is not to blame: it is what it
+    was by itself, or left weights without a constraint where they were."""
+    kinds = {made_of.constrained.get(item.rest, "") for item in same}
+    free = (_is_quiet(item) for item in updated if item.rest not in made_of.constrained)
+    return kinds.pop() if len(kinds) == 1 and (exonerated or any(free)) else ""
 
 
 def is_before_losses(found: LocalOutcome) -> bool:
@@ -165,7 +219,7 @@ def _component(
             return f"random:{item.rest}", f"{item.rest} was advanced otherwise in step {item.step}"
     if first.part == "updates" and trained and first.rest not in trained:
         return _statistics(first)
-    return _OF_PART[first.part](first, same, made_of)
+    return _OF_PART[first.part](first, same, made_of.behind(first.part, first.rest))
 
 
 def _statistics(first: _Found) -> tuple[str, str]:
@@ -216,6 +270,9 @@ def _rate(first: _Found, _: Sequence[_Found], made_of: Components) -> tuple[str,
 
 
 def _update(first: _Found, same: Sequence[_Found], made_of: Components) -> tuple[str, str]:
+    if made_of.constraint:
+        said = "gradients and slots equal, what the constraint leaves of the update differs"
+        return f"constraint:{made_of.constraint}", f"{said} ({first.outcome.name})"
     with_it = f", with gradients of {made_of.accumulation} steps accumulated"
     accumulating = with_it if made_of.accumulation else ""
     said = f"gradients equal, the update of {made_of.optimizer} differs{accumulating}"

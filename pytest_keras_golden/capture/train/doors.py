@@ -1,5 +1,5 @@
-"""The doors that every training goes through: what optimizers are given, what losses return, and
-what metrics compare.
+"""The doors that every training goes through: what optimizers are given, what losses return, what
+layers and weights add to them, and what metrics compare.
 
 On every backend and release a step ends in `Optimizer.apply` (`stateless_apply` on jax), and the
 update itself in `_backend_update_step`, behind clipping, accumulation and schedule.
@@ -20,6 +20,7 @@ from ..watch.patches import Run
 from .roster import Values
 
 _OPTIMIZER = ("apply", "stateless_apply", "apply_gradients", "_backend_update_step")
+_ADDED = ("add_loss", "_get_regularization_losses")
 
 
 class StepListener(Protocol):
@@ -33,6 +34,8 @@ class StepListener(Protocol):
     def stepped(self, optimizer: Any, values: Values) -> None: ...
     def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None: ...
     def metric(self, metric: Any, given: Mapping[str, Any]) -> None: ...
+    def added(self, layer: Any, loss: Any) -> None: ...
+    def regularized(self, weights: Sequence[Any], losses: Sequence[Any]) -> None: ...
 
 
 class Onlooker:
@@ -94,6 +97,8 @@ class Doors:
             return self._losses(listener, run, args, kwargs)
         if method == "update_state":
             return self._metrics(listener, run, args, kwargs)
+        if method in _ADDED:
+            return self._added(listener, method, run, args, kwargs)
         if method == "apply_gradients":
             return self._pass(run, args, kwargs)
         if method == "_backend_update_step":
@@ -138,6 +143,15 @@ class Doors:
         listener.loss(args[0], value, given_to(args[1:], kwargs))
         return value
 
+    def _added(self, listener: StepListener, method: str, run: Run, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        returned = run(*args, **kwargs)
+        if method == "add_loss":
+            listener.added(args[0], *_named(args, kwargs, ("loss",)))
+        else:
+            listener.regularized(_regularized(args[0]), returned)
+        return returned
+
     def _metrics(self, listener: StepListener, run: Run, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         # As with losses. A mean is given values, and compares nothing.
@@ -174,6 +188,12 @@ def _places() -> Iterator[tuple[Any, str]]:
     for base, names in wanted:
         for owner in dict.fromkeys(k for kind in subclasses(base) for k in kind.__mro__):
             yield from ((owner, name) for name in names if name in vars(owner))
+    # What overrides them calls these.
+    yield from ((keras.layers.Layer, name) for name in _ADDED if name in vars(keras.layers.Layer))
+
+
+def _regularized(layer: Any) -> list[Any]:
+    return [weight for weight in layer.trainable_weights if weight.regularizer is not None]
 
 
 def _named(args: Any, kwargs: Any, names: Sequence[str]) -> list[Any]:

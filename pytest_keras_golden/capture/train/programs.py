@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..backends import active
+from ..record.outlet import Beside, Outlets
 from ..state.models import instance_attribute
-from .outlet import Beside, Outlets
 
 Standing = Callable[[], "AbstractContextManager[None]"]
 """Inside, what listens stands in the place of the model's step, while that is traced or run."""
@@ -102,7 +102,10 @@ class Programs:
         if self.twice and is_compiled_by_jax(self.model):
             plain = own = own or self._fresh(make, nullcontext)[0]
         function, returned = self._fresh(make, self.standing)
-        if function is not None:
+        if own is not None and _is_program(own) != _is_program(function):
+            # Switched between two `fit`, which Keras does not hear of: what it made runs on.
+            self._know(own)
+        elif function is not None:
             ways = (self.run, self.step, self.standing, self.outlets)
             self._know(Watched(function, plain, own, *ways))
         return returned
@@ -126,6 +129,13 @@ class Programs:
 def is_compiled_by_jax(model: Any) -> bool:
     eagerly = getattr(model, "run_eagerly", False) or not getattr(model, "jit_compile", True)
     return active() == "jax" and not eagerly
+
+
+def _is_program(function: Any) -> bool:
+    """Whether jax or TensorFlow compiles it, or what it calls with each batch."""
+    called = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
+    compiled = ("lower", "get_concrete_function")
+    return any(hasattr(one, name) for one in (function, *called) for name in compiled)
 
 
 def _is_forced(args: tuple[Any, ...], kwargs: Any) -> bool:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends import to_numpy
 from ..state.fingerprints import named_seeds
-from ..state.slots import is_variable, slots_of
+from ..state.slots import is_variable, named_slots, slots_of
 from ..state.weights import named_weights
 from ..tap.precision import coarsest, dtype_name
+from ..watch.calls import counted
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -48,15 +49,12 @@ class Home:
         return "" if self.model is None else arithmetic_of(self.model)
 
 
-def roster_of(
-    model: Any, path: str, aliases: Sequence[tuple[str, str]], optimizer: Any = None
-) -> Roster:
-    """Of a built model. optimizer: another than the one that it was compiled with."""
+def roster_of(model: Any, path: str, aliases: Sequence[tuple[str, str]]) -> Roster:
+    """Of a built model."""
     weights = named_weights(model, path, aliases)
-    optimizer = optimizer or getattr(model, "optimizer", None)
     return Roster(
         weights=weights,
-        slots=dict(slots_of(optimizer, weights)) if optimizer is not None else {},
+        slots=dict(named_slots(model, weights)),
         metrics=dict(_metrics(model)),
         seeds=dict(named_seeds(model, path)),
     )
@@ -114,6 +112,13 @@ class Trainee:
 
 
 def _metrics(model: Any) -> Iterator[tuple[str, Any]]:
-    for metric in getattr(model, "metrics", ()):
+    counts: dict[str, int] = {}
+    for metric in (one for held in getattr(model, "metrics", ()) for one in _apart(held)):
+        name = counted(str(metric.name), counts)
         for variable in metric.variables:
-            yield f"{metric.name}/{variable.name}", variable
+            yield f"{name}/{variable.name}", variable
+
+
+def _apart(metric: Any) -> Sequence[Any]:
+    """What `compile` was given is one metric of Keras' that holds the others."""
+    return metric.metrics if type(metric).__name__ == "CompileMetrics" else (metric,)

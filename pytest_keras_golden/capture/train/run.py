@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...aliases import canonical
 from ..backends import active, to_numpy, untraced
 from ..backends.nest import flatten
+from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
 from ..state.models import instance_attribute
+from ..state.slots import optimizers_of
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
+from ..watch.structure import joined, walk
 from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
-from .outlet import Outlets, returns_each_step
 from .programs import Programs, Watched, is_compiled_by_jax
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
 from .standins import SecondRun, are_same, before_each, telling
@@ -68,10 +71,13 @@ class ModelRun(Onlooker):
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
+    _optimizers: Mapping[str, Any] = field(default_factory=dict)
+    _optimizer: Any = None
 
     @contextmanager
     def around(self) -> Iterator[None]:
         """Inside, the steps of the model are watched."""
+        self._optimizers = optimizers_of(self.model)
         with ExitStack() as stack:
             for step in PHASES:
                 if hasattr(self.model, f"make_{step}_function"):
@@ -233,19 +239,43 @@ class ModelRun(Onlooker):
                 name = METRICS + self._counted("metrics", str(metric.name))
                 self._recorder().read_given(name, metric, given)
 
+    def added(self, layer: Any, loss: Any) -> None:
+        if not self._running:
+            return
+        with self._safely():
+            name = joined("add_loss", self._path_of(layer))
+            for _, leaf in flatten(loss):
+                self._part("loss", self._counted("loss", name), leaf)
+
+    def regularized(self, weights: Sequence[Any], losses: Sequence[Any]) -> None:
+        if not self._running:
+            return
+        with self._safely():
+            for weight, value in zip(weights, losses, strict=True):
+                name = joined("regularization", self.roster.name_of(weight))
+                self._part("loss", self._counted("loss", name), value)
+
+    def _path_of(self, layer: Any) -> str:
+        """Empty for the model itself, and for what none of its layers holds."""
+        found = (path for path, below in walk(self.model, self.path) if below is layer)
+        return canonical(next(found, self.path), self.aliases)
+
     def gradients(
         self, optimizer: Any, variables: Sequence[Any], grads: Sequence[Any], values: Values
     ) -> None:
+        self._optimizer = optimizer
         with self._safely():
             self._see_weights()
             self._each("gradients", variables, grads)
 
     def applied(self, grads: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
         with self._safely():
-            if changes_gradients(self.model.optimizer):
+            if changes_gradients(self._optimizer):
                 self._each("applied", variables, grads)
+            names = (name for name, one in self._optimizers.items() if one is self._optimizer)
             # A variable's own value can be handed over, the variable itself cannot.
-            self._part("learning_rate", "", tensor_of(getattr(rate, "value", rate)))
+            rate = tensor_of(getattr(rate, "value", rate))
+            self._part("learning_rate", self._counted("learning_rate", next(names, "")), rate)
 
     def stepped(self, optimizer: Any, values: Values) -> None:
         """What it left is read when the step has ended."""

@@ -21,6 +21,7 @@ from ..replay.optimizers import Exercise
 from ..state.weights import numeric_digest
 from ..tap.precision import coarsest
 from ..tap.training import TrainingSelection
+from ..watch.structure import joined
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -63,9 +64,9 @@ class StepRecorder:
 
     phase: `test_` for the steps of an evaluation. most: steps that are recorded. size: elements
     that are kept of each tensor. done: steps that ran. cancelled: see `_cancellation`, the most of
-    all steps. replayed: losses and metrics that are run again by themselves. exercise: the
-    optimizer by itself, where it can be run so; untold: until that was asked for. again: `@1` of
-    the second optimizer of a block. left: weights after the last step of a loop by hand, each with
+    all steps. replayed: losses and metrics that are run again by themselves. exercises: optimizers
+    by themselves, where they can be run so; untold: until that was asked for. again: `@1` of the
+    second training of a block. left: weights after the last step of a loop by hand, each with
     its precision.
     """
 
@@ -81,7 +82,7 @@ class StepRecorder:
     replayed: weakref.WeakValueDictionary[str, Any] = field(
         default_factory=weakref.WeakValueDictionary
     )
-    exercise: Exercise | None = None
+    exercises: dict[str, Exercise] = field(default_factory=dict)
     again: str = ""
     untold: bool = True
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
@@ -184,11 +185,13 @@ class StepRecorder:
                 yield TensorRecord(name, value, judged=False)
 
     def exercised(self) -> Iterator[TensorRecord]:
-        """What the optimizer makes of weights and gradients of its own; once."""
-        exercise, self.exercise, self.untold = self.exercise, None, False
-        if exercise is not None and self.selection.wants("step_000/optimizer", "updates"):
-            for name, array in exercise.run().items():
-                yield self._record(0, "optimizer", name + self.again, _Kept(array, ""))
+        """What optimizers make of weights and gradients of their own; once."""
+        exercises, self.exercises, self.untold = self.exercises, {}, False
+        if self.selection.wants("step_000/optimizer", "updates"):
+            for optimizer, exercise in exercises.items():
+                for name, array in exercise.run().items():
+                    full = joined(optimizer, name) + self.again
+                    yield self._record(0, "optimizer", full, _Kept(array, ""))
 
     @property
     def _last(self) -> int:

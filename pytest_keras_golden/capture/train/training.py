@@ -15,6 +15,7 @@ from ...records import TensorRecord
 from ..backends import active, is_tensor, to_numpy
 from ..record.reads import Reads
 from ..replay.optimizers import Exercise
+from ..state.slots import optimizers_of
 from ..tap.request import Request
 from ..tap.training import TrainingSelection
 from ..watch.calls import counted
@@ -54,8 +55,11 @@ class Training:
     def asks(self) -> bool:
         return self.selection.asks
 
-    def recorder(self, whose: Any, phase: str, roster: Roster) -> StepRecorder:
-        """whose: an optimizer, with which the steps begin anew, or the model that is evaluated."""
+    def recorder(
+        self, whose: Any, phase: str, roster: Roster, optimizers: Mapping[str, Any]
+    ) -> StepRecorder:
+        """whose: an optimizer, with which the steps begin anew, or the model that is evaluated.
+        optimizers: all that are at work in the steps, by name."""
         known = self._of.get(whose)
         self.recorded = True
         if known is None:
@@ -63,16 +67,22 @@ class Training:
             size = size_for(len(roster.weights), most)
             known = StepRecorder(self.reads, self.selection, most, phase, size)
             if not phase:
-                self._see(whose)
-                known.exercise = self._exercises[whose]
-                if known.exercise is not None:
-                    known.again = counted("", self._counts)
+                self._exercise(known, optimizers)
             self._of[whose] = known
         return known
 
+    def _exercise(self, recorder: StepRecorder, optimizers: Mapping[str, Any]) -> None:
+        for name, optimizer in optimizers.items():
+            self._see(optimizer)
+            exercise = self._exercises.get(optimizer)
+            if exercise is not None:
+                recorder.exercises[name] = exercise
+        if recorder.exercises:
+            recorder.again = counted("", self._counts)
+
     def _see(self, optimizer: Any) -> None:
         """As it is before its first step: inside of one, jax lets variables hold nothing."""
-        if optimizer is not None and optimizer not in self._exercises:
+        if optimizer not in self._exercises:
             exercise = Exercise.of(optimizer, self.doors.listening, self.request.asked)
             self._exercises[optimizer] = exercise
 
@@ -85,7 +95,7 @@ class Training:
 
         def recorder(phase: str, roster: Roster) -> StepRecorder:
             whose = model if phase or model.optimizer is None else model.optimizer
-            return self.recorder(whose, phase, roster)
+            return self.recorder(whose, phase, roster, optimizers_of(model))
 
         run = ModelRun(
             model,
@@ -99,7 +109,8 @@ class Training:
             asked=self.request.asked,
         )
         self.doors.open()
-        self._see(getattr(model, "optimizer", None))
+        for optimizer in optimizers_of(model).values():
+            self._see(optimizer)
         with run.around(), self.doors.listening(run if run.live else None):
             yield run
 

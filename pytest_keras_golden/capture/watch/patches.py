@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,28 @@ def _patch_at(owner: Any, attribute: str) -> Patch:
     # `functools.wraps` around a patch copies the mark without being the patch.
     if isinstance(patch, Patch) and patch.function is current:
         return patch
-    patch = Patch(owner, attribute)
+    patch = _made(owner, attribute, current)
     setattr(owner, attribute, patch.function)
     return patch
+
+
+_KEPT: dict[tuple[Any, str], Patch] = {}
+"""Of what is there as long as the process: each test opens hundreds, and closes them."""
+
+
+def _made(owner: Any, attribute: str, original: Run) -> Patch:
+    kept = _KEPT.get((owner, attribute))
+    if kept is not None and kept.original is original:
+        return kept
+    patch = Patch(owner, attribute)
+    if _stays(owner):
+        _KEPT[owner, attribute] = patch
+    return patch
+
+
+def _stays(owner: Any) -> bool:
+    """Whether it is a class of Keras', at the top of its module. Others may be a test's, which
+    looks whether they are gone."""
+    module = str(getattr(owner, "__module__", ""))
+    name = getattr(owner, "__qualname__", "")
+    return module.startswith("keras.") and vars(sys.modules.get(module, owner)).get(name) is owner

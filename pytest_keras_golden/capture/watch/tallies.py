@@ -61,12 +61,15 @@ class Tallies:
         self._cells: list[tuple[CellType, Any]] = []
         self._contents: list[tuple[Any, Any]] = []
         self._arrays: list[tuple[Any, Any]] = []
+        self._attributes: list[tuple[type, str, Any]] = []
         # Objects of a test may raise when they are looked at, or change under another thread.
         with suppress(Exception):
             for one in _reached(root):
                 self._of_object(one)
 
     def restore(self) -> None:
+        for kind, name, value in self._attributes:
+            setattr(kind, name, value)
         for space, name, value in self._spaces:
             if space.get(name) is not value:
                 space[name] = value
@@ -76,9 +79,7 @@ class Tallies:
         for container, kept in self._contents:
             _put_back(container, kept)
         for array, kept in self._arrays:
-            # What ran may have made it read-only, and then has no more to put back.
-            if array.flags.writeable and not np.array_equal(array, kept):
-                array[...] = kept
+            _fill(array, kept)
 
     def _is_new(self, value: Any) -> bool:
         if id(value) in self._seen:
@@ -94,6 +95,7 @@ class Tallies:
         spoken: set[str] = set()
         for function in _functions(kind) if is_users(kind) else ():
             spoken |= self._of_function(function)
+        self._of_class(kind, spoken)
         space = getattr(one, "__dict__", None)
         if not isinstance(space, dict):
             return
@@ -104,6 +106,15 @@ class Tallies:
             elif self._is_worth(type(value)):
                 self._follow(value)
 
+    def _of_class(self, kind: Any, spoken: set[str]) -> None:
+        """What instances count in together, `Model.calls += 1`."""
+        if isinstance(kind, type) and is_users(kind):
+            for base in kind.__mro__:
+                own = vars(base) if not _is_anothers(base.__module__) else {}
+                for name in spoken & own.keys():
+                    if self._hold(own[name]):
+                        self._attributes.append((base, name, own[name]))
+
     def _of_function(self, function: FunctionType) -> set[str]:
         """Every name that it speaks of; its variables and globals among them are held."""
         names = _names(function.__code__)
@@ -112,6 +123,7 @@ class Tallies:
                 self._of_cell(cell)
             for name in names & function.__globals__.keys():
                 self._bind(function.__globals__, name)
+                self._of_class(function.__globals__[name], names)
             for value in function.__defaults__ or ():
                 self._hold(value)
         return names
@@ -224,6 +236,12 @@ def _names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             names |= _names(constant)
     return names
+
+
+def _fill(array: Any, kept: Any) -> None:
+    # What ran may have made it read-only, and then has no more to put back.
+    if array.flags.writeable and not np.array_equal(array, kept):
+        array[...] = kept
 
 
 def _put_back(container: Any, kept: Any) -> None:

@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ConfigError
+from ...errors import GoldenError
+from ...io.atomic import replacing
 from ...io.ownership import claim, renew
 from ...stack import cpu_flags, processors
 from ...stacks.side import Side
@@ -80,7 +80,7 @@ class Borrowed:
 
     def hand_over(self) -> None:
         """Give the other runs what this process has added. Nothing is lost where that fails."""
-        with suppress(OSError, ConfigError):
+        with suppress(OSError, GoldenError):
             size = sum(entry.stat().st_size for entry in _entries(self.shared))
             (renew if size > MOST_BYTES else claim)(self.shared)
             for entry in _entries(self.own):
@@ -102,7 +102,7 @@ def borrow(own: Path, environment: MutableMapping[str, str]) -> Borrowed | None:
         entries = list(_entries(shared))
         for entry in entries:
             _place(entry, own / entry.name)
-    except OSError:
+    except (OSError, GoldenError):
         return None
     environment[_CACHE] = environment[_LENT] = str(own)
     for name, value in _SETTINGS.items():
@@ -131,6 +131,5 @@ def _place(entry: os.DirEntry[str], target: Path) -> None:
         except FileExistsError:
             raise
         except OSError:  # no links between these folders
-            beside = target.with_name(f".{os.getpid()}-{target.name}")
-            shutil.copyfile(entry.path, beside)
-            beside.replace(target)
+            with replacing(target) as file:
+                file.write(Path(entry.path).read_bytes())

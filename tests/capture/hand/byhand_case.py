@@ -14,11 +14,11 @@ Y = RNG.normal(size=(5, 8, 1)).astype("float32")
 STEPS = range(5)
 
 
-def model():
+def model(**options):
     keras.utils.set_random_seed(1)
     layers = [
         keras.layers.Dense(8, activation="tanh", name="hidden"),
-        keras.layers.Dense(1, name="head"),
+        keras.layers.Dense(1, name="head", **options),
     ]
     return keras.Sequential([keras.Input((6,)), *layers])
 
@@ -50,8 +50,9 @@ def on_jax(made, chosen, measure, compiled=lambda function: function, whole=Fals
     import jax
 
     def loss(weights, others, x, y):
-        predicted, others = made.stateless_call(weights, others, x)
-        return measure(y, predicted), others
+        called = made.stateless_call(weights, others, x, return_losses=True)
+        predicted, others, added = called
+        return measure(y, predicted) + sum(added), others
 
     def step(state, x, y):
         weights, others, slots = state
@@ -80,7 +81,7 @@ def on_torch(made, chosen, measure):
     losses = []
     for at in STEPS:
         made.zero_grad()
-        loss = measure(keras.ops.convert_to_tensor(Y[at]), made(X[at]))
+        loss = measure(keras.ops.convert_to_tensor(Y[at]), made(X[at])) + sum(made.losses)
         loss.backward()
         if isinstance(chosen, keras.optimizers.Optimizer):
             grads = [weight.value.grad for weight in made.trainable_weights]
@@ -100,7 +101,7 @@ def on_tensorflow(made, chosen, measure):
     losses = []
     for at in STEPS:
         with tf.GradientTape() as tape:
-            loss = measure(Y[at], made(X[at], training=True))
+            loss = measure(Y[at], made(X[at], training=True)) + sum(made.losses)
         grads = tape.gradient(loss, made.trainable_weights)
         chosen.apply_gradients(zip(grads, made.trainable_weights, strict=True))
         losses.append(float(loss))
@@ -113,6 +114,16 @@ def test_optimizer():
 
 def test_loss():
     trained(model(), keras.optimizers.Adam(0.01), loss_of(1.01))
+
+
+def test_regularized():
+    by = keras.regularizers.L2(0.101 if CHANGED else 0.1)
+    trained(model(kernel_regularizer=by), keras.optimizers.Adam(0.01), loss_of())
+
+
+def test_activity():
+    by = keras.regularizers.L2(0.101 if CHANGED else 0.1)
+    trained(model(activity_regularizer=by), keras.optimizers.Adam(0.01), loss_of())
 
 
 def test_same():

@@ -17,6 +17,8 @@ CASE = Path(__file__).with_name("byhand_case.py")
 BLAMED = {
     "test_optimizer": ["schedule:Adam"],
     "test_loss": ["loss:mean_squared_error"],
+    "test_regularized": ["loss:regularization/sequential/head/kernel"],
+    "test_activity": ["loss:add_loss/sequential/head"],
     "test_same": [],
     "test_schedule": [],
     "test_variables": ["schedule:SGD"],

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from pytest_keras_golden.capture.record.outlet import Outlets
 from pytest_keras_golden.capture.record.reads import Reads
-from pytest_keras_golden.capture.train.outlet import Outlets
 
 of_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="jax compiles the step")
 
@@ -35,6 +35,8 @@ class Counting(keras.Model):
 
     def train_step(self, *args, **kwargs):
         Counting.traced += 1
+        with open(f"{os.environ['RUN']}.all", "a") as file:
+            file.write("x")
         return super().train_step(*args, **kwargs)
 
 def left(name, value):
@@ -103,6 +105,14 @@ def test_logs_that_the_user_looks_at():
         model.fit(X, Y, batch_size=4, verbose=0)
     left("own", weights(model))
 
+def test_switched():
+    # Keras does not hear of it: what it compiled runs on.
+    model = made()
+    model.fit(X, Y, batch_size=4, verbose=0)
+    Counting.traced, model.run_eagerly = 0, True
+    model.fit(X, Y, batch_size=4, verbose=0)
+    left("switched", (Counting.traced, weights(model)))
+
 def test_compiled_within():
     model = made()
     again = lambda epoch, logs: model.compile(keras.optimizers.SGD(0.1), "mae")
@@ -121,8 +131,18 @@ def test_a_step_is_compiled_once_more_and_the_test_is_what_it_was(
 
     def run(name: str, *options: str) -> dict[str, str]:
         monkeypatch.setenv("RUN", name)
-        suite.runpytest_subprocess(*options).assert_outcomes(passed=5)
-        names = ("weights", "long", "later", "loss", "own", "recompiled", "traced")
+        suite.runpytest_subprocess(*options).assert_outcomes(passed=6)
+        names = (
+            "weights",
+            "long",
+            "later",
+            "loss",
+            "own",
+            "recompiled",
+            "switched",
+            "traced",
+            "all",
+        )
         return {part: (suite.path / f"{name}.{part}").read_text() for part in names}
 
     runs = {
@@ -130,9 +150,9 @@ def test_a_step_is_compiled_once_more_and_the_test_is_what_it_was(
         "recorded": run("recorded", "--golden-auto", "--update-goldens"),
         "checked": run("checked", "--golden-auto", "--golden-log=log.json"),
     }
-    traced = {name: left.pop("traced") for name, left in runs.items()}
     # For the test, watched, and for a golden the first batch once more for its layers.
-    assert traced == {"plain": "1", "recorded": "3", "checked": "2"}
+    traced = {name: len(left.pop("all")) for name, left in runs.items()}
+    assert traced == {"plain": 7, "recorded": 3 * 7, "checked": 2 * 7}
     assert runs["recorded"] == runs["checked"] == runs["plain"]
     log = json.loads((suite.path / "log.json").read_text())
     own = next(test for test in log["tests"] if test["nodeid"].endswith("looks_at"))

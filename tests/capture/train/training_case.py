@@ -1,5 +1,6 @@
 """Tests of a suite that trains; `CHANGE=1` changes one component of each test's training step."""
 
+import contextlib
 import os
 
 import keras
@@ -85,6 +86,53 @@ def test_regularisation(monkeypatch):
     made = model(keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1)))
     made.compile("sgd", keras.losses.MeanSquaredError())
     fit(made)
+
+
+def test_activity(monkeypatch):
+    """Of a layer, which is what it was."""
+    scaled(monkeypatch, keras.regularizers.L2, "__call__")
+    made = model(keras.layers.Dense(4, activity_regularizer=keras.regularizers.L2(0.1), name="a"))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+class Encoder(keras.layers.Layer):
+    """Adds two losses."""
+
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(inputs))
+        self.add_loss((1.01 if CHANGED else 1.0) * keras.ops.mean(keras.ops.square(inputs)))
+        return inputs
+
+
+def test_added():
+    made = model(Encoder(name="encoder"))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+def test_constraint(monkeypatch):
+    scaled(monkeypatch, keras.constraints.MaxNorm, "__call__")
+    made = model(keras.layers.Dense(4, kernel_constraint=keras.constraints.MaxNorm(0.5)))
+    made.compile("sgd", keras.losses.MeanSquaredError())
+    fit(made)
+
+
+def test_metric_of_several(monkeypatch):
+    """Only what it keeps differs at first."""
+    if CHANGED:
+        update = keras.metrics.AUC.update_state
+
+        def changed(self, y_true, y_pred, sample_weight=None):
+            update(self, y_true, y_pred, sample_weight=sample_weight)
+            self.true_positives.assign(self.true_positives * 2)
+            self.false_negatives.assign(self.false_negatives * 2)
+
+        monkeypatch.setattr(keras.metrics.AUC, "update_state", changed)
+    made = model(keras.layers.Dense(1, activation="sigmoid"))
+    metrics = [keras.metrics.AUC(name="area"), keras.metrics.BinaryAccuracy(name="right")]
+    made.compile("sgd", "mse", metrics=metrics)
+    made.fit(X, (Y > 0).astype("float32"), batch_size=8, shuffle=False, verbose=0)
 
 
 def test_metric(monkeypatch):
@@ -178,3 +226,68 @@ def test_unchanged(optimizer):
     made = model(keras.layers.Dropout(0.3))
     made.compile(optimizer, "mse", metrics=["mae"])
     fit(made, validation_split=0.25)
+
+
+class Rivals(keras.Model):
+    """Two networks, each with an optimizer of its own, as the guides write it."""
+
+    def __init__(self):
+        super().__init__()
+        keras.utils.set_random_seed(1)
+        self.maker, self.judge = (keras.layers.Dense(6, name=n) for n in ("maker", "judge"))
+        self.head = keras.layers.Dense(1, name="head")
+
+    def compile(self, first, second):
+        super().compile()
+        self.judging, self.making = first, second
+        self.loss_fn = keras.losses.MeanSquaredError()
+
+    def call(self, inputs):
+        return self.head(self.judge(self.maker(inputs)))
+
+    def train_step(self, data):
+        x, y = data
+        said = {}
+        for name in ("judge", "maker"):
+            weights = getattr(self, name).trainable_weights
+            grads, loss = self.gradients(x, y, weights)
+            optimizer = self.judging if name == "judge" else self.making
+            with not_differentiated():
+                optimizer.apply(grads, weights)
+            said[name] = loss
+        return said
+
+    def gradients(self, x, y, weights):
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                loss = self.loss_fn(y, self(x))
+            return tape.gradient(loss, weights), loss
+        self.zero_grad()
+        loss = self.loss_fn(y, self(x))
+        loss.backward()
+        return [weight.value.grad for weight in weights], loss.detach()
+
+
+def not_differentiated():
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
+if keras.backend.backend() != "jax":
+    # Steps are functions of numbers alone there, and have one optimizer.
+    @pytest.mark.parametrize("option", ["learning_rate", "momentum"])
+    def test_two_optimizers(option):
+        options = {"learning_rate": 0.01, "momentum": 0.9}
+        second = {**options, option: options[option] * (1.01 if CHANGED else 1.0)}
+        made = Rivals()
+        made(X)
+        made.compile(keras.optimizers.SGD(**options), keras.optimizers.SGD(**second))
+        # TensorFlow's functions make no variables of their own.
+        made.judging.build(made.judge.trainable_weights)
+        made.making.build(made.maker.trainable_weights)
+        fit(made)

@@ -7,17 +7,21 @@ never keeps one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..backends import active, is_tensor, returnable
+from ..backends import active, is_tensor, returnable, to_numpy
 from ..backends.nest import flatten
-from ..record.reads import Reads, Receive
+from ..state.models import instance_attribute
+from .reads import Reads, Receive
 
 _KEY = "golden tensors of trace "
 """Of the logs of a step, with the number of the trace."""
 
+_OUTPUTS = "outputs"
+"""What a step of `predict` returned, beside those."""
 
 Beside = tuple[Any, Receive]
 """A value that left a step, and who receives it."""
@@ -45,9 +49,11 @@ class Outlet:
 
 @dataclass
 class Outlets:
-    """Of all traces of one function of a step, which returns logs and a state."""
+    """Of all traces of one function of a step, which returns logs and a state; where it `predicts`,
+    outputs of any form and a state."""
 
     reads: Reads
+    predicts: bool = False
     _traces: list[Sequence[Receive]] = field(default_factory=list)
 
     def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,25 +71,63 @@ class Outlets:
     def _beside(self, returned: Any, outlet: Outlet) -> Any:
         if not outlet.values:
             return returned
-        if not _has_logs(returned):
+        if not (self._is_output(returned) if self.predicts else _has_logs(returned)):
             for value, receive in zip(outlet.values, outlet.receivers, strict=True):
                 self.reads.call_back(value, receive)
             return returned
         self._traces.append(outlet.receivers)
+        key = f"{_KEY}{len(self._traces) - 1}"
         logs, state = returned
-        return {**logs, f"{_KEY}{len(self._traces) - 1}": outlet.values}, state
+        logs = {_OUTPUTS: logs} if self.predicts else logs
+        return {**logs, key: outlet.values}, state
 
     def apart(self, returned: Any) -> tuple[Any, Sequence[Beside]]:
         """What the step itself returned, and what left it beside that."""
         if not _has_logs(returned):
             return returned, ()
         logs, state = returned
+        if self.predicts and not any(key.startswith(_KEY) for key in logs):
+            return returned, ()
         own = {key: value for key, value in logs.items() if not key.startswith(_KEY)}
         beside: list[Beside] = []
         for key in logs.keys() - own.keys():
             receivers = self._traces[int(key.removeprefix(_KEY))]
             beside += zip(logs[key], receivers, strict=True)
-        return (own, state), beside
+        return (own[_OUTPUTS] if self.predicts else own, state), beside
+
+    @staticmethod
+    def _is_output(returned: Any) -> bool:
+        return isinstance(returned, tuple) and len(returned) == 2
+
+    @contextmanager
+    def standing(self, model: Any, step: str) -> Iterator[None]:
+        """Inside, what is read of a step of the model's leaves it so, and is received at once."""
+        name, make = f"make_{step}_function", getattr(model, f"make_{step}_function")
+
+        def received(function: Callable[..., Any]) -> Callable[..., Any]:
+            def function_of_step(*args: Any) -> Any:
+                __tracebackhide__ = True
+                returned, beside = self.apart(function(*args))
+                for value, receive in beside:
+                    receive(to_numpy(value))
+                return returned
+
+            return function_of_step
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            before = getattr(model, f"{step}_function")
+            returned = make(*args, **kwargs)
+            function = getattr(model, f"{step}_function")
+            if function is not before:
+                setattr(model, f"{step}_function", received(function))
+            return returned
+
+        leaving = self.around(getattr(model, f"{step}_step"))
+        with (
+            instance_attribute(model, f"{step}_step", leaving),
+            instance_attribute(model, name, made),
+        ):
+            yield
 
 
 def returns_each_step(model: Any, step: str) -> bool:
