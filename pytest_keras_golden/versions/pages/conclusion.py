@@ -85,6 +85,8 @@ def _compared(by_status: Counter[Status]) -> int:
 def _drift(result: GateResult, by_status: Counter[Status]) -> str:
     if only_breaks(result.rows):
         return _breaks(result, by_status)
+    if {row.status for row in result.rows} & GUILTY == {"incomparable"}:
+        return _incomparable(result, by_status)
     otherwise = sum(map(loads_otherwise, result.rows))
     moved = (
         f"{by_status['moved'] - otherwise} of {plural(_compared(by_status), 'compared test')} moved"
@@ -125,6 +127,15 @@ def _breaks(result: GateResult, by_status: Counter[Status]) -> str:
     moved = f"no {'other' if accepted else 'compared'} number moved"
     numbers = moved if _compared(by_status) else "no number was compared"
     return f"BREAKS. {'; '.join([*told, *accepted, numbers])}"
+
+
+def _incomparable(result: GateResult, by_status: Counter[Status]) -> str:
+    tests = f"{by_status['incomparable']} of {plural(_compared(by_status), 'compared test')}"
+    accepted = f", {by_status['accepted']} accepted" if by_status["accepted"] else ""
+    return (
+        f"INCOMPARABLE. {tests} ran with other weights, states or inputs under "
+        f"{result.new.label}; nothing else moved{accepted}"
+    )
 
 
 def _blamed(rows: Iterable[VerdictRow]) -> str:

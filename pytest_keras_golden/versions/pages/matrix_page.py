@@ -66,6 +66,8 @@ def _what_is_red(red: Iterable[Cell]) -> str:
     statuses = {cell.status for cell in red}
     if statuses <= {"lost"}:
         return "LOST"
+    if statuses <= {"incomparable", "lost"}:
+        return "INCOMPARABLE"
     return "BREAKS" if statuses <= {"broke", "lost"} else "DRIFT"
 
 

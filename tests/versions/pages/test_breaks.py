@@ -60,6 +60,10 @@ def test_what_moves_beside_what_breaks_is_drift() -> None:
         (("broke",), "BREAKS. 1 red cell of 1 test × 2 versions, the first under 3.6.0; no comp"),
         (("broke", "lost"), "BREAKS. 2 red cells of 1 test × 3 versions, the first under 3.6.0;"),
         (("lost",), "LOST. 1 red cell of 1 test × 2 versions, the first under 3.6.0; no compared"),
+        (
+            ("incomparable",),
+            "INCOMPARABLE. 1 red cell of 1 test × 2 versions, the first under 3.6.",
+        ),
         (("broke", "moved"), "DRIFT. 2 red cells of 1 test × 3 versions, the first under 3.6.0."),
     ],
 )
