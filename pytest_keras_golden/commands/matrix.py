@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..errors import ConfigError, GoldenError
 from .arguments import (
     add_pages,
     add_shared,
+    asked,
     default_jobs,
     demand_usable,
     identity,
@@ -52,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..stacks.installing import fingerprint
-    from ..versions.matrix import matrix, unmeasured
+    from ..versions.matrix import matrix, unmeasured, written
     from ..versions.pages import matrix_html, matrix_page
 
     demand_usable(arguments)
@@ -77,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     with inner_runs(arguments, named, f"matrix of {arguments.package}") as (place, told, where):
         with telling(sides[0]):
             result = matrix(sides, suite, place, where, told, missing, arguments.package)
+        given = asked(arguments, texts[0], texts[-1])
+        result = replace(result, asked=given, written=written(sides))
         html = matrix_html.page(result) if arguments.html is not None else None
     tell(arguments, result, matrix_page, html)
     return EXIT_CODES[result.verdict]

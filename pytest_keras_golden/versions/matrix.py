@@ -22,7 +22,7 @@ from ..stacks.side import Side
 from .compared.demands import NoMeasureError
 from .compared.measured import Suite, check_job, record
 from .compared.verdicts import GUILTY, VerdictRow, in_order, rows, taken, unmoved
-from .gate import GateVerdict
+from .gate import Asked, GateVerdict
 from .inner.job import InnerRun
 from .inner.jobs import Runner, run_all
 from .inner.progress import Progress
@@ -62,7 +62,8 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class MatrixResult:
     """cells: nodeid → version → cell; every test has a cell under every version. reused: version →
-    when it ran, where that run was taken again. problem: as of `GateResult`."""
+    when it ran, where that run was taken again. problem: as of `GateResult`. asked: by whom a gate
+    can be asked for; written: version → the side as it was given."""
 
     package: str
     versions: tuple[str, ...]
@@ -70,6 +71,15 @@ class MatrixResult:
     seconds: Mapping[str, float]
     reused: Mapping[str, str] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
+    asked: Asked | None = None
+    written: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first_red(self) -> tuple[str, str] | None:
+        """The first version that is red, behind its left neighbour; None where none is."""
+        rows = self.cells.values()
+        pairs = zip(self.versions, self.versions[1:], strict=False)
+        return next((pair for pair in pairs if any(row[pair[1]].red for row in rows)), None)
 
     @property
     def taken(self) -> list[str]:
@@ -146,6 +156,11 @@ def matrix(
     runs |= {version: _never_ran(version, why, place) for version, why in (missing or {}).items()}
     order = [_version(side) for side in sides[1:]]
     return assemble(_version(sides[0]), package, first, again, runs, order)
+
+
+def written(sides: Iterable[Side]) -> dict[str, str]:
+    """Column → its side, as a command takes it."""
+    return {_version(side): side.text or _version(side) for side in sides}
 
 
 def unmeasured(anchor: Side, package: str, error: GoldenError) -> MatrixResult:

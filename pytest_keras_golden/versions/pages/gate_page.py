@@ -114,7 +114,7 @@ def markdown(result: GateResult) -> str:
         _left_out(lines.append, alike)
         lines.append("")
     lines += [f"{escape.sentence(text)}\n" for text in next_lines.unstable_lines(result)]
-    lines += [*_listed(result), *_next(result)]
+    lines += [*_listed(result), *next_lines.markdown(next_lines.after_gate(result))]
     return "\n".join(lines)
 
 
@@ -131,14 +131,6 @@ def _unmatched(result: GateResult) -> list[str]:
 
 def _told(result: GateResult) -> list[str]:
     return [*_unmatched(result), *result.taken, *accepted_lines(result), *culprit_lines(result)]
-
-
-def _next(result: GateResult) -> list[str]:
-    steps = next_lines.after_gate(result)
-    if not steps:
-        return []
-    told = [line for why, command in steps for line in (f"# {why}", command)]
-    return ["#### What to run next", "", "```sh", *map(escape.visible, told), "```", ""]
 
 
 def _cells(group: Alike) -> Iterator[str]:

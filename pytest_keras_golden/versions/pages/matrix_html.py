@@ -12,6 +12,7 @@ from ...report.html import Entry, Overview, written
 from ...report.wording import number, plural
 from ..matrix import Cell, MatrixResult
 from .matrix_page import cell_text, grouped, legend, notes, summary_line
+from .next_lines import after_matrix
 
 _PAGES = 1000
 """Cells that are drawn in full, red ones first; the table has them all."""
@@ -66,7 +67,8 @@ def _overview(result: MatrixResult, places: Mapping[int, int]) -> Overview:
         (nodeid + more, *(_cell(cell, places) for cell in row))
         for nodeid, more, row in grouped(result)
     )
-    return Overview("Matrix", sections, (), (("test", *result.versions), *rows))
+    steps = tuple(after_matrix(result))
+    return Overview("Matrix", sections, steps, (("test", *result.versions), *rows))
 
 
 def _releases(result: MatrixResult) -> Iterator[str]:

@@ -9,6 +9,7 @@ from ...report import escape
 from ...report.wording import STYLE, plural
 from ...stacks.grammar import is_version_range
 from ..matrix import Cell, MatrixResult
+from . import next_lines
 from .conclusion import problem_lines
 
 LEGEND = "cell: verdict against the left neighbour · against {anchor}, or one word where equal"
@@ -98,7 +99,8 @@ def terminal(result: MatrixResult, width: int | None = None) -> str:
     with console.capture() as captured:
         if result.cells:
             console.print(table)
-    told = map(escape.visible, [*notes(result), *result.taken, summary_line(result)])
+    steps = next_lines.lines(next_lines.after_matrix(result))
+    told = map(escape.visible, [*notes(result), *result.taken, *steps, summary_line(result)])
     return captured.get() + "\n".join([*legend(result), *told])
 
 
@@ -130,6 +132,7 @@ def markdown(result: MatrixResult) -> str:
         ]
         lines += ["", *legend(result), ""]
     lines += [f"- {escape.sentence(note)}" for note in (*notes(result), *result.taken)]
+    lines += ["", *next_lines.markdown(next_lines.after_matrix(result))]
     return "\n".join(lines) + "\n"
 
 

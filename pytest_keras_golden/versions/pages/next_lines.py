@@ -9,13 +9,14 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from ...release import parsed
-from ...report.escape import passed, unquoted, word
+from ...report.escape import passed, unquoted, visible, word
 from ...report.wording import plural
 from ...stacks.grammar import respelled
 from ..bisect import BisectResult
 from ..changes import Change, Culprit
 from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
 from ..gate import Asked, GateResult
+from ..matrix import MatrixResult
 from ..review import blamed_names, is_only_drawn
 from .sections import differs
 
@@ -144,6 +145,16 @@ def after_bisect(result: BisectResult) -> list[Step]:
     return steps
 
 
+def after_matrix(result: MatrixResult) -> list[Step]:
+    """A gate over the step that is red first, which searches on and says how to accept."""
+    pair, asked = result.first_red, result.asked
+    if pair is None or asked is None or not result.written.keys() >= set(pair):
+        return []
+    step = replace(asked, old=result.written[pair[0]], new=result.written[pair[1]])
+    files = ("--html", "gate.html", "--json", "gate.json")
+    return [("look at the first step that is red", _command("gate", step, asked.arguments, files))]
+
+
 def _command(name: str, asked: Asked, arguments: Sequence[str], files: Sequence[str] = ()) -> str:
     sides = (word(asked.old), word(asked.new))
     package = () if asked.package == "keras" else ("--package", asked.package)
@@ -169,6 +180,13 @@ def _without_paths(arguments: Sequence[str], folder: Path) -> Iterator[str]:
         if argument.startswith("-") or is_value or not path.exists():
             yield argument
         before = argument
+
+
+def markdown(steps: Sequence[Step]) -> list[str]:
+    if not steps:
+        return []
+    told = [line for why, command in steps for line in (f"# {why}", command)]
+    return ["#### What to run next", "", "```sh", *map(visible, told), "```", ""]
 
 
 def lines(steps: Iterable[Step]) -> list[str]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from pytest_keras_golden.errors import StackError
+from pytest_keras_golden.stacks.pin import Pin
 from pytest_keras_golden.stacks.side import Side
-from pytest_keras_golden.versions.matrix import Cell, MatrixResult, unmeasured
+from pytest_keras_golden.versions.gate import Asked
+from pytest_keras_golden.versions.matrix import Cell, MatrixResult, unmeasured, written
 from pytest_keras_golden.versions.pages import matrix_html, matrix_page
 
 VERSIONS = ("3.5.0", "3.6.0")
@@ -61,3 +66,19 @@ def test_an_anchor_that_cannot_be_had_leaves_no_empty_table() -> None:
         assert "cell:" not in page
         assert "test |" not in page
     assert "no jax==0.0.99" in matrix_html.page(known)
+
+
+def test_a_red_matrix_ends_with_the_gate_over_the_first_step_that_is_red() -> None:
+    sides = [
+        Side((Pin("keras", "3.5.0", Path()),)),
+        Side((Pin("keras", "3.6.0", Path()),), text="3.6.0"),
+    ]
+    asked = Asked("3.5.0", "3.6.0", Path(), arguments=("tests/",))
+    found = replace(result(alone=("norm",)), asked=asked, written=written(sides))
+    command = "keras-golden gate 3.5.0 3.6.0 --html gate.html --json gate.json -- tests/"
+    assert command in matrix_page.terminal(found, width=100)
+    assert f"# look at the first step that is red\n{command}\n" in matrix_page.markdown(found)
+    assert command in matrix_html.page(found)
+    calm = replace(result(), asked=asked, written=written(sides))
+    assert "what to run next" not in matrix_page.terminal(calm, width=100).lower()
+    assert "What to run next" not in matrix_page.markdown(calm)
