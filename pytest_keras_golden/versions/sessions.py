@@ -27,7 +27,7 @@ from ..stacks.side import Side
 from .inner.job import InnerRun, Job
 from .inner.marked import MARKED
 from .inner.run import run_inner
-from .trace.compiled import folder_of
+from .trace.compilations import folder_of
 from .trace.proof import EXPECT
 
 HOLDS, FAILED, USAGE = 0, 1, 4

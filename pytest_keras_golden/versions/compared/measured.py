@@ -17,7 +17,7 @@ from ..inner.job import InnerRun, Job
 from ..inner.jobs import Runner, run_all
 from ..inner.progress import Progress
 from ..inner.run import SHARED_DRAWS, check_options, forget, plain_options, record_options
-from ..trace.compiled import folder_of
+from ..trace.compilations import folder_of
 from ..trace.selected import selection
 from .demands import demand_a_measure
 

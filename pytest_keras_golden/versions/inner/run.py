@@ -16,7 +16,7 @@ from ...io.process import run_tree
 from ...outcomes import checked_log
 from ...stacks.overlay.folder import overlay_environment
 from ..trace import evidence
-from ..trace.compiled import COMPILED, QUIETLY
+from ..trace.compilations import COMPILED, QUIETLY
 from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
 from ..trace.proof import Sighting, comes_from_overlay, expectation
 from . import kept

@@ -22,7 +22,7 @@ from ...errors import ConfigError
 from ...io.ownership import claim, is_ours, remove
 from ...io.usercache import writing_cache
 from ...stacks.overlay.folder import cache_root
-from ..trace.compiled import FOLDER
+from ..trace.compilations import FOLDER
 
 RUNS = "runs"
 PARTS = (RUNS, "goldens", "weights", FOLDER)

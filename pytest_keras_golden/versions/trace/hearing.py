@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .compiled import Borrowed, borrow
+from .compilations import Borrowed, borrow
 from .listener import Listener
 
 WITNESS = "KERAS_GOLDEN_WITNESS"

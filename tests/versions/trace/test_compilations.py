@@ -13,8 +13,8 @@ from pytest_keras_golden.stacks.pin import Pin
 from pytest_keras_golden.stacks.side import Side
 from pytest_keras_golden.versions.inner.job import Job
 from pytest_keras_golden.versions.inner.run import run_inner
-from pytest_keras_golden.versions.trace import compiled
-from pytest_keras_golden.versions.trace.compiled import COMPILED, borrow, folder_of
+from pytest_keras_golden.versions.trace import compilations
+from pytest_keras_golden.versions.trace.compilations import COMPILED, borrow, folder_of
 
 COMPILES = """
 import os
@@ -34,7 +34,7 @@ def test_compiles(size):
 """
 
 
-def lent(folder: Path, environment: dict[str, str]) -> compiled.Borrowed:
+def lent(folder: Path, environment: dict[str, str]) -> compilations.Borrowed:
     borrowed = borrow(folder, environment)
     assert borrowed is not None
     return borrowed
@@ -97,7 +97,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "MOST_BYTES", 10)
+    monkeypatch.setattr(compilations, "MOST_BYTES", 10)
     shared = tmp_path / "shared"
     for number in range(4):
         borrowed = lent(tmp_path / str(number), {COMPILED: str(shared)})
@@ -123,10 +123,10 @@ def test_another_processor_takes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     first = lent(tmp_path / "1", dict(environment))
     (first.own / "a-cache").write_bytes(b"a")
     first.hand_over()
-    monkeypatch.setattr(compiled, "cpu_flags", lambda: frozenset({"sse2"}))
+    monkeypatch.setattr(compilations, "cpu_flags", lambda: frozenset({"sse2"}))
     assert list(lent(tmp_path / "2", dict(environment)).own.iterdir()) == []
     monkeypatch.undo()
-    monkeypatch.setattr(compiled, "processors", lambda: 1000)
+    monkeypatch.setattr(compilations, "processors", lambda: 1000)
     assert list(lent(tmp_path / "3", dict(environment)).own.iterdir()) == []
     monkeypatch.undo()
     assert len(list(lent(tmp_path / "4", dict(environment)).own.iterdir())) == 1
