@@ -150,9 +150,16 @@ _UNFIT = ("Failed to build", "no wheels with a matching", "has no usable wheels"
 """What installers say of a release that the index has, and that is nothing for this machine."""
 
 
+_ADVICE = ("hint:", "note:", "╰─▶ hint:")
+_BEGINS = ("error:", "cause:")
+
+
 def _why(said: str) -> str:
-    """The last line that says what went wrong: before it stand a build's output and its traceback,
-    behind it advice."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("hint:", "note:", "╰─▶ hint:"))]
-    return (telling or lines or ["it gave no reason"])[-1].removeprefix("cause: ")
+    """The last line that says what went wrong, whole where it is wrapped: before it stand a build's
+    output and its traceback, behind it advice."""
+    lines = [line.strip() for line in said.splitlines()]
+    advice = next((at for at, line in enumerate(lines) if line.startswith(_ADVICE)), len(lines))
+    paragraphs = [part for part in "\n".join(lines[:advice]).split("\n\n") if part.strip()]
+    last = (paragraphs or lines or ["it gave no reason"])[-1].strip().splitlines() or [""]
+    begins = [at for at, line in enumerate(last) if line.startswith(_BEGINS)]
+    return " ".join(last[begins[-1] if begins else -1 :]).removeprefix("cause: ")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_keras_golden.errors import StackError
+from pytest_keras_golden.stacks.overlay import installer
 from pytest_keras_golden.stacks.overlay.folder import (
     MANIFEST,
     ensure_overlay,
@@ -118,6 +119,43 @@ def test_a_release_that_is_nothing_for_this_python_is_told_in_a_sentence(cache: 
         ensure_overlay("optree", "0.1.0", cache=cache)
     assert "\n" not in caught.value.problem
     assert "has a wheel for this Python" in str(caught.value.fix)
+
+
+WRAPPED = """error: No solution found when resolving dependencies
+  cause: Because optree==0.1.0 has no wheels with a matching Python ABI tag and you
+      require optree==0.1.0, your requirements are unsatisfiable.
+
+hint: You require CPython 3.11
+"""
+BUILT = """  × Failed to build `x==1`
+  ╰─▶ Call to `setuptools.build_meta.build_wheel` failed (exit status: 1)
+
+      [stderr]
+      Traceback (most recent call last):
+      ValueError: boom
+
+      hint: This usually indicates a problem with the package.
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            WRAPPED,
+            "Because optree==0.1.0 has no wheels with a matching Python ABI tag and you require "
+            "optree==0.1.0, your requirements are unsatisfiable.",
+        ),
+        (BUILT, "ValueError: boom"),
+        (
+            "WARNING: a\nERROR: No matching distribution of x",
+            "ERROR: No matching distribution of x",
+        ),
+        ("", "it gave no reason"),
+    ],
+)
+def test_of_what_an_installer_says_the_line_that_tells_is_kept(said: str, why: str) -> None:
+    assert installer._why(said) == why
 
 
 def test_processes_at_once_share_one_installation(cache: Path) -> None:
