@@ -83,7 +83,7 @@ class Place:
         """One pytest process under the old release. Raises where it did not get through."""
         self.log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", *order, *options]
-        command += [f"--junitxml={self.junit}", *self._selected()]
+        command += [f"--junitxml={self.junit}", *self.selected()]
         started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         ended, said = self._process(command, self._environment(self.suite.old))
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -105,7 +105,7 @@ class Place:
         """What `keras-golden gate` says of the bump. Raises where it came to nothing."""
         written = self.root / "gate.json"
         command = [*GATE, self.suite.old, self.suite.new, f"--json={written}", "--"]
-        command += [*WRITTEN, *self._selected()]
+        command += [*WRITTEN, *self.selected()]
         ended, said = self._process(command, self._environment())
         if not written.exists():
             raise SystemExit(f"the gate ended with {ended}: {said.read_text()}")
@@ -121,7 +121,8 @@ class Place:
             )
         return done.returncode, said
 
-    def _selected(self) -> list[str]:
+    def selected(self) -> list[str]:
+        """Arguments of pytest that name its tests."""
         left_out = f"not ({self.suite.deselected})"
         select = ["-k", left_out] if self.suite.deselected else []
         return ["-p", "no:cacheprovider", *self.files(), *select]
