@@ -199,10 +199,9 @@ def _refuse_ties(stack: Stack, packages: Mapping[str, Package], package: Package
 
 
 def fingerprint(stack: Stack) -> str:
-    """What tells a stack's runs from another's."""
-    told = [
-        f"{p.name}={shown(p)}:{'own' if p.origin is None else 'laid'}"
-        for p in stack.packages.values()
-    ]
+    """What tells a stack's runs from another's. Not what is the environment's own: which packages
+    are named depends on the other side, and a run's evidence has what is installed."""
+    laid = (package for package in stack.packages.values() if package.origin is not None)
+    told = [f"{package.name}={shown(package)}" for package in laid]
     told += [f"{name}={value}" for name, value in stack.switches.items()]
     return hashlib.sha256("\n".join([str(stack.environment.python), *told]).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,21 @@ def test_a_finished_gate_answers_from_the_past_only_where_nothing_changed(folder
     changed, document = gated(folder)
     assert (changed.returncode, document["verdict"], document["reused"]) == (1, "drift", {})
     assert "taken from" not in changed.stdout
+
+
+def test_a_recording_serves_new_sides_that_change_other_packages(folder: Path) -> None:
+    """Which packages are proven depends on the other side; what was recorded does not."""
+    place = folder.parent / "kept"
+
+    def gate(old: str, new: str) -> list[str]:
+        files = ("--keep", str(place), "--json", str(folder.parent / "gate.json"))
+        done = keras_golden(folder, "gate", old, new, *files, env=NUMPY)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads((folder.parent / "gate.json").read_text())["reused"])
+
+    own = metadata.version("optree")
+    assert gate("3.15.1", "3.15.0") == []
+    assert gate("3.15.1", "3.15.0,optree==0.17.0") == ["old"]
+    assert gate(f"3.15.1,optree=={own}", "3.15.0,optree==0.18.0") == ["old"]
+    # Another stack is another recording.
+    assert gate("3.15.1,optree==0.17.0", "3.15.0") == []

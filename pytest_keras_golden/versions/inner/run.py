@@ -15,6 +15,7 @@ from ...io.ownership import remove, renew
 from ...io.process import run_tree
 from ...outcomes import checked_log
 from ...stacks.overlay.folder import overlay_environment
+from ...stacks.pin import Pin
 from ..trace import evidence
 from ..trace.compilations import COMPILED, QUIETLY
 from ..trace.hearing import REFUSED, SWITCHED, WITNESS, prepare
@@ -88,7 +89,9 @@ def _earlier(job: Job) -> InnerRun | None:
     left_out = map(str, job.left_out)
     if evidence.objection(job.place, *_decided(job), left_out) is not None:
         return None
-    told = {key: known[key] for key in ("label", "exitstatus", "seconds", "log")}
+    if any(evidence.is_shadowed(job.place, pin.modules, pin.overlay) for pin in _own(job)):
+        return None
+    told = {"label": job.label, **{key: known[key] for key in ("exitstatus", "seconds", "log")}}
     output = known["output"][-_TAIL:]
     return InnerRun(**told, place=job.place, output=output, reused=known["at"])
 
@@ -98,7 +101,14 @@ def _decided(job: Job) -> tuple[list[str], dict[str, str]]:
     attempt = job.place / "attempt"
     environment = _environment(job, attempt)
     del environment[WITNESS]
+    # What is proven of the environment's own packages depends on what the other side changes.
+    laid = [pin for pin in job.pins if not pin.own]
+    environment |= expectation({name: pin.overlay for pin in laid for name in pin.modules})
     return command(job, attempt), environment
+
+
+def _own(job: Job) -> list[Pin]:
+    return [pin for pin in job.pins if pin.own]
 
 
 def command(job: Job, attempt: Path) -> list[str]:

@@ -67,7 +67,9 @@ def folder_of(side: Side, command: Path) -> Path:
     """Where runs of that side find it, in the folder of the command: switches decide about what is
     compiled (XLA divides work among as many threads as it sees), and jax does not ask for all."""
     compilers = [
-        (str(pin), str(pin.overlay)) for pin in side.pins if pin.package.startswith(_COMPILERS)
+        (str(pin), str(pin.overlay))
+        for pin in side.pins
+        if pin.package.startswith(_COMPILERS) and not pin.own
     ]
     told = json.dumps([compilers, sorted(side.switches.items()), side.python])
     return command / FOLDER / hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -186,6 +186,19 @@ def _doubt(told: Mapping[str, Any]) -> str | None:
     return reason
 
 
+def is_shadowed(folder: Path, modules: Iterable[str], place: Path) -> bool:
+    """Whether the run whose evidence lies in `folder` may have read one of these modules elsewhere
+    than in `place`, where the package is installed."""
+    files = _told(folder).get("files", {})
+    for module in modules:
+        plain = module.replace(".", "/")
+        ends = (f"/{plain}/__init__.py", f"/{plain}.py")
+        read = (path for path, seen in files.items() if path.endswith(ends) and seen is not None)
+        if any(not Path(path).is_relative_to(place) for path in read):
+            return True
+    return False
+
+
 def read_files(folder: Path) -> frozenset[str] | None:
     """What the run whose evidence lies in `folder` read, links resolved; None where not all of it
     was heard."""

@@ -19,6 +19,8 @@ from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.io.ownership import claim
 from pytest_keras_golden.versions.inner.job import InnerRun, Job, Pin
 from pytest_keras_golden.versions.inner.run import command, run_inner
+from pytest_keras_golden.versions.trace import evidence
+from pytest_keras_golden.versions.trace.heard import state
 from pytest_keras_golden.versions.trace.listener import Listener
 
 pytestmark = pytest.mark.processes
@@ -309,6 +311,8 @@ def test_results_are_only_emptied_where_they_are_ours(made: Suite, tmp_path: Pat
 
 HEARD = """
 import json, os, shutil, sys
+from pytest_keras_golden.versions.trace import evidence
+from pytest_keras_golden.versions.trace.heard import state
 from pytest_keras_golden.versions.trace.listener import Listener
 from pytest_keras_golden.io.ownership import claim
 listener = Listener(())
@@ -369,3 +373,21 @@ def test_a_listener_of_this_process_can_be_asked(tmp_path: Path) -> None:
     listener = Listener(())
     assert listener.finish().files
     assert "-p" in command(Job((Pin("a", "1", tmp_path),), (), (), tmp_path, tmp_path), tmp_path)
+
+
+def test_a_module_that_was_read_elsewhere_is_seen(tmp_path: Path) -> None:
+    site, vendored = tmp_path / "site-packages", tmp_path / "suite"
+    for folder in (site, vendored):
+        (folder / "optree").mkdir(parents=True)
+        (folder / "optree" / "__init__.py").touch()
+
+    def ran(*paths: Path) -> Path:
+        seen = {str(path): list(state(str(path)) or ()) or None for path in paths}
+        evidence.write(tmp_path, {"files": seen, "unproven": None}, {}, "salt")
+        return tmp_path
+
+    own, other = (folder / "optree" / "__init__.py" for folder in (site, vendored))
+    # Looked for, and not there.
+    assert not evidence.is_shadowed(ran(own, tmp_path / "optree.py"), ["optree"], site)
+    assert evidence.is_shadowed(ran(other), ["optree"], site)
+    assert not evidence.is_shadowed(ran(other), ["optre", "keras"], site)
