@@ -311,8 +311,6 @@ def test_results_are_only_emptied_where_they_are_ours(made: Suite, tmp_path: Pat
 
 HEARD = """
 import json, os, shutil, sys
-from pytest_keras_golden.versions.trace import evidence
-from pytest_keras_golden.versions.trace.heard import state
 from pytest_keras_golden.versions.trace.listener import Listener
 from pytest_keras_golden.io.ownership import claim
 listener = Listener(())
