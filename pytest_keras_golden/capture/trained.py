@@ -19,13 +19,14 @@ from ..records import OutermostCall, TensorRecord
 from .examine import Against, Examined
 from .findings import Findings
 from .hand.byhand import ByHand
+from .hand.handstep import HandStep
 from .state.fingerprints import Begun
 from .state.weights import named_weights
 from .tap.request import Request
 from .told import ToldParts
 from .train.alone import Alone
 from .train.blame import Components, blamed, components_of, is_before_losses
-from .train.roster import Home, Roster, Trainee, arithmetic_of, precision_of, read
+from .train.roster import Home, Roster, arithmetic_of, precision_of, read
 from .train.run import ModelRun
 from .train.steps import StepRecorder
 from .train.training import Training
@@ -111,7 +112,7 @@ class Trained:
         self.training.doors.open()
 
     def recorder(self, optimizer: Any, roster: Roster) -> StepRecorder:
-        return self.training.recorder(optimizer, "", roster, {"": optimizer})
+        return self.training.recorder(optimizer, "", roster, lambda: {"": optimizer})
 
     def path_of_layer(self, layer: Any) -> str:
         return next(filter(None, (one.path(layer) for one in self.structures)), "")
@@ -162,9 +163,7 @@ class Trained:
         for place, key in {**before, **given}.items():
             prints.inputs[f"{self.request.prefix}{name}[{place}]"] = key
 
-    def step_ended(
-        self, records: Sequence[TensorRecord], left: str, of: Trainee, recorder: StepRecorder
-    ) -> None:
+    def step_ended(self, records: Sequence[TensorRecord], left: str, step: HandStep) -> None:
         begun, self._open = self._open, None
         assert begun is not None
         prints = self.findings.prints
@@ -172,9 +171,10 @@ class Trained:
         prints.outermost[-1] = entry
         self.findings.taken["call"].add(entry.name)
         self._since = len(prints.outermost)
-        made_of = components_of(of.home.model, of.roster(self.aliases).weights, of.optimizer)
-        last = _Last(entry, recorder, made_of)
-        self._last[id(recorder)] = last
+        of = step.of
+        made_of = components_of(of.home.model, step.roster.weights, of.optimizer)
+        last = _Last(entry, step.recorder, made_of)
+        self._last[id(step.recorder)] = last
         self._take(last, records)
 
     def stepped_by_batch(self, entry: OutermostCall, model: Any) -> None:

@@ -117,6 +117,11 @@ def inherited(
     return frozenset(excused)
 
 
+def unchanged(components: Iterable[LocalOutcome]) -> frozenset[str]:
+    """Names of those that are what they were, in whatever call of a block."""
+    return frozenset(one.name.partition("@")[0] for one in components if not is_blamed(one))
+
+
 @dataclass
 class _Carrying:
     """trained: weights that have gradients. unchanged: names of components that are what they
@@ -143,7 +148,7 @@ class _Carrying:
         looked = list(components)
         return cls(
             frozenset(_weight(tensor.name) for tensor in gradients),
-            frozenset(local.name.partition("@")[0] for local in looked if not is_blamed(local)),
+            unchanged(looked),
             not any(map(is_blamed, looked)),
             evidence,
         )

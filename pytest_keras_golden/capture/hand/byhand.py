@@ -62,9 +62,7 @@ class Host(Protocol):
         """Keras variables that hold these tensors, by their ids."""
 
     def step_begins(self, home: Home, given: Mapping[str, str]) -> None: ...
-    def step_ended(
-        self, records: Sequence[TensorRecord], left: str, of: Trainee, recorder: StepRecorder
-    ) -> None: ...
+    def step_ended(self, records: Sequence[TensorRecord], left: str, step: HandStep) -> None: ...
 
 
 @dataclass
@@ -225,7 +223,7 @@ class ByHand(Onlooker):
         for name, array in after.items():
             step.keep_update(name, step.before.get(name), array)
         left = digest(_together(after))
-        self.host.step_ended(list(recorder.records()), left, step.of, recorder)
+        self.host.step_ended(list(recorder.records()), left, step)
 
 
 def _together(arrays: Mapping[str, Array]) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..watch.structure import joined
+
 _NO_SLOTS = frozenset({"_variables", "_trainable_variables", "_learning_rate", "_tracker"})
 """Attributes of optimizers that list variables again, or hold what is told apart."""
 
@@ -44,7 +46,7 @@ def named_slots(model: Any, weights: Mapping[str, Any]) -> Iterator[tuple[str, A
     """Of every optimizer that a model holds."""
     for attribute, optimizer in optimizers_of(model).items():
         for name, slot in slots_of(optimizer, weights):
-            yield f"{attribute}/{name}" if attribute else name, slot
+            yield joined(attribute, name), slot
 
 
 def optimizers_of(model: Any) -> dict[str, Any]:

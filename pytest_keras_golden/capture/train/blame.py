@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited
-from ...outcomes import QUIET, LocalOutcome, TensorOutcome, is_blamed
+from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited, unchanged
+from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from ..state.slots import innermost, optimizers_of, trainer_of
 from ..watch.structure import joined
@@ -142,7 +142,7 @@ def blamed(
         here = (item for item in found if (item.step, item.part) == (first.step, first.part))
         updated = [item for item in here if item.rest in trained]
         behind = components.behind(first.part, first.rest)
-        exonerated = f"optimizer:{behind.optimizer}" in _unchanged(alone)
+        exonerated = f"optimizer:{behind.optimizer}" in unchanged(alone)
         constraint = _constraint(same, updated, components, exonerated)
         components = replace(components, constraint=constraint)
     name, said = _component(first, same, before, components, trained)
@@ -158,10 +158,6 @@ def blamed(
         rel_l2=last.outcome.rel_l2,
         note=f"step {first.step}: {said}",
     )
-
-
-def _unchanged(alone: Collection[LocalOutcome]) -> set[str]:
-    return {local.name.partition("@")[0] for local in alone if not is_blamed(local)}
 
 
 def _constraint(

@@ -139,7 +139,8 @@ class ModelRun(Onlooker):
 
     def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
-        with self._told():
+        # Behind the recorded steps, what an eager one computes would come to the host for nothing.
+        with self._told() if self._recorder().open else nullcontext():
             returned, beside = function.watched(args)
             with self._safely():
                 for value, receive in beside if self._recorder().open else ():

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,10 +57,10 @@ class Training:
         return self.selection.asks
 
     def recorder(
-        self, whose: Any, phase: str, roster: Roster, optimizers: Mapping[str, Any]
+        self, whose: Any, phase: str, roster: Roster, optimizers: Callable[[], Mapping[str, Any]]
     ) -> StepRecorder:
         """whose: an optimizer, with which the steps begin anew, or the model that is evaluated.
-        optimizers: all that are at work in the steps, by name."""
+        optimizers: gives all that are at work in the steps, by name."""
         known = self._of.get(whose)
         self.recorded = True
         if known is None:
@@ -67,7 +68,7 @@ class Training:
             size = size_for(len(roster.weights), most)
             known = StepRecorder(self.reads, self.selection, most, phase, size)
             if not phase:
-                self._exercise(known, optimizers)
+                self._exercise(known, optimizers())
             self._of[whose] = known
         return known
 
@@ -95,7 +96,7 @@ class Training:
 
         def recorder(phase: str, roster: Roster) -> StepRecorder:
             whose = model if phase or model.optimizer is None else model.optimizer
-            return self.recorder(whose, phase, roster, optimizers_of(model))
+            return self.recorder(whose, phase, roster, partial(optimizers_of, model))
 
         run = ModelRun(
             model,

@@ -69,7 +69,7 @@ class Tallies:
 
     def restore(self) -> None:
         for kind, name, value in self._attributes:
-            setattr(kind, name, value)
+            _bind_again(kind, name, value)
         for space, name, value in self._spaces:
             if space.get(name) is not value:
                 space[name] = value
@@ -236,6 +236,12 @@ def _names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             names |= _names(constant)
     return names
+
+
+def _bind_again(kind: type, name: str, value: Any) -> None:
+    # To set an attribute of a class drops what Python remembers of its methods.
+    if vars(kind).get(name) is not value:
+        setattr(kind, name, value)
 
 
 def _fill(array: Any, kept: Any) -> None:
