@@ -66,12 +66,10 @@ class LeftOut:
         """Whether everything ran below the folders and files that pytest was asked to run."""
         return self.reasons(exitstatus, judged, root) == list(self._paths_left_out())
 
-    def unused(self, exitstatus: int, judged: Collection[str], root: Path | None) -> list[str]:
-        """Goldens of no test, below the folders and files that pytest was asked to run.
-
-        Paths below the goldens folder; empty where anything there was left out.
-        """
-        if root is None or not self.is_whole(exitstatus, judged, root):
+    def unused(self, judged: Collection[str], root: Path | None) -> list[str]:
+        """Goldens of no test, below the folders and files that pytest was asked to run, of a run
+        that `is_whole`. Paths below the goldens folder."""
+        if root is None:
             return []
         from ..store.inventory import list_goldens
 

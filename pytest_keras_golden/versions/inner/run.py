@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +58,7 @@ def _run(job: Job, attempt: Path, scratch: Path, stop: threading.Event | None) -
         prepare(attempt / WITNESS_FOLDER, job.left_out, (*job.makes, *job.given, scratch))
     finished = run_tree(
         command(job, attempt),
-        environment=_environment(job, attempt) | dict.fromkeys(_TEMPORARY, str(scratch)),
+        environment=_environment(job, attempt, job.pins) | dict.fromkeys(_TEMPORARY, str(scratch)),
         folder=job.folder,
         output=attempt / "output.txt",
         timeout=job.timeout,
@@ -89,7 +89,7 @@ def _earlier(job: Job) -> InnerRun | None:
     left_out = map(str, job.left_out)
     if evidence.objection(job.place, *_decided(job), left_out) is not None:
         return None
-    if any(evidence.is_shadowed(job.place, pin.modules, pin.overlay) for pin in _own(job)):
+    if evidence.is_shadowed(job.place, _places(pin for pin in job.pins if pin.own)):
         return None
     told = {"label": job.label, **{key: known[key] for key in ("exitstatus", "seconds", "log")}}
     output = known["output"][-_TAIL:]
@@ -99,16 +99,10 @@ def _earlier(job: Job) -> InnerRun | None:
 def _decided(job: Job) -> tuple[list[str], dict[str, str]]:
     """Command and environment of a job, without what each attempt has of its own."""
     attempt = job.place / "attempt"
-    environment = _environment(job, attempt)
-    del environment[WITNESS]
     # What is proven of the environment's own packages depends on what the other side changes.
-    laid = [pin for pin in job.pins if not pin.own]
-    environment |= expectation({name: pin.overlay for pin in laid for name in pin.modules})
+    environment = _environment(job, attempt, [pin for pin in job.pins if not pin.own])
+    del environment[WITNESS]
     return command(job, attempt), environment
-
-
-def _own(job: Job) -> list[Pin]:
-    return [pin for pin in job.pins if pin.own]
 
 
 def command(job: Job, attempt: Path) -> list[str]:
@@ -139,17 +133,22 @@ def command(job: Job, attempt: Path) -> list[str]:
 _HERE = "pytest_keras_golden.versions.trace"
 
 
-def _environment(job: Job, attempt: Path) -> dict[str, str]:
+def _environment(job: Job, attempt: Path, proven: Sequence[Pin]) -> dict[str, str]:
+    """proven: what the run is to prove the place of."""
     laid = dict.fromkeys(pin.overlay for pin in job.pins if not pin.own)
     environment = overlay_environment(laid)
-    expected = {name: pin.overlay for pin in job.pins for name in pin.modules}
-    environment |= expectation(expected)
+    environment |= expectation(_places(proven))
     environment |= {WITNESS: str(attempt / WITNESS_FOLDER), "PYTHONUNBUFFERED": "1"}
     if job.compiled is not None:
         environment[COMPILED] = str(job.compiled)
     # The outer command summarises; every inner run would add a summary of its own.
     environment["GITHUB_STEP_SUMMARY"] = ""
     return environment | dict(job.environment)
+
+
+def _places(pins: Iterable[Pin]) -> dict[str, Path]:
+    """Module → the folder that it must come from."""
+    return {name: pin.overlay for pin in pins for name in pin.modules}
 
 
 def _read(job: Job, attempt: Path, exitstatus: int, seconds: float, timed_out: bool) -> InnerRun:

@@ -23,6 +23,8 @@ from .sections import differs
 Step = tuple[str, str]
 """Why, and the command."""
 
+_FILES = ("--html", "gate.html", "--json", "gate.json")
+
 _FEW = 3
 """Tests that are named one by one."""
 
@@ -36,9 +38,8 @@ def after_gate(result: GateResult) -> list[Step]:
 
 
 def _look(asked: Asked) -> Iterator[Step]:
-    files = ("--html", "gate.html", "--json", "gate.json")
     if asked.json is None or not asked.html:
-        given = (*_accepted(asked), *files)
+        given = (*_accepted(asked), *_FILES)
         yield "look at every tensor", _command("gate", asked, asked.arguments, given)
 
 
@@ -132,8 +133,7 @@ def after_bisect(result: BisectResult) -> list[Step]:
     ends = (result.last_good, result.first_bad)
     old, new = (respelled(asked.old, package, {package: end}) for end in ends)
     step = replace(asked, old=old, new=new)
-    files = ("--html", "gate.html", "--json", "gate.json")
-    steps = [("look at that step alone", _command("gate", step, tests, files))]
+    steps = [("look at that step alone", _command("gate", step, tests, _FILES))]
     if result.commit is None and not result.no_commit:
         clone = ("--repo", "CLONE")
         steps.append(
@@ -151,8 +151,8 @@ def after_matrix(result: MatrixResult) -> list[Step]:
     if pair is None or asked is None or not result.written.keys() >= set(pair):
         return []
     step = replace(asked, old=result.written[pair[0]], new=result.written[pair[1]])
-    files = ("--html", "gate.html", "--json", "gate.json")
-    return [("look at the first step that is red", _command("gate", step, asked.arguments, files))]
+    command = _command("gate", step, asked.arguments, _FILES)
+    return [("look at the first step that is red", command)]
 
 
 def _command(name: str, asked: Asked, arguments: Sequence[str], files: Sequence[str] = ()) -> str:

@@ -186,11 +186,11 @@ def _doubt(told: Mapping[str, Any]) -> str | None:
     return reason
 
 
-def is_shadowed(folder: Path, modules: Iterable[str], place: Path) -> bool:
-    """Whether the run whose evidence lies in `folder` may have read one of these modules elsewhere
-    than in `place`, where the package is installed."""
-    files = _told(folder).get("files", {})
-    for module in modules:
+def is_shadowed(folder: Path, places: Mapping[str, Path]) -> bool:
+    """Whether the run whose evidence lies in `folder` may have read a module elsewhere than where
+    its package is installed. places: module → that folder."""
+    files = _told(folder).get("files", {}) if places else {}
+    for module, place in places.items():
         plain = module.replace(".", "/")
         ends = (f"/{plain}/__init__.py", f"/{plain}.py")
         read = (path for path, seen in files.items() if path.endswith(ends) and seen is not None)

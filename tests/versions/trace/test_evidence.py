@@ -386,6 +386,6 @@ def test_a_module_that_was_read_elsewhere_is_seen(tmp_path: Path) -> None:
 
     own, other = (folder / "optree" / "__init__.py" for folder in (site, vendored))
     # Looked for, and not there.
-    assert not evidence.is_shadowed(ran(own, tmp_path / "optree.py"), ["optree"], site)
-    assert evidence.is_shadowed(ran(other), ["optree"], site)
-    assert not evidence.is_shadowed(ran(other), ["optre", "keras"], site)
+    assert not evidence.is_shadowed(ran(own, tmp_path / "optree.py"), {"optree": site})
+    assert evidence.is_shadowed(ran(other), {"optree": site})
+    assert not evidence.is_shadowed(ran(other), {"optre": site, "keras": site})
