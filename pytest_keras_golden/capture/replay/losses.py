@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 WHOLE = 1 << 17
 """Bytes of predictions or targets up to which they are kept for it."""
 
+VALUE = "value"
 GRADIENT = "gradient"
 """Beside its value: what a loss sends back to the predictions, for a fixed cotangent."""
 
@@ -90,8 +91,12 @@ class ToldPart(NamedTuple):
     again: str = ""
 
     def alone(self, what: str) -> str:
-        """The tensor that holds what it makes by itself: `step_000/alone/mse`."""
-        return "/".join(filter(None, (self.step, "alone", self.name, what))) + self.again
+        """The tensor that holds what it makes by itself: `step_000/alone/mse`.
+
+        Of a second training it is `step_000/alone/mse/value@1`, since `step_000/alone/mse@1` is
+        what the second `mse` of one step makes."""
+        held = what or (VALUE if self.again else "")
+        return "/".join(filter(None, (self.step, "alone", self.name, held))) + self.again
 
 
 def uncounted(name: str) -> tuple[str, str]:

@@ -9,10 +9,18 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras.src.losses.losses import LossFunctionWrapper
 
 from pytest_keras_golden.capture.backends import to_numpy
-from pytest_keras_golden.capture.replay.losses import alone, given_to, is_replayed
+from pytest_keras_golden.capture.replay.losses import (
+    GRADIENT,
+    ToldPart,
+    alone,
+    given_to,
+    is_replayed,
+)
 from pytest_keras_golden.capture.state.masks import carrying
 
 SUITE = """
@@ -110,7 +118,7 @@ def test_masks_and_weights_come_along(weighted: bool) -> None:
 
 
 def test_only_code_of_keras_runs_again_unasked() -> None:
-    given = {"y_true": np.ones(2), "y_pred": np.ones(2)}
+    arguments = {"y_true": np.ones(2), "y_pred": np.ones(2)}
 
     def mine(y_true: Any, y_pred: Any) -> Any:
         return keras.ops.mean(y_true - y_pred, -1)
@@ -119,8 +127,44 @@ def test_only_code_of_keras_runs_again_unasked() -> None:
         pass
 
     for loss in (Mine(), LossFunctionWrapper(mine)):
-        assert not is_replayed(loss, given, asked=False)
-        assert is_replayed(loss, given, asked=True)
+        assert not is_replayed(loss, arguments, asked=False)
+        assert is_replayed(loss, arguments, asked=True)
+
+
+TWICE = """
+    import keras
+    import numpy as np
+
+    def test_fits():
+        inputs = keras.Input((4,))
+        outputs = [keras.layers.Dense(2, name=name)(inputs) for name in ("one", "two")]
+        x, y, z = np.ones((8, 4)), np.zeros((8, 2)), np.full((8, 2), 0.5)
+        for weights in ([0.1, 0.2], [0.2, 0.1]):
+            model = keras.Model(inputs, outputs)
+            for number, weight in enumerate(model.weights):
+                weight.assign(keras.ops.full(weight.shape, 0.1 * (number + 1)))
+            model.compile("sgd", ["mse", "mse"], loss_weights=weights)
+            model.fit(x, [y, z], batch_size=4, shuffle=False, verbose=0)
+"""
+
+
+def test_one_loss_twice_in_a_step_and_trained_twice(suite: pytest.Pytester, run: Run) -> None:
+    """Both count names: what one makes was kept as what the other made."""
+    suite.makepyfile(TWICE)
+    for _ in range(2):
+        test = run("--golden-auto", "--update-goldens")
+        assert test["outcome"] in ("recorded", "passed"), test["locals"]
+
+
+_STEPS = st.sampled_from(["step_000", "test_step_001"])
+_TOLD = st.builds(
+    ToldPart, _STEPS, st.sampled_from(["mse", "mse@1", "mse@2"]), st.sampled_from(["", "@1", "@2"])
+)
+
+
+@given(st.lists(_TOLD, unique=True), st.sampled_from(["", GRADIENT]))
+def test_each_has_a_name_of_its_own(parts: list[ToldPart], what: str) -> None:
+    assert len({told.alone(what) for told in parts}) == len(parts)
 
 
 def _is_number(word: str) -> bool:
