@@ -239,7 +239,9 @@ class TestOutcome:
     names: which layers are gone, new or go by another name; None where none is.
     unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
     marked or uses the fixture; others are captured because `golden_auto` is on. options: what of
-    pytest's command line a command that finds the same golden has to repeat.
+    pytest's command line a command that finds the same golden has to repeat. unwatched: tensors
+    inside of compiled steps that were, bit for bit, the golden's program on its inputs with its
+    results, and so did not run again to be watched.
     """
 
     __test__ = False
@@ -267,6 +269,7 @@ class TestOutcome:
     unseen: tuple[str, ...] = ()
     asked: bool = True
     options: tuple[str, ...] = ()
+    unwatched: int = 0
 
 
 def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:

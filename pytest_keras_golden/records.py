@@ -109,7 +109,8 @@ class TensorRecord:
     reference: the same tensor in higher precision, same shape, for the three-way rule.
     slack: units of k that its making costs on top of any tolerance, as the difference of two large
     numbers does. call: name of the outermost call that it was captured in; "" where a test checked
-    it itself. digest: of the whole tensor, where it was taken already; else "".
+    it itself. digest: of the whole tensor, where it was taken already; else "". known: whether it
+    is the golden's, under the name that it has there, and was not computed again.
     """
 
     name: str
@@ -125,6 +126,7 @@ class TensorRecord:
     digest: str = ""
     sample: Sample | None = None
     sums: Array | None = None
+    known: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -242,12 +244,27 @@ class TensorEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramRun:
+    """One run of a program that jax compiled for the test, and that ran once more to be watched.
+
+    name: the call, and which of its steps. digest: over the program, what it was given, what it
+    returned, and how that is recorded and judged. first, last: names of what was recorded of it,
+    and of nothing else, in execution order.
+    """
+
+    name: str
+    digest: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenHeader:
     """The metadata of one golden file.
 
     weights: structural name → digest, before the first call of each model. inputs: call and place
     → digest. outermost: in the order in which they were made. calls: what isolation needs (may be
-    empty).
+    empty). programs: runs that need not be watched again where they are the same.
     """
 
     stack: Mapping[str, Any]
@@ -260,6 +277,7 @@ class GoldenHeader:
     isolation: str = "complete"
     reason: str | None = None
     observer: ObserverEffect | None = None
+    programs: tuple[ProgramRun, ...] = ()
     schema: int = SCHEMA
 
     def entry(self, name: str) -> TensorEntry | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, StoreError, a_kind
 from ..io.strict import shown as quoted
-from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, TensorRecord
+from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, ProgramRun, TensorRecord
 from .examine import Against, Examined
 from .stream.functions import listening
 from .tap.request import Request
@@ -28,7 +28,8 @@ class CaptureBlock:
     → digest; outermost: in the order in which calls ended. isolates: the block was captured for an
     isolating pass; isolation: `complete`, or why its recording cannot be isolated against.
     examined: what was found out about calls that moved.
-    renamed: structural name → what an alias made of it.
+    renamed: structural name → what an alias made of it. programs: runs that need not be watched
+    again.
     """
 
     isolates: bool = True
@@ -44,6 +45,7 @@ class CaptureBlock:
     outermost: Sequence[OutermostCall] = ()
     examined: Mapping[str, Examined] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    programs: Sequence[ProgramRun] = ()
     watchers: Watchers | None = None
 
     @property
@@ -90,7 +92,7 @@ class CaptureBlock:
         self.weights, self.inputs = watchers.prints.weights, watchers.prints.inputs
         self.outermost = watchers.prints.outermost
         self.examined = findings.examined
-        self.renamed = watchers.renamed
+        self.renamed, self.programs = watchers.renamed, findings.programs
         self.isolation = findings.isolation
         self.calls, self.pools = findings.layers, findings.pools
 

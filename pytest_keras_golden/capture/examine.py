@@ -16,7 +16,7 @@ from ..compare.floats import in_the_coarser
 from ..compare.isolation import judge_local, worse
 from ..errors import CaptureError
 from ..outcomes import LocalOutcome, TensorOutcome, is_blamed
-from ..records import LayerCall, OutermostCall, TensorRecord
+from ..records import LayerCall, OutermostCall, TensorRecord, Tolerance
 from ..tolerance import EPSILON, default
 from .causes import lifting_of, with_causes
 from .record.host import LayerCapture
@@ -65,6 +65,12 @@ class Against(Protocol):
 
     def outcome(self, record: TensorRecord) -> TensorOutcome | None:
         """What the tensor is against the golden's; None without a golden."""
+
+    def unchanged(
+        self, name: str, digest: str, tolerance: Tolerance | None
+    ) -> Sequence[TensorRecord] | None:
+        """What the golden has of a run of a program, where that is this one; else None.
+        tolerance: what the block asks for."""
 
     def begins(self, policy: str | None) -> None:
         """Told the dtype policy of what is called, before the first call."""

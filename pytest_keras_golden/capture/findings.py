@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import CaptureError
-from ..records import LayerCall, OutermostCall, TensorRecord
+from ..records import LayerCall, OutermostCall, ProgramRun, TensorRecord
 from .examine import Against, Examined, Pooled, Returned, examine
 from .record.eager import Ended, recorded_again, with_twins
+from .record.identity import Ran
 from .record.methods import TRAINING
 from .reference import may_run_again, references
 from .replay.outermost import Outermost
@@ -42,6 +43,7 @@ class Findings:
     pools: list[Mapping[str, Array]] = field(default_factory=list)
     examined: dict[str, Examined] = field(default_factory=dict)
     isolation: str = "complete"
+    programs: list[ProgramRun] = field(default_factory=list)
     taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _reference_bytes: int = 0
 
@@ -49,13 +51,36 @@ class Findings:
         self, entry: OutermostCall, seen: Mapping[str, TensorRecord]
     ) -> tuple[list[TensorRecord], dict[str, str]]:
         """Its tensors under names that no other of the block has."""
-        named = {name: self.name("tensor", name) for name in seen}
+        named = {
+            name: self._kept(name) if record.known else self.name("tensor", name)
+            for name, record in seen.items()
+        }
         records = [
             replace(record, name=named[name], call=entry.name, tolerance=self.request.tolerance)
             for name, record in seen.items()
         ]
         self.records += records
         return records, named
+
+    def _kept(self, name: str) -> str:
+        """Of what the golden has, under the name that it has there."""
+        self.taken["tensor"].add(name)
+        return name
+
+    def ran(self, programs: Iterable[Ran], named: Mapping[str, str]) -> None:
+        """Runs that need not be watched again, and what `take` called what was recorded of them."""
+        for ran in programs:
+            names = [named[name] for name in ran.tensors if name in named]
+            if names:
+                name = self.request.prefix + ran.name
+                self.programs.append(ProgramRun(name, ran.digest, names[0], names[-1]))
+
+    def unchanged(self, name: str, digest: str) -> Sequence[TensorRecord] | None:
+        """What the golden has of a run that is its own; None of any other."""
+        if self.against is None:
+            return None
+        request = self.request
+        return self.against.unchanged(request.prefix + name, digest, request.tolerance)
 
     def name(self, kind: str, name: str) -> str:
         """A name used before, by a method of the model and by a call of it, is counted on."""

@@ -28,7 +28,7 @@ from .tap.request import Request
 from .train.doors import Doors, doors
 from .train.training import Training
 from .trained import Trained
-from .watch.calls import Call, Watch
+from .watch.calls import Call, Place, Watch, places
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -79,9 +79,10 @@ class Watchers:
         """Record inside the block. Raises CaptureError on leaving for what cannot be recorded."""
         frames = compiled_frames()
         with ExitStack() as stack:
-            self._eager = stack.enter_context(self._eager_capture(self._begun, self._finished))
+            at = places()
+            self._eager = stack.enter_context(self._eager_capture(self._begun, self._finished, at))
             self._program, self._watch = stack.enter_context(
-                capture_programs(self.model, self.request)
+                capture_programs(self.model, self.request, at)
             )
             self._trained = self._watch_training(stack)
             self._owned = OwnedCalls(
@@ -94,6 +95,8 @@ class Watchers:
                 first=self._first_batch if self.request.isolate else None,
                 training=self._trained if self._training.asks else None,
                 note=self.request.note,
+                recorded=self.request.recorded,
+                unchanged=self._unchanged,
             )
             stack.enter_context(owned_calls(self._owned))
             yield self
@@ -104,7 +107,7 @@ class Watchers:
     def _watch_training(self, stack: ExitStack) -> Trained:
         """Steps of a model's own methods, which `OwnedCalls` sees, and of loops by hand."""
         self._doors = stack.enter_context(doors())
-        self._training = Training(self.request, self._doors)
+        self._training = Training(self.request, self._doors, self._unchanged)
         stack.callback(self._training.close)
         structures = (self._eager.watch.structure, self._watch.structure)
         own, path_of = self.model is not None, self._eager.watch.path_of
@@ -117,7 +120,7 @@ class Watchers:
         return trained
 
     def _eager_capture(
-        self, begun: Any, finished: Callable[[Ended], None]
+        self, begun: Any, finished: Callable[[Ended], None], at: Sequence[Place] | None = None
     ) -> AbstractContextManager[EagerCapture]:
         return capture_calls(
             self.model,
@@ -125,6 +128,7 @@ class Watchers:
             recorder=self._recorder,
             begun=begun,
             finished=finished,
+            at=at,
         )
 
     # -- what was recorded ------------------------------------------------------------------
@@ -211,6 +215,8 @@ class Watchers:
         made = [returned, [record.value for record in records]] if trains else returned
         entry = self._returned(made)
         taken, named = self.findings.take(entry, {record.name: record for record in records})
+        self.findings.ran([*self._training.programs(), *self._owned.programs], named)
+        self._owned.programs = ()
         if trains and begun.name.startswith("train_on_batch"):
             self._trained.stepped_by_batch(entry, begun.target)
         with self._undamaged():
@@ -220,6 +226,13 @@ class Watchers:
                     self.findings.examine(ended, entry, taken, named)
                 self._trained.look_into(entry, taken, begun.target)
                 self._see_rest(entry)
+
+    def _unchanged(self, name: str, digest: str) -> Sequence[TensorRecord] | None:
+        try:
+            return self.findings.unchanged(name, digest)
+        except StoreError as error:
+            self.damage = self.damage or error
+            return None
 
     def _see_rest(self, entry: OutermostCall) -> None:
         """Where the first batch is the golden's, isolating it says nothing of what moved."""

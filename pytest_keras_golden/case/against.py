@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from ..compare.calls import Difference, Ran, difference, differing, trains
 from ..compare.depth import Shift, furthest
 from ..compare.verdict import judge
-from ..records import OutermostCall, TensorRecord
+from ..records import OutermostCall, ProgramRun, TensorEntry, TensorRecord, Tolerance
+from ..stack import stack_changes
 from . import rules
+from .recording import judged_alike
 
 if TYPE_CHECKING:
     from ..outcomes import TensorOutcome
@@ -50,6 +52,54 @@ class CaseGolden:
 
     def begins(self, policy: str | None) -> None:
         self.case.goldens.note_policy(policy, own=False)
+
+    def unchanged(
+        self, name: str, digest: str, tolerance: Tolerance | None
+    ) -> Sequence[TensorRecord] | None:
+        """Only under the golden's own stack: elsewhere a watched program may be another one though
+        that of the test is not. Raises CorruptGoldenError."""
+        golden = self.golden
+        if golden is None or self.recording or self._is_of_another_stack(golden):
+            return None
+        wanted = name, judged_alike(self.case, digest)
+        known = next((p for p in golden.header.programs if (p.name, p.digest) == wanted), None)
+        records = [] if known is None else [*self._records(golden, known, tolerance)]
+        self.case.unwatched += len(records)
+        return records or None
+
+    def _is_of_another_stack(self, golden: Golden) -> bool:
+        return bool(stack_changes(golden.header.stack, self.case.goldens.stack()))
+
+    def _records(
+        self, golden: Golden, program: ProgramRun, tolerance: Tolerance | None
+    ) -> Iterator[TensorRecord]:
+        """As they were when the golden was recorded."""
+        entries = golden.header.tensors
+        places = {entry.name: at for at, entry in enumerate(entries)}
+        if program.first not in places or program.last not in places:
+            return
+        for entry in entries[places[program.first] : places[program.last] + 1]:
+            record = TensorRecord(
+                entry.name,
+                golden.array(entry.name),
+                kind=entry.kind,
+                precision=entry.precision,
+                judged=entry.judged,
+                source=entry.source,
+                tolerance=tolerance,
+                digest=entry.digest,
+                sample=entry.sample,
+                sums=golden.sums(entry.name),
+                known=True,
+            )
+            yield replace(record, slack=self._slack(record, entry))
+
+    def _slack(self, record: TensorRecord, entry: TensorEntry) -> float:
+        """What is in the golden's tolerance beside the one that is asked for."""
+        plain, known = self.case.tolerance(record).k, entry.tolerance
+        if plain is None or known is None or known.k is None:
+            return 0.0
+        return max(0.0, known.k - plain)
 
     def moved(self, records: Sequence[TensorRecord]) -> bool:
         golden = self.golden

@@ -17,6 +17,7 @@ from ..records import (
     Mode,
     ObserverEffect,
     OutermostCall,
+    ProgramRun,
     TensorEntry,
     TensorRecord,
     Tolerance,
@@ -46,6 +47,8 @@ class CapturedBlock(Ran, Protocol):
     def examined(self) -> Mapping[str, Examined]: ...
     @property
     def renamed(self) -> Mapping[str, str]: ...
+    @property
+    def programs(self) -> Sequence[ProgramRun]: ...
     @property
     def mode(self) -> Mode: ...
     @property
@@ -93,6 +96,7 @@ class Case:
     remarks: list[str] = field(default_factory=list)
     kept_whole: set[str] = field(default_factory=set)
     exported: dict[str, Examined] = field(default_factory=dict)
+    unwatched: int = 0
     goldens: Goldens = field(init=False)
     _digests: dict[str, str] = field(default_factory=dict)
 

@@ -59,6 +59,7 @@ def judge_test(case: Case) -> TestOutcome:
         carried=tuple(sorted(case.carried)),
         names=_names(case, golden, tensors),
         unseen=case.kinds_unseen,
+        unwatched=case.unwatched,
         first_drift=first_drift(tensors),
         local_drift=rules.local_drift(layers, case.settings.systematic, case.settings.precision),
         tensors=tensors,

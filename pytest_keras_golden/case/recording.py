@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from ..compare.metrics import measure
 from ..compare.sampling import fitting
 from ..compare.scale import root_mean_square
@@ -36,6 +38,11 @@ def recording(case: Case, candidate: bool = False) -> Recording:
         isolation=isolation,
         reason=case.settings.reason,
         observer=case.observer,
+        programs=tuple(
+            replace(program, digest=judged_alike(case, program.digest))
+            for block in case.blocks
+            for program in block.programs
+        ),
     )
     return _sampled(case, Recording(header, records, pool))
 
@@ -54,6 +61,12 @@ def _sampled(case: Case, made: Recording) -> Recording:
     ]
     header = replace(made.header, tensors=tuple(entries))
     return replace(made, header=header, records=tuple(records))
+
+
+def judged_alike(case: Case, digest: str) -> str:
+    """The digest of a run, and of what its tensors are judged by."""
+    rules = case.settings.tolerances, case.marker.tolerances, case.settings.systematic
+    return xxhash.xxh3_128_hexdigest(f"{digest} {rules}".encode())
 
 
 def entry(case: Case, record: TensorRecord, order: int, candidate: bool = False) -> TensorEntry:

@@ -20,7 +20,12 @@ def asides(outcomes: Sequence[TestOutcome]) -> list[str]:
     """`12 other tests called no Keras model` and the like, each a line; empty where all was
     compared."""
     besides = [outcome for outcome in compared(outcomes) if outcome.unseen]
-    said = [_without_calls(outcomes), only_unseen(unseen(outcomes)), _besides(besides)]
+    said = [
+        _without_calls(outcomes),
+        only_unseen(unseen(outcomes)),
+        _besides(besides),
+        _unwatched(outcomes),
+    ]
     return [text for text in said if text]
 
 
@@ -54,6 +59,17 @@ def named(outcomes: Sequence[TestOutcome], limit: int = NAMED) -> list[str]:
     lines = [f"{visible(o.nodeid)}: {', '.join(map(visible, o.unseen))}" for o in outcomes[:limit]]
     rest = len(outcomes) - limit
     return [*lines, f"and {rest:,} more"] if rest > 0 else lines
+
+
+def _unwatched(outcomes: Iterable[TestOutcome]) -> str:
+    count = sum(outcome.unwatched for outcome in compared(outcomes))
+    if not count:
+        return ""
+    was = "was" if count == 1 else "were"
+    return (
+        f"{plural(count, 'tensor')} inside compiled steps {was} not computed again: each of these "
+        "steps is the recorded program, with the recorded inputs and results"
+    )
 
 
 def _without_calls(outcomes: Sequence[TestOutcome]) -> str:

@@ -87,6 +87,29 @@ def returnable(value: Any, anchor: Any) -> Any | None:
     return value if both and _trace(value) is _trace(anchor) else None
 
 
+def is_on_host(value: Any) -> bool:
+    if not isinstance(value, jax.Array) or not hasattr(value, "devices"):
+        return isinstance(value, np.ndarray)
+    return [device.platform for device in value.devices()] == ["cpu"]
+
+
+def shapes_of(nest: Any) -> Any:
+    return jax.tree_util.tree_map(_shape_of, nest)
+
+
+def _shape_of(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array):
+        return leaf
+    weak = bool(getattr(leaf, "weak_type", False))
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=weak)
+
+
+def program_of(function: Any, args: tuple[Any, ...]) -> str:
+    # For shapes alone jax finds what it traced and lowered for the arrays, but not where that was
+    # for several devices.
+    return "" if len(jax.devices()) > 1 else str(function.lower(*shapes_of(args)).as_text())
+
+
 def _trace(tracer: Any) -> Any:
     # Before jax 0.4.36 the trace is made anew for each value, and `main` is the one behind it.
     return getattr(tracer._trace, "main", None) or tracer._trace

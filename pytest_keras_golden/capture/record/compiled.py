@@ -21,7 +21,7 @@ from ..tap.precision import tensors_of
 from ..tap.request import Request
 from ..tap.select import Selection
 from ..tap.taps import Tap, Taps
-from ..watch.calls import Call, Watch, watching
+from ..watch.calls import Call, Place, Watch, watching
 from ..watch.forgiving import Forgiving, Note
 from ..watch.patches import Run
 from .eager import policy_name
@@ -245,18 +245,20 @@ class ProgramCapture:
 
 
 @contextmanager
-def capture_programs(model: Any | None, request: Request) -> Iterator[tuple[ProgramCapture, Watch]]:
+def capture_programs(
+    model: Any | None, request: Request, at: Sequence[Place] | None = None
+) -> Iterator[tuple[ProgramCapture, Watch]]:
     """Record what calls of `model` compute in functions that are traced and run inside the block.
 
     A function compiled before the block is not seen. Raises CaptureError for a function that ran
-    twice, and for what went wrong while it ran.
+    twice, and for what went wrong while it ran. at: see `watching`.
     """
     capture = ProgramCapture(request.select, limit=request.limit)
     try:
         note = request.note
         observer = capture if note is None else Forgiving(capture, note)
         accept = capture.accept
-        with watching(model, observer, aliases=request.aliases, accept=accept) as watch:
+        with watching(model, observer, aliases=request.aliases, accept=accept, at=at) as watch:
             if isinstance(observer, Forgiving):
                 observer.watch = watch
             yield capture, watch

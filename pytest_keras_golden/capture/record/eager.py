@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from ..state.variables import Snapshot
 from ..tap.limit import Limit
 from ..tap.precision import is_eager
 from ..tap.request import Request
-from ..watch.calls import Call, Watch, watching
+from ..watch.calls import Call, Place, Watch, watching
 from ..watch.forgiving import Forgiving
 from ..watch.patches import Run
 from .host import LayerCapture
@@ -256,15 +256,17 @@ def capture_calls(
     recorder: CallRecorder | None = None,
     begun: CallBegun | None = None,
     finished: CallFinished | None = None,
+    at: Sequence[Place] | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 
-    recorder: keeps the inputs and outputs of every layer. begun, finished: see `EagerCapture`.
+    recorder: keeps the inputs and outputs of every layer. begun, finished: see `EagerCapture`. at:
+    see `watching`.
     Raises CaptureError for a tensor beyond the limit and for a glob that matches nothing.
     """
     block = EagerCapture(model, request, recorder, begun, finished)
     observer = block if request.note is None else Forgiving(block, request.note)
-    with watching(model, observer, aliases=request.aliases, accept=is_eager) as watch:
+    with watching(model, observer, aliases=request.aliases, accept=is_eager, at=at) as watch:
         block.watch, block.renamed = watch, watch.structure.renamed
         if isinstance(observer, Forgiving):
             observer.watch = watch

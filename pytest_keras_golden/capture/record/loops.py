@@ -79,7 +79,7 @@ class Loop:
             with ExitStack() as stack:
                 stack.enter_context(self.paused())
                 run = stack.enter_context(self.training.around(model, twice=True))
-                run.built, run.given = hold, batches.read
+                run.built, run.given, run.call = hold, batches.read, asked.name
                 returned = asked.run(*asked.args, **asked.kwargs)
         except BaseException as error:
             self._raised(run, batches, error)

@@ -21,6 +21,7 @@ from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
 from ..backends import is_guarded
 from ..state.models import ModelState, attribute, kept
+from ..state.weights import named_weights
 from ..tap.limit import Limit
 from ..watch import patches
 from ..watch.calls import Watch, counted
@@ -31,6 +32,7 @@ from .again import Again, First, batch_of, before_each, last_argument, runs_eage
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
+from .identity import Executions, Identity, Ran, Unchanged
 from .loops import Loop, RunFirst, StepWatcher
 from .methods import LOOPS, STEP_OF, MethodCall, host, settling
 from .outlet import Outlets, returns_each_step
@@ -51,8 +53,9 @@ class OwnedCalls:
     finished: given the records of a call, what it returned, digests of what it read from a data
     set, and how to run its first batch. first: a context inside of which the first eager call is
     recorded. training: None where nobody asks for it. note: takes what cannot be captured, which
-    else raises. observer: `changed` as soon as one call was. unseen: how often each method ran that
-    is not looked into.
+    else raises. observer: `changed` as soon as one call was. recorded, unchanged: see `identity`;
+    programs: the run of the call that is finished, if it has an identity. unseen: how often each
+    method ran that is not looked into.
     """
 
     model: Any | None
@@ -65,6 +68,9 @@ class OwnedCalls:
     training: StepWatcher | None = None
     note: Note | None = None
     observer: ObserverEffect | None = None
+    recorded: str = ""
+    unchanged: Unchanged = field(default=lambda name, digest: None)
+    programs: Sequence[Ran] = ()
     seen: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
     thread: int = field(default_factory=threading.get_ident)
@@ -193,10 +199,33 @@ class OwnedCalls:
 
     def _twice(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
-        model = asked.model
+        model, ran = asked.model, Executions()
         before = ModelState(model, step=asked.step)
-        with self._paused():
+        with self._paused(), self._noted(asked, ran):
             plain = asked.run(*asked.args, **asked.kwargs)
+
+        def run_first() -> Ended | None:
+            with before.around():
+                return self._again.run(asked, batch_of(asked))
+
+        try:
+            known = self._known(asked, ran)
+            if known is None:
+                self._watch_again(asked, before, plain, run_first)
+            else:
+                self.capture.sink.reads.traced = True
+                self._finish(asked, known, plain, {}, run_first)
+        except Exception as error:
+            if self.note is None:
+                raise
+            self.capture.sink.forget()
+            self.note(f"{asked.method}, run again to be captured: {problem(error)}")
+        return plain
+
+    def _watch_again(
+        self, asked: MethodCall, before: ModelState, plain: Any, run_first: RunFirst
+    ) -> None:
+        model = asked.model
         after = ModelState(model)
         before.restore()
         try:
@@ -204,20 +233,31 @@ class OwnedCalls:
                 captured, records, batches = self._captured(asked, asked.silent)
             self._compare(host(plain), host(captured), after.equals(ModelState(model)))
             records = replaced_outputs(records, self._kept(host(captured)), self._kept(host(plain)))
-
-            def run_first() -> Ended | None:
-                with before.around():
-                    return self._again.run(asked, batch_of(asked))
-
+            self.programs = [one._replace(tensors=_names(records)) for one in self.programs]
             self._finish(asked, records, plain, batches.digests_of(asked.repeatable), run_first)
-        except Exception as error:
-            if self.note is None:
-                raise
-            self.capture.sink.forget()
-            self.note(f"{asked.method}, run again to be captured: {problem(error)}")
         finally:
             after.restore()
-        return plain
+
+    def _noted(self, asked: MethodCall, ran: Executions) -> AbstractContextManager[None]:
+        """Inside, steps for prediction note what they run; those that train go through `training`
+        as well, which counts them."""
+        model, step = asked.model, asked.step
+        noted = self.recorded and step == "predict" and returns_each_step(model, step)
+        return ran.seen(model, step) if noted else nullcontext()
+
+    def _known(self, asked: MethodCall, ran: Executions) -> Sequence[TensorRecord] | None:
+        """What the golden has of a call, where its run is that golden's own."""
+        self.programs, model = [], asked.model
+        path = self.watch.path_of(model) if ran.steps else ""
+        identity = Identity(model, f"{path} {self.recorded}")
+        names = named_weights(model)
+        key = identity.of(ran.steps, ran.before, ran.after, names) if ran.steps else None
+        if key is None:
+            return None
+        known = self.unchanged(asked.name, key)
+        tensors = () if known is None else _names(known)
+        self.programs = [Ran(asked.name, key, tensors)]
+        return known
 
     def _kept(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """As the records hold them: a larger one is refused there already."""
@@ -293,6 +333,10 @@ class OwnedCalls:
             for watch in (self.watch, *self.others):
                 stack.enter_context(watch.paused())
             yield
+
+
+def _names(records: Sequence[TensorRecord]) -> list[str]:
+    return [record.name for record in records]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...store.digest import digest
-from ..backends import to_numpy
+from ..backends import copied, to_numpy
 from .variables import Snapshot, recurrent_states
 
 
@@ -22,7 +22,7 @@ class ModelState:
             _build_optimizer(model)
         self._model = model
         self._random = Snapshot([model])
-        self._values = [(item, _copied(item.value)) for item in _variables(model)]
+        self._values = [(item, copied(item.value)) for item in _variables(model)]
 
     def restore(self) -> None:
         if len(_variables(self._model)) > len(self._values):
@@ -31,7 +31,7 @@ class ModelState:
         self._random.restore()
         for variable, value in self._values:
             # A copy again: a train step donates what it is given, and we may restore twice.
-            variable.assign(_copied(value))
+            variable.assign(copied(value))
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -72,12 +72,6 @@ def _variables(model: Any) -> list[Any]:
         *(optimizer.variables if optimizer is not None and optimizer.built else ()),
     ]
     return list({id(variable): variable for variable in held}.values())
-
-
-def _copied(value: Any) -> Any:
-    import keras
-
-    return keras.ops.copy(value)
 
 
 @contextmanager

@@ -40,6 +40,13 @@ class Request:
         return self.note is None
 
     @property
+    def recorded(self) -> str:
+        """In words, what decides about what is recorded of a call; empty where names that are not
+        those of this run are put in their places."""
+        chosen = self.asked, self.select, self.steps, self.tolerance, self.limit, self.isolate
+        return "" if self.aliases else repr(chosen)
+
+    @property
     def prefix(self) -> str:
         """What every name of the block begins with."""
         return f"{self.name}/" if self.name else ""

@@ -31,6 +31,12 @@ class Roster:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def names(self) -> Iterator[str]:
+        """Of everything in it, each kind apart."""
+        held = (self.weights, self.slots, self.metrics, self.seeds)
+        return (f"{kind} {name}" for kind, names in enumerate(held) for name in names)
+
     def name_of(self, variable: Any) -> str:
         """Of one of its weights; of any other variable the path that Keras gave it."""
         known = next((name for name, item in self.weights.items() if item is variable), None)

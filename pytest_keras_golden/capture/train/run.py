@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...aliases import canonical
-from ..backends import active, to_numpy, untraced
+from ..backends import active, shapes_of, to_numpy, untraced
 from ..backends.nest import flatten
+from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
@@ -27,7 +28,7 @@ from ..watch.structure import joined, walk
 from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
-from .programs import Programs, Watched, is_compiled_by_jax
+from .programs import Programs, Watched
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
 from .standins import SecondRun, are_same, before_each, telling
 from .steps import StepRecorder
@@ -49,7 +50,9 @@ class ModelRun(Onlooker):
     asked: whether the test names the model.
     started: steps that ran, by kind. left: weights after the last step that was recorded. built:
     told that the model has the weights that its first step will begin with, if it had none before.
-    given: told the data of each step that is traced or run.
+    given: told the data of each step that is traced or run. call: its name. recorded: in words,
+    how steps are. unchanged: what the golden has of a run that need not be watched again, by name
+    and digest; None where that has to be.
     """
 
     model: Any
@@ -66,6 +69,9 @@ class ModelRun(Onlooker):
     left: Mapping[str, Array] = field(default_factory=dict)
     built: Callable[[], None] = field(default=lambda: None)
     given: Callable[[Any], None] = field(default=lambda data: None)
+    call: str = ""
+    recorded: str = ""
+    unchanged: Unchanged = field(default=lambda name, digest: None)
     _running: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
@@ -73,6 +79,12 @@ class ModelRun(Onlooker):
     _names: dict[str, int] = field(default_factory=dict)
     _optimizers: Mapping[str, Any] = field(default_factory=dict)
     _optimizer: Any = None
+    _identity: Identity = field(init=False)
+    _stands: bool = False
+    _ran_twice: bool = False
+
+    def __post_init__(self) -> None:
+        self._identity = Identity(self.model, self.recorded)
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -110,7 +122,7 @@ class ModelRun(Onlooker):
     def execute(self, step: str, function: Watched, args: tuple[Any, ...]) -> Any:
         """One execution of a step's function, which is one step or several."""
         __tracebackhide__ = True
-        outer, self._phase = self._phase, step
+        outer, self._phase, self._stands = self._phase, step, False
         with self._safely():
             self._look(args)
         try:
@@ -131,11 +143,35 @@ class ModelRun(Onlooker):
             return self._watched(function, args)
         if not self._recorder().open:
             return function.plain(*args)
-        args, again = SecondRun.of(args)
-        returned = function.plain(*args)
-        with self._safely(), unnoticed(self.model):
-            self.undisturbed &= are_same(returned, self._watched(function, again.args()))
+        # What the first run is given it may use up.
+        (state, data), again = SecondRun.of(args)
+        shapes = shapes_of(state)
+        returned = function.plain(state, data)
+        with self._safely():
+            self._stands = self._is_known(function, shapes, again, returned)
+        if not self._stands:
+            with self._safely(), unnoticed(self.model):
+                self._ran_twice = True
+                self.undisturbed &= are_same(returned, self._watched(function, again.args()))
         return returned
+
+    def _is_known(self, function: Watched, shapes: Any, again: SecondRun, returned: Any) -> bool:
+        """Whether the golden has all of this step, since it was the same one."""
+        if function.outlets is None or again.batch is None or not self.recorded:
+            return False
+        self._roster = roster = roster_of(self.model, self.path, self.aliases)
+        (logs, after), names = returned, roster.names
+        step = Execution(function.plain, shapes, again.batch, logs)
+        key = self._identity.of([step], told(again.state), after, names)
+        if key is None:
+            return False
+        number = self.started.get(self._phase, 0)
+        name = f"{self.call} {self._phase} {number}"
+        known = self.unchanged(name, key)
+        self._recorder().ran(name, key, known)
+        if known is not None:
+            self.given(again.batch)
+        return known is not None
 
     def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
@@ -168,13 +204,15 @@ class ModelRun(Onlooker):
         self.reads.settle()
         was_open = recorder.open
         self.started[step] = self.started.get(step, 0) + recorder.advance()
-        if was_open:
+        if self._stands and self._phase == "train":
+            self.left = read(self.roster.weights, self._values((returned[1],)))
+        elif was_open and not self._stands:
             self._read(recorder, returned)
 
     @property
     def observer(self) -> ObserverEffect | None:
         """None where no step ran twice."""
-        if not (self.twice and self.live and is_compiled_by_jax(self.model)):
+        if not self._ran_twice or not self.live:
             return None
         return "identical" if self.undisturbed else "changed"
 

@@ -7,21 +7,24 @@ there: for the test as they are, and from a copy of their state once more, watch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ...store.digest import digest
 from ..backends import is_tensor, to_numpy
 from ..backends.nest import exchanged, flatten
+from ..record.identity import Taken
 
 
 @dataclass
 class SecondRun:
-    """What the second run of a step begins with: its state as it was, and its data again."""
+    """What the second run of a step begins with: its state as it was, and its data again, or the
+    batches that the first run took of it."""
 
     state: Any
     data: Any
+    taken: Taken | None = None
 
     @staticmethod
     def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
@@ -29,34 +32,18 @@ class SecondRun:
         state, data = args
         # The first run donates what it is given.
         copies = exchanged(state, lambda leaf: _copied(leaf) if is_tensor(leaf) else leaf)
-        if not hasattr(data, "__next__"):
-            return args, SecondRun(copies, data)
-        taken = _Taken(data)
-        return (state, taken), SecondRun(copies, taken.taken)
+        taken = Taken.of(data)
+        return (state, taken or data), SecondRun(copies, data, taken)
+
+    @property
+    def batch(self) -> Any | None:
+        """The data of its one step; None of several, or none."""
+        if self.taken is None:
+            return self.data
+        return self.taken.taken[0] if len(self.taken.taken) == 1 else None
 
     def args(self) -> tuple[Any, ...]:
-        data = iter(self.data) if isinstance(self.data, _Batches) else self.data
-        return self.state, data
-
-
-class _Batches(list[Any]):
-    """What was taken out of an iterator."""
-
-
-@dataclass
-class _Taken:
-    """An iterator that keeps what was taken out of it."""
-
-    iterator: Iterator[Any]
-    taken: _Batches = field(default_factory=_Batches)
-
-    def __iter__(self) -> _Taken:
-        return self
-
-    def __next__(self) -> Any:
-        item = next(self.iterator)
-        self.taken.append(item)
-        return item
+        return self.state, self.data if self.taken is None else iter(self.taken.taken)
 
 
 def _copied(leaf: Any) -> Any:

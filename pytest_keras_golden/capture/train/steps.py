@@ -15,6 +15,7 @@ from ...compare.sketch import sketched
 from ...compare.training import ORDER
 from ...records import TensorRecord
 from ...tolerance import EPSILON
+from ..record.identity import Ran
 from ..record.reads import Reads
 from ..replay.losses import METRICS, WHOLE, by_itself, given_in
 from ..replay.optimizers import Exercise
@@ -67,7 +68,7 @@ class StepRecorder:
     all steps. replayed: losses and metrics that are run again by themselves. exercises: optimizers
     by themselves, where they can be run so; untold: until that was asked for. again: `@1` of the
     second training of a block. left: weights after the last step of a loop by hand, each with
-    its precision.
+    its precision. programs: what was recorded of runs that have an identity.
     """
 
     reads: Reads
@@ -86,6 +87,9 @@ class StepRecorder:
     again: str = ""
     untold: bool = True
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
+    programs: list[Ran] = field(default_factory=list)
+    _ran: dict[int, Ran] = field(default_factory=dict)
+    _known: dict[int, Sequence[TensorRecord]] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -136,6 +140,12 @@ class StepRecorder:
         step = self._steps.setdefault(self._last, {})
         step["updates", name] = _Kept(kept, precision, rounding)
 
+    def ran(self, name: str, digest: str, known: Sequence[TensorRecord] | None) -> None:
+        """What the step that runs is. known: what the golden has of it, where it is that one's."""
+        self._ran[self.done] = Ran(name, digest)
+        if known is not None:
+            self._known[self.done] = known
+
     def drop(self, *parts: str) -> None:
         """What the last step computed and did not use."""
         step = self._steps.get(self._last, {})
@@ -147,8 +157,9 @@ class StepRecorder:
         with suppress(Exception):
             self.reads.settle()
         self._counts.clear()
-        for number in [number for number in self._steps if number >= self.done]:
-            del self._steps[number]
+        for steps in (self._steps, self._known, self._ran):
+            for number in [number for number in steps if number >= self.done]:
+                del steps[number]
 
     def advance(self) -> int:
         """A step, or as many as one execution has, ran; how many."""
@@ -159,16 +170,24 @@ class StepRecorder:
 
     def records(self) -> Iterator[TensorRecord]:
         """Of the steps since the last time, in the order in which parts follow from each other."""
-        for number in sorted(self._steps):
-            parts = self._steps[number]
-            cancelled = _cancellation(parts)
-            for name, slack in cancelled.items():
-                self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
-            for part, name in sorted(parts, key=lambda key: ORDER.index(key[0])):
-                kept = parts[part, name]
-                slack = kept.slack + _slack_of(part, name, cancelled)
-                yield self._record(number, part, name, replace(kept, slack=slack))
-        self._steps.clear()
+        for number in sorted({*self._steps, *self._known}):
+            records = self._known.get(number) or list(self._of_step(number))
+            if number in self._ran and records:
+                ran = self._ran[number]._replace(tensors=[record.name for record in records])
+                self.programs.append(ran)
+            yield from records
+        for step in (self._steps, self._known, self._ran):
+            step.clear()
+
+    def _of_step(self, number: int) -> Iterator[TensorRecord]:
+        parts = self._steps[number]
+        cancelled = _cancellation(parts)
+        for name, slack in cancelled.items():
+            self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
+        for part, name in sorted(parts, key=lambda key: ORDER.index(key[0])):
+            kept = parts[part, name]
+            slack = kept.slack + _slack_of(part, name, cancelled)
+            yield self._record(number, part, name, replace(kept, slack=slack))
 
     def alone(self, records: Sequence[TensorRecord], prefix: str) -> Iterator[TensorRecord]:
         """What losses and metrics make of what they were given in these steps. records: under the

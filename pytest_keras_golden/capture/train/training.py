@@ -14,6 +14,7 @@ import numpy as np
 from ...compare.sketch import size_for, sketched
 from ...records import TensorRecord
 from ..backends import active, is_tensor, to_numpy
+from ..record.identity import Ran, Unchanged
 from ..record.reads import Reads
 from ..replay.optimizers import Exercise
 from ..state.slots import optimizers_of
@@ -33,11 +34,12 @@ Initial = Callable[[Mapping[str, "Array"]], None]
 
 @dataclass
 class Training:
-    """The steps of all models and optimizers of a block: the first of each are recorded. recorded:
-    whether any was begun, by what may be gone."""
+    """The steps of all models and optimizers of a block: the first of each are recorded. unchanged:
+    see `ModelRun`. recorded: whether any was begun, by what may be gone."""
 
     request: Request
     doors: Doors
+    unchanged: Unchanged = field(default=lambda name, digest: None)
     reads: Reads = field(default_factory=Reads)
     recorded: bool = False
     _of: weakref.WeakKeyDictionary[Any, StepRecorder] = field(
@@ -108,6 +110,8 @@ class Training:
             live=_shows_its_inside(model),
             twice=twice,
             asked=self.request.asked,
+            recorded=self.request.recorded,
+            unchanged=self.unchanged,
         )
         self.doors.open()
         for optimizer in optimizers_of(model).values():
@@ -121,6 +125,14 @@ class Training:
         with self.doors.listening(None):
             for recorder in list(self._of.values()):
                 yield from recorder.records()
+
+    def programs(self) -> list[Ran]:
+        """Of the steps whose records were given since the last time."""
+        found = []
+        for recorder in list(self._of.values()):
+            found += recorder.programs
+            recorder.programs = []
+        return found
 
     def alone(self, model: Any, records: Sequence[TensorRecord]) -> Iterator[TensorRecord]:
         """What the losses and metrics of a model make of what they were given in these steps.

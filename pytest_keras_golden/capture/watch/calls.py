@@ -91,6 +91,9 @@ def is_symbolic(nest: Any) -> bool:
     return any(isinstance(leaf, kinds) for leaf in leaves(nest))
 
 
+Place = tuple[Any, str]
+"""A class or module, and the name of what is called of it."""
+
 Accept = Callable[[tuple[Any, ...], dict[str, Any]], bool]
 
 
@@ -288,29 +291,36 @@ def watching(
     *,
     aliases: Sequence[tuple[str, str]] = (),
     accept: Accept | None = None,
+    at: Sequence[Place] | None = None,
 ) -> Iterator[Watch]:
     """Let `observer` stand around every call of `root` and what it holds, in this thread only.
 
     root: a layer or model; None takes whatever is called outermost. accept: told the arguments,
     says whether to observe the call; everything inside a refused one is unseen too, as it is for
-    symbolic calls. Classes are as they were when the block is left, however it is left.
+    symbolic calls. at: `places()`, for who has them. Classes are as they were when the block is
+    left, however it is left.
     """
     watch = Watch(root, observer, aliases, accept)
-    with opened(watch):
+    with opened(watch, at):
         yield watch
 
 
 @contextmanager
-def opened(watch: Watch) -> Iterator[None]:
-    """Let a watch see the calls inside the block."""
-    gated = patches.watch(list(_places()), watch)
+def opened(watch: Watch, at: Sequence[Place] | None = None) -> Iterator[None]:
+    """Let a watch see the calls inside the block. at: see `watching`."""
+    gated = patches.watch(places() if at is None else at, watch)
     try:
         yield
     finally:
         patches.unwatch(gated, watch)
 
 
-def _places() -> Iterator[tuple[Any, str]]:
+def places() -> list[Place]:
+    """Where calls pass by, of every class that there is now: a walk over hundreds."""
+    return list(_places())
+
+
+def _places() -> Iterator[Place]:
     import keras
     from keras.src import backend
 
@@ -321,7 +331,7 @@ def _places() -> Iterator[tuple[Any, str]]:
     yield from _functions(backend, backend.nn)
 
 
-def _functions(backend: ModuleType, nn: ModuleType) -> Iterator[tuple[Any, str]]:
+def _functions(backend: ModuleType, nn: ModuleType) -> Iterator[Place]:
     yield backend, "compute_output_spec"
     # 3.0.5 has no fused attention.
     if "dot_product_attention" in vars(nn):
