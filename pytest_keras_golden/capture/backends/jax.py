@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,10 @@ def _shape_of(leaf: Any) -> Any:
 def program_of(function: Any, args: tuple[Any, ...]) -> str:
     # For shapes alone jax finds what it traced and lowered for the arrays, but not where that was
     # for several devices.
-    return "" if len(jax.devices()) > 1 else str(function.lower(*shapes_of(args)).as_text())
+    if len(jax.devices()) > 1:
+        return ""
+    compiler = f"jaxlib {jax.lib.__version__} {os.environ.get('XLA_FLAGS', '')}"
+    return f"{compiler}\n{function.lower(*shapes_of(args)).as_text()}"
 
 
 def _trace(tracer: Any) -> Any:
