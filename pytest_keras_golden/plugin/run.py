@@ -70,6 +70,7 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        __tracebackhide__ = True
         yield
         if is_golden(item, self.settings):
             self.seeding.after_setup()
@@ -78,6 +79,7 @@ class GoldenRun:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         if fixturedef.scope == "function":
             self.seeding.before_fixture()
             return (yield)
@@ -153,6 +155,7 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        __tracebackhide__ = True
         case = item.stash.get(CASE, None)
         if case is None:
             result = yield
@@ -280,6 +283,7 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         case = item.stash.get(CASE, None)
         if case is None or case.asked_for:
             return (yield)
