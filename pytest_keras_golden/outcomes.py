@@ -239,7 +239,8 @@ class TestOutcome:
     names: which layers are gone, new or go by another name; None where none is.
     unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
     marked or uses the fixture; others are captured because `golden_auto` is on. options: what of
-    pytest's command line a command that finds the same golden has to repeat.
+    pytest's command line a command that finds the same golden has to repeat. typed: the node id as
+    it is typed where pytest was started, where that is another folder than the rootdir.
     """
 
     __test__ = False
@@ -267,6 +268,7 @@ class TestOutcome:
     unseen: tuple[str, ...] = ()
     asked: bool = True
     options: tuple[str, ...] = ()
+    typed: str | None = None
 
 
 def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:
