@@ -151,7 +151,8 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        __tracebackhide__ = True
+        # Not hidden: pytest cuts a test's own error at the test, and of a page without a traceback
+        # it says so where every frame is hidden.
         case = item.stash.get(CASE, None)
         if case is None:
             result = yield

@@ -206,3 +206,40 @@ def test_the_user_s_own_error_around_a_test_shows_no_frame_of_ours(
     result = pytester.runpytest_subprocess("-p", "no:randomly", *auto)
     result.assert_outcomes(passed=1, errors=4)
     assert not [line for line in result.outlines if "pytest_keras_golden/" in line]
+
+
+def test_pytest_says_nothing_of_hidden_frames(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where a golden is missing or damaged, nor where a number or the set-up fails."""
+    suite.makepyfile(
+        """
+        import os
+        import numpy as np
+        import pytest
+
+        @pytest.fixture
+        def late(golden_tensors):
+            yield
+            golden_tensors.check("late", np.ones(3))
+
+        def test_a(golden_tensors):
+            golden_tensors.check("a", np.full(3, float(os.environ.get("SCALE", "1"))))
+
+        def test_nothing(golden_tensors):
+            pass
+
+        def test_late(late):
+            pass
+        """
+    )
+    run = suite.runpytest_inprocess
+    pages = [run(), run("--update-goldens")]
+    monkeypatch.setenv("SCALE", "2")
+    pages += [run(), run("--golden-baseline=3.0.0")]
+    for path in (suite.path / "goldens").rglob("*.safetensors"):
+        path.write_bytes(b"")
+    pages.append(run())
+    for page in pages:
+        assert page.parseoutcomes().get("failed", 0) + page.parseoutcomes().get("errors", 0)
+        assert "entries are hidden" not in page.stdout.str()
