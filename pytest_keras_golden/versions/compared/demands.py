@@ -65,7 +65,9 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
         return (
             f"Nothing to compare: under {side.label} no test calls a Keras model "
             f"({_sentence(outcomes, run) or run.last_line}).",
-            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
+            "Name tests that do behind `--`, or look at the tests that fail or are skipped."
+            if outcomes
+            else "Name tests that do behind `--`; saved models by their files, as in model.keras.",
         )
     return None
 
