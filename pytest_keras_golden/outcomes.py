@@ -239,9 +239,10 @@ class TestOutcome:
     names: which layers are gone, new or go by another name; None where none is.
     unseen: what of Keras ran in the test and was not looked into, by kind. asked: the test is
     marked or uses the fixture; others are captured because `golden_auto` is on. options: what of
-    pytest's command line a command that finds the same golden has to repeat. unwatched: tensors
-    inside of compiled steps that were, bit for bit, the golden's program on its inputs with its
-    results, and so did not run again to be watched.
+    pytest's command line a command that finds the same golden has to repeat. typed: the node id as
+    it is typed where pytest was started, where that is another folder than the rootdir. unwatched:
+    tensors inside of compiled steps that were, bit for bit, the golden's program on its inputs with
+    its results, and so did not run again to be watched.
     """
 
     __test__ = False
@@ -270,6 +271,7 @@ class TestOutcome:
     asked: bool = True
     options: tuple[str, ...] = ()
     unwatched: int = 0
+    typed: str | None = None
 
 
 def first_drift(tensors: Iterable[TensorOutcome]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError, a_kind
+from ..errors import CaptureError, ConfigError, a_kind
 from ..outcomes import TestOutcome
 from ..records import TensorRecord, Tolerance
 from ..tolerance import parse
@@ -131,8 +131,15 @@ class _Call:
 
 
 def _judged(a: Tensors, b: Tensors, tolerance: Any) -> Comparison:
+    __tracebackhide__ = True
     from ..case.pair import compare as judge_pair
+    from ..compare.numbers import says_something
 
+    if not any(map(says_something, (*a.values(), *b.values()))):
+        raise CaptureError(
+            "every tensor is empty or all NaN: that compares nothing",
+            "Give the calls inputs that they answer with numbers.",
+        )
     if tolerance is None:
         return Comparison(judge_pair(a, b, None))
     # Whoever says how much is allowed allows it in one direction, too.

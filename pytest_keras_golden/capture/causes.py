@@ -72,7 +72,10 @@ def with_causes(
     )
 
 
-NOT_AGAIN = "code that is not Keras' own is not run in float64, unless the test names its model"
+NOT_AGAIN = (
+    "its model calls code that is not Keras' own, which is not run in float64, unless the test"
+    " names the model"
+)
 NO_TWINS = "the golden has no twins of this call: recorded without, or it fails in float64"
 SAMPLED = "elements outside of its twin's sample moved more than the sample can speak for"
 BIASED = "it rounds as its twin allows, and is biased, which rounding is not"

@@ -56,7 +56,7 @@ def _keep_to_processors(count: int) -> None:
     allowed = sorted(os.sched_getaffinity(0))
     if count > len(allowed):
         raise StackError(
-            f"threads={count}: this process may run on {len(allowed)} processors.",
+            f"this process may run on no more than {len(allowed)} of the processors.",
             f"Ask for fewer: threads={len(allowed)}",
         )
     os.sched_setaffinity(0, allowed[:count])

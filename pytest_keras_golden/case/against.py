@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -140,7 +140,10 @@ class CaseGolden:
         golden = self.golden
         if golden is None:
             return None
-        seen, settings = recorded(self.case, _Seen(self.case, prints)), self.case.settings
+        seen, settings = (
+            recorded(self.case, _Seen(self.case, prints), golden.header),
+            self.case.settings,
+        )
         apart = settings.across_backends, settings.shared_draws
         differs = difference(golden.header, seen, call.name, *apart)
         return None if differs is None or differs.kind == "descended" else differs
@@ -171,11 +174,12 @@ class _Rounded:
     """A run that holds the golden's weights in another precision, as if it held them whole."""
 
     ran: Ran
-    roundings: Mapping[str, str]
+    golden: Ran
+    roundings: Mapping[str, Set[str]]
 
     @property
     def weights(self) -> Mapping[str, str]:
-        return self._whole(self.ran.weights)
+        return self._whole(self.ran.weights, self.golden.weights)
 
     @property
     def inputs(self) -> Mapping[str, str]:
@@ -184,16 +188,25 @@ class _Rounded:
     @cached_property
     def outermost(self) -> Sequence[OutermostCall]:
         # Made once: a call is known by what it is, not by what is in it.
-        return [replace(call, updates=self._whole(call.updates)) for call in self.ran.outermost]
+        updates = {call.name: call.updates for call in self.golden.outermost}
+        return [
+            replace(call, updates=self._whole(call.updates, updates.get(call.name, {})))
+            for call in self.ran.outermost
+        ]
 
-    def _whole(self, digests: Mapping[str, str]) -> dict[str, str]:
-        return {name: self.roundings.get(key, key) for name, key in digests.items()}
+    def _whole(self, digests: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+        """By name: one rounding may be that of several weights, as of zeros."""
+        golden = {**self.golden.weights, **wanted}
+        return {
+            name: golden[name] if golden.get(name) in self.roundings.get(key, ()) else key
+            for name, key in digests.items()
+        }
 
 
-def recorded(case: Case, ran: Ran) -> Ran:
+def recorded(case: Case, ran: Ran, golden: Ran) -> Ran:
     """What a case has seen as the golden would say it: between two policies weights are those that
     they are the roundings of."""
-    return _Rounded(ran, case.roundings) if case.roundings else ran
+    return _Rounded(ran, golden, case.roundings) if case.roundings else ran
 
 
 class OutermostCalls:
@@ -202,7 +215,7 @@ class OutermostCalls:
     def __init__(self, case: Case, golden: Golden) -> None:
         self._case = case
         self._golden = golden.header
-        self._ran = recorded(case, case)
+        self._ran = recorded(case, case, golden.header)
         self._made = {record.name: record.call for record in case.records.values()}
         self._order = [call.name for call in case.outermost]
         self._recorded = {call.name for call in golden.header.outermost}

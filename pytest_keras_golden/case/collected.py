@@ -27,7 +27,7 @@ from .goldens import Goldens
 from .marker import VersionMarker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from ..capture.examine import Examined
     from ..records import Array
@@ -83,7 +83,7 @@ class Case:
     notes: list[str] = field(default_factory=list)
     asked_for: bool = True
     carried: set[str] = field(default_factory=set)
-    roundings: Mapping[str, str] = field(default_factory=dict)
+    roundings: Mapping[str, Set[str]] = field(default_factory=dict)
     empty_block: str | None = None
     closed: bool = False
     repeats: list[dict[str, Array]] = field(default_factory=list)

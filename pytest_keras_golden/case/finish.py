@@ -13,12 +13,8 @@ from ..outcomes import REPLACED, TestOutcome
 from .rules import left_out
 
 if TYPE_CHECKING:
-    from ..records import Array
     from .collected import Case
 
-
-CHUNK = 1 << 16
-"""Elements that are looked at, at a time, for one that is a number."""
 
 LOADED_OTHERWISE = "the model holds other weights or settings than its file"
 
@@ -60,6 +56,8 @@ def without_calls(case: Case) -> TestOutcome:
 
 
 def _require_something(case: Case) -> None:
+    from ..compare.numbers import says_something
+
     if case.empty_block:
         raise CaptureError(
             case.empty_block,
@@ -71,22 +69,11 @@ def _require_something(case: Case) -> None:
             "the test uses golden_tensors and compared nothing",
             "Call golden_tensors.check(name, tensor) or capture(model) in its body.",
         )
-    if case.asked_for and not any(map(_says_something, judged)):
+    if case.asked_for and not any(map(says_something, judged)):
         raise CaptureError(
             "every tensor of the test is empty or all NaN: that compares nothing",
             "Give the model inputs that it answers with numbers.",
         )
-
-
-def _says_something(value: Array) -> bool:
-    """Whether a tensor has an element, and one that is a number."""
-    import numpy as np
-
-    if value.size == 0 or value.dtype.kind in "biu":
-        return value.size > 0
-    flat = value.reshape(-1)
-    chunks = (flat[at : at + CHUNK].astype(np.float64) for at in range(0, flat.size, CHUNK))
-    return not all(np.isnan(chunk).all() for chunk in chunks)
 
 
 # -- writing --------------------------------------------------------------------------------

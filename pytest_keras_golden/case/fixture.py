@@ -30,6 +30,17 @@ class GoldenTensors:
     def __init__(self, case: Case) -> None:
         self._case = case
 
+    def __getattr__(self, name: str) -> Any:
+        """Nothing is found here: the message names the nearest method."""
+        __tracebackhide__ = True
+        from ..errors import did_you_mean
+
+        methods = [known for known in dir(type(self)) if not known.startswith("_")]
+        # What Python and pytest look for in any object is nobody's mistake.
+        meant = "" if name.startswith("_") else did_you_mean(name, methods)
+        said = f"{type(self).__name__!r} object has no attribute {name!r}. {meant}".rstrip(" .")
+        raise AttributeError(said, name=name, obj=self)
+
     def check(
         self,
         name: str | Mapping[str, Any],

@@ -249,7 +249,7 @@ def _scaled(tolerance: Tolerance, factor: float) -> Tolerance:
 
 
 def _weights(case: Case, golden: Golden) -> str:
-    running = recorded(case, case).weights
+    running = recorded(case, case, golden.header).weights
     if not running or not golden.header.weights:
         return "unknown"
     if running != dict(golden.header.weights):

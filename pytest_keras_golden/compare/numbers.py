@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PYTHON_FLOAT = "python float"
 """Stands for the precision of a Python float until it is known what it was computed in."""
 
+CHUNK = 1 << 16
+"""Elements that are looked at, at a time, for one that is a number."""
+
 SHORT_BITS = 11
 """Of a significand: numbers no longer than this are written by people, and of any precision."""
 
@@ -66,3 +69,12 @@ def is_float32(value: Array) -> bool:
     significand, _ = np.frexp(finite)
     scaled = significand * 2.0**SHORT_BITS
     return bool((scaled != np.rint(scaled)).any())
+
+
+def says_something(value: Array) -> bool:
+    """Whether a tensor has an element, and one that is a number."""
+    if value.size == 0 or value.dtype.kind in "biu":
+        return value.size > 0
+    flat = value.reshape(-1)
+    chunks = (flat[at : at + CHUNK].astype(np.float64) for at in range(0, flat.size, CHUNK))
+    return not all(np.isnan(chunk).all() for chunk in chunks)

@@ -141,6 +141,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _repeated(config: pytest.Config) -> Iterator[str]:
     """Options of this run that decide which tests are golden and where their goldens are."""
+    if config.option.inifilename:
+        yield f"--config-file={config.option.inifilename}"
+    if config.option.rootdir:
+        yield f"--rootdir={config.option.rootdir}"
     if config.getoption("golden_auto"):
         yield "--golden-auto"
     for name in ("goldens_dir", "golden_select"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +63,16 @@ def nodeid_of(item: pytest.Item) -> str:
         # As pytest made it: a name may have an `@` of its own.
         return f"{item.parent.nodeid}::{item.name}"
     return item.nodeid
+
+
+def typed_nodeid(item: pytest.Item) -> str | None:
+    """The node id as it is typed where pytest was started; None where that is the rootdir."""
+    root, here = item.config.rootpath, item.config.invocation_params.dir
+    if root == here:
+        return None
+    # Not `cwd_relative_nodeid`: a parameter of the test may look like a path.
+    path, *rest = nodeid_of(item).split("::", 1)
+    return "::".join([Path(os.path.relpath(root / path, here)).as_posix(), *rest])
 
 
 def new_case(item: pytest.Item) -> Case:

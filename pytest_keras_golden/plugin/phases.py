@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import telling_line
 from ..outcomes import TestOutcome
+from ..report.steps import pytest_command
 from ..report.terminal import failure_page, missing_page
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ def lost(nodeid: str, known: TestOutcome | None, report: pytest.TestReport) -> T
     """The outcome of a test whose process died: an error, whatever it had come to before."""
     reason = f"lost: {report.longrepr or 'its worker died'}"
     return replace(known or TestOutcome(nodeid, "error"), outcome="error", reason=reason)
+
+
+def seeded_note(outcome: TestOutcome) -> str:
+    """Beside the failure of a test that did not ask to be seeded."""
+    return _SEEDED.format(command=pytest_command(outcome, "-o golden_seed=none"))
+
+
+_SEEDED = """\
+The random numbers of Python, numpy, Keras and its backend were seeded before this test, which never
+asked for it.
+To see whether that is why it fails: {command}"""
 
 
 def _why(report: pytest.TestReport) -> str | None:

@@ -214,10 +214,13 @@ class Results:
         return bool(self._collection_errors) and self._asked
 
     def _recording_command(self) -> str:
-        """What records the goldens of the tests that this run was asked for."""
-        from ..report.escape import passed
+        """What records the missing goldens of what this run was asked for, and accepts no drift."""
+        from ..report.escape import passed, quoted
 
-        return " ".join(["pytest", *map(passed, self._settings.repeated), "--update-goldens"])
+        options = map(passed, self._settings.repeated)
+        paths = map(quoted, self._config.option.file_or_dir)
+        update = ("--update-goldens", "--update-goldens-mode=missing")
+        return " ".join(["pytest", *options, *paths, *update])
 
     def _unused(self, exitstatus: int) -> tuple[list[str], list[str]]:
         """Goldens of no test, and settings that fit nothing, where this run can tell."""

@@ -26,6 +26,7 @@ from .items import (
     new_case,
     nodeid_of,
     parsed_marker,
+    typed_nodeid,
 )
 from .reach import may_reach_keras
 from .results import BEGUN_KEY
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
     from ..capture.state.draws import Draws
     from ..case.collected import Case
     from ..outcomes import TestOutcome
-
-SEEDED = """\
-The random numbers of Python, numpy, Keras and its backend were seeded before this test, which never
-asked for it.
-To see whether that is why it fails: pytest '{nodeid}' -o golden_seed=none"""
 
 
 class GoldenRun:
@@ -70,6 +66,7 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        __tracebackhide__ = True
         yield
         if is_golden(item, self.settings):
             self.seeding.after_setup()
@@ -78,6 +75,7 @@ class GoldenRun:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         if fixturedef.scope == "function":
             self.seeding.before_fixture()
             return (yield)
@@ -153,6 +151,8 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        # Not hidden: pytest cuts a test's own error at the test, and of a page without a traceback
+        # it says so where every frame is hidden.
         case = item.stash.get(CASE, None)
         if case is None:
             result = yield
@@ -239,7 +239,8 @@ class GoldenRun:
 
     def _known(self, item: pytest.Item, outcome: TestOutcome) -> TestOutcome:
         """With what only pytest knows of the test."""
-        return replace(outcome, asked=is_asked_for(item), options=self.settings.repeated)
+        asked, typed = is_asked_for(item), typed_nodeid(item)
+        return replace(outcome, asked=asked, options=self.settings.repeated, typed=typed)
 
     def _cache(self) -> Path:
         cache = getattr(self.config, "cache", None)  # no attribute under `-p no:cacheprovider`
@@ -280,6 +281,7 @@ class GoldenRun:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         case = item.stash.get(CASE, None)
         if case is None or case.asked_for:
             return (yield)
@@ -287,14 +289,16 @@ class GoldenRun:
             return (yield)
 
     def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        from .phases import settled
+        from ..outcomes import TestOutcome
+        from .phases import seeded_note, settled
 
         known = item.stash.get(OUTCOME, None)
         outcome = settled(nodeid_of(item), known, report)
         if outcome is None and report.when == "teardown":
             outcome = _with_teardown(item, known)
         if report.failed and known is None and not is_asked_for(item) and self.seeding.active:
-            report.sections.append(("golden tensors", SEEDED.format(nodeid=item.nodeid)))
+            of_it = self._known(item, TestOutcome(nodeid_of(item), "failed"))
+            report.sections.append(("golden tensors", seeded_note(of_it)))
         if outcome is not None:
             case = item.stash.get(CASE, None)
             unseen = case.kinds_unseen if case is not None else ()

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..outcomes import LEFT_OUT, NO_GOLDEN, TestOutcome
+from ..outcomes import NO_GOLDEN, TestOutcome
 from . import table
 from .amount import percent
-from .asides import asides, named, unseen
-from .escape import first_line, one_line, visible
+from .asides import asides, left_alone_lines, named, unseen
+from .escape import first_line, visible
 from .summary import (
     blamed,
     compared,
@@ -56,7 +56,7 @@ def terminal_summary(
     lines += [_moved(outcome, color) for outcome in loud[:SHOWN]]
     lines += _more(len(loud) - SHOWN, file)
     lines += _never_recorded(every, record)
-    lines += _left_out(every)
+    lines += left_alone_lines(every)
     lines += _recorded(every)
     lines += [f"{visible(setting)}: fits no tensor of this run" for setting in unfitting]
     lines += _unused(unused)
@@ -121,30 +121,6 @@ def _painted_counts(counts: Counter[str], color: bool) -> str:
 def _recorded(every: Sequence[TestOutcome]) -> list[str]:
     written = [o for o in every if o.written]
     return [f"{plural(len(written), 'golden')} written"] if written else []
-
-
-def _left_out(every: Sequence[TestOutcome]) -> list[str]:
-    """Calls that share a reason are one line."""
-    by_reason: dict[str, list[str]] = {}
-    for outcome in every:
-        for text in outcome.warnings:
-            if text.startswith(LEFT_OUT):
-                reason = one_line(text[len(LEFT_OUT) :])
-                by_reason.setdefault(reason, []).append(outcome.nodeid)
-    if not by_reason:
-        return []
-    often = sorted(by_reason.items(), key=lambda item: -len(item[1]))
-    told = [_left_for(reason, nodeids) for reason, nodeids in often[:SHOWN]]
-    count, rest = sum(map(len, by_reason.values())), sum(len(ids) for _, ids in often[SHOWN:])
-    more = [f"  and {plural(rest, 'more call')}, for other reasons"] if rest else []
-    return [f"{plural(count, 'call')} that automatic capture left alone:", *told, *more]
-
-
-def _left_for(reason: str, nodeids: Sequence[str]) -> str:
-    first = visible(nodeids[0])
-    if len(nodeids) == 1:
-        return f"  {first}: {reason}"
-    return f"  {plural(len(nodeids), 'call')}, the first in {first}: {reason}"
 
 
 def _unused(unused: Sequence[str]) -> list[str]:

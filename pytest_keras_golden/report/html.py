@@ -21,7 +21,7 @@ from ..names import natural
 from ..outcomes import QUIET, LocalOutcome, TensorOutcome, TestOutcome
 from . import tokens
 from .amount import moved_most, own_strain, percent
-from .asides import asides, unseen
+from .asides import asides, told, unseen, with_left_alone
 from .attribution import stack_lines
 from .drawings import draw
 from .escape import shown
@@ -87,14 +87,15 @@ def render(log: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     Goldens and candidates that the log names are read for the pictures, where they still exist.
     """
     runs = read(log)
+    ran = [with_left_alone(test) for test in runs.ran]
     tests = sorted(runs.tests, key=lambda test: (-severity_of(test), natural(test.nodeid)))
     return written(
         [Entry(test, verdict_of(test)) for test in tests],
         conclusion(runs),
         facts={
             "errors": runs.errors[:50],
-            "asides": asides(runs.ran),
-            "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(runs.ran)],
+            "asides": asides(ran),
+            "unseen": [[test.nodeid, told(test)] for test in unseen(ran)],
         },
     )
 

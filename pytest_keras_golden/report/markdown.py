@@ -8,7 +8,7 @@ from typing import Any
 from ..outcomes import TestOutcome
 from . import tokens
 from .amount import percent
-from .asides import asides, named, unseen
+from .asides import asides, named, unseen, with_left_alone
 from .attribution import stack_lines
 from .causes import own_change
 from .escape import LONGEST, code, prose, row, sentence, summary
@@ -72,8 +72,9 @@ def _overview(runs: Runs) -> Iterator[str]:
     if tests:
         yield f"- tests: {_short(counted(verdict_counts(tests)))}\n"
         yield f"- tensors: {_short(counted(tensor_counts(tests)) or 'none compared')}\n"
-    yield from (f"- {_short(aside)}\n" for aside in asides(runs.ran))
-    yield from (f"  - {_short(line)}\n" for line in named(unseen(runs.ran), UNSEEN))
+    ran = [with_left_alone(test) for test in runs.ran]
+    yield from (f"- {_short(aside)}\n" for aside in asides(ran))
+    yield from (f"  - {_short(line)}\n" for line in named(unseen(ran), UNSEEN))
     for line in sorted({line for test in tests for line in stack_lines(test)})[:12]:
         yield f"- stack: {_short(line)}\n"
     for error in errors[:10]:

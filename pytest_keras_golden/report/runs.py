@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..outcomes import QUIET, TestOutcome, test_from_json
-from .asides import unseen
+from .asides import unseen, with_left_alone
 from .summary import compared, verdict_counts, verdict_of, worst_first
 from .wording import counted, keras_named, plural
 
@@ -83,7 +83,7 @@ def _loud(loud: Sequence[TestOutcome], total: int) -> str:
 
 def _nothing(runs: Runs) -> str:
     counts = dict(verdict_counts(runs.tests))
-    aside = len(unseen(runs.ran))
+    aside = len(unseen(map(with_left_alone, runs.ran)))
     if aside:
         counts["not looked at"] = aside
     if counts:

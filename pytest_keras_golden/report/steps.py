@@ -36,7 +36,11 @@ def accept_step(outcome: TestOutcome) -> tuple[str, str]:
 
 def pytest_command(outcome: TestOutcome, *more: str) -> str:
     """What runs this test again, and finds its golden."""
-    return " ".join(["pytest", *map(passed, outcome.options), quoted(outcome.nodeid), *more])
+    return " ".join(["pytest", *map(passed, outcome.options), _typed(outcome), *more])
+
+
+def _typed(outcome: TestOutcome) -> str:
+    return quoted(outcome.typed or outcome.nodeid)
 
 
 def _itself_step(outcome: TestOutcome) -> list[tuple[str, str]]:
@@ -57,7 +61,7 @@ def _versions_steps(outcome: TestOutcome) -> list[tuple[str, str]]:
     old, new = outcome.baseline, outcome.stack.get("keras")
     if old is None or new is None or old == new:
         return []
-    test = f"{word(str(old))} {word(str(new))} -- {quoted(outcome.nodeid)}"
+    test = f"{word(str(old))} {word(str(new))} -- {_typed(outcome)}"
     steps = [("find the release that did it", f"keras-golden bisect {test}")]
     alone = hardware_changes(outcome) or str(outcome.isolation).startswith("unavailable")
     if alone or set(outcome.stack_changes) - {"keras"}:
@@ -88,7 +92,7 @@ def _settle_incomparable(outcome: TestOutcome) -> list[tuple[str, str]]:
     old, new = outcome.baseline, outcome.stack.get("keras")
     if old is None or new is None or old == new:
         return []
-    command = f"keras-golden gate {word(old)} {word(str(new))} -- {quoted(outcome.nodeid)}"
+    command = f"keras-golden gate {word(old)} {word(str(new))} -- {_typed(outcome)}"
     return [("compare with the old side's random draws put in", command)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from ..release import parsed
 from .locks.locked import LockReference
 from .overlay.named import package_name, pinned
@@ -21,6 +21,17 @@ FORMS = (
     "keras@FOLDER or keras@FILE.whl; backend=, jit=, flash=, policy=, threads=, "
     "env.NAME=, run= (keras, savedmodel, onnx, litert, openvino: of a saved model); "
     "python=PATH"
+)
+
+
+_WORDS = (
+    "latest",
+    "requirements.txt",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "pixi.lock",
+    "pylock.toml",
 )
 
 
@@ -71,8 +82,15 @@ def kind_of(part: str) -> str:
     """`version`, `pin`, `lock`, `source` or `switch`. Raises ConfigError for what is none."""
     kind = _kind(part)
     if kind is None:
-        raise ConfigError(f"{part!r} is no part of a side.", FORMS)
+        raise ConfigError(f"{part!r} is no part of a side.", f"{_meant(part)}{FORMS}")
     return kind
+
+
+def _meant(part: str) -> str:
+    """The nearest word or name of a lock, in the folder and revision that were named."""
+    name = re.split("[:/]", part)[-1]
+    close = nearest(name, _WORDS)
+    return f"Did you mean {part.removesuffix(name) + close[0]!r}? " if close else ""
 
 
 def _kind(part: str) -> str | None:

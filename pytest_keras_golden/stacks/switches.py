@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..stack import BACKENDS, FRAMEWORK
 
 SWITCHES = "KERAS_GOLDEN_SWITCHES"
@@ -50,14 +50,16 @@ def checked_switch(name: str, value: str) -> str:
         return _checked_variable(name, value)
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(
-            f"{name}={value}: {value!r} is no choice.", f"One of: {', '.join(_CHOICES[name])}."
+            f"{name}={value}: {value!r} is no choice.",
+            f"{did_you_mean(value, _CHOICES[name])}One of: {', '.join(_CHOICES[name])}.",
         )
     if name == "policy" and not re.fullmatch(r"\w+", value):
         raise ConfigError(f"policy={value}: no dtype policy.", "Example: policy=mixed_bfloat16")
     if name == "threads" and not (value.isdecimal() and int(value) > 0):
         raise ConfigError(f"threads={value}: no number of threads.", "Example: threads=1")
     if name not in (*_CHOICES, "policy", "threads"):
-        raise ConfigError(f"{name}= is no switch.", f"Switches: {', '.join(_NAMES)}.")
+        meant = did_you_mean(f"{name}=", [f"{known}=" for known in _NAMES])
+        raise ConfigError(f"{name}= is no switch.", f"{meant}Switches: {', '.join(_NAMES)}.")
     return str(int(value)) if name == "threads" else value
 
 

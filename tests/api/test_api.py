@@ -244,3 +244,11 @@ def test_importing_it_imports_nothing_heavy() -> None:
         "assert not {'keras', 'jax', 'torch', 'rich'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("value", [X[:0], np.full(3, np.nan, "float32"), {"a": X[:0], "b": X[:0]}])
+def test_nothing_but_empty_tensors_is_no_agreement(value: Any) -> None:
+    for asked in (lambda: kg.compare(value, value), lambda: kg.same(lambda: value, lambda: value)):
+        with pytest.raises(CaptureError, match="compares nothing"):
+            asked()
+    assert not kg.compare(value, X)

@@ -95,5 +95,6 @@ def test_code_of_others_is_not_run_twice_unasked(
     assert suite.runpytest_inprocess("--golden-auto", "--golden-log=log.json").ret == 1
     (why,) = reasons(suite, "test_it").values()
     assert why == (
-        "code that is not Keras' own is not run in float64, unless the test names its model"
+        "its model calls code that is not Keras' own, which is not run in float64, unless the test"
+        " names the model"
     )

@@ -57,11 +57,12 @@ def output(suite: pytest.Pytester, *arguments: str) -> list[str]:
 
 def test_one_line_at_the_end_records_what_has_no_golden(suite: pytest.Pytester) -> None:
     suite.makepyfile(SUITE)
-    command = "pytest --golden-auto --update-goldens"
+    update = "--update-goldens --update-goldens-mode=missing"
+    command = f"pytest --golden-auto {update}"
     assert f"  {command}" in output(suite, "--golden-auto")
     lines = output(suite)
     at = next(n for n, line in enumerate(lines) if line.startswith("2 tests have no golden here"))
-    assert lines[at + 1].strip() == "pytest --update-goldens"
+    assert lines[at + 1].strip() == f"pytest {update}"
     assert "2 goldens written" in output(suite, *command.split()[1:])
     assert not any("have no golden" in line for line in output(suite))
 

@@ -65,6 +65,10 @@ def test_reference(golden_tensors):
     golden_tensors.check("a", X, reference=np.zeros(3))  # mine
 
 
+def test_method(golden_tensors):
+    golden_tensors.chek("a", X)  # mine
+
+
 @pytest.fixture
 def prepared():
     kg.load("nowhere.safetensors")  # mine
@@ -79,7 +83,7 @@ class TestUnit(unittest.TestCase):
         kg.load("nowhere.safetensors")  # mine
 """
 
-TESTS = 12
+TESTS = 13
 
 
 def output(pytester: pytest.Pytester, *arguments: str) -> list[str]:
@@ -141,3 +145,101 @@ def test_a_failing_comparison_says_what_moved(pytester: pytest.Pytester) -> None
     (line,) = (line for line in output(pytester) if "assert <" in line)
     assert "assert <Comparison: DRIFT in tensor (20 %), " in line
     assert line.endswith("1 tensor: 1 drift>")
+
+
+def test_a_misspelt_method_names_the_nearest(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+    lines = output(pytester, "-k", "test_method")
+    wanted = "AttributeError: 'GoldenTensors' object has no attribute 'chek'. Did you mean"
+    assert any(f"{wanted} 'check'?" in line for line in lines), lines
+
+
+AROUND = """
+import keras
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared():
+    raise OSError("the user's own")
+
+
+@pytest.fixture
+def own():
+    raise OSError("the user's own")
+
+
+@pytest.fixture
+def leaving():
+    yield keras.layers.Dense(3)
+    raise OSError("the user's own")
+"""
+
+TESTS_OF_IT = """
+import numpy as np
+
+
+def test_shared(shared):
+    pass
+
+
+def test_shared_again(shared):
+    pass
+
+
+def test_own(own):
+    pass
+
+
+def test_leaving(leaving):
+    leaving(np.ones((2, 4), "float32"))
+"""
+
+
+@pytest.mark.parametrize("auto", [(), ("--golden-auto", "--update-goldens")])
+def test_the_user_s_own_error_around_a_test_shows_no_frame_of_ours(
+    pytester: pytest.Pytester, auto: tuple[str, ...]
+) -> None:
+    """pytest cuts a traceback at the test's own file, which these errors need not come from."""
+    pytester.makeconftest(AROUND)
+    pytester.makepyfile(TESTS_OF_IT)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *auto)
+    result.assert_outcomes(passed=1, errors=4)
+    assert not [line for line in result.outlines if "pytest_keras_golden/" in line]
+
+
+def test_pytest_says_nothing_of_hidden_frames(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where a golden is missing or damaged, nor where a number or the set-up fails."""
+    suite.makepyfile(
+        """
+        import os
+        import numpy as np
+        import pytest
+
+        @pytest.fixture
+        def late(golden_tensors):
+            yield
+            golden_tensors.check("late", np.ones(3))
+
+        def test_a(golden_tensors):
+            golden_tensors.check("a", np.full(3, float(os.environ.get("SCALE", "1"))))
+
+        def test_nothing(golden_tensors):
+            pass
+
+        def test_late(late):
+            pass
+        """
+    )
+    run = suite.runpytest_inprocess
+    pages = [run(), run("--update-goldens")]
+    monkeypatch.setenv("SCALE", "2")
+    pages += [run(), run("--golden-baseline=3.0.0")]
+    for path in (suite.path / "goldens").rglob("*.safetensors"):
+        path.write_bytes(b"")
+    pages.append(run())
+    for page in pages:
+        assert page.parseoutcomes().get("failed", 0) + page.parseoutcomes().get("errors", 0)
+        assert "entries are hidden" not in page.stdout.str()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from outcomes_made import outcome, tensor
 
-from pytest_keras_golden.outcomes import TestOutcome, log_json
+from pytest_keras_golden.outcomes import LEFT_OUT, TestOutcome, log_json
 from pytest_keras_golden.report import files
 from pytest_keras_golden.report.asides import asides, named, unseen
 from pytest_keras_golden.report.closing import terminal_summary
@@ -24,6 +24,7 @@ RECORDED = outcome(tensor("a", 0), outcome="recorded", baseline=None)
 LOST = TestOutcome("t_lost", "error", reason="lost: worker 'gw0' crashed while running 't_lost'")
 PLAIN = TestOutcome("t_plain", "passed")
 TRAINS = TestOutcome("t_trains", "passed", unseen=("fit", "evaluate"))
+LEFT = TestOutcome("t_left", "passed", warnings=(f"{LEFT_OUT}it has no name",))
 MAPS = TestOutcome("t_maps", "passed", unseen=("layer in tf.data.map",))
 
 
@@ -44,6 +45,7 @@ def concluded(*tests: TestOutcome, code: int = 0, errors: tuple[str, ...] = ()) 
         ([SKIPPED], "nothing was compared (1 skipped)"),
         ([RECORDED, SKIPPED], "nothing was compared (1 recorded, 1 skipped)"),
         ([TRAINS, MAPS], "nothing was compared (2 not looked at)"),
+        ([LEFT, PLAIN], "nothing was compared (1 not looked at)"),
         ([SKIPPED, TRAINS], "nothing was compared (1 skipped, 1 not looked at)"),
         ([MOVED, HELD], "1 of 2 tests moved between Keras 3.5.0 and 3.6.0 (1 drift)"),
         ([HELD, HELD, LOST], "1 of 3 tests ended before anything was compared"),
@@ -134,3 +136,15 @@ def test_a_session_of_one_skipped_test_compared_nothing(suite: pytest.Pytester) 
 def test_a_test_that_was_compared_says_what_of_it_was_not(capsys: Any) -> None:
     page = failure_page(replace(MOVED, unseen=("fit", "losses")))
     assert "note: not looked at: fit, losses" in page
+
+
+def test_a_call_that_was_left_alone_is_told_with_its_reason() -> None:
+    log = log_json(0, {}, (HELD, LEFT))
+    for page in (files.rendered(log, ".md"), files.rendered(log, ".html")):
+        assert "calls that could not be captured 1" in page
+        assert "not captured: it has no name" in page
+        assert "called no Keras model" not in page
+    told = terminal_summary((HELD, LEFT)).splitlines()
+    assert told.index("1 call that automatic capture left alone:") + 1 == told.index(
+        "  t_left: it has no name"
+    )

@@ -147,3 +147,19 @@ def test_a_side_is_spelled_with_other_parts(
     text: str, instead: dict[str, str | None], bare: str | None, expected: str
 ) -> None:
     assert respelled(text, "keras", instead, bare) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "meant"),
+    [
+        ("lates", "latest"),
+        ("uv.lok", "uv.lock"),
+        ("origin/main:uv.lok", "origin/main:uv.lock"),
+        ("HEAD~1:apps/requirement.txt.", "HEAD~1:apps/requirements.txt"),
+        ("apps/pylok.toml", "apps/pylock.toml"),
+    ],
+)
+def test_a_misspelt_part_names_the_nearest(part: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match="no part of a side") as caught:
+        parse_side(f"3.15.1,{part}")
+    assert f"Did you mean {meant!r}?" in str(caught.value)

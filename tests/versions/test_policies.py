@@ -27,6 +27,14 @@ def test_model():
     keras.Model(inputs, keras.layers.Dense(3)(hidden)).predict(X, verbose=0)
 
 
+def test_own_policy():
+    # Zeros and ones of one shape in two precisions.
+    inputs = keras.Input((64,))
+    hidden = keras.layers.GroupNormalization(4)(keras.layers.Dense(32)(inputs))
+    hidden = keras.layers.LayerNormalization(dtype="bfloat16")(hidden)
+    keras.Model(inputs, keras.layers.Dense(3)(hidden)).predict(X, verbose=0)
+
+
 def test_assigned():
     dense = keras.layers.Dense(3)
     dense.build((None, 64))
@@ -75,6 +83,7 @@ def test_weights_are_carried_to_the_precision_that_a_policy_holds_them_in(tmp_pa
     assert statuses == {
         "test_drawn": "holds",
         "test_model": "holds",
+        "test_own_policy": "holds",
         "test_assigned": "holds",
         "test_trained_and_used": "holds",
         "test_assigned_otherwise": "incomparable",
@@ -83,3 +92,13 @@ def test_weights_are_carried_to_the_precision_that_a_policy_holds_them_in(tmp_pa
     assert tests["test_drawn"]["weights"] == "transplanted"
     assert set(tests["test_drawn"]["tensors"].values()) == {"within"}
     assert tests["test_means_something_else"]["local_drift"] == ["means"]
+
+
+def test_a_policy_that_holds_weights_whole_finds_them_as_they_were(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "suite", test_layers=LAYERS)
+    done = keras_golden(
+        folder, "gate", "policy=float32", "policy=mixed_bfloat16", "--json", "-", "--",
+        "-k", "test_own_policy or test_model", env={"KERAS_BACKEND": "jax"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {test["status"] for test in json.loads(done.stdout)["tests"]} == {"holds"}

@@ -173,15 +173,19 @@ class Transplant:
         if any(_differs(_on_host(state), before) for state, before in put_in):
             self.carried.add("random states")
 
-    def roundings(self) -> dict[str, str]:
-        """Of the old side's weights in every other precision: digest → digest as it was kept."""
+    def roundings(self) -> dict[str, set[str]]:
+        """Of the old side's weights in every other precision: digest → digests as they were kept.
+
+        Zeros of a layer with a policy of its own are in every precision those of any other layer.
+        """
+        found: dict[str, set[str]] = {}
         kept = [v for k, v in self._kept.items() if k.startswith("weights/") and is_real(v.dtype)]
-        return {
-            numeric_digest(value.astype(dtype)): numeric_digest(value)
-            for value in kept
-            for dtype in _PRECISIONS
-            if value.dtype != dtype
-        }
+        for value in kept:
+            for dtype in _PRECISIONS:
+                if value.dtype != dtype:
+                    rounded = numeric_digest(value.astype(dtype))
+                    found.setdefault(rounded, set()).add(numeric_digest(value))
+        return found
 
     def close(self) -> None:
         """Write what was saved, whole or not at all."""

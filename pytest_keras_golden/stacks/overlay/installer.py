@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,14 @@ def _failure(requirements: Sequence[str], said: str) -> StackError:
         return StackError(
             f"The package index offers no {wanted} for Python {python}: {_why(said)}", there
         )
+    hashes = _HASH.findall(said) if any(phrase in said for phrase in _OTHER) else []
+    if len(hashes) > 1:
+        *locked, found = hashes
+        return StackError(
+            f"{wanted} is not the file of the lock: hash mismatch, {' or '.join(locked)} is not "
+            f"{found}",
+            "Lock it again where the index is trusted; else find out who changed the file.",
+        )
     is_there = any(phrase in said for phrase in _UNFIT)
     fix = (
         f"Name a release that has a wheel for this Python, or builds here. {there}"
@@ -145,6 +154,9 @@ def _failure(requirements: Sequence[str], said: str) -> StackError:
     )
     return StackError(f"{wanted} could not be installed: {_why(said)}", fix)
 
+
+_OTHER = ("Hash mismatch", "DO NOT MATCH THE HASHES")
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 _UNFIT = ("Failed to build", "no wheels with a matching", "has no usable wheels", "building wheel")
 """What installers say of a release that the index has, and that is nothing for this machine."""

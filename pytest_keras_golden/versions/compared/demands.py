@@ -54,11 +54,20 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
             f"Every test fails under {side.label} already; first: {_first_reason(run)}",
             "Make the suite pass under the old version first.",
         )
+    left = [test for test in run.tests.values() if asides.left_alone(test)]
+    if "recorded" not in outcomes and left:
+        return (
+            f"Nothing to compare: under {side.label} no call of a Keras model could be captured; "
+            f"first: {left[0].nodeid}: {asides.left_alone(left[0])[0]}",
+            "Name tests behind `--` with calls that can, or another golden_select.",
+        )
     if "recorded" not in outcomes:
         return (
             f"Nothing to compare: under {side.label} no test calls a Keras model "
             f"({_sentence(outcomes, run) or run.last_line}).",
-            "Name tests that do behind `--`, or look at the tests that fail or are skipped.",
+            "Name tests that do behind `--`, or look at the tests that fail or are skipped."
+            if outcomes
+            else "Name tests that do behind `--`; saved models by their files, as in model.keras.",
         )
     return None
 

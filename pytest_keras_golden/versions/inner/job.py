@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...outcomes import TestOutcome, test_from_json
+from ...report.asides import with_left_alone
 from ...stacks.pin import Pin
 
 WITNESS_FOLDER = "witness"
@@ -86,7 +87,8 @@ class InnerRun:
     @property
     def tests(self) -> dict[str, TestOutcome]:
         entries = (self.log or {}).get("tests", ())
-        return {test.nodeid: test for test in map(test_from_json, entries)}
+        tests = (with_left_alone(test_from_json(entry)) for entry in entries)
+        return {test.nodeid: test for test in tests}
 
     @property
     def broken_collections(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...outcomes import TestOutcome
-from ...report.asides import asides
+from ...report.asides import asides, told
 from ...report.escape import named
 from ...report.html import Entry, Overview, written
 from ...report.sentence import headline
@@ -29,7 +29,7 @@ def page(result: GateResult) -> str:
     facts = {
         "errors": [],
         "asides": asides([row.outcome for row in result.rows if row.outcome]),
-        "unseen": [[test.nodeid, ", ".join(test.unseen)] for test in unseen(result.rows)],
+        "unseen": [[test.nodeid, told(test)] for test in unseen(result.rows)],
     }
     return written(list(_entries(listed, result)), verdict_line(result), facts, _overview(result))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from ...outcomes import QUIET
 from ...report import escape
-from ...report.wording import STYLE, plural
+from ...report.wording import STYLE, counted, plural
 from ...stacks.grammar import is_version_range
 from ..matrix import Cell, MatrixResult
 from . import next_lines
@@ -55,11 +56,20 @@ def summary_line(result: MatrixResult) -> str:
     if not red and result.uncompared:
         return f"{span}: NOTHING COMPARED under {', '.join(result.uncompared)}. {tests}."
     if not red:
-        return f"{span}: holds. {tests}."
+        return f"{span}: holds. {tests}{_uncompared(cells)}."
     first = next(v for v in result.versions if any(cell.version == v for cell in red))
-    told = f"{plural(len(red), 'red cell')} of {tests}, the first under {first}"
+    told = f"{plural(len(red), 'red cell')} of {tests}{_uncompared(cells)}, the first under {first}"
     what = _what_is_red(red)
     return f"{span}: {what}. {told}{'' if what == 'DRIFT' else '; no compared number moved'}."
+
+
+def _uncompared(cells: Sequence[Cell]) -> str:
+    """` (6 of 9 cells not compared: 6 failing before)`, so that they are not taken for green."""
+    rest = [cell for cell in cells if cell.status not in ("holds", "accepted") and not cell.red]
+    if not rest:
+        return ""
+    words = counted(Counter(map(cell_text, rest)))
+    return f" ({len(rest):,} of {plural(len(cells), 'cell')} not compared: {words})"
 
 
 def _what_is_red(red: Iterable[Cell]) -> str:
@@ -80,9 +90,14 @@ def notes(result: MatrixResult) -> Iterator[str]:
         layers = dict.fromkeys(name for cell in cells if cell.red for name in cell.since_left)
         if layers:
             yield f"{version}: since here local drift in {', '.join(layers)}"
-        reasons = [c for c in cells if c.status in ("lost", "broke", "incomparable") and c.reason]
+        # What fails on the anchor fails under every version for this reason or for none.
+        kinds = _EXPLAINED if version != result.versions[0] else (*_EXPLAINED, "failing before")
+        reasons = [c for c in cells if c.status in kinds and c.reason]
         for reason in dict.fromkeys(escape.first_line(str(cell.reason)) for cell in reasons):
             yield f"{version}: {reason}"
+
+
+_EXPLAINED = ("lost", "broke", "incomparable")
 
 
 def terminal(result: MatrixResult, width: int | None = None) -> str:

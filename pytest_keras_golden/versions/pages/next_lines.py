@@ -45,7 +45,7 @@ def _look(asked: Asked) -> Iterator[Step]:
 
 def _search(result: GateResult, asked: Asked) -> Iterator[Step]:
     """Only a package that got newer has releases to search, or commits."""
-    moved = [row.nodeid for row in result.rows if is_other(row)]
+    moved = [_typed(row) for row in result.rows if is_other(row)]
     found = result.culprit
     if found is None and len(result.changes) == 1:
         found = Culprit(result.changes, 1, 0)
@@ -106,7 +106,7 @@ def unstable_lines(result: GateResult) -> list[str]:
     if not rows:
         return []
     count = f"{plural(len(rows), 'test')} {differs(len(rows))}"
-    twice = f"pytest {passed(rows[0].nodeid)} --golden-auto --goldens-dir twice"
+    twice = f"pytest {passed(_typed(rows[0]))} --golden-auto --goldens-dir twice"
     return [
         f"{count} under {result.old.label}, so nothing is said of {result.new.label}. Usual "
         "causes: the time, a generator without a seed, threads, what an earlier test left behind.",
@@ -128,7 +128,7 @@ def after_bisect(result: BisectResult) -> list[Step]:
     asked = result.asked
     if asked is None:
         return []
-    tests = _tests(asked, [row.nodeid for row in result.guilty])
+    tests = _tests(asked, [_typed(row) for row in result.guilty])
     package = canonicalize_name(asked.package)
     ends = (result.last_good, result.first_bad)
     old, new = (respelled(asked.old, package, {package: end}) for end in ends)
@@ -153,6 +153,11 @@ def after_matrix(result: MatrixResult) -> list[Step]:
     step = replace(asked, old=result.written[pair[0]], new=result.written[pair[1]])
     command = _command("gate", step, asked.arguments, _FILES)
     return [("look at the first step that is red", command)]
+
+
+def _typed(row: VerdictRow) -> str:
+    """The node id as the command that is read here has to name it."""
+    return (row.outcome and row.outcome.typed) or row.nodeid
 
 
 def _command(name: str, asked: Asked, arguments: Sequence[str], files: Sequence[str] = ()) -> str:

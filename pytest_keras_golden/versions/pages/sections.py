@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from ...report import amount
+from ...report.asides import besides, told
 from ...report.sentence import headline
 from ...report.summary import tensor_counts
 from ...report.wording import counted, plural
@@ -28,7 +29,7 @@ _TITLES: dict[Section, str] = {
     "recorded": "Failing under {old} where they are recorded, and passing without",
     "new": "Only under {new}",
     "skipped": "Skipped",
-    "no tensors": "Not looked at: they use Keras in other ways than calling a model",
+    "no tensors": "Not looked at: they use Keras in ways that are not captured",
 }
 
 
@@ -64,7 +65,7 @@ def row_detail(row: VerdictRow) -> str:
     if row.outcome is not None and row.status in ("moved", "incomparable", "unstable"):
         return " ".join(headline(row.outcome).split())
     if row.outcome is not None and row.status == "no tensors":
-        return ", ".join(row.outcome.unseen)
+        return told(row.outcome)
     if row.status == "accepted":
         return f"accepted: {' '.join((row.reason or '').split())}"
     return " ".join((row.reason or "").split())
@@ -116,11 +117,16 @@ def _counted(rows: Sequence[VerdictRow]) -> str:
 
 def not_looked_at(rows: Iterable[VerdictRow]) -> list[str]:
     """What a gate that holds says nothing about, by kind; empty where it looked at all."""
-    by_status = Counter(map(_kind, rows))
+    every = list(rows)
+    by_status = Counter(map(_kind, every))
+    also = besides(row.outcome for row in every if row.outcome and row.status in COMPARED)
     return [
-        f"{plural(count, 'test')} {why.format(differs=differs(count))}"
-        for status, why in _WHY.items()
-        if (count := by_status[status])
+        *(
+            f"{plural(count, 'test')} {why.format(differs=differs(count))}"
+            for status, why in _WHY.items()
+            if (count := by_status[status])
+        ),
+        *filter(None, [also]),
     ]
 
 

@@ -225,3 +225,20 @@ def test_pruning_removes_what_is_old_or_damaged_and_nothing_else(cache: Path) ->
 def test_the_users_own_pythonpath_stays_behind_the_overlay() -> None:
     environment = overlay_environment([Path("/a"), Path("/b")], {"PYTHONPATH": "/c", "X": "1"})
     assert environment == {"PYTHONPATH": os.pathsep.join(["/a", "/b", "/c"]), "X": "1"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: Failed to download `keras==3.14.1`\n  cause: Hash mismatch for `keras==3.14.1`\n\n"
+        "   Expected:\n   sha256:{locked}\n\n   Computed:\n   sha256:{found}\n",
+        "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
+        "    Expected sha256 {locked}\n         Got        {found}\n",
+    ],
+    ids=["uv", "pip"],
+)
+def test_another_file_than_the_locks_is_no_matter_of_the_connection(said: str) -> None:
+    locked, found = "0" * 64, "e" * 64
+    error = installer._failure(["keras==3.14.1"], said.format(locked=locked, found=found))
+    assert f"hash mismatch, {locked} is not {found}" in error.problem
+    assert "connection" not in error.fix

@@ -58,6 +58,23 @@ def test_what_moved_is_told_by_function_and_by_layer() -> None:
     assert "t.py::test_call[0] and 3 more" in matrix_html.page(found)
 
 
+def test_cells_without_a_comparison_are_counted_and_their_reason_is_told() -> None:
+    found = result()
+    broken = {
+        version: Cell("t.py::test_fit", version, "failing before", reason="no attribute 'spmd'")
+        for version in VERSIONS
+    }
+    plain = {version: Cell("t.py::test_a", version, "no tensors") for version in VERSIONS}
+    cells = {**found.cells, "t.py::test_fit": broken, "t.py::test_a": plain}
+    told = matrix_page.terminal(replace(found, cells=cells), width=200)
+    assert (
+        "holds. 16 tests × 2 versions (4 of 32 cells not compared: 2 failing before, 2 no tensors)."
+        in told
+    )
+    assert told.count("3.5.0: no attribute 'spmd'") == 1
+    assert "3.6.0: no attribute" not in told
+
+
 def test_an_anchor_that_cannot_be_had_leaves_no_empty_table() -> None:
     known = unmeasured(Side((), "jax==0.0.99"), "keras", StackError("no jax==0.0.99", "Name one."))
     for page in (matrix_page.terminal(known), matrix_page.markdown(known)):
