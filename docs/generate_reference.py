@@ -157,6 +157,10 @@ TEST: Meanings = {
     "locals": "one object per layer that was measured alone, see below",
     "written": "whether a golden was written",
     "warnings": "what a passing test should still say",
+    "typed": "the node id as it is typed where pytest was started, where that is another folder than "
+    "the rootdir",
+    "unwatched": "tensors inside of compiled steps that were the golden's program, with its inputs and "
+    "results, and did not run again, see [observer-effect.md](explanation/observer-effect.md)",
     "unseen": "kinds of Keras calls that ran and were not looked into, see "
     "[existing-suite.md](how-to/existing-suite.md)",
     "options": "of pytest's command line, what a command that finds the same golden repeats",
@@ -216,6 +220,8 @@ HEADER: Meanings = {
     "isolation": "`complete`, or why not",
     "reason": "`--golden-reason` of the last update",
     "observer": "as in the JSON outcomes",
+    "programs": "runs of compiled steps on jax that are not watched again where they are the same, see "
+    "[observer-effect.md](explanation/observer-effect.md); left out where there is none",
     "schema": "1; other schemas are refused",
 }
 ENTRY: Meanings = {
