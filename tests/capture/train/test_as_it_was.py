@@ -151,3 +151,26 @@ def test_optimizers_of_tensorflow_are_left_as_the_steps_left_them(run_python: An
     told = ran(run_python, RIVALS, "tensorflow")
     assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
     assert all(steps for _, steps, _ in told.values())
+
+
+FROZEN = """
+    def frozen(most):
+        made = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+        made.layers[0].trainable = False
+        made.compile("adam", "mse")
+        losses = []
+        for trainable in (False, True, True, False)[:most]:
+            made.layers[0].trainable = trainable
+            losses += made.fit(X, Y, batch_size=4, shuffle=False, verbose=0).history["loss"]
+        return losses, numbers(made.weights)
+
+
+    WAYS = {"once more": lambda: frozen(2), "often": lambda: frozen(4)}
+"""
+
+
+@pytest.mark.tensorflow
+def test_what_is_set_free_without_compiling_is_not_trained_there(run_python: Any) -> None:
+    """Keras warns of it, and TensorFlow runs the step on that it traced before."""
+    told = ran(run_python, FROZEN, "tensorflow")
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
