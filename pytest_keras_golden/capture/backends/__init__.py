@@ -159,6 +159,15 @@ def copied(value: Any) -> Any:
     return keras.ops.copy(value)
 
 
+def given_back(copy: Any) -> Any:
+    """What a variable is given of that, a copy again: a step may use it up."""
+    import keras
+
+    if isinstance(copy, np.ndarray) and active() == "jax":
+        return keras.ops.convert_to_tensor(copy.copy())
+    return keras.ops.copy(copy)
+
+
 def shapes_of(nest: Any) -> Any:
     """A nest with shapes and dtypes in the place of arrays of jax, which may be gone when they are
     asked for."""

@@ -9,7 +9,7 @@ same of them inside as well. Their tensors are the golden's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -60,16 +60,16 @@ class Identity:
 
         before: `told` of the first step's state. after: the state that the last one left. names: of
         the variables in it."""
-        try:
-            parts = [self.recorded, before, told(after), *names]
-            for step in steps:
-                program = self._program(step)
-                if not program:
-                    return None
-                parts += [program, told((step.batch, step.returned))]
-            return xxhash.xxh3_128_hexdigest("\0".join(parts).encode())
-        except Exception:  # of whatever a step was given: then it is watched
+        left = told(after)
+        if not before or not left:
             return None
+        parts = [self.recorded, before, left, *names]
+        for step in steps:
+            program, moved = self._program(step), told((step.batch, step.returned))
+            if not program or not moved:
+                return None
+            parts += [program, moved]
+        return xxhash.xxh3_128_hexdigest("\0".join(parts).encode())
 
     def _program(self, step: Execution) -> str:
         """Its digest, empty where it cannot be told. Of a program that ran the text is at hand, and
@@ -77,7 +77,8 @@ class Identity:
         function, shapes = _compiled(step.function), shapes_of((step.shapes, step.batch))
         key = (id(function), tuple((place, str(leaf)) for place, leaf in flatten(shapes)))
         if key not in self._programs:
-            with unnoticed(self.model):
+            text = ""
+            with unnoticed(self.model), suppress(Exception):  # a matter of jax' own
                 text = program_of(function, shapes)
             # What calls back into Python is more than its text.
             known = text != "" and "callback" not in text
@@ -101,10 +102,15 @@ def _compiled(function: Any) -> Any:
 
 
 def told(nest: Any) -> str:
-    """xxh3-128 over the digest, or else the text, of every leaf at its place."""
+    """xxh3-128 over the digest, or else the text, of every leaf at its place; empty where one cannot
+    be read, as what was donated."""
     running = xxhash.xxh3_128()
-    for place, leaf in flatten(nest):
-        running.update(f"{place} {digest(view(leaf)) if is_tensor(leaf) else leaf!r}\0".encode())
+    try:
+        for place, leaf in flatten(nest):
+            word = digest(view(leaf)) if is_tensor(leaf) else repr(leaf)
+            running.update(f"{place} {word}\0".encode())
+    except Exception:  # of whatever a step was given: then it is watched
+        return ""
     return running.hexdigest()
 
 
@@ -151,10 +157,14 @@ class _Noted:
             seen.before = told(state)
         shapes, taken = shapes_of(state), Taken.of(data)
         returned = self.function(state, data if taken is None else taken)
-        outputs, seen.after = returned
+        outputs, seen.after = returned if _has_state(returned) else (returned, None)
         for batch in (data,) if taken is None else taken.taken:
             seen.steps.append(Execution(self.function, shapes, batch, outputs))
         return returned
+
+
+def _has_state(returned: Any) -> bool:
+    return isinstance(returned, tuple) and len(returned) == 2
 
 
 @dataclass

@@ -68,11 +68,11 @@ class Loop:
         asked, model = self.asked, self.asked.model
         before: list[ModelState] = []
 
-        def hold(step: str = "") -> None:
+        def hold() -> None:
             if is_built(model) and not before:
-                before.append(ModelState(model, step))
+                before.append(ModelState(model))
 
-        hold(asked.step)
+        hold()
         batches = Batches(self.training.reads, asked.name, most=1)
         run = None
         try:

@@ -20,7 +20,7 @@ from ...errors import GoldenError
 from ...records import ObserverEffect, TensorRecord
 from ...store.digest import digest
 from ..backends import is_guarded
-from ..state.models import ModelState, attribute, kept
+from ..state.models import ModelState, attribute, kept, made_for_training
 from ..state.weights import named_weights
 from ..tap.limit import Limit
 from ..watch import patches
@@ -114,7 +114,11 @@ class OwnedCalls:
             return self._loop(asked, self.training)
         if runs_eagerly(asked.model):
             return self._forgiven(asked, self._eagerly)
-        return self._twice(asked) if asked.repeatable else self._forgiven(asked, self._once)
+        if asked.repeatable and (asked.step != "train" or made_for_training(asked.model)):
+            return self._twice(asked)
+        if asked.repeatable and self.training is not None:
+            return self._loop(asked, self.training)
+        return self._forgiven(asked, self._once)
 
     def _forgiven(self, asked: MethodCall, look: Callable[[MethodCall], Any]) -> Any:
         """A call that runs but once is the test's own, whatever of it cannot be captured."""
@@ -166,7 +170,7 @@ class OwnedCalls:
     def _eagerly(self, asked: MethodCall) -> Any:
         """Keras runs the steps without compiling them, so watching changes no number."""
         __tracebackhide__ = True
-        before = ModelState(asked.model, step="train") if asked.step == "train" else None
+        before = ModelState(asked.model) if asked.step == "train" else None
         ended: list[Ended] = []
         with self._first(ended):
             returned, records, batches = self._captured(asked, asked.kwargs)
@@ -184,7 +188,7 @@ class OwnedCalls:
         """Data that can be read only once, in a compiled program: nobody knows what watching
         changed."""
         __tracebackhide__ = True
-        before = ModelState(asked.model, step=asked.step)
+        before = ModelState(asked.model)
         returned, records, batches = self._captured(asked, asked.kwargs)
 
         def run_first() -> Ended | None:
@@ -200,7 +204,7 @@ class OwnedCalls:
     def _twice(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
         model, ran = asked.model, Executions()
-        before = ModelState(model, step=asked.step)
+        before = ModelState(model)
         with self._paused(), self._noted(asked, ran):
             plain = asked.run(*asked.args, **asked.kwargs)
 

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ...store.digest import digest
-from ..backends import copied, to_numpy
-from .variables import Snapshot, recurrent_states
+from ..backends import copied, given_back, to_numpy
+from .slots import optimizers_of
+from .variables import Snapshot, is_gone, put, recurrent_states, value_of
 
 
 class ModelState:
-    """All variables of a model, its optimizer and metrics, and every random state.
+    """All variables of a model, its optimizers and metrics, and every random state."""
 
-    step: `train` has the optimizer made first, so that it can be put back.
-    """
-
-    def __init__(self, model: Any, step: str = "") -> None:
-        if step == "train":
-            _build_optimizer(model)
+    def __init__(self, model: Any) -> None:
         self._model = model
         self._random = Snapshot([model])
-        self._values = [(item, copied(item.value)) for item in _variables(model)]
+        variables = _variables(model)
+        copies = _each(copied, [value_of(variable) for variable in variables])
+        self._values = list(zip(variables, copies, strict=True))
 
     def restore(self) -> None:
         if len(_variables(self._model)) > len(self._values):
             # Metrics are made by the first step that updates them, and never unmade.
             self._model.reset_metrics()
         self._random.restore()
-        for variable, value in self._values:
-            # A copy again: a train step donates what it is given, and we may restore twice.
-            variable.assign(copied(value))
+        # Copies again: a train step donates what it is given, and we may restore twice.
+        copies = _each(given_back, [value for _, value in self._values])
+        for (variable, _), value in zip(self._values, copies, strict=True):
+            put(variable, value)
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -46,13 +45,27 @@ class ModelState:
         return self._digests() == other._digests()
 
     def _digests(self) -> list[str]:
-        return [digest(to_numpy(value)) for _, value in self._values]
+        return ["" if is_gone(value) else digest(to_numpy(value)) for _, value in self._values]
 
 
-def _build_optimizer(model: Any) -> None:
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and is_built(model) and not optimizer.built:
-        optimizer.build(model.trainable_variables)
+def made_for_training(model: Any) -> bool:
+    """Whether everything that a train step writes is there, to be put back after it. The optimizer
+    that a model was compiled with is made for that; one of several may be none that its steps use,
+    and stays as the test has it."""
+    every = optimizers_of(model)
+    if not is_built(model) or len(every) > 1:
+        return is_built(model) and all(one.built for name, one in every.items() if name)
+    for optimizer in every.values():
+        if not optimizer.built:
+            with _strategy_of(model):
+                optimizer.build(model.trainable_variables)
+    return True
+
+
+def _strategy_of(model: Any) -> AbstractContextManager[Any]:
+    """Where TensorFlow spreads a model, its variables are made inside of that."""
+    strategy = getattr(model, "_distribute_strategy", None)
+    return nullcontext() if strategy is None else strategy.scope()
 
 
 def is_built(model: Any) -> bool:
@@ -64,14 +77,28 @@ def is_built(model: Any) -> bool:
 
 
 def _variables(model: Any) -> list[Any]:
-    optimizer = getattr(model, "optimizer", None)
     held = [
         *model.variables,
         *recurrent_states(model),
         *getattr(model, "metrics_variables", ()),
-        *(optimizer.variables if optimizer is not None and optimizer.built else ()),
+        *(
+            slot
+            for optimizer in optimizers_of(model).values()
+            if optimizer.built
+            for slot in optimizer.variables
+        ),
     ]
     return list({id(variable): variable for variable in held}.values())
+
+
+def _each(make: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    """One of each, however many variables hold it: on jax a weight and its average may be one
+    array, which the next step refuses to be given twice, whoever watches."""
+    made: dict[int, Any] = {}
+    for value in values:
+        if id(value) not in made:
+            made[id(value)] = value if is_gone(value) else make(value)
+    return [made[id(value)] for value in values]
 
 
 @contextmanager

@@ -58,14 +58,14 @@ class Snapshot:
         _put_keras_global(_SEEDS, self._seeds)
         _put_keras_global(_DEFAULT_SEED, self._default_seed)
         for variable, value in self._values.values():
-            variable.assign(value)
+            put(variable, value)
         for layer, name, kept, values in self._losses.values():
             # Past the tracking of Keras and torch: the very list that it was, which is tracked.
             object.__setattr__(layer, name, kept)
             kept.clear()
             kept.update(values) if isinstance(kept, set) else kept.extend(values)
-        for put, state in self._generators:
-            put(state)
+        for set_state, state in self._generators:
+            set_state(state)
 
     def _hold(self, variable: Any) -> None:
         if id(variable) not in self._values:
@@ -116,8 +116,30 @@ def states_of(layer: Any) -> list[Any]:
     return [item for item in leaves(held) if hasattr(item, "assign")]
 
 
+def value_of(variable: Any) -> Any:
+    """None of one that has none: asked for it, a variable not initialized yet would draw one."""
+    return None if getattr(variable, "_value", variable) is None else unwrapped(variable)
+
+
+def is_gone(value: Any) -> bool:
+    """Whether nothing is left of what a variable held: jax deletes what it is donated, and with an
+    average of weights the optimizer's variable may hold the very array of a weight."""
+    deleted = getattr(value, "is_deleted", None)
+    return value is None or bool(callable(deleted) and deleted())
+
+
+def put(variable: Any, value: Any) -> None:
+    """Have a variable hold this again, be it what nobody can read."""
+    if not is_gone(value):
+        variable.assign(value)
+    elif getattr(variable, "_value", None) is not value:
+        variable._value = value
+
+
 def held(variable: Any) -> Any:
-    value = unwrapped(variable)
+    value = value_of(variable)
+    if is_gone(value):
+        return value
     # A jax array never changes; others are written in place.
     return value if type(value).__module__.startswith("jax") else to_numpy(value)
 

@@ -96,7 +96,8 @@ class Alone:
         rest, _ = uncounted(rest)
         behind = self.made_of.behind("optimizer", rest)
         part = rest if behind is self.made_of else rest.partition("/")[2]
-        name = component_of(part.partition("/")[0], behind)
+        kind, _, slot = part.partition("/")
+        name = component_of(kind, behind, slot)
         local = judge_local(name, BEHIND_LAYERS, [value], [golden], "float32")
         if not is_blamed(local):
             return local

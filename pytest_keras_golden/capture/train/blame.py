@@ -238,8 +238,14 @@ def _gradient(first: _Found, same: Sequence[_Found], _: Components) -> tuple[str
     return f"backward:{layer}", f"loss equal, gradients differ, from {layer} backwards"
 
 
-def component_of(part: str, made_of: Components) -> str:
-    """The component behind a part of an optimizer's step."""
+_OF_THE_SCALE = ("dynamic_scale", "step_counter")
+"""Slots of a loss scale, and not of the optimizer that it stands around."""
+
+
+def component_of(part: str, made_of: Components, name: str = "") -> str:
+    """The component behind a part of an optimizer's step. name: of a slot."""
+    if made_of.scale and part == "slots" and name.rpartition("/")[2] in _OF_THE_SCALE:
+        return f"optimizer:{made_of.scale}"
     if part == "applied":
         if made_of.scale and not made_of.accumulation and not made_of.clips:
             return f"optimizer:{made_of.scale}"
@@ -272,7 +278,7 @@ def _update(first: _Found, same: Sequence[_Found], made_of: Components) -> tuple
     with_it = f", with gradients of {made_of.accumulation} steps accumulated"
     accumulating = with_it if made_of.accumulation else ""
     said = f"gradients equal, the update of {made_of.optimizer} differs{accumulating}"
-    return component_of("updates", made_of), f"{said} ({first.outcome.name})"
+    return component_of(first.part, made_of, first.rest), f"{said} ({first.outcome.name})"
 
 
 def _metric(first: _Found, _: Sequence[_Found], __: Components) -> tuple[str, str]:

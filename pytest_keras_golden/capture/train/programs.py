@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..backends import active
@@ -28,7 +28,8 @@ class Executes(Protocol):
 class Watched:
     """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
     where watching changes nothing, or nobody can run a step twice. own: what the model goes on with
-    when nobody watches it any more. outlets: by which values leave it, other than by callbacks."""
+    when nobody watches it any more. outlets: by which values leave it, other than by callbacks.
+    trained: ids of the variables that were to be trained when it was made."""
 
     function: Any
     plain: Any | None
@@ -37,6 +38,7 @@ class Watched:
     step: str
     standing: Standing
     outlets: Outlets | None
+    trained: tuple[int, ...] = ()
 
     def __call__(self, *args: Any) -> Any:
         __tracebackhide__ = True
@@ -59,6 +61,17 @@ class _Earlier:
 
     def __call__(self, *args: Any) -> Any:
         return self.own(*args)
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """What TensorFlow traced for a training that was watched, and would go on with in the next one
+    of the model, whatever was frozen or set free in between."""
+
+    watched: Watched
+
+    def __call__(self, *args: Any) -> Any:
+        return self.watched.function(*args)
 
 
 @dataclass(frozen=True)
@@ -89,8 +102,19 @@ class Programs:
             with instance_attribute(self.model, name, made):
                 yield
         finally:
-            if isinstance(self._known, (Watched, _Earlier)):
-                self._know(self._known.own)
+            known = self._known
+            if isinstance(known, Watched) and known.own is None and self._goes_on:
+                self._know(_Traced(known))
+            elif isinstance(known, (Watched, _Earlier)):
+                self._know(known.own)
+
+    @property
+    def _goes_on(self) -> bool:
+        return active() == "tensorflow" and self.step == "train"
+
+    @property
+    def _trained(self) -> tuple[int, ...]:
+        return tuple(id(variable) for variable in self.model.trainable_variables)
 
     def _made(self, make: Callable[[], Any], forced: bool) -> Any:
         known = self._known
@@ -98,6 +122,11 @@ class Programs:
             return make()
         self.run.begins()
         own = known.own if isinstance(known, _Earlier) and not forced else None
+        if isinstance(own, _Traced):
+            if own.watched.trained != self._trained:
+                self._know(replace(own.watched, run=self.run, standing=self.standing))
+                return make()
+            own = None
         plain = None
         if self.twice and is_compiled_by_jax(self.model):
             plain = own = own or self._fresh(make, nullcontext)[0]
@@ -106,7 +135,7 @@ class Programs:
             # Switched between two `fit`, which Keras does not hear of: what it made runs on.
             self._know(own)
         elif function is not None:
-            ways = (self.run, self.step, self.standing, self.outlets)
+            ways = (self.run, self.step, self.standing, self.outlets, self._trained)
             self._know(Watched(function, plain, own, *ways))
         return returned
 

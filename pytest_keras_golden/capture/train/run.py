@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...aliases import canonical
-from ..backends import active, shapes_of, to_numpy, untraced
+from ..backends import active, is_concrete, shapes_of, to_numpy, untraced
 from ..backends.nest import flatten
 from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
@@ -73,6 +74,7 @@ class ModelRun(Onlooker):
     recorded: str = ""
     unchanged: Unchanged = field(default=lambda name, digest: None)
     _running: bool = False
+    _awaited: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
     _before: Mapping[str, Array] = field(default_factory=dict)
@@ -202,6 +204,7 @@ class ModelRun(Onlooker):
     def _take(self, step: str, returned: Any) -> None:
         recorder = self._recorder()
         self.reads.settle()
+        self._see_awaited()
         was_open = recorder.open
         self.started[step] = self.started.get(step, 0) + recorder.advance()
         if self._stands and self._phase == "train":
@@ -261,9 +264,27 @@ class ModelRun(Onlooker):
         with untraced():
             if not self.roster.weights:
                 self._roster = roster_of(self.model, self.path, self.aliases)
-                self._before = read(self._roster.weights, {})
-                self.initial(self._before)
-            self.built()
+                self._awaited = not all(map(is_concrete, self._roster.weights.values()))
+                if not self._awaited:
+                    self._before = read(self._roster.weights, {})
+                    self.initial(self._before)
+            if not self._awaited:
+                self.built()
+        if self._awaited:
+            self._await_weights()
+
+    def _await_weights(self) -> None:
+        """Weights that a step makes have no numbers before its program runs: it hands them over,
+        since nothing has changed them yet."""
+        before: dict[str, Array] = {}
+        self._before = before
+        for name, variable in self.roster.weights.items():
+            self.reads.read(tensor_of(variable.value), partial(before.__setitem__, name))
+
+    def _see_awaited(self) -> None:
+        if self._awaited and self._before:
+            self._awaited = False
+            self.initial(self._before)
 
     def loss(self, loss: Any, value: Any, given: Mapping[str, Any]) -> None:
         with self._safely():

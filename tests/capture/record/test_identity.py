@@ -294,6 +294,14 @@ def test_places_dtypes_and_shapes_are_told_apart() -> None:
     assert len({told(nest) for nest in nests}) == len(nests)
 
 
+def test_what_was_donated_is_not_told() -> None:
+    import jax
+
+    gone = jax.numpy.ones(2)
+    gone.delete()
+    assert told([np.ones(2), gone]) == ""
+
+
 def test_a_batch_as_it_is_is_no_iterator() -> None:
     assert Taken.of((np.ones(2),)) is None
     taken = Taken.of(iter([1, 2, 3]))

@@ -27,3 +27,6 @@ def test_the_component_that_changes_gradients_is_named_by_the_options_in_use(
     made_of = components_of(model)
     assert component_of("applied", made_of) == component
     assert component_of("updates", made_of) == "optimizer:Adam"
+    own = "optimizer:LossScaleOptimizer" if scaled else "optimizer:Adam"
+    assert component_of("slots", made_of, "dynamic_scale") == own
+    assert component_of("slots", made_of, "dense/kernel/momentum") == "optimizer:Adam"

@@ -67,6 +67,12 @@ CODE = """
     print(json.dumps(told))
 """
 
+DIRECT = """
+    class Net(keras.Sequential):
+        def __init__(self):
+            super().__init__([keras.layers.Dense(4), keras.layers.Dense(1)])
+"""
+
 WEIGHTS = ["net/head/bias", "net/head/kernel", "net/own/w"]
 
 
@@ -82,6 +88,23 @@ def test_a_model_that_its_training_builds_is_looked_into(run_python: Any, backen
     assert {name for name in told["fit"]["names"] if "/gradients/" in name} == {
         f"step_00{step}/gradients/{name}" for step in (0, 1) for name in WEIGHTS
     }
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_weights_that_have_no_numbers_before_a_program_runs_are_handed_over(
+    run_python: Any, backend: str
+) -> None:
+    """A `Sequential` without `Input`: TensorFlow makes its weights inside of the first step."""
+    code = CODE.replace("    WAYS = {", DIRECT + "\n    WAYS = {", 1)
+    told = json.loads(run_python(code, backend).splitlines()[-1])
+    assert all(one["same"] for one in told.values())
+    assert {len(one["weights"]) for one in told.values()} == {4}
+    for way, steps in (("fit", (0, 1)), ("train_on_batch", (0,))):
+        names = set(told[way]["names"])
+        for part in ("gradients", "updates"):
+            for step in steps:
+                found = {name for name in names if f"step_00{step}/{part}/" in name}
+                assert len(found) == 4, (way, part, step, sorted(names))
 
 
 LATE = """

@@ -1,0 +1,176 @@
+"""What a test finds after its training is as when nobody watches: optimizers that no step
+uses, arrays that two variables share, variables that jax deleted, strategies of TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+BEGIN = """
+    import json
+    import keras
+    import numpy as np
+    from pytest_keras_golden.capture.block import capture_block
+    from pytest_keras_golden.capture.tap.request import Request
+
+    X, Y = np.linspace(-1, 1, 48, dtype="float32").reshape(8, 6), np.ones((8, 1), "float32")
+
+
+    def net(width=1):
+        return keras.Sequential([keras.Input((6,)), keras.layers.Dense(width)])
+
+
+    def numbers(variables):
+        return [keras.ops.convert_to_numpy(one.value).tolist() for one in variables]
+"""
+
+END = """
+    told = {}
+    for name, way in WAYS.items():
+        keras.utils.set_random_seed(1)
+        plainly = way()
+        keras.utils.set_random_seed(1)
+        with capture_block(None, Request()) as block:
+            watched = way()
+        steps = {r.name for r in block.records if "step_000/updates" in r.name}
+        told[name] = plainly == watched, len(steps), [plainly, watched]
+    print(json.dumps(told))
+"""
+
+AVERAGED = """
+    def averaged(*methods):
+        keras.backend.clear_session()
+        made = net()
+        made.compile(keras.optimizers.Adam(0.1, use_ema=True), "mse")
+        made.fit(X, Y, batch_size=4, verbose=0)
+        said = []
+        for method in methods:
+            try:
+                said.append(np.asarray(method(made)).tolist())
+            except Exception as error:
+                said.append(type(error).__name__)
+        return said
+
+
+    def evaluate(made):
+        return made.evaluate(X, Y, verbose=0)
+
+
+    def predict(made):
+        return made.predict(X, verbose=0)
+
+
+    def fit(made):
+        return made.fit(X, Y, batch_size=4, verbose=0).history["loss"]
+
+
+    WAYS = {
+        "shared": lambda: averaged(fit),
+        "deleted": lambda: averaged(evaluate, predict, evaluate),
+    }
+"""
+
+
+def ran(run_python: Any, code: str, backend: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(run_python(BEGIN + code + END, backend).splitlines()[-1])
+    return told
+
+
+def test_a_weight_and_its_average_may_be_one_array(run_python: Any) -> None:
+    """Keras 3.15.1 gives jax such an array twice, which refuses it: the test hears of that."""
+    told = ran(run_python, AVERAGED, "jax")
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
+
+
+RIVALS = """
+    import tensorflow as tf
+
+
+    class Rivals(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.maker, self.judge = net(6), net()
+            self.built = True
+
+        def compile(self):
+            super().compile()
+            self.first, self.second = keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02)
+
+        def call(self, inputs):
+            return self.judge(self.maker(inputs))
+
+        def train_step(self, batch):
+            real = batch[0] if isinstance(batch, tuple) else batch
+            for optimizer, part in ((self.first, self.judge), (self.second, self.maker)):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean(tf.square(self(real)))
+                gradients = tape.gradient(loss, part.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, part.trainable_variables))
+            return {"loss": loss}
+
+
+    def rivals(train):
+        made = Rivals()
+        made.compile()
+        train(made)
+        own = [*made.first.variables, *made.second.variables]
+        return numbers(made.weights), numbers(own), len(made.optimizer.variables)
+
+
+    def spread(train):
+        with tf.distribute.MirroredStrategy().scope():
+            made = net()
+            made.compile("adam", "mse")
+        train(made)
+        return numbers(made.weights)
+
+
+    def batches(made):
+        for _ in range(3):
+            made.train_on_batch(X, Y)
+
+
+    def fit(made):
+        made.fit(X, Y, batch_size=4, shuffle=False, verbose=0)
+
+
+    WAYS = {
+        f"{kind.__name__} {train.__name__}": lambda kind=kind, train=train: kind(train)
+        for kind in (rivals, spread)
+        for train in (batches, fit)
+    }
+"""
+
+
+@pytest.mark.tensorflow
+def test_optimizers_of_tensorflow_are_left_as_the_steps_left_them(run_python: Any) -> None:
+    told = ran(run_python, RIVALS, "tensorflow")
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
+    assert all(steps for _, steps, _ in told.values())
+
+
+FROZEN = """
+    def frozen(most):
+        made = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+        made.layers[0].trainable = False
+        made.compile("adam", "mse")
+        losses = []
+        for trainable in (False, True, True, False)[:most]:
+            made.layers[0].trainable = trainable
+            losses += made.fit(X, Y, batch_size=4, shuffle=False, verbose=0).history["loss"]
+        return losses, numbers(made.weights)
+
+
+    WAYS = {"once more": lambda: frozen(2), "often": lambda: frozen(4)}
+"""
+
+
+@pytest.mark.tensorflow
+def test_what_is_set_free_without_compiling_is_not_trained_there(run_python: Any) -> None:
+    """Keras warns of it, and TensorFlow runs the step on that it traced before."""
+    told = ran(run_python, FROZEN, "tensorflow")
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
