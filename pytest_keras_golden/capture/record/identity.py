@@ -102,8 +102,8 @@ def _compiled(function: Any) -> Any:
 
 
 def told(nest: Any) -> str:
-    """xxh3-128 over the digest, or else the text, of every leaf at its place; empty where one cannot
-    be read, as what was donated."""
+    """xxh3-128 over the digest, or else the text, of every leaf at its place; empty where one is
+    unreadable, as what was donated."""
     running = xxhash.xxh3_128()
     try:
         for place, leaf in flatten(nest):
