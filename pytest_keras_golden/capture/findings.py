@@ -11,7 +11,7 @@ from ..errors import CaptureError
 from ..records import LayerCall, OutermostCall, ProgramRun, TensorRecord
 from .examine import Against, Examined, Pooled, Returned, examine
 from .record.eager import Ended, recorded_again, with_twins
-from .record.identity import Ran
+from .record.identity import Identified
 from .record.methods import TRAINING
 from .reference import may_run_again, references
 from .replay.outermost import Outermost
@@ -67,7 +67,7 @@ class Findings:
         self.taken["tensor"].add(name)
         return name
 
-    def ran(self, programs: Iterable[Ran], named: Mapping[str, str]) -> None:
+    def ran(self, programs: Iterable[Identified], named: Mapping[str, str]) -> None:
         """Runs that need not be watched again, and what `take` called what was recorded of them."""
         for ran in programs:
             names = [named[name] for name in ran.tensors if name in named]

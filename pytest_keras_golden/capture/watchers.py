@@ -28,7 +28,7 @@ from .tap.request import Request
 from .train.doors import Doors, doors
 from .train.training import Training
 from .trained import Trained
-from .watch.calls import Call, Place, Watch, places
+from .watch.calls import Call, CallSite, Watch, places
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -120,7 +120,7 @@ class Watchers:
         return trained
 
     def _eager_capture(
-        self, begun: Any, finished: Callable[[Ended], None], at: Sequence[Place] | None = None
+        self, begun: Any, finished: Callable[[Ended], None], at: Sequence[CallSite] | None = None
     ) -> AbstractContextManager[EagerCapture]:
         return capture_calls(
             self.model,

@@ -21,7 +21,7 @@ from ..tap.precision import tensors_of
 from ..tap.request import Request
 from ..tap.select import Selection
 from ..tap.taps import Tap, Taps
-from ..watch.calls import Call, Place, Watch, watching
+from ..watch.calls import Call, CallSite, Watch, watching
 from ..watch.forgiving import Forgiving, Note
 from ..watch.patches import Run
 from .eager import policy_name
@@ -246,7 +246,7 @@ class ProgramCapture:
 
 @contextmanager
 def capture_programs(
-    model: Any | None, request: Request, at: Sequence[Place] | None = None
+    model: Any | None, request: Request, at: Sequence[CallSite] | None = None
 ) -> Iterator[tuple[ProgramCapture, Watch]]:
     """Record what calls of `model` compute in functions that are traced and run inside the block.
 

@@ -19,7 +19,7 @@ from ..state.variables import Snapshot
 from ..tap.limit import Limit
 from ..tap.precision import is_eager
 from ..tap.request import Request
-from ..watch.calls import Call, Place, Watch, watching
+from ..watch.calls import Call, CallSite, Watch, watching
 from ..watch.forgiving import Forgiving
 from ..watch.patches import Run
 from .host import LayerCapture
@@ -256,7 +256,7 @@ def capture_calls(
     recorder: CallRecorder | None = None,
     begun: CallBegun | None = None,
     finished: CallFinished | None = None,
-    at: Sequence[Place] | None = None,
+    at: Sequence[CallSite] | None = None,
 ) -> Iterator[EagerCapture]:
     """Record the eager calls of `model`, or of every outermost layer where it is None.
 

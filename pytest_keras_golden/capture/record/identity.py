@@ -26,7 +26,7 @@ Unchanged = Callable[[str, str], "Sequence[TensorRecord] | None"]
 """What the golden has of a run that need not be watched, by name and digest; else None."""
 
 
-class Ran(NamedTuple):
+class Identified(NamedTuple):
     """A run with an identity. tensors: names of what was recorded of it."""
 
     name: str

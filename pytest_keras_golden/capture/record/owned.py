@@ -32,7 +32,7 @@ from .again import Again, First, batch_of, before_each, last_argument, runs_eage
 from .batches import Batches
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
-from .identity import Executions, Identity, Ran, Unchanged
+from .identity import Executions, Identified, Identity, Unchanged
 from .loops import Loop, RunFirst, StepWatcher
 from .methods import LOOPS, STEP_OF, MethodCall, host, settling
 from .outlet import Outlets, returns_each_step
@@ -70,7 +70,7 @@ class OwnedCalls:
     observer: ObserverEffect | None = None
     recorded: str = ""
     unchanged: Unchanged = field(default=lambda name, digest: None)
-    programs: Sequence[Ran] = ()
+    programs: Sequence[Identified] = ()
     seen: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
     thread: int = field(default_factory=threading.get_ident)
@@ -260,7 +260,7 @@ class OwnedCalls:
             return None
         known = self.unchanged(asked.name, key)
         tensors = () if known is None else _names(known)
-        self.programs = [Ran(asked.name, key, tensors)]
+        self.programs = [Identified(asked.name, key, tensors)]
         return known
 
     def _kept(self, outputs: Mapping[str, Array]) -> dict[str, Array]:

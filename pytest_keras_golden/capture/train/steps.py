@@ -15,7 +15,7 @@ from ...compare.sketch import sketched
 from ...compare.training import ORDER
 from ...records import TensorRecord
 from ...tolerance import EPSILON
-from ..record.identity import Ran
+from ..record.identity import Identified
 from ..record.reads import Reads
 from ..replay.losses import METRICS, WHOLE, by_itself, given_in
 from ..replay.optimizers import Exercise
@@ -87,8 +87,8 @@ class StepRecorder:
     again: str = ""
     untold: bool = True
     left: dict[str, tuple[Array, str]] = field(default_factory=dict)
-    programs: list[Ran] = field(default_factory=list)
-    _ran: dict[int, Ran] = field(default_factory=dict)
+    programs: list[Identified] = field(default_factory=list)
+    _ran: dict[int, Identified] = field(default_factory=dict)
     _known: dict[int, Sequence[TensorRecord]] = field(default_factory=dict)
 
     @property
@@ -142,7 +142,7 @@ class StepRecorder:
 
     def ran(self, name: str, digest: str, known: Sequence[TensorRecord] | None) -> None:
         """What the step that runs is. known: what the golden has of it, where it is that one's."""
-        self._ran[self.done] = Ran(name, digest)
+        self._ran[self.done] = Identified(name, digest)
         if known is not None:
             self._known[self.done] = known
 

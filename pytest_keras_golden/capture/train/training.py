@@ -14,7 +14,7 @@ import numpy as np
 from ...compare.sketch import size_for, sketched
 from ...records import TensorRecord
 from ..backends import active, is_tensor, to_numpy
-from ..record.identity import Ran, Unchanged
+from ..record.identity import Identified, Unchanged
 from ..record.reads import Reads
 from ..replay.optimizers import Exercise
 from ..state.slots import optimizers_of
@@ -126,7 +126,7 @@ class Training:
             for recorder in list(self._of.values()):
                 yield from recorder.records()
 
-    def programs(self) -> list[Ran]:
+    def programs(self) -> list[Identified]:
         """Of the steps whose records were given since the last time."""
         found = []
         for recorder in list(self._of.values()):

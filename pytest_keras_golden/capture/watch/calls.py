@@ -91,7 +91,7 @@ def is_symbolic(nest: Any) -> bool:
     return any(isinstance(leaf, kinds) for leaf in leaves(nest))
 
 
-Place = tuple[Any, str]
+CallSite = tuple[Any, str]
 """A class or module, and the name of what is called of it."""
 
 Accept = Callable[[tuple[Any, ...], dict[str, Any]], bool]
@@ -291,7 +291,7 @@ def watching(
     *,
     aliases: Sequence[tuple[str, str]] = (),
     accept: Accept | None = None,
-    at: Sequence[Place] | None = None,
+    at: Sequence[CallSite] | None = None,
 ) -> Iterator[Watch]:
     """Let `observer` stand around every call of `root` and what it holds, in this thread only.
 
@@ -306,7 +306,7 @@ def watching(
 
 
 @contextmanager
-def opened(watch: Watch, at: Sequence[Place] | None = None) -> Iterator[None]:
+def opened(watch: Watch, at: Sequence[CallSite] | None = None) -> Iterator[None]:
     """Let a watch see the calls inside the block. at: see `watching`."""
     gated = patches.watch(places() if at is None else at, watch)
     try:
@@ -315,12 +315,12 @@ def opened(watch: Watch, at: Sequence[Place] | None = None) -> Iterator[None]:
         patches.unwatch(gated, watch)
 
 
-def places() -> list[Place]:
+def places() -> list[CallSite]:
     """Where calls pass by, of every class that there is now: a walk over hundreds."""
     return list(_places())
 
 
-def _places() -> Iterator[Place]:
+def _places() -> Iterator[CallSite]:
     import keras
     from keras.src import backend
 
@@ -331,7 +331,7 @@ def _places() -> Iterator[Place]:
     yield from _functions(backend, backend.nn)
 
 
-def _functions(backend: ModuleType, nn: ModuleType) -> Iterator[Place]:
+def _functions(backend: ModuleType, nn: ModuleType) -> Iterator[CallSite]:
     yield backend, "compute_output_spec"
     # 3.0.5 has no fused attention.
     if "dot_product_attention" in vars(nn):
