@@ -98,6 +98,14 @@ class Trained:
     def apart(self) -> AbstractContextManager[None]:
         return self.training.doors.listening(None)
 
+    def state_of(self, model: Any, step: str) -> list[str]:
+        roster, recorder = self.training.recorder_of(model, self.path_of(model), step)
+        return [str(recorder.done), *roster.names]
+
+    def stood(self, model: Any, step: str) -> None:
+        _, recorder = self.training.recorder_of(model, self.path_of(model), step)
+        recorder.advance()
+
     def steps(self, run: ModelRun) -> int:
         return sum(run.started.values())
 

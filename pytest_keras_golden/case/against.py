@@ -64,7 +64,7 @@ class CaseGolden:
         wanted = name, judged_alike(self.case, digest)
         known = next((p for p in golden.header.programs if (p.name, p.digest) == wanted), None)
         records = [] if known is None else [*self._records(golden, known, tolerance)]
-        self.case.unwatched += len(records)
+        self.case.unwatched += sum(record.judged for record in records)
         return records or None
 
     def _is_of_another_stack(self, golden: Golden) -> bool:

@@ -6,7 +6,7 @@ into, by making it again where it moved. A loop that raises is recorded as far a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,6 +41,12 @@ class StepWatcher(Protocol):
 
     def apart(self) -> AbstractContextManager[None]:
         """Inside, no optimizer is at work for a loop of the test's own."""
+
+    def state_of(self, model: Any, step: str) -> Iterable[str]:
+        """What tells a step beside its numbers: names of what it writes, how many ran before."""
+
+    def stood(self, model: Any, step: str) -> None:
+        """A step ran that is the golden's own, and that nobody watched."""
 
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +205,7 @@ class OwnedCalls:
         __tracebackhide__ = True
         model, ran = asked.model, Executions()
         before = ModelState(model)
+        names = self._names_of(asked)
         with self._paused(), self._noted(asked, ran):
             plain = asked.run(*asked.args, **asked.kwargs)
 
@@ -213,11 +214,11 @@ class OwnedCalls:
                 return self._again.run(asked, batch_of(asked))
 
         try:
-            known = self._known(asked, ran)
+            known = self._known(asked, ran, names)
             if known is None:
                 self._watch_again(asked, before, plain, run_first)
             else:
-                self.capture.sink.reads.traced = True
+                self._stand(asked)
                 self._finish(asked, known, plain, {}, run_first)
         except Exception as error:
             if self.note is None:
@@ -225,6 +226,13 @@ class OwnedCalls:
             self.capture.sink.forget()
             self.note(f"{asked.method}, run again to be captured: {problem(error)}")
         return plain
+
+    def _stand(self, asked: MethodCall) -> None:
+        """What else a watched run would have told."""
+        self.capture.sink.reads.traced = True
+        trained = self._trained(asked)
+        if trained is not None:
+            trained.stood(asked.model, asked.step)
 
     def _watch_again(
         self, asked: MethodCall, before: ModelState, plain: Any, run_first: RunFirst
@@ -243,19 +251,32 @@ class OwnedCalls:
             after.restore()
 
     def _noted(self, asked: MethodCall, ran: Executions) -> AbstractContextManager[None]:
-        """Inside, steps for prediction note what they run; those that train go through `training`
-        as well, which counts them."""
+        """Inside, steps note what they run."""
         model, step = asked.model, asked.step
-        noted = self.recorded and step == "predict" and returns_each_step(model, step)
+        noted = self.recorded and returns_each_step(model, step)
         return ran.seen(model, step) if noted else nullcontext()
 
-    def _known(self, asked: MethodCall, ran: Executions) -> Sequence[TensorRecord] | None:
+    def _trained(self, asked: MethodCall) -> StepWatcher | None:
+        return None if asked.step == "predict" else self.training
+
+    def _names_of(self, asked: MethodCall) -> Sequence[str]:
+        """What tells a call beside its numbers, before it: the optimizer is seen as it is now.
+        Empty where that cannot be told."""
+        trained = self._trained(asked)
+        with suppress(Exception):  # of whatever model of the user's: then it is watched
+            path = self.watch.path_of(asked.model)
+            state = trained.state_of(asked.model, asked.step) if trained else ()
+            return [path, *state, *named_weights(asked.model)]
+        return ()
+
+    def _known(
+        self, asked: MethodCall, ran: Executions, names: Sequence[str]
+    ) -> Sequence[TensorRecord] | None:
         """What the golden has of a call, where its run is that golden's own."""
         self.programs, model = [], asked.model
-        path = self.watch.path_of(model) if ran.steps else ""
-        identity = Identity(model, f"{path} {self.recorded}")
-        names = named_weights(model)
-        key = identity.of(ran.steps, ran.before, ran.after, names) if ran.steps else None
+        if not ran.steps or not names:
+            return None
+        key = Identity(model, self.recorded).of(ran.steps, ran.before, ran.after, names)
         if key is None:
             return None
         known = self.unchanged(asked.name, key)

@@ -167,8 +167,7 @@ class ModelRun(Onlooker):
         key = self._identity.of([step], told(again.state), after, names)
         if key is None:
             return False
-        number = self.started.get(self._phase, 0)
-        name = f"{self.call} {self._phase} {number}"
+        name = f"{self.call} {self._phase} {self._recorder().done}"
         known = self.unchanged(name, key)
         self._recorder().ran(name, key, known)
         if known is not None:

@@ -23,7 +23,7 @@ from ..tap.training import TrainingSelection
 from ..watch.calls import counted
 from .doors import Doors
 from .roster import Roster, arithmetic_of, precision_of, read, roster_of
-from .run import ModelRun
+from .run import PHASES, ModelRun
 from .steps import StepRecorder, may_be_judged
 
 if TYPE_CHECKING:
@@ -74,6 +74,15 @@ class Training:
             self._of[whose] = known
         return known
 
+    def recorder_of(self, model: Any, path: str, step: str) -> tuple[Roster, StepRecorder]:
+        """Of a step of a built model, and the names of what it writes."""
+        roster = roster_of(model, path, self.request.aliases)
+        return roster, self._recorder(model, PHASES[step], roster)
+
+    def _recorder(self, model: Any, phase: str, roster: Roster) -> StepRecorder:
+        whose = model if phase or model.optimizer is None else model.optimizer
+        return self.recorder(whose, phase, roster, partial(optimizers_of, model))
+
     def _exercise(self, recorder: StepRecorder, optimizers: Mapping[str, Any]) -> None:
         for name, optimizer in optimizers.items():
             self._see(optimizer)
@@ -95,17 +104,12 @@ class Training:
     @contextmanager
     def around(self, model: Any, path: str, initial: Initial, twice: bool) -> Iterator[ModelRun]:
         """Watch the steps of a method of `model` inside. twice: they are the test's own run."""
-
-        def recorder(phase: str, roster: Roster) -> StepRecorder:
-            whose = model if phase or model.optimizer is None else model.optimizer
-            return self.recorder(whose, phase, roster, partial(optimizers_of, model))
-
         run = ModelRun(
             model,
             path,
             self.request.aliases,
             self.reads,
-            recorder,
+            partial(self._recorder, model),
             initial,
             live=_shows_its_inside(model),
             twice=twice,

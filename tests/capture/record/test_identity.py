@@ -76,6 +76,20 @@ SUITE = """
         model.predict(x, batch_size=8, verbose=0)
         model.predict_on_batch(x[:3])
 """
+BATCHES = (
+    SUITE
+    + """
+    def test_batches():
+        model, (x, y) = model_of(), data()
+        said = [model.train_on_batch(x, y), model.test_on_batch(x, y)]
+        said += [model.train_on_batch(x[at : at + 4], y[:4]) for at in range(4)]
+        model.fit(x, y, batch_size=10, verbose=0)
+        said.append(model.test_on_batch(x, y))
+        left = [weight.tobytes().hex() for weight in model.get_weights()]
+        with open("left", "a") as file:
+            file.write(repr((said, left, int(model.optimizer.iterations.value))) + "\\n")
+"""
+)
 OWN = """
     import keras
     import numpy as np
@@ -132,6 +146,21 @@ def test_the_same_steps_are_traced_for_the_test_alone(suite: pytest.Pytester, ru
             names = {tensor.name for tensor in golden.header.tensors}
         assert {tensor["name"] for tensor in test["tensors"]} == names
         assert {tensor["verdict"] for tensor in test["tensors"]} == {"identical"}
+
+
+def test_methods_for_one_batch_and_what_follows_them(suite: pytest.Pytester, run: Run) -> None:
+    """Steps that nobody watched count among those of their optimizer."""
+    suite.makepyfile(BATCHES)
+    only = ("-k", "test_batches")
+    suite.runpytest_inprocess("-p", "no:keras_golden", *only)
+    plain = _traced(suite, "train")
+    run("--update-goldens", *only)
+    test = run(*only)["test_batches"]
+    assert _traced(suite, "train") == plain
+    judged = [tensor for tensor in test["tensors"] if tensor["judged"]]
+    assert {tensor["verdict"] for tensor in judged} == {"identical"}
+    assert test["unwatched"] > len(judged) / 2
+    assert len(set((suite.path / "left").read_text().splitlines())) == 1
 
 
 def test_the_report_says_how_much_was_not_computed_again(suite: pytest.Pytester, run: Run) -> None:
