@@ -241,8 +241,8 @@ class TestOutcome:
     marked or uses the fixture; others are captured because `golden_auto` is on. options: what of
     pytest's command line a command that finds the same golden has to repeat. typed: the node id as
     it is typed where pytest was started, where that is another folder than the rootdir. unwatched:
-    judged tensors inside of compiled steps that were, bit for bit, the golden's program on its inputs with
-    its results, and so did not run again to be watched.
+    judged tensors inside of compiled steps that were, bit for bit, the golden's program on its
+    inputs with its results, and so did not run again to be watched.
     """
 
     __test__ = False
