@@ -5,9 +5,10 @@
 What jax compiles it may fuse otherwise where something is handed over from inside, so recorded
 steps run twice: for the test as they are, and once more, watched. The floor is a plugin that runs
 the same steps twice and does nothing else (`adopted/twice.py`): no recording of this kind is
-cheaper, nor any check of steps that are not the golden's own. Those that are run once: what is
-measured as checking, against goldens of the same stack, may be cheaper than the floor. All runs share a filled compilation cache; processor times are ratios to the run without
-any plugin right before them, the median of the pairs.
+cheaper, nor any check of steps that are not the golden's own. Those that are run once: checking
+against goldens of the same stack, as it is measured here, may be cheaper than the floor. All runs
+share a filled compilation cache; processor times are ratios to the run without any plugin right
+before them, the median of the pairs.
 """
 
 from __future__ import annotations

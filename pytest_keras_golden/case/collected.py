@@ -207,10 +207,14 @@ class Case:
 
     @property
     def observer(self) -> ObserverEffect | None:
-        seen = [block.observer for block in self.blocks if block.observer]
-        if not seen:
-            return None
-        return "changed" if "changed" in seen else "identical"
+        """What watching did; of runs that are the golden's own, what it did there."""
+        seen = {block.observer for block in self.blocks}
+        golden = self.goldens.baseline() if self.unwatched else None
+        if golden is not None:
+            seen.add(golden.header.observer)
+        if "changed" in seen:
+            return "changed"
+        return "identical" if "identical" in seen else None
 
     @property
     def renamed(self) -> dict[str, str]:

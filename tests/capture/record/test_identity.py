@@ -141,7 +141,7 @@ def test_the_same_steps_are_traced_for_the_test_alone(suite: pytest.Pytester, ru
         assert test["outcome"] == "passed"
         assert test["unwatched"] > 0
         assert test["mode"] == recorded[name]["mode"]
-        assert test["observer"] is None
+        assert test["observer"] == recorded[name]["observer"] == "identical"
         with Golden.open(suite.path / test["golden"]) as golden:
             names = {tensor.name for tensor in golden.header.tensors}
         assert {tensor["name"] for tensor in test["tensors"]} == names
