@@ -88,10 +88,13 @@ def returnable(value: Any, anchor: Any) -> Any | None:
     return value if both and _trace(value) is _trace(anchor) else None
 
 
-def is_on_host(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether an array of numpy says all that there is about a tensor: where it lies, and that its
+    dtype is no weak one, which others would outdo."""
     if not isinstance(value, jax.Array) or not hasattr(value, "devices"):
         return isinstance(value, np.ndarray)
-    return [device.platform for device in value.devices()] == ["cpu"]
+    on_host = [device.platform for device in value.devices()] == ["cpu"]
+    return on_host and not getattr(value, "weak_type", False)
 
 
 def shapes_of(nest: Any) -> Any:

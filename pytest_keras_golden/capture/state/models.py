@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from ...store.digest import digest
-from ..backends import copied, given_back, to_numpy
+from ..backends import active, copied, given_back, to_numpy
 from .slots import optimizers_of
 from .variables import Snapshot, is_gone, put, recurrent_states, value_of
 
@@ -19,17 +21,20 @@ class ModelState:
         self._model = model
         self._random = Snapshot([model])
         variables = _variables(model)
-        copies = _each(copied, [value_of(variable) for variable in variables])
-        self._values = list(zip(variables, copies, strict=True))
+        values = [value_of(variable) for variable in variables]
+        self._values = list(zip(variables, values, _each(copied, values), strict=True))
 
     def restore(self) -> None:
         if len(_variables(self._model)) > len(self._values):
             # Metrics are made by the first step that updates them, and never unmade.
             self._model.reset_metrics()
         self._random.restore()
+        lost = [
+            (variable, copy) for variable, value, copy in self._values if not _put(variable, value)
+        ]
         # Copies again: a train step donates what it is given, and we may restore twice.
-        copies = _each(given_back, [value for _, value in self._values])
-        for (variable, _), value in zip(self._values, copies, strict=True):
+        fresh = _each(given_back, [copy for _, copy in lost])
+        for (variable, _), value in zip(lost, fresh, strict=True):
             put(variable, value)
 
     @contextmanager
@@ -45,7 +50,8 @@ class ModelState:
         return self._digests() == other._digests()
 
     def _digests(self) -> list[str]:
-        return ["" if is_gone(value) else digest(to_numpy(value)) for _, value in self._values]
+        copies = (copy for _, _, copy in self._values)
+        return ["" if is_gone(copy) else digest(to_numpy(copy)) for copy in copies]
 
 
 def made_for_training(model: Any) -> bool:
@@ -89,6 +95,16 @@ def _variables(model: Any) -> list[Any]:
         ),
     ]
     return list({id(variable): variable for variable in held}.values())
+
+
+def _put(variable: Any, value: Any) -> bool:
+    """Whether a variable could be given back the very array that it had: those of jax are never
+    written, but may be gone."""
+    if active() != "jax" or is_gone(value) or isinstance(value, np.ndarray):
+        return False
+    if value_of(variable) is not value:
+        put(variable, value)
+    return True
 
 
 def _each(make: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...store.digest import digest
-from ..backends import is_tensor, to_numpy
+from ..backends import copied, given_back, is_tensor, to_numpy
 from ..backends.nest import exchanged, flatten
 from ..record.identity import Taken
 
@@ -31,7 +31,7 @@ class SecondRun:
         """What the first run is given, and what to give the second one."""
         state, data = args
         # The first run donates what it is given.
-        copies = exchanged(state, lambda leaf: _copied(leaf) if is_tensor(leaf) else leaf)
+        copies = exchanged(state, lambda leaf: copied(leaf) if is_tensor(leaf) else leaf)
         taken = Taken.of(data)
         return (state, taken or data), SecondRun(copies, data, taken)
 
@@ -43,13 +43,8 @@ class SecondRun:
         return self.taken.taken[0] if len(self.taken.taken) == 1 else None
 
     def args(self) -> tuple[Any, ...]:
-        return self.state, self.data if self.taken is None else iter(self.taken.taken)
-
-
-def _copied(leaf: Any) -> Any:
-    import keras
-
-    return keras.ops.copy(leaf)
+        state = exchanged(self.state, lambda leaf: given_back(leaf) if is_tensor(leaf) else leaf)
+        return state, self.data if self.taken is None else iter(self.taken.taken)
 
 
 def are_same(one: Any, other: Any) -> bool:
