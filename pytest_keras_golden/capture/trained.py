@@ -102,9 +102,9 @@ class Trained:
         roster, recorder = self.training.recorder_of(model, self.path_of(model), step)
         return [str(recorder.done), *roster.names]
 
-    def stood(self, model: Any, step: str) -> None:
+    def stood(self, model: Any, step: str, known: Sequence[TensorRecord]) -> None:
         _, recorder = self.training.recorder_of(model, self.path_of(model), step)
-        recorder.advance()
+        recorder.stood(known)
 
     def steps(self, run: ModelRun) -> int:
         return sum(run.started.values())

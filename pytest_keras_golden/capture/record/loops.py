@@ -45,8 +45,8 @@ class StepWatcher(Protocol):
     def state_of(self, model: Any, step: str) -> Iterable[str]:
         """What tells a step beside its numbers: names of what it writes, how many ran before."""
 
-    def stood(self, model: Any, step: str) -> None:
-        """A step ran that is the golden's own, and that nobody watched."""
+    def stood(self, model: Any, step: str, known: Sequence[TensorRecord]) -> None:
+        """A step ran that is the golden's own, and that nobody watched. known: its records."""
 
     def steps(self, run: Any) -> int:
         """How many ran to their ends."""

@@ -218,7 +218,7 @@ class OwnedCalls:
             if known is None:
                 self._watch_again(asked, before, plain, run_first)
             else:
-                self._stand(asked)
+                self._stand(asked, known)
                 self._finish(asked, known, plain, {}, run_first)
         except Exception as error:
             if self.note is None:
@@ -227,12 +227,12 @@ class OwnedCalls:
             self.note(f"{asked.method}, run again to be captured: {problem(error)}")
         return plain
 
-    def _stand(self, asked: MethodCall) -> None:
+    def _stand(self, asked: MethodCall, known: Sequence[TensorRecord]) -> None:
         """What else a watched run would have told."""
         self.capture.sink.reads.traced = True
         trained = self._trained(asked)
         if trained is not None:
-            trained.stood(asked.model, asked.step)
+            trained.stood(asked.model, asked.step, known)
 
     def _watch_again(
         self, asked: MethodCall, before: ModelState, plain: Any, run_first: RunFirst

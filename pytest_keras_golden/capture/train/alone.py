@@ -43,9 +43,10 @@ class Alone:
     # -- losses and metrics -----------------------------------------------------------------
 
     def _losses(self, records: Sequence[TensorRecord]) -> Iterator[LocalOutcome]:
-        """The first change of each, of the golden's predictions and targets."""
+        """The first change of each, of the golden's predictions and targets. Not of steps that are
+        the golden's own."""
         found: dict[str, LocalOutcome] = {}
-        own = given_in(record.name for record in records)
+        own = given_in(record.name for record in records if not record.known)
         for told, given in given_in(t.name for t in self.golden.header.tensors).items():
             for local in self._made(told, given) if told in own else ():
                 known = found.get(local.name, local)

@@ -17,7 +17,7 @@ from ...records import TensorRecord
 from ...tolerance import EPSILON
 from ..record.identity import Identified
 from ..record.reads import Reads
-from ..replay.losses import METRICS, WHOLE, by_itself, given_in
+from ..replay.losses import METRICS, WHOLE, by_itself, given_in, uncounted
 from ..replay.optimizers import Exercise
 from ..state.weights import numeric_digest
 from ..tap.precision import coarsest
@@ -146,6 +146,11 @@ class StepRecorder:
         if known is not None:
             self._known[self.done] = known
 
+    def stood(self, known: Sequence[TensorRecord]) -> None:
+        """A step ran that is the golden's own, which has its records."""
+        self._cancel(_gradients(known))
+        self.advance()
+
     def drop(self, *parts: str) -> None:
         """What the last step computed and did not use."""
         step = self._steps.get(self._last, {})
@@ -171,7 +176,10 @@ class StepRecorder:
     def records(self) -> Iterator[TensorRecord]:
         """Of the steps since the last time, in the order in which parts follow from each other."""
         for number in sorted({*self._steps, *self._known}):
-            records = self._known.get(number) or list(self._of_step(number))
+            known = self._known.get(number)
+            if known is not None:
+                self._cancel(_gradients(known))
+            records = known or list(self._of_step(number))
             if number in self._ran and records:
                 ran = self._ran[number]._replace(tensors=[record.name for record in records])
                 self.programs.append(ran)
@@ -181,13 +189,17 @@ class StepRecorder:
 
     def _of_step(self, number: int) -> Iterator[TensorRecord]:
         parts = self._steps[number]
-        cancelled = _cancellation(parts)
-        for name, slack in cancelled.items():
-            self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
+        cancelled = self._cancel(parts)
         for part, name in sorted(parts, key=lambda key: ORDER.index(key[0])):
             kept = parts[part, name]
             slack = kept.slack + _slack_of(part, name, cancelled)
             yield self._record(number, part, name, replace(kept, slack=slack))
+
+    def _cancel(self, parts: Mapping[tuple[str, str], _Kept]) -> Mapping[str, float]:
+        cancelled = _cancellation(parts)
+        for name, slack in cancelled.items():
+            self.cancelled[name] = max(slack, self.cancelled.get(name, 0.0))
+        return cancelled
 
     def alone(self, records: Sequence[TensorRecord], prefix: str) -> Iterator[TensorRecord]:
         """What losses and metrics make of what they were given in these steps. records: under the
@@ -282,6 +294,16 @@ def _rounding(before: Array, after: Array, change: Array, precision: str) -> flo
 def _rms(array: Array) -> float:
     with np.errstate(all="ignore"):
         return float(np.sqrt(np.mean(np.square(_wide(array))))) if array.size else 0.0
+
+
+def _gradients(records: Sequence[TensorRecord]) -> dict[tuple[str, str], _Kept]:
+    """Those of a step, from the names that they have in a block."""
+    found = ((record, record.name.partition("/gradients/")[2]) for record in records)
+    return {
+        ("gradients", uncounted(name)[0]): _Kept(record.value, record.precision)
+        for record, name in found
+        if name
+    }
 
 
 def _cancellation(parts: Mapping[tuple[str, str], _Kept]) -> dict[str, float]:

@@ -253,6 +253,42 @@ def test_after_an_update_of_something_else_programs_stay(suite: pytest.Pytester,
     assert run("-k", "test_predict")["test_predict"]["unwatched"] > moved["unwatched"]
 
 
+LATER = """
+    import os
+    import keras
+    import numpy as np
+
+    def test_later():
+        keras.utils.set_random_seed(1)
+        layers = [keras.layers.Dense(3, name="one"), keras.layers.Dense(2, name="two")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+
+        def change(epoch, logs):
+            if epoch == 2:
+                model.optimizer.learning_rate = 0.01 * float(os.environ.get("LATE", "1"))
+
+        late = keras.callbacks.LambdaCallback(on_epoch_begin=change)
+        model.fit(x, np.ones((12, 2)), batch_size=4, epochs=3, verbose=0, callbacks=[late])
+"""
+
+
+def test_what_moved_behind_known_steps_has_the_tolerances_that_it_had(
+    suite: pytest.Pytester, run: Run
+) -> None:
+    """What the terms of a gradient cancel counts for the weights at the end, too."""
+    suite.makepyfile(LATER)
+    only = ("-k", "test_later")
+    recorded = suite.path / run("--update-goldens", *only)["test_later"]["golden"]
+    moved = run(*only, LATE="2")["test_later"]
+    assert (moved["outcome"], moved["unwatched"] > 0) == ("failed", True)
+    assert not any("by themselves" in warning for warning in moved["warnings"])
+    with Golden.open(recorded) as one, Golden.open(suite.path / moved["candidate"]) as other:
+        tolerances = [{t.name: t.tolerance for t in g.header.tensors} for g in (one, other)]
+    assert tolerances[0] == tolerances[1]
+
+
 def test_the_block_of_a_test_has_the_tensors(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
