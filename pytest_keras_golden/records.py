@@ -243,6 +243,20 @@ class TensorEntry:
         return self.precision or self.dtype
 
 
+def record_of(entry: TensorEntry, value: Array, sums: Array | None) -> TensorRecord:
+    """A tensor of a golden as if it were captured. value, sums: what the golden has of it."""
+    return TensorRecord(
+        entry.name,
+        value,
+        kind=entry.kind,
+        precision=entry.precision,
+        judged=entry.judged,
+        source=entry.source,
+        sample=entry.sample,
+        sums=sums,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
     """One run of a program that jax compiled for the test, and that ran once more to be watched.

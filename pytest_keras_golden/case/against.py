@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..compare.calls import Difference, Ran, difference, differing, trains
 from ..compare.depth import Shift, furthest
 from ..compare.verdict import judge
-from ..records import OutermostCall, ProgramRun, TensorEntry, TensorRecord, Tolerance
+from ..records import OutermostCall, ProgramRun, TensorEntry, TensorRecord, Tolerance, record_of
 from ..stack import stack_changes
 from . import rules
 from .recording import judged_alike
@@ -79,19 +79,8 @@ class CaseGolden:
         if program.first not in places or program.last not in places:
             return
         for entry in entries[places[program.first] : places[program.last] + 1]:
-            record = TensorRecord(
-                entry.name,
-                golden.array(entry.name),
-                kind=entry.kind,
-                precision=entry.precision,
-                judged=entry.judged,
-                source=entry.source,
-                tolerance=tolerance,
-                digest=entry.digest,
-                sample=entry.sample,
-                sums=golden.sums(entry.name),
-                known=True,
-            )
+            record = record_of(entry, golden.array(entry.name), golden.sums(entry.name))
+            record = replace(record, tolerance=tolerance, digest=entry.digest, known=True)
             yield replace(record, slack=self._slack(record, entry))
 
     def _slack(self, record: TensorRecord, entry: TensorEntry) -> float:

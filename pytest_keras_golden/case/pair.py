@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..outcomes import FAILING, TensorOutcome, TestOutcome, first_drift
-from ..records import GoldenHeader, TensorEntry, TensorRecord, Tolerance, ToleranceRule
+from ..records import GoldenHeader, TensorEntry, Tolerance, ToleranceRule, record_of
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -70,16 +70,7 @@ def _judged(
     from ..compare.verdict import judge
 
     old = a.header.entry(entry.name)
-    record = TensorRecord(
-        entry.name,
-        b.array(entry.name),
-        kind=entry.kind,
-        precision=entry.precision,
-        judged=entry.judged,
-        source=entry.source,
-        sample=entry.sample,
-        sums=b.sums(entry.name),
-    )
+    record = record_of(entry, b.array(entry.name), b.sums(entry.name))
     return judge(
         record,
         entry.order,
