@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...store.digest import digest
-from ..backends import is_concrete, keeps_order, primal, to_numpy
+from ..backends import is_concrete, keeps_order, primal, view
 from ..tap.precision import is_numeric
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Losses:
         if not is_numeric(value) or (traced and not keeps_order()):
             return
         labels = [leaf for leaf in given if is_numeric(leaf) and is_concrete(leaf)]
-        loss = Loss(name, digest(to_numpy(labels[0])) if labels else "", traced)
+        loss = Loss(name, digest(view(labels[0])) if labels else "", traced)
         self._seen.append(loss)
         self.reads.read(primal(value), loss)
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from ...names import golden_folder
 from ...store.digest import digest
-from ..backends import from_numpy, is_concrete, to_numpy, untraced
+from ..backends import from_numpy, is_concrete, to_numpy, untraced, view
 from ..stream.shared import share, unshare
 from ..watch import patches
 from ..watch.calls import subclasses
@@ -197,9 +197,7 @@ class Draws:
     def is_drawn(self, variable: Any) -> bool:
         """Whether a variable still holds what its initializer drew."""
         reference, key = self._born.get(id(variable), (None, ""))
-        return (
-            reference is not None and reference() is variable and digest(to_numpy(variable)) == key
-        )
+        return reference is not None and reference() is variable and digest(view(variable)) == key
 
     def was_exchanged(self, variable: Any) -> bool:
         """Whether it still holds what the old side's initializer drew, in place of its own."""

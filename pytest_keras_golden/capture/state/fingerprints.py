@@ -7,7 +7,7 @@ appear there: it is told here, for each call and not only for the first.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ...compare.calls import OWN_DRAWS, SHUFFLED
 from ...errors import CaptureError
 from ...records import OutermostCall
 from ...store.digest import digest
-from ..backends import to_numpy, unwrapped, write_count
+from ..backends import to_numpy, unwrapped, view, write_count
 from ..backends.nest import flatten
 from ..stream.functions import called, drawn_since
 from ..stream.shared import drawn_by_its_own, is_shared
@@ -25,10 +25,13 @@ from ..tap.precision import is_numeric
 from ..watch.structure import walk
 from .given import passed
 from .variables import states_of
-from .weights import input_fingerprints, named_weights, numeric_digest
+from .weights import input_fingerprints, numeric_digest, weights_of
 
 if TYPE_CHECKING:
     from ...records import Array
+
+_Layers = Iterable[tuple[str, Any]]
+"""By path, as `walk` gives them."""
 
 GLOBAL_SEED = "@global_seed"
 """The generator behind unseeded `keras.random` calls, which belongs to no layer."""
@@ -51,7 +54,7 @@ class _Digests:
         if reference is not None and reference() is value and version == count:
             return key
         try:
-            key = numeric_digest(to_numpy(value))
+            key = numeric_digest(view(value))
         except CaptureError:
             return None
         if count is not None:
@@ -87,17 +90,19 @@ class Fingerprints:
 
         batch: how many of its inputs a method takes at once; shuffled: whether in another order.
         """
-        updates = self._see(path, target)
+        below = list(walk(target, path))
+        updates = self._see(path, target, below)
         for place, key in input_fingerprints(args, kwargs).items():
             self.inputs[f"{self.prefix}{name}{place}"] = key
         flags = passed(args, kwargs)
-        seeds, functions = self._seeds(path, target), called()
+        seeds, functions = self._seeds(below), called()
         return Begun(name, path, target, updates, seeds, flags, functions, batch, shuffled)
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
-        self._see_built(call.path, call.target)
-        after = self._seeds(call.path, call.target)
+        below = list(walk(call.target, call.path))
+        self._see_built(below)
+        after = self._seeds(below)
         draws = {name: key for name, key in call.seeds.items() if after.get(name) != key}
         if draws:
             draws |= dict.fromkeys(map(OWN_DRAWS.format, sorted(drawn_by_its_own())), "")
@@ -116,7 +121,7 @@ class Fingerprints:
 
     def take_weights(self, path: str, target: Any) -> None:
         """Of a model that only programs call, which nobody can look at before they run."""
-        self._see_built(path, target)
+        self._see_built(walk(target, path))
 
     def take_initial(self, weights: Mapping[str, Array]) -> None:
         """Of a model that was not built when its training began: what its first step began with."""
@@ -125,7 +130,7 @@ class Fingerprints:
                 key = numeric_digest(array)
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
-    def _see(self, path: str, target: Any) -> dict[str, str]:
+    def _see(self, path: str, target: Any, below: _Layers) -> dict[str, str]:
         """Take in the weights of a layer; those that are not what they were before. With the first
         call of a model those of others, too: it may share or copy what they were trained to."""
         updates: dict[str, str] = {}
@@ -133,12 +138,12 @@ class Fingerprints:
             others = [(other, held()) for other, held in self._roots.items()]
             self._roots[path] = weakref.ref(target)
             for other, root in others:
-                updates |= {} if root is None else self._changed(other, root)
-        return updates | self._changed(path, target) | self._states(path, target)
+                updates |= {} if root is None else self._changed(walk(root, other))
+        return updates | self._changed(below) | self._states(below)
 
-    def _changed(self, path: str, target: Any) -> dict[str, str]:
+    def _changed(self, below: _Layers) -> dict[str, str]:
         updates = {}
-        for name, variable in named_weights(target, path, self.aliases).items():
+        for name, variable in weights_of(below, self.aliases).items():
             key = self._digests.of(variable)
             if key is None:
                 continue
@@ -150,24 +155,22 @@ class Fingerprints:
             self._now[self.prefix + name] = key
         return updates
 
-    def _states(self, path: str, target: Any) -> dict[str, str]:
+    def _states(self, below: _Layers) -> dict[str, str]:
         """What stateful recurrent layers go on from, which is told before every call."""
-        states = (
-            (name, self._digests.of(variable)) for name, variable in named_states(target, path)
-        )
+        states = ((name, self._digests.of(variable)) for name, variable in _carried(below))
         return {self.prefix + name: key for name, key in states if key is not None}
 
-    def _see_built(self, path: str, target: Any) -> None:
+    def _see_built(self, below: _Layers) -> None:
         """Weights that the call itself made: a forward call leaves them as it initialized them."""
-        for name, variable in named_weights(target, path, self.aliases).items():
+        for name, variable in weights_of(below, self.aliases).items():
             key = self._digests.of(variable) if self.prefix + name not in self._now else None
             if key is not None:
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
 
-    def _seeds(self, path: str, target: Any) -> dict[str, str]:
+    def _seeds(self, below: _Layers) -> dict[str, str]:
         digests = {}
         of = _as_words if is_shared() else self._digests.of
-        for name, variable in named_seeds(target, path):
+        for name, variable in _generators(below):
             key = of(variable)
             if key is not None:
                 digests[self.prefix + name] = key
@@ -196,7 +199,11 @@ def _as_words(state: Any) -> str:
 
 def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The states of all generators that a call of this layer may draw from, by structural name."""
-    for found, layer in walk(target, path):
+    return _generators(walk(target, path))
+
+
+def _generators(below: _Layers) -> Iterator[tuple[str, Any]]:
+    for found, layer in below:
         for at, generator in enumerate(vars(layer).get("_seed_generators") or ()):
             yield f"{found}/@seed{at}", generator.state
     from keras.src.backend.common import global_state
@@ -206,9 +213,9 @@ def named_seeds(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield GLOBAL_SEED, generator.state
 
 
-def named_states(target: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _carried(below: _Layers) -> Iterator[tuple[str, Any]]:
     """What recurrent layers carry from call to call, by structural name."""
-    for found, layer in walk(target, path):
+    for found, layer in below:
         for at, state in enumerate(states_of(layer)):
             yield f"{found}/@state{at}", state
 
@@ -219,7 +226,7 @@ def _outputs(returned: Any) -> dict[str, str]:
     for place, leaf in flatten(returned):
         if is_numeric(leaf):
             try:
-                digests[place] = digest(to_numpy(leaf))
+                digests[place] = digest(view(leaf))
             except CaptureError:
                 continue
     return digests

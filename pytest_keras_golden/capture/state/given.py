@@ -16,7 +16,7 @@ from ...compare.calls import flags_differ
 from ...errors import CaptureError
 from ...records import Given
 from ...store.digest import digest
-from ..backends import to_numpy
+from ..backends import view
 from ..backends.nest import flatten
 from ..tap.precision import dtype_name, is_numeric
 from ..watch.calls import Call
@@ -56,7 +56,7 @@ def carried_by(tensors: Iterable[Any]) -> tuple[str, ...]:
 def _digest(mask: Any) -> str | None:
     """None for one that holds no numbers now."""
     try:
-        return digest(to_numpy(mask))
+        return digest(view(mask))
     except CaptureError:
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...store.digest import digest
-from ..backends import active, copied, given_back, to_numpy
+from ..backends import active, copied, given_back, view
 from .slots import optimizers_of
 from .variables import Snapshot, is_gone, put, recurrent_states, value_of
 
@@ -51,7 +51,7 @@ class ModelState:
 
     def _digests(self) -> list[str]:
         copies = (copy for _, _, copy in self._values)
-        return ["" if is_gone(copy) else digest(to_numpy(copy)) for copy in copies]
+        return ["" if is_gone(copy) else digest(view(copy)) for copy in copies]
 
 
 def made_for_training(model: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...aliases import Alias, canonical
 from ...errors import CaptureError, a_kind
 from ...io.strict import shown as quoted
 from ...store.digest import digest
-from ..backends import is_tensor, is_text, text_digest, to_numpy
+from ..backends import is_tensor, is_text, text_digest, view
 from ..backends.nest import flatten
 from ..watch.families import TRACKING, WEIGHTS, weight_name
 from ..watch.structure import joined, snake_case, walk
@@ -36,9 +36,16 @@ def named_weights(
     attribute that holds the weight, without underscores (`kernel` became `_kernel` after 3.0.5).
     Seed generators and metrics hold no weights.
     """
+    return weights_of(walk(model, path), aliases)
+
+
+def weights_of(
+    layers: Iterable[tuple[str, Any]], aliases: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """`named_weights` of layers by path, as `walk` gives them."""
     named: dict[str, Any] = {}
     seen: set[int] = set()
-    for at, layer in walk(model, path):
+    for at, layer in layers:
         for name, variable in _own_weights(layer):
             if id(variable) not in seen:
                 seen.add(id(variable))
@@ -51,7 +58,7 @@ def fingerprints(
 ) -> dict[str, str]:
     """Structural weight name → xxh3-128 over dtype, shape and bytes of its value."""
     named = named_weights(model, path, aliases)
-    return {name: numeric_digest(to_numpy(weight)) for name, weight in named.items()}
+    return {name: numeric_digest(view(weight)) for name, weight in named.items()}
 
 
 def numeric_digest(value: Array) -> str:
@@ -77,7 +84,7 @@ def input_fingerprints(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[s
 
 
 def _fingerprint(leaf: Any) -> str:
-    return text_digest(leaf) if is_text(leaf) else numeric_digest(to_numpy(leaf))
+    return text_digest(leaf) if is_text(leaf) else numeric_digest(view(leaf))
 
 
 def fill_weights(model: Any, seed: int = 0, aliases: Sequence[tuple[str, str]] = ()) -> None:
@@ -126,7 +133,7 @@ def _below_root(aliases: Iterable[Alias], root: str) -> Iterator[Alias]:
 
 def _own_weights(layer: Any) -> Iterator[tuple[str, Any]]:
     own = [variable for name in (*_OWN, *WEIGHTS) for variable in _listed(layer, name)]
-    places = _places(layer)
+    places = _places(layer, set(map(id, own))) if own else {}
     for variable in own:
         yield weight_name(layer, places.get(id(variable)) or str(variable.name)), variable
 
@@ -138,27 +145,32 @@ def _listed(layer: Any, attribute: str) -> list[Any]:
     return list(vars(layer).get(attribute) or ())
 
 
-def _places(layer: Any) -> dict[int, str]:
+def _places(layer: Any, wanted: Set[int]) -> dict[int, str]:
     """id of a variable → attribute that holds it, first in order of the name, lists by index."""
+    found = [
+        (attribute.lstrip("_"), attribute, place, key)
+        for attribute, value in vars(layer).items()
+        if attribute not in _LISTS
+        for place, key in _held(value, wanted)
+    ]
     paths: dict[int, str] = {}
-    for attribute in sorted(vars(layer), key=lambda name: (name.lstrip("_"), name)):
-        if attribute in _LISTS:
-            continue
-        for suffix, leaf in _held(vars(layer)[attribute]):
-            paths.setdefault(id(leaf), attribute.lstrip("_") + suffix)
+    # Of several places in one attribute the first counts: sorting keeps their order.
+    for name, _, place, key in sorted(found, key=lambda held: held[:2]):
+        paths.setdefault(key, name + place)
     return paths
 
 
 _LISTS = frozenset({*_OWN, *WEIGHTS, *TRACKING, "_layers", "_modules", "_tracker"})
 
 
-def _held(value: Any) -> Iterator[tuple[str, Any]]:
-    if is_tensor(value):
-        yield "", value
+def _held(value: Any, wanted: Set[int]) -> Iterator[tuple[str, int]]:
+    """Where in an attribute's value those variables are, and which."""
+    if id(value) in wanted:
+        yield "", id(value)
     elif isinstance(value, (list, tuple)):
-        yield from ((f"/{at}", item) for at, item in enumerate(value) if is_tensor(item))
+        yield from ((f"/{at}", id(item)) for at, item in enumerate(value) if id(item) in wanted)
     elif isinstance(value, Mapping):
-        yield from ((f"/{key}", item) for key, item in value.items() if is_tensor(item))
+        yield from ((f"/{key}", id(item)) for key, item in value.items() if id(item) in wanted)
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:
