@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import TRACED, UPDATES
+from ..outcomes import RAISED, TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames, torch_steps
 from .examine import Against, Examined
@@ -161,11 +161,16 @@ class Watchers:
 
     @property
     def unseen(self) -> Mapping[str, int]:
-        """What ran and was not looked into, with how often: methods of models by name, and calls
-        in compiled functions of which nothing can be recorded."""
+        """What ran and was not looked into, with how often: methods of models by name, calls in
+        compiled functions of which nothing can be recorded, and calls that raised."""
         traced = self._program.traced_only + self._hidden
-        missed = self._trained.missed
-        return {**self._owned.unseen, **missed, TRACED: traced, UPDATES: len(self._updated)}
+        return {
+            **self._owned.unseen,
+            **self._trained.missed,
+            TRACED: traced,
+            UPDATES: len(self._updated),
+            RAISED: self._eager.raised + self._owned.raised + self._doors.raised,
+        }
 
     # -- eager calls ------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ..tap.limit import Limit
 from ..tap.precision import is_eager
 from ..tap.request import Request
 from ..watch.calls import Call, CallSite, Watch, watching
-from ..watch.forgiving import Forgiving
+from ..watch.forgiving import Forgiving, Once
 from ..watch.patches import Run
 from .host import LayerCapture
 
@@ -55,7 +55,7 @@ class EagerCapture:
 
     seen: number of outermost calls. policy: dtype policy of the first one's layer. renamed:
     structural path → the alias that replaced it. begun: told each outermost call before it runs;
-    finished: given each that returned; one that raised leaves nothing.
+    finished: given each that returned; one that raised leaves nothing, and counts in `raised`.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class EagerCapture:
     ) -> None:
         self.policy: str | None = None
         self.renamed: Mapping[str, str] = {}
+        self.raised = 0
         self.watch: Watch
         self._model = model
         self._capture = LayerCapture(request.select, limit=request.limit)
@@ -98,10 +99,12 @@ class EagerCapture:
         if self._begun is not None:
             self._begun(call, args, kwargs)
         records, layers = len(self._capture.sink.records), self._layers()
+        once = Once(run)
         try:
-            returned = self._observed(call, run, args, kwargs)
+            returned = self._observed(call, once, args, kwargs)
         except BaseException:
             self._forget(records, layers)
+            self.raised += isinstance(once.failure, Exception)
             raise
         if self._finished is not None:
             self._finished(self._ended(made, records, layers, returned))
