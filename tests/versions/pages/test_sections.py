@@ -1,0 +1,31 @@
+"""What the sections of a gate's pages are called, and what they count."""
+
+from __future__ import annotations
+
+from gates import gate_of, held
+
+from pytest_keras_golden.outcomes import TestOutcome
+from pytest_keras_golden.versions.compared.verdicts import VerdictRow, row_of
+from pytest_keras_golden.versions.pages.conclusion import verdict_line
+from pytest_keras_golden.versions.pages.gate_html import page
+from pytest_keras_golden.versions.pages.gate_page import markdown, terminal
+
+
+def ended(name: str, outcome: str, reason: str) -> VerdictRow:
+    test = TestOutcome(f"t.py::{name}", outcome, reason=reason)
+    return row_of(test, test)
+
+
+def test_expected_failures_stand_apart_from_skips() -> None:
+    result = gate_of(
+        ended("left", "skipped", "Skipped: not now"), ended("known", "xfailed", "a bug"), held()
+    )
+    assert verdict_line(result).endswith("1 test compared (1 skipped, 1 xfailed).")
+    assert result.to_json()["counts"] == {"skipped": 1, "xfailed": 1, "holds": 1}
+    for text in (terminal(result, 200), markdown(result)):
+        apart = text.index("Expected failures")
+        assert text.index("t.py::left") < apart < text.index("t.py::known")
+    for text in (terminal(result, 200), markdown(result), page(result)):
+        assert "1 test skipped" in text
+        assert "1 test failed as expected" in text
+    assert '"xfailed"' in page(result)
