@@ -25,6 +25,12 @@ Twins = Literal["later", "now"]
 TWINS: tuple[Twins, ...] = ("later", "now")
 
 DEFAULT_SELECT = ("attention", "logits", "training")
+TRAINING_GROUPS = ("loss", "gradients", "updates", "slots", "metrics", "random")
+"""Groups of one part of a step each; `training` is all of them."""
+
+GROUPS = ("attention", "logits", "blocks", "all", "outputs", "training", *TRAINING_GROUPS)
+"""What `select` takes by a word of its own; whatever else it names is a glob."""
+
 """What a capture takes where nothing else is asked for."""
 
 DEFAULT_STEPS = 3
@@ -384,7 +390,16 @@ def _names(value: str) -> tuple[str, ...]:
             "golden_select selects nothing",
             "Name groups (attention, logits, blocks, training, all) or globs.",
         )
+    for name in names:
+        # One word names an outermost call at most, whose outputs are taken anyway.
+        if name.isidentifier() and name not in GROUPS:
+            raise ConfigError(f"golden_select: {name!r} is no group", _group_instead(name))
     return names
+
+
+def _group_instead(name: str) -> str:
+    known = ", ".join(GROUPS)
+    return f"{did_you_mean(name, GROUPS)}Groups are {known}; a glob names calls: */{name}*."
 
 
 def _at_least_one(value: Any, key: str) -> int:

@@ -39,9 +39,7 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
     if run.log is None:
         return (
             f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
-            "Raise --timeout, or name fewer tests behind `--`."
-            if run.timed_out
-            else "Make the suite pass under the old version first.",
+            _to_run_at_all(run),
         )
     outcomes = [test.outcome for test in run.tests.values()]
     if not outcomes and run.internal_error:
@@ -70,6 +68,14 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
             else "Name tests that do behind `--`; saved models by their files, as in model.keras.",
         )
     return None
+
+
+def _to_run_at_all(run: InnerRun) -> str:
+    if run.timed_out:
+        return "Raise --timeout, or name fewer tests behind `--`."
+    if run.exitstatus == _PYTESTS_USAGE:
+        return "Correct what pytest refuses: behind `--`, or in the suite's configuration."
+    return "Make the suite pass under the old version first."
 
 
 _NOT_FOUND = re.compile(r"^ERROR: (?:file or directory )?not found: (.+)$", re.MULTILINE)
