@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, nearest
 from .release import KERAS_2, normalised
 
 if TYPE_CHECKING:
@@ -314,6 +314,14 @@ def read_settings(
         twins=option("golden_twins"),
         shared_draws=option("golden_draws") == "shared",
     )
+
+
+def meant(arguments: Iterable[str]) -> dict[str, str]:
+    """Of arguments that nobody knows, those that are nearly one of our flags → the flag."""
+    flags = [entry.flag for entry in OPTIONS if entry.flag and not entry.hidden]
+    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    near = {name: nearest(name, flags, cutoff=0.85) for name in given}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def check_ini_keys(keys: Iterable[str]) -> None:

@@ -333,6 +333,35 @@ def test_a_mistyped_setting_is_named_with_the_nearest_value(
     assert fnmatchcase(errors, f"*{said}*"), errors
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--update-golden", "did you mean: --update-goldens for --update-golden"),
+        ("--golden-raport=r.md", "did you mean: --golden-report for --golden-raport"),
+        ("--no-such-thing", None),
+    ],
+)
+def test_a_mistyped_option_is_named_with_the_nearest(
+    suite: pytest.Pytester, argument: str, said: str | None
+) -> None:
+    result = suite.runpytest_subprocess(argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*unrecognized arguments: {argument}"])
+    told = [line.strip() for line in result.errlines if "did you mean" in line]
+    assert told == ([said] if said else [])
+
+
+def test_an_option_of_somebody_else_is_none_of_ours_mistyped(suite: pytest.Pytester) -> None:
+    suite.makeconftest(
+        """
+        def pytest_addoption(parser):
+            parser.addoption("--update-golden", action="store_true")
+        """
+    )
+    suite.makepyfile("def test_runs(request): assert request.config.option.update_golden")
+    suite.runpytest_inprocess("--update-golden").assert_outcomes(passed=1)
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize(
     "line", ["required_plugins = pytest-keras-golden", "addopts = --strict-markers"]

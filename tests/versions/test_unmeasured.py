@@ -97,3 +97,7 @@ def test_what_pytest_refuses_is_told_with_what_to_correct(folder: Path) -> None:
     assert "golden_select: 'atention' is no group\nDid you mean 'attention'?" in done.stderr
     assert "Correct what pytest refuses: behind `--`" in done.stderr
     assert "Make the suite pass" not in done.stderr
+    done = keras_golden(folder, "gate", *SIDES, "--", "--golden-selct=all", env=NUMPY)
+    assert done.returncode == 2
+    assert "code 4: ERROR: unrecognized arguments: --golden-selct=all\n" in done.stderr
+    assert "did you mean: --golden-select for --golden-selct" in done.stderr
