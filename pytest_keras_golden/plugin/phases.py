@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import telling_line
+from ..errors import GoldenError, telling_line
 from ..outcomes import TestOutcome
 from ..report.steps import pytest_command
 from ..report.terminal import failure_page, missing_page
@@ -26,20 +26,25 @@ def failure_text(outcome: TestOutcome, case: Case) -> str:
 
 
 def settled(
-    nodeid: str, known: TestOutcome | None, report: pytest.TestReport
+    nodeid: str,
+    known: TestOutcome | None,
+    report: pytest.TestReport,
+    error: GoldenError | None = None,
 ) -> TestOutcome | None:
-    """The outcome a report of one phase settles; None where it settles nothing."""
+    """The outcome a report of one phase settles; None where it settles nothing. error: what the
+    phase ended with, where that is ours."""
+    why = _why(report) if error is None else error.in_a_line
     if report.when != "call":
         if report.passed:
             return None
         status = _without_running(report) or "error"
-        return replace(known or TestOutcome(nodeid, status), outcome=status, reason=_why(report))
+        return replace(known or TestOutcome(nodeid, status), outcome=status, reason=why)
     if report.passed:
         return known
     status = _without_running(report) or "failed"
     if known is not None:
         return replace(known, outcome=status)
-    return TestOutcome(nodeid, status, reason=_why(report))
+    return TestOutcome(nodeid, status, reason=why)
 
 
 def _without_running(report: pytest.TestReport) -> str | None:

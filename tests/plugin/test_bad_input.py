@@ -166,7 +166,7 @@ def test_of_an_error_that_keras_wraps_the_line_that_tells_is_kept(suite: pytest.
 
 def run_with_backend(folder: Path, backend: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--update-goldens"],
+        [sys.executable, "-m", "pytest", "--update-goldens", "--golden-log=log.json"],
         cwd=folder,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
@@ -183,6 +183,9 @@ def test_unknown_backend(suite: pytest.Pytester, goldens: Goldens) -> None:
     assert "KERAS_BACKEND='theano' is no Keras backend" in done.stdout
     assert "export KERAS_BACKEND=jax" in done.stdout
     assert goldens() == []
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert test["reason"].startswith("KERAS_BACKEND='theano' is no Keras backend")
+    assert "export KERAS_BACKEND=jax" in test["reason"]
 
 
 @pytest.mark.processes
