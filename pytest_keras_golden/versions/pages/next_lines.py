@@ -14,6 +14,7 @@ from ...report.wording import plural
 from ...stacks.grammar import respelled
 from ..bisect import BisectResult
 from ..changes import Change, Culprit
+from ..compared.partners import Missing, missing
 from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..matrix import MatrixResult
@@ -113,6 +114,33 @@ def unstable_lines(result: GateResult) -> list[str]:
         f"To see it under one stack: `{unquoted(twice)} --update-goldens`, and then the same "
         "without `--update-goldens`. More: docs/troubleshooting.md.",
     ]
+
+
+def partner_lines(result: GateResult) -> list[str]:
+    """What tests fail for that is no fault of the release under test, and what to type instead."""
+    return [
+        f"{found}. {GOES_WITH}: {_with_partner(result.asked, found, old)}."
+        for old in (True, False)
+        for found in _missing(result, old)
+    ]
+
+
+GOES_WITH = "Give that side one that goes with it"
+
+
+def _missing(result: GateResult, old: bool) -> list[Missing]:
+    side, status = (result.old, "failing before") if old else (result.new, "broke")
+    reasons = (row.reason for row in result.rows if row.status == status)
+    return missing(reasons, side.label, {change.name for change in result.changes})
+
+
+def _with_partner(asked: Asked | None, found: Missing, old: bool) -> str:
+    if asked is None:
+        return found.pin
+    package, pins = canonicalize_name(asked.package), {found.package: found.pin}
+    side = respelled(asked.old if old else asked.new, package, pins)
+    step = replace(asked, old=side) if old else replace(asked, new=side)
+    return f"`{unquoted(_command('gate', step, asked.arguments))}`"
 
 
 def for_test(result: GateResult, row: VerdictRow) -> Iterator[Step]:
