@@ -450,7 +450,9 @@ def _seed(value: Any) -> int | None:
     except (TypeError, ValueError):
         seed = -1
     if not 0 <= seed < 2**32:
-        raise ConfigError(f"golden_seed = {value!r}", "Write an integer from 0 to 2³²−1, or none.")
+        raise ConfigError(
+            f"golden_seed = {value!r}", "Write an integer from 0 to 2**32 - 1, or none."
+        )
     return seed
 
 
