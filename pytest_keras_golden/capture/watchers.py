@@ -69,6 +69,7 @@ class Watchers:
 
     def __post_init__(self) -> None:
         self.prints = Fingerprints(self.request.prefix, self.request.aliases)
+        self.prints.adopted = self._adopted
         if self.request.isolate and (self.against is None or self.against.recording):
             self._recorder = CallRecorder(self.request.isolation_bytes)
         ahead = self._recorder is not None
@@ -171,6 +172,10 @@ class Watchers:
             UPDATES: len(self._updated),
             RAISED: self._eager.raised + self._owned.raised + self._doors.raised,
         }
+
+    def _adopted(self, above: str) -> Iterator[tuple[str, Any]]:
+        for watch in (self._eager.watch, self._watch):
+            yield from watch.structure.adopted(above)
 
     # -- eager calls ------------------------------------------------------------------------
 

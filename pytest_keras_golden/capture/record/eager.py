@@ -76,6 +76,7 @@ class EagerCapture:
         self._isolate = request.isolate
         self._begun = begun
         self._finished = finished
+        self._running: Outermost | None = None
 
     @property
     def tensors(self) -> Mapping[str, Array]:
@@ -95,7 +96,7 @@ class EagerCapture:
         if not call.outermost:
             return self._observed(call, run, args, kwargs)
         self.policy = self.policy or policy_name(call.target)
-        made = self._made(call, args, kwargs)
+        self._running = made = self._made(call, args, kwargs)
         if self._begun is not None:
             self._begun(call, args, kwargs)
         records, layers = len(self._capture.sink.records), self._layers()
@@ -114,10 +115,15 @@ class EagerCapture:
         if not self._isolate:
             return None
         held = masks_of(args, kwargs)
-        before = Snapshot([call.target])
+        before = Snapshot([call.target, *(a for _, a in self.watch.structure.adopted(call.path))])
         return Outermost(
             call.name, call.method, call.target, args, dict(kwargs), held, before, self.watch
         )
+
+    def met(self, layer: Any) -> None:
+        """Its state belongs to that from which the outermost call ran."""
+        if self._running is not None:
+            self._running.before.add(layer)
 
     def _observed(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -271,6 +277,7 @@ def capture_calls(
     observer = block if request.note is None else Forgiving(block, request.note)
     with watching(model, observer, aliases=request.aliases, accept=is_eager, at=at) as watch:
         block.watch, block.renamed = watch, watch.structure.renamed
+        watch.met = block.met
         if isinstance(observer, Forgiving):
             observer.watch = watch
         yield block

@@ -7,7 +7,7 @@ appear there: it is told here, for each call and not only for the first.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,16 +59,21 @@ class _Digests:
         return key
 
 
+Adopted = Callable[[str], Iterable[tuple[str, Any]]]
+
+
 @dataclass
 class Fingerprints:
     """Of one block. weights: as they were before the first call of each model; inputs: call and
-    place → digest; outermost: in the order in which calls ended."""
+    place → digest; outermost: in the order in which calls ended. adopted: told a path, the layers
+    below it that no attribute of a model leads to."""
 
     prefix: str = ""
     aliases: Sequence[tuple[str, str]] = ()
     weights: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     outermost: list[OutermostCall] = field(default_factory=list)
+    adopted: Adopted = lambda above: ()
     _now: dict[str, str] = field(default_factory=dict)
     _roots: dict[str, weakref.ref[Any]] = field(default_factory=dict)
     _digests: _Digests = field(default_factory=_Digests)
@@ -138,7 +143,7 @@ class Fingerprints:
 
     def _changed(self, path: str, target: Any) -> dict[str, str]:
         updates = {}
-        for name, variable in named_weights(target, path, self.aliases).items():
+        for name, variable in self._weights(path, target).items():
             key = self._digests.of(variable)
             if key is None:
                 continue
@@ -153,13 +158,24 @@ class Fingerprints:
     def _states(self, path: str, target: Any) -> dict[str, str]:
         """What stateful recurrent layers go on from, which is told before every call."""
         states = (
-            (name, self._digests.of(variable)) for name, variable in named_states(target, path)
+            (name, self._digests.of(variable))
+            for at, node in self._nodes(path, target)
+            for name, variable in named_states(node, at)
         )
         return {self.prefix + name: key for name, key in states if key is not None}
 
+    def _nodes(self, path: str, target: Any) -> Iterator[tuple[str, Any]]:
+        """A layer, and those that were met while it ran."""
+        yield path, target
+        yield from self.adopted(path)
+
+    def _weights(self, path: str, target: Any) -> dict[str, Any]:
+        held = [named_weights(node, at, self.aliases) for at, node in self._nodes(path, target)]
+        return {name: variable for named in held for name, variable in named.items()}
+
     def _see_built(self, path: str, target: Any) -> None:
         """Weights that the call itself made: a forward call leaves them as it initialized them."""
-        for name, variable in named_weights(target, path, self.aliases).items():
+        for name, variable in self._weights(path, target).items():
             key = self._digests.of(variable) if self.prefix + name not in self._now else None
             if key is not None:
                 self.weights[self.prefix + name] = self._now[self.prefix + name] = key
@@ -167,10 +183,11 @@ class Fingerprints:
     def _seeds(self, path: str, target: Any) -> dict[str, str]:
         digests = {}
         of = _as_words if is_shared() else self._digests.of
-        for name, variable in named_seeds(target, path):
-            key = of(variable)
-            if key is not None:
-                digests[self.prefix + name] = key
+        for at, node in self._nodes(path, target):
+            for name, variable in named_seeds(node, at):
+                key = of(variable)
+                if key is not None:
+                    digests[self.prefix + name] = key
         return digests
 
 
