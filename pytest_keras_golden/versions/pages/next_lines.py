@@ -15,7 +15,7 @@ from ...stacks.grammar import respelled
 from ..bisect import BisectResult
 from ..changes import Change, Culprit
 from ..compared.partners import Missing, missing
-from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
+from ..compared.verdicts import VerdictRow, fails_recorded, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..matrix import MatrixResult
 from ..review import blamed_names, is_only_drawn
@@ -114,6 +114,25 @@ def unstable_lines(result: GateResult) -> list[str]:
         f"To see it under one stack: `{unquoted(twice)} --update-goldens`, and then the same "
         "without `--update-goldens`. More: docs/troubleshooting.md.",
     ]
+
+
+def recorded_lines(result: GateResult) -> list[str]:
+    """What a test that fails only where it is recorded means, and how to see why."""
+    rows = [row for row in result.rows if fails_recorded(row)]
+    if not rows:
+        return []
+    fails, it_is = ("fails", "it is") if len(rows) == 1 else ("fail", "they are")
+    alone = f"pytest {passed(_typed(rows[0]))} --golden-auto -o golden_seed=none"
+    return [
+        f"{plural(len(rows), 'test')} {fails} under {result.old.label} only where {it_is} "
+        "recorded. There, every generator of random numbers is seeded, which a test may not count "
+        f"on. To see whether that is why: `{unquoted(alone)}`.",
+    ]
+
+
+def hints(result: GateResult) -> list[str]:
+    """What to know, and to type, about tests that say nothing of the bump."""
+    return [*unstable_lines(result), *recorded_lines(result), *partner_lines(result)]
 
 
 def partner_lines(result: GateResult) -> list[str]:
