@@ -73,7 +73,8 @@ STATUSES: Meanings = {
     "broke": "fails under the new version only, for another reason than numbers",
     "failing before": "failed under the old version already",
     "unstable": "differs from itself under the old version",
-    "skipped": "skipped, or failed as expected, under one of the versions",
+    "skipped": "skipped under one of the versions",
+    "xfailed": "failed as expected (`xfail`, `expectedFailure`) under one of the versions",
     "no tensors": "calls no Keras model, or uses Keras only in ways that are not looked at",
     "new": "exists under the new version only",
 }

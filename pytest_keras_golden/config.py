@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, nearest
 from .release import KERAS_2, normalised
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ Twins = Literal["later", "now"]
 TWINS: tuple[Twins, ...] = ("later", "now")
 
 DEFAULT_SELECT = ("attention", "logits", "training")
+TRAINING_GROUPS = ("loss", "gradients", "updates", "slots", "metrics", "random")
+"""Groups of one part of a step each; `training` is all of them."""
+
+GROUPS = ("attention", "logits", "blocks", "all", "outputs", "training", *TRAINING_GROUPS)
+"""What `select` takes by a word of its own; whatever else it names is a glob."""
+
 """What a capture takes where nothing else is asked for."""
 
 DEFAULT_STEPS = 3
@@ -310,6 +316,14 @@ def read_settings(
     )
 
 
+def meant(arguments: Iterable[str]) -> dict[str, str]:
+    """Of arguments that nobody knows, those that are nearly one of our flags → the flag."""
+    flags = [entry.flag for entry in OPTIONS if entry.flag and not entry.hidden]
+    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    near = {name: nearest(name, flags, cutoff=0.85) for name in given}
+    return {name: found[0] for name, found in near.items() if found}
+
+
 def check_ini_keys(keys: Iterable[str]) -> None:
     """Refuse `golden*` keys that do not exist: pytest alone would only warn."""
     known = sorted(entry.ini for entry in OPTIONS if entry.ini)
@@ -384,7 +398,16 @@ def _names(value: str) -> tuple[str, ...]:
             "golden_select selects nothing",
             "Name groups (attention, logits, blocks, training, all) or globs.",
         )
+    for name in names:
+        # One word names an outermost call at most, whose outputs are taken anyway.
+        if name.isidentifier() and name not in GROUPS:
+            raise ConfigError(f"golden_select: {name!r} is no group", _group_instead(name))
     return names
+
+
+def _group_instead(name: str) -> str:
+    known = ", ".join(GROUPS)
+    return f"{did_you_mean(name, GROUPS)}Groups are {known}; a glob names calls: */{name}*."
 
 
 def _at_least_one(value: Any, key: str) -> int:
@@ -427,7 +450,9 @@ def _seed(value: Any) -> int | None:
     except (TypeError, ValueError):
         seed = -1
     if not 0 <= seed < 2**32:
-        raise ConfigError(f"golden_seed = {value!r}", "Write an integer from 0 to 2³²−1, or none.")
+        raise ConfigError(
+            f"golden_seed = {value!r}", "Write an integer from 0 to 2**32 - 1, or none."
+        )
     return seed
 
 

@@ -23,6 +23,12 @@ class GoldenError(Exception):
     def __str__(self) -> str:
         return f"{self.problem}\n{self.fix}" if self.fix else self.problem
 
+    @property
+    def in_a_line(self) -> str:
+        """Problem and fix, as sentences behind each other."""
+        problem, fix = (" ".join(text.split()) for text in (self.problem, self.fix))
+        return f"{problem.rstrip('.')}. {fix}" if fix else problem
+
 
 class ConfigError(GoldenError):
     """An option, ini key, marker or argument is not usable; the message lists the valid choices."""

@@ -45,6 +45,9 @@ UPDATES = "train_on_batch updates"
 calls in functions that were compiled, of which no number came out, and weights that a step of
 training left and no later call ran with."""
 
+RAISED = "calls that raised"
+"""The same of calls that ended in an exception, which the test expected: they have no numbers."""
+
 UNCOVERED, UNCOMPILED = "not covered by these inputs, ", "not compiled: "
 """How warnings begin about a saved model's layers of which a pass says little, and about one whose
 training configuration does not load."""

@@ -66,9 +66,14 @@ def keras_imported() -> None:
 
 
 @pytest.fixture
-def suite(
-    keras_imported: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> pytest.Pytester:
+def pytester(keras_imported: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """pytest's own, also where it is asked for by its name: what one run that it forgets imported
+    stays an attribute of its package, and later tests would have half of it from there."""
+    return pytester
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """An empty test suite with an ini file; run it with `runpytest_inprocess`."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)

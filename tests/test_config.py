@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from pytest_keras_golden.config import OPTIONS, Settings, check_ini_keys, parse_size, read_settings
+from pytest_keras_golden.config import (
+    GROUPS,
+    OPTIONS,
+    Settings,
+    check_ini_keys,
+    parse_size,
+    read_settings,
+)
 from pytest_keras_golden.errors import ConfigError
 from pytest_keras_golden.records import Tolerance
 
@@ -84,12 +91,22 @@ def test_an_unset_ci_allows_updates(value: str) -> None:
         ({"golden_rows": "0"}, "number from 1, or all"),
         ({"golden_seed": "x"}, "golden_seed"),
         ({"golden_baseline": "three"}, "no version"),
+        (
+            {"golden_select": "logits, atention"},
+            "'atention' is no group\nDid you mean 'attention'?",
+        ),
+        ({"golden_select": "dense"}, r"a glob names calls: \*/dense\*"),
         ({"golden_aliases": ["a = b"]}, "name in this run -> name in the golden"),
     ],
 )
 def test_nonsense_is_refused(ini: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         read(ini=ini)
+
+
+def test_groups_and_globs_are_selected() -> None:
+    said = [*GROUPS, "gpt/head", "*norm*", "step_0/loss", "dense@1"]
+    assert read(ini={"golden_select": ",".join(said)}).select == tuple(said)
 
 
 def test_a_file_is_no_folder_of_goldens(tmp_path: Path) -> None:

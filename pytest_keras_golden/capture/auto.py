@@ -40,6 +40,12 @@ def automatic_block(
         return
     if note is None and not block.records:
         raise CaptureError(
-            "the test is marked keras_versions, but no Keras model or layer was called in it",
+            f"the test is marked keras_versions, but {_nothing(block)}",
             "Call a model on arrays in its body, or ask for the golden_tensors fixture.",
         )
+
+
+def _nothing(block: CaptureBlock) -> str:
+    if block.saw_calls or any(block.unseen.values()):
+        return f"its body gave no tensor: {block.why_empty}"
+    return "no Keras model or layer was called in it"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, StoreError, a_kind
 from ..io.strict import shown as quoted
+from ..outcomes import RAISED
 from ..records import LayerCall, Mode, ObserverEffect, OutermostCall, ProgramRun, TensorRecord
 from .examine import Against, Examined
 from .stream.functions import listening
@@ -79,6 +80,20 @@ class CaptureBlock:
     def unseen(self) -> Mapping[str, int]:
         """Methods of models that ran and are not looked into, with how often."""
         return {} if self.watchers is None else self.watchers.unseen
+
+    @property
+    def why_empty(self) -> str:
+        """Of a block without a tensor."""
+        ran = [kind for kind, count in self.unseen.items() if count and kind != RAISED]
+        if ran:
+            verb = "are" if len(ran) > 1 else "is"
+            named = " and ".join(f"`{kind}`" for kind in ran)
+            return f"only {named} ran inside it, which {verb} not looked into"
+        if self.saw_calls:
+            return "what was called inside it has none"
+        if self.unseen.get(RAISED):
+            return "every call of Keras inside it raised an exception"
+        return "nothing was called inside it, or the call was compiled before the block began"
 
     def complete(self) -> None:
         """Take over what the watchers have, once the block was left."""

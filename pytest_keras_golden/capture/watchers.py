@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import TRACED, UPDATES
+from ..outcomes import RAISED, TRACED, UPDATES
 from ..records import Mode, ObserverEffect, OutermostCall, TensorRecord
 from .backends import compiled_frames, torch_steps
 from .examine import Against, Examined
@@ -69,6 +69,7 @@ class Watchers:
 
     def __post_init__(self) -> None:
         self.prints = Fingerprints(self.request.prefix, self.request.aliases)
+        self.prints.adopted = self._adopted
         if self.request.isolate and (self.against is None or self.against.recording):
             self._recorder = CallRecorder(self.request.isolation_bytes)
         ahead = self._recorder is not None
@@ -161,11 +162,20 @@ class Watchers:
 
     @property
     def unseen(self) -> Mapping[str, int]:
-        """What ran and was not looked into, with how often: methods of models by name, and calls
-        in compiled functions of which nothing can be recorded."""
+        """What ran and was not looked into, with how often: methods of models by name, calls in
+        compiled functions of which nothing can be recorded, and calls that raised."""
         traced = self._program.traced_only + self._hidden
-        missed = self._trained.missed
-        return {**self._owned.unseen, **missed, TRACED: traced, UPDATES: len(self._updated)}
+        return {
+            **self._owned.unseen,
+            **self._trained.missed,
+            TRACED: traced,
+            UPDATES: len(self._updated),
+            RAISED: self._eager.raised + self._owned.raised + self._doors.raised,
+        }
+
+    def _adopted(self, above: str) -> Iterator[tuple[str, Any]]:
+        for watch in (self._eager.watch, self._watch):
+            yield from watch.structure.adopted(above)
 
     # -- eager calls ------------------------------------------------------------------------
 

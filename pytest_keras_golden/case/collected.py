@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..compare.calls import Ran
 from ..config import Settings
 from ..errors import CaptureError, GoldenError, StoreError
-from ..outcomes import OPERATIONS, RANDOM, LocalOutcome
+from ..outcomes import OPERATIONS, RAISED, RANDOM, LocalOutcome
 from ..records import (
     LayerCall,
     Mode,
@@ -64,8 +64,12 @@ class CapturedBlock(Ran, Protocol):
     @property
     def saw_calls(self) -> bool: ...
     @property
-    def unseen(self) -> Mapping[str, int]: ...
+    def why_empty(self) -> str: ...
 
+
+_BESIDE_NOTHING = (OPERATIONS, RANDOM, RAISED)
+"""Kinds of what is not looked into that are told only where nothing was captured: nearly every test
+makes its inputs with operations and draws, and many expect an exception beside what they check."""
 
 LARGE = 1 << 20
 """Bytes from which on it pays to look whether the golden has a tensor before it is copied."""
@@ -130,7 +134,7 @@ class Case:
         """
         if not block.records:
             self.empty_block = (
-                f"the capture block saw no tensor of the selection: {_why_empty(block)}"
+                f"the capture block saw no tensor of the selection: {block.why_empty}"
             )
             raise CaptureError(
                 self.empty_block,
@@ -196,10 +200,9 @@ class Case:
 
     @property
     def kinds_unseen(self) -> tuple[str, ...]:
-        """What ran and was not looked into. Operations and draws are told only where nothing else
-        was captured: nearly every test makes its inputs with them."""
+        """What ran and was not looked into, by kind."""
         kinds = (kind for kind, count in self.unseen.items() if count)
-        return tuple(sorted(k for k in kinds if not (self.records and k in (OPERATIONS, RANDOM))))
+        return tuple(sorted(k for k in kinds if not (self.records and k in _BESIDE_NOTHING)))
 
     @property
     def mode(self) -> Mode:
@@ -276,16 +279,6 @@ class Case:
         if tolerance.k is None or not record.slack:
             return tolerance
         return Tolerance(k=tolerance.k + record.slack)
-
-
-def _why_empty(block: CapturedBlock) -> str:
-    methods = [f"`{method}`" for method, count in block.unseen.items() if count]
-    if methods:
-        verb = "are" if len(methods) > 1 else "is"
-        return f"only {' and '.join(methods)} ran inside it, which {verb} not looked into"
-    if block.saw_calls:
-        return "what was called inside it has none"
-    return "nothing was called inside it, or the call was compiled before the block began"
 
 
 def _by_first_name(

@@ -44,15 +44,23 @@ def without_calls(case: Case) -> TestOutcome:
     """
     known = [] if case.settings.update else case.goldens.of_this_backend()
     if known:
-        why = f": {case.notes[0]}" if case.notes else ""
         raise CaptureError(
-            f"a golden was recorded of this test, and it calls no Keras model any more{why}",
+            f"a golden was recorded of this test, and {_no_longer(case)}",
             "Find out what stopped the call, or remove what was recorded: "
             f"rm {' '.join(quote(str(path)) for path in known)}",
         )
     return TestOutcome(
         case.nodeid, "passed", warnings=left_out(case.notes), unseen=case.kinds_unseen
     )
+
+
+def _no_longer(case: Case) -> str:
+    """What a test without tensors does of Keras now."""
+    why = f": {case.notes[0]}" if case.notes else ""
+    if case.kinds_unseen:
+        kinds = ", ".join(case.kinds_unseen)
+        return f"now it uses Keras only in ways that are not looked at ({kinds}){why}"
+    return f"it calls no Keras model any more{why}"
 
 
 def _require_something(case: Case) -> None:

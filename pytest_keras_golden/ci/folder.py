@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..io.atomic import replacing, write_whole
+from ..io.atomic import folders, replacing, write_whole
 from ..io.ownership import is_ours, renew
 from ..io.strict import parse_object
 
@@ -78,8 +78,7 @@ def keep(pairs: Iterable[tuple[str | None, str | None]], folder: Path) -> int:
             continue
         room -= size
         for to, path in there.items():
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("rb") as source, replacing(to) as copy:
+            with folders(to.parent), path.open("rb") as source, replacing(to) as copy:
                 shutil.copyfileobj(source, copy)
     return left_out
 

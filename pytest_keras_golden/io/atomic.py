@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -22,9 +23,7 @@ def write_whole(path: Path, text: str) -> None:
     has no bytes for (names of another encoding) is written as `\\udc80`, as JSON would. Raises
     OSError that names the file.
     """
-    with _named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with _named(path), folders(path.parent), replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
@@ -39,6 +38,45 @@ def append_whole(path: Path, text: str) -> None:
             if end is not None:
                 os.ftruncate(file.fileno(), end)
             raise
+
+
+@contextmanager
+def folders(folder: Path, *, durable: bool = False) -> Iterator[None]:
+    """The folder is there inside the block; what had to be made of it goes again where that fails.
+
+    durable: each new entry survives a power cut.
+    """
+    made: list[Path] = []
+    try:
+        for missing in reversed(_missing(folder)):
+            if _is_made(missing):
+                made.append(missing)
+            if durable:
+                sync(missing.parent)
+        yield
+    except BaseException:
+        # Another writer may have filled them by now: then they stay.
+        with suppress(OSError):
+            for own in reversed(made):
+                own.rmdir()
+        raise
+
+
+def _is_made(folder: Path) -> bool:
+    """Whether it was made here, and not by another process meanwhile."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folder and those around it, as far as there is none."""
+    every = (folder, *folder.parents)
+    return list(takewhile(lambda place: not place.is_dir(), every))
 
 
 @contextmanager

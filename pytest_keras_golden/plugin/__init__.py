@@ -71,6 +71,17 @@ def _ini_default(option: settings_module.Option) -> Any:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    """What pytest is to say beside an argument that it does not recognize, and only then: options
+    of conftest files are among the unknown ones here."""
+    unknown = parser.parse_known_and_unknown_args(args)[1]
+    flags = settings_module.meant(unknown)
+    if flags:
+        told = ", ".join(f"{flag} for {name}" for name, flag in flags.items())
+        parser.extra_info["did you mean"] = told
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """`--keras-versions`: run the session once per version instead of here."""
     versions = config.getoption("keras_versions")

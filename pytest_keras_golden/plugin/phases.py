@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import telling_line
+from ..errors import GoldenError, telling_line
 from ..outcomes import TestOutcome
 from ..report.steps import pytest_command
 from ..report.terminal import failure_page, missing_page
@@ -26,22 +26,33 @@ def failure_text(outcome: TestOutcome, case: Case) -> str:
 
 
 def settled(
-    nodeid: str, known: TestOutcome | None, report: pytest.TestReport
+    nodeid: str,
+    known: TestOutcome | None,
+    report: pytest.TestReport,
+    error: GoldenError | None = None,
 ) -> TestOutcome | None:
-    """The outcome a report of one phase settles; None where it settles nothing."""
+    """The outcome a report of one phase settles; None where it settles nothing. error: what the
+    phase ended with, where that is ours."""
+    why = _why(report) if error is None else error.in_a_line
     if report.when != "call":
         if report.passed:
             return None
-        status = "skipped" if report.skipped else "error"
-        return replace(known or TestOutcome(nodeid, status), outcome=status, reason=_why(report))
+        status = _without_running(report) or "error"
+        return replace(known or TestOutcome(nodeid, status), outcome=status, reason=why)
     if report.passed:
         return known
-    status = "failed"
-    if report.skipped:
-        status = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+    status = _without_running(report) or "failed"
     if known is not None:
         return replace(known, outcome=status)
-    return TestOutcome(nodeid, status, reason=_why(report))
+    return TestOutcome(nodeid, status, reason=why)
+
+
+def _without_running(report: pytest.TestReport) -> str | None:
+    """What pytest's `skipped` stands for: expected failures are reported so as well, those of a
+    set-up and tests that are never run among them."""
+    if not report.skipped:
+        return None
+    return "xfailed" if hasattr(report, "wasxfail") else "skipped"
 
 
 def lost(nodeid: str, known: TestOutcome | None, report: pytest.TestReport) -> TestOutcome:
@@ -62,6 +73,21 @@ To see whether that is why it fails: {command}"""
 
 
 def _why(report: pytest.TestReport) -> str | None:
+    """In a line; of an expected failure, what its mark says before what happened."""
+    error = _error(report)
+    expected = getattr(report, "wasxfail", None)
+    if expected is None or error is None:
+        return error
+    happened = "" if _XFAIL.match(error) else error
+    said = expected.removeprefix("reason: ").strip()
+    return ": ".join(filter(None, [said, happened])) or None
+
+
+_XFAIL = re.compile(r"_pytest\.outcomes\.XFailed\b")
+"""How the exception looks that stands for an expected failure, and says nothing of one."""
+
+
+def _error(report: pytest.TestReport) -> str | None:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     crash = getattr(report.longrepr, "reprcrash", None)

@@ -43,7 +43,7 @@ class _Page:
         from ..report.terminal import failure_page
 
         for line in failure_page(self._outcome, _width(terminal), terminal.hasmarkup).splitlines():
-            terminal.line(line)
+            terminal.line(_encodable(line, terminal))
 
 
 def _width(terminal: Any) -> int:
@@ -56,6 +56,13 @@ def _width(terminal: Any) -> int:
 
 def _is_terminal(terminal: Any) -> bool:
     return bool(getattr(terminal._file, "isatty", bool)())
+
+
+def _encodable(line: str, terminal: Any) -> str:
+    """pytest writes escapes for signs that a terminal does not know."""
+    from ..report.plain import encodable
+
+    return encodable(line, getattr(terminal._file, "encoding", None))
 
 
 class Results:
@@ -206,7 +213,7 @@ class Results:
         # A file is read by programs too: its lines stay whole.
         width = _width(writer) if _is_terminal(writer) else sys.maxsize
         for line in within("\n".join(lines), width):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(_encodable(line, writer))
 
     @property
     def _lost_in_collection(self) -> bool:

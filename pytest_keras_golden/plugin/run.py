@@ -62,7 +62,7 @@ class GoldenRun:
         try:
             self._prepare(item)
         except GoldenError as error:
-            pytest.fail(_said(error), pytrace=False)
+            raise pytest.fail.Exception(_said(error), pytrace=False) from error
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -229,7 +229,7 @@ class GoldenRun:
             page = failure_text(outcome, case)
         except GoldenError as error:
             running = {"keras": keras_version()}
-            outcome = TestOutcome(case.nodeid, "failed", reason=str(error), stack=running)
+            outcome = TestOutcome(case.nodeid, "failed", reason=error.in_a_line, stack=running)
             page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
@@ -269,7 +269,7 @@ class GoldenRun:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if is_golden(item, self.settings):
-            self._settle(item, report)
+            self._settle(item, report, _ours(call))
             if call.when == "setup":
                 setattr(report, BEGUN_KEY, nodeid_of(item))
         if call.when == "setup" and not report.passed:
@@ -288,12 +288,14 @@ class GoldenRun:
         with self.automatic.after(case):
             return (yield)
 
-    def _settle(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _settle(
+        self, item: pytest.Item, report: pytest.TestReport, error: GoldenError | None
+    ) -> None:
         from ..outcomes import TestOutcome
         from .phases import seeded_note, settled
 
         known = item.stash.get(OUTCOME, None)
-        outcome = settled(nodeid_of(item), known, report)
+        outcome = settled(nodeid_of(item), known, report, error)
         if outcome is None and report.when == "teardown":
             outcome = _with_teardown(item, known)
         if report.failed and known is None and not is_asked_for(item) and self.seeding.active:
@@ -345,6 +347,14 @@ def _demand_version(item: pytest.Item) -> None:
     if marker is not None and not marker.admits(version):
         wanted = " or ".join(marker.specs)
         pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+
+
+def _ours(call: pytest.CallInfo[None]) -> GoldenError | None:
+    """The error of ours that a phase ended with, or that it was made to fail for."""
+    value = None if call.excinfo is None else call.excinfo.value
+    if isinstance(value, pytest.fail.Exception):
+        value = value.__cause__
+    return value if isinstance(value, GoldenError) else None
 
 
 def _said(error: GoldenError) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TextIO, TypeVar
 from ..errors import GoldenError
 from ..io.atomic import write_whole
 from ..outcomes import to_json
+from .plain import PLAIN, encodable
 
 _Item = TypeVar("_Item")
 
@@ -77,7 +78,7 @@ def prepare_streams() -> None:
         if stream is None:
             setattr(sys, name, io.StringIO())
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=PLAIN)
 
 
 def say(text: str) -> None:
@@ -108,8 +109,7 @@ def _put(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:
-        coding = stream.encoding or "ascii"
-        stream.write(text.encode(coding, "backslashreplace").decode(coding))
+        stream.write(encodable(text, stream.encoding or "ascii"))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import CorruptGoldenError, StoreError
-from ..io.atomic import TEMPORARY, replacing, sync
+from ..io.atomic import TEMPORARY, folders, replacing
 from ..io.strict import cut
 from ..names import Slot
 from .codec import Golden, check_inside
@@ -62,10 +62,10 @@ def put(
         check_inside(path.parent, root)
         if _holds(path, encoded.document):
             return False
-        _make_folder(path.parent, durable)
-        _clear_temporaries(path)
-        with replacing(path, durable=durable) as file:
-            write(file, encoded)
+        with folders(path.parent, durable=durable):
+            _clear_temporaries(path)
+            with replacing(path, durable=durable) as file:
+                write(file, encoded)
     return True
 
 
@@ -135,15 +135,6 @@ def _holds(path: Path, document: Mapping[str, Any]) -> bool:
         return False
     except StoreError:
         return False
-
-
-def _make_folder(folder: Path, durable: bool) -> None:
-    """Create it with its parents. durable: each new entry is made to survive a power cut."""
-    if not folder.is_dir():
-        _make_folder(folder.parent, durable)
-        folder.mkdir(exist_ok=True)
-        if durable:
-            sync(folder.parent)
 
 
 def _clear_temporaries(path: Path) -> None:

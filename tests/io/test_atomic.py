@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_keras_golden.io.atomic import append_whole, replacing, write_whole
+from pytest_keras_golden.io.atomic import append_whole, folders, replacing, write_whole
 
 WRITE = """
 import sys
@@ -84,6 +84,26 @@ def test_a_disk_without_room_leaves_the_old_file(narrow: tuple[Path, str], call:
     assert said in (f"{path} File too large", f"{path} No space left on device")
     assert path.read_text() == "old"
     assert names(folder) == ["log.json"]
+
+
+def test_a_disk_without_room_keeps_no_new_folder(narrow: tuple[Path, str]) -> None:
+    folder, before = narrow
+    in_child(before + WRITE.format(call="write_whole"), folder / "a" / "b" / "log.json")
+    assert names(folder) == []
+
+
+def test_a_new_folder_that_others_have_filled_stays(tmp_path: Path) -> None:
+    with suppress(ZeroDivisionError), folders(tmp_path / "a" / "b" / "c"):
+        (tmp_path / "a" / "of another").touch()
+        raise ZeroDivisionError
+    assert names(tmp_path / "a") == ["of another"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=r"exists|directory"):
+        write_whole(tmp_path / "a" / "b" / "log.json", "text")
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("target", ["file", "absent", "/dev/null"])

@@ -166,7 +166,7 @@ def test_of_an_error_that_keras_wraps_the_line_that_tells_is_kept(suite: pytest.
 
 def run_with_backend(folder: Path, backend: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--update-goldens"],
+        [sys.executable, "-m", "pytest", "--update-goldens", "--golden-log=log.json"],
         cwd=folder,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
@@ -183,6 +183,9 @@ def test_unknown_backend(suite: pytest.Pytester, goldens: Goldens) -> None:
     assert "KERAS_BACKEND='theano' is no Keras backend" in done.stdout
     assert "export KERAS_BACKEND=jax" in done.stdout
     assert goldens() == []
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    assert test["reason"].startswith("KERAS_BACKEND='theano' is no Keras backend")
+    assert "export KERAS_BACKEND=jax" in test["reason"]
 
 
 @pytest.mark.processes
@@ -331,6 +334,35 @@ def test_a_mistyped_setting_is_named_with_the_nearest_value(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     errors = " ".join(" ".join(result.errlines).split())
     assert fnmatchcase(errors, f"*{said}*"), errors
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--update-golden", "did you mean: --update-goldens for --update-golden"),
+        ("--golden-raport=r.md", "did you mean: --golden-report for --golden-raport"),
+        ("--no-such-thing", None),
+    ],
+)
+def test_a_mistyped_option_is_named_with_the_nearest(
+    suite: pytest.Pytester, argument: str, said: str | None
+) -> None:
+    result = suite.runpytest_subprocess(argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*unrecognized arguments: {argument}"])
+    told = [line.strip() for line in result.errlines if "did you mean" in line]
+    assert told == ([said] if said else [])
+
+
+def test_an_option_of_somebody_else_is_none_of_ours_mistyped(suite: pytest.Pytester) -> None:
+    suite.makeconftest(
+        """
+        def pytest_addoption(parser):
+            parser.addoption("--update-golden", action="store_true")
+        """
+    )
+    suite.makepyfile("def test_runs(request): assert request.config.option.update_golden")
+    suite.runpytest_inprocess("--update-golden").assert_outcomes(passed=1)
 
 
 @pytest.mark.processes

@@ -235,6 +235,7 @@ def test_layers_in_a_data_pipeline_are_named(
         ),
         ("made.get_config()", "nothing was called inside it"),
         ("made(x)", "what was called inside it has none"),
+        ("with pytest.raises(ValueError): made(x[:, :2])", "every call of Keras inside it raised"),
     ],
 )
 def test_an_empty_capture_block_says_why(suite: pytest.Pytester, body: str, said: str) -> None:
@@ -242,6 +243,7 @@ def test_an_empty_capture_block_says_why(suite: pytest.Pytester, body: str, said
         f"""
         import keras
         import numpy as np
+        import pytest
 
         def test_empty(golden_tensors):
             x = np.ones((4, 3), "float32")
@@ -254,3 +256,87 @@ def test_an_empty_capture_block_says_why(suite: pytest.Pytester, body: str, said
     result = suite.runpytest_inprocess("--update-goldens")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"*saw no tensor of the selection: {said}*"])
+
+
+RAISING = """
+    import keras
+    import numpy as np
+    import pytest
+
+    X, WRONG = np.ones((4, 3), "float32"), np.ones((4, 5), "float32")
+
+    def model():
+        made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        made.compile("sgd", "mse")
+        return made
+
+    def test_call():
+        with pytest.raises(Exception):
+            model()(WRONG)
+
+    def test_predict():
+        with pytest.raises(Exception):
+            model().predict(WRONG, verbose=0)
+
+    def test_train_on_batch():
+        with pytest.raises(Exception):
+            model().train_on_batch(WRONG, X)
+
+    def test_loss():
+        with pytest.raises(Exception):
+            keras.losses.CategoricalCrossentropy()(X, np.ones((5,), "float32"))
+
+    def test_optimizer():
+        optimizer = keras.optimizers.SGD()
+        with pytest.raises(Exception):
+            optimizer.apply([X])
+
+    def test_beside():
+        model()(X)
+        with pytest.raises(Exception):
+            model()(WRONG)
+"""
+
+
+@pytest.mark.parametrize("backend", EVERY)
+def test_calls_that_raised_are_no_missing_calls(
+    backend: str, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    suite.makepyfile(RAISING)
+    options = ("--golden-auto", "--update-goldens", "--golden-log=log.json", "-p", "no:randomly")
+    result = suite.runpytest_subprocess(*options)
+    assert not [line for line in result.outlines if "called no Keras model" in line]
+    tests = json.loads((suite.path / "log.json").read_text())["tests"]
+    unseen = {test["nodeid"].partition("::test_")[2]: test["unseen"] for test in tests}
+    assert unseen.pop("beside") == []
+    assert len(unseen) == 5
+    assert {name for name, kinds in unseen.items() if "calls that raised" not in kinds} == set()
+
+
+def test_a_marked_test_whose_calls_all_raise_says_so(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        RAISING.replace("def test_call", "@pytest.mark.keras_versions\n    def test_call")
+    )
+    result = suite.runpytest_inprocess("--update-goldens", "-k", "test_call")
+    result.assert_outcomes(failed=1, deselected=5)
+    result.stdout.fnmatch_lines(["*its body gave no tensor: every call of Keras inside it raised*"])
+
+
+def test_a_recorded_test_whose_call_raises_now_says_so(suite: pytest.Pytester) -> None:
+    source = """
+        import keras
+        import numpy as np
+
+        def test_swallows():
+            try:
+                keras.layers.Dense(2)(np.ones({shape}, "float32"))
+            except ValueError:
+                pass
+    """
+    suite.makepyfile(source.format(shape=(2, 3)))
+    suite.runpytest_inprocess("--golden-auto", "--update-goldens").assert_outcomes(passed=1)
+    suite.makepyfile(source.format(shape=()))
+    result = suite.runpytest_inprocess("--golden-auto")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*now it uses Keras only in ways * (calls that raised)*"])

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from zipfile import ZipFile
 
 import pytest
 from saved.models_made import saved_dense
+
+from pytest_keras_golden.outcomes import test_from_json
+from pytest_keras_golden.versions.compared.verdicts import row_of
+from pytest_keras_golden.versions.pages.sections import row_detail
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -35,6 +42,25 @@ def test_other_weights_in_the_file_are_a_change(suite: pytest.Pytester) -> None:
     changed = suite.runpytest_inprocess(*NO_PLUGINS, "churn.keras")
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*weights differ*"])
+
+
+def test_a_model_that_does_not_load_has_its_fix_in_its_reason(suite: pytest.Pytester) -> None:
+    saved_dense(suite.path / "churn.keras")
+    with ZipFile(suite.path / "churn.keras") as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with ZipFile(suite.path / "churn.keras", "w") as other:
+        for name, part in parts.items():
+            other.writestr(name, part.replace(b'"units"', b'"many"'))
+    run = suite.runpytest_inprocess(*NO_PLUGINS, "churn.keras", "--golden-log=log.json")
+    run.assert_outcomes(failed=1)
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    row = row_of(test_from_json(test), None)
+    for reason in (test["reason"], row.reason, row_detail(row)):
+        assert re.fullmatch(
+            r"churn.keras does not load under Keras [^ ]+: \w+Error: .+\. "
+            r"If it needs classes of yours: golden_custom_objects = package.module.",
+            reason,
+        ), reason
 
 
 def test_globs_collect_models_with_the_suite(suite: pytest.Pytester) -> None:

@@ -62,9 +62,9 @@ def test_a_gate_that_holds_names_what_it_left_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize("command", ["gate", "matrix"])
 def test_where_every_call_was_left_alone_that_is_the_reason(folder: Path, command: str) -> None:
-    done = keras_golden(folder, command, *SIDES, "--", "--golden-select=nosuch", env=NUMPY)
+    done = keras_golden(folder, command, *SIDES, "--", "--golden-select=nosuch*", env=NUMPY)
     assert done.returncode == 2
     assert "no call of a Keras model could be captured" in done.stderr
     assert "test_it.py::test_" in done.stderr
-    assert "select 'nosuch' matches no tensor" in done.stderr
+    assert "select 'nosuch*' matches no tensor" in done.stderr
     assert "no test calls a Keras model" not in done.stderr

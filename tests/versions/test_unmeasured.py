@@ -89,3 +89,15 @@ def test_a_side_that_cannot_be_had_is_told_in_every_file(folder: Path, command: 
         page = (folder / name).read_text()
         assert "NOTHING COMPARED" in page
         assert "nonsense=1" in page
+
+
+def test_what_pytest_refuses_is_told_with_what_to_correct(folder: Path) -> None:
+    done = keras_golden(folder, "gate", *SIDES, "--", "--golden-select=atention", env=NUMPY)
+    assert done.returncode == 2
+    assert "golden_select: 'atention' is no group\nDid you mean 'attention'?" in done.stderr
+    assert "Correct what pytest refuses: behind `--`" in done.stderr
+    assert "Make the suite pass" not in done.stderr
+    done = keras_golden(folder, "gate", *SIDES, "--", "--golden-selct=all", env=NUMPY)
+    assert done.returncode == 2
+    assert "code 4: ERROR: unrecognized arguments: --golden-selct=all\n" in done.stderr
+    assert "did you mean: --golden-select for --golden-selct" in done.stderr

@@ -20,7 +20,7 @@ from ..tap.limit import Limit
 from ..tap.precision import is_eager
 from ..tap.request import Request
 from ..watch.calls import Call, CallSite, Watch, watching
-from ..watch.forgiving import Forgiving
+from ..watch.forgiving import Forgiving, Once
 from ..watch.patches import Run
 from .host import LayerCapture
 
@@ -55,7 +55,7 @@ class EagerCapture:
 
     seen: number of outermost calls. policy: dtype policy of the first one's layer. renamed:
     structural path → the alias that replaced it. begun: told each outermost call before it runs;
-    finished: given each that returned; one that raised leaves nothing.
+    finished: given each that returned; one that raised leaves nothing, and counts in `raised`.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class EagerCapture:
     ) -> None:
         self.policy: str | None = None
         self.renamed: Mapping[str, str] = {}
+        self.raised = 0
         self.watch: Watch
         self._model = model
         self._capture = LayerCapture(request.select, limit=request.limit)
@@ -75,6 +76,7 @@ class EagerCapture:
         self._isolate = request.isolate
         self._begun = begun
         self._finished = finished
+        self._running: Outermost | None = None
 
     @property
     def tensors(self) -> Mapping[str, Array]:
@@ -94,14 +96,16 @@ class EagerCapture:
         if not call.outermost:
             return self._observed(call, run, args, kwargs)
         self.policy = self.policy or policy_name(call.target)
-        made = self._made(call, args, kwargs)
+        self._running = made = self._made(call, args, kwargs)
         if self._begun is not None:
             self._begun(call, args, kwargs)
         records, layers = len(self._capture.sink.records), self._layers()
+        once = Once(run)
         try:
-            returned = self._observed(call, run, args, kwargs)
+            returned = self._observed(call, once, args, kwargs)
         except BaseException:
             self._forget(records, layers)
+            self.raised += isinstance(once.failure, Exception)
             raise
         if self._finished is not None:
             self._finished(self._ended(made, records, layers, returned))
@@ -111,10 +115,15 @@ class EagerCapture:
         if not self._isolate:
             return None
         held = masks_of(args, kwargs)
-        before = Snapshot([call.target])
+        before = Snapshot([call.target, *(a for _, a in self.watch.structure.adopted(call.path))])
         return Outermost(
             call.name, call.method, call.target, args, dict(kwargs), held, before, self.watch
         )
+
+    def met(self, layer: Any) -> None:
+        """Its state belongs to that from which the outermost call ran."""
+        if self._running is not None:
+            self._running.before.add(layer)
 
     def _observed(self, call: Call, run: Run, args: Any, kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -268,6 +277,7 @@ def capture_calls(
     observer = block if request.note is None else Forgiving(block, request.note)
     with watching(model, observer, aliases=request.aliases, accept=is_eager, at=at) as watch:
         block.watch, block.renamed = watch, watch.structure.renamed
+        watch.met = block.met
         if isinstance(observer, Forgiving):
             observer.watch = watch
         yield block

@@ -55,7 +55,7 @@ class OwnedCalls:
     recorded. training: None where nobody asks for it. note: takes what cannot be captured, which
     else raises. observer: `changed` as soon as one call was. recorded, unchanged: see `identity`;
     programs: the run of the call that is finished, if it has an identity. unseen: how often each
-    method ran that is not looked into.
+    method ran that is not looked into. raised: how many calls ended in an exception.
     """
 
     model: Any | None
@@ -73,6 +73,7 @@ class OwnedCalls:
     programs: Sequence[Identified] = ()
     seen: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
+    raised: int = 0
     thread: int = field(default_factory=threading.get_ident)
     _inside: bool = False
     _counts: dict[str, int] = field(default_factory=dict)
@@ -91,6 +92,9 @@ class OwnedCalls:
         try:
             with self.training.apart() if self.training is not None else nullcontext():
                 return self._call(MethodCall(method, run, args, kwargs))
+        except Exception as error:
+            self.raised += not isinstance(error, GoldenError)
+            raise
         finally:
             self._inside = False
 

@@ -43,8 +43,10 @@ class Outermost:
         CaptureError where the call fails the second time.
         """
         watch = self.watch.again(observer, accept=is_eager)
+        structure = self.watch.structure
+        hidden = [layer for _, layer in structure.adopted(structure.path(self.target) or "")]
         with (
-            unchanged([self.target]),
+            unchanged([self.target, *hidden]),
             patches.alone(watch),
             opened(watch),
             _without_gradients(),

@@ -7,7 +7,7 @@ appear there: it is told here, for each call and not only for the first.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,6 @@ from .weights import input_fingerprints, numeric_digest, weights_of
 
 if TYPE_CHECKING:
     from ...records import Array
-
-_Layers = Iterable[tuple[str, Any]]
-"""By path, as `walk` gives them."""
 
 GLOBAL_SEED = "@global_seed"
 """The generator behind unseeded `keras.random` calls, which belongs to no layer."""
@@ -62,16 +59,24 @@ class _Digests:
         return key
 
 
+_Layers = Iterable[tuple[str, Any]]
+"""By path, as `walk` gives them."""
+
+Adopted = Callable[[str], _Layers]
+
+
 @dataclass
 class Fingerprints:
     """Of one block. weights: as they were before the first call of each model; inputs: call and
-    place → digest; outermost: in the order in which calls ended."""
+    place → digest; outermost: in the order in which calls ended. adopted: told a path, the layers
+    below it that no attribute of a model leads to."""
 
     prefix: str = ""
     aliases: Sequence[tuple[str, str]] = ()
     weights: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     outermost: list[OutermostCall] = field(default_factory=list)
+    adopted: Adopted = lambda above: ()
     _now: dict[str, str] = field(default_factory=dict)
     _roots: dict[str, weakref.ref[Any]] = field(default_factory=dict)
     _digests: _Digests = field(default_factory=_Digests)
@@ -90,7 +95,7 @@ class Fingerprints:
 
         batch: how many of its inputs a method takes at once; shuffled: whether in another order.
         """
-        below = list(walk(target, path))
+        below = self._below(path, target)
         updates = self._see(path, target, below)
         for place, key in input_fingerprints(args, kwargs).items():
             self.inputs[f"{self.prefix}{name}{place}"] = key
@@ -100,7 +105,7 @@ class Fingerprints:
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
-        below = list(walk(call.target, call.path))
+        below = self._below(call.path, call.target)
         self._see_built(below)
         after = self._seeds(below)
         draws = {name: key for name, key in call.seeds.items() if after.get(name) != key}
@@ -121,7 +126,7 @@ class Fingerprints:
 
     def take_weights(self, path: str, target: Any) -> None:
         """Of a model that only programs call, which nobody can look at before they run."""
-        self._see_built(walk(target, path))
+        self._see_built(self._below(path, target))
 
     def take_initial(self, weights: Mapping[str, Array]) -> None:
         """Of a model that was not built when its training began: what its first step began with."""
@@ -138,8 +143,13 @@ class Fingerprints:
             others = [(other, held()) for other, held in self._roots.items()]
             self._roots[path] = weakref.ref(target)
             for other, root in others:
-                updates |= {} if root is None else self._changed(walk(root, other))
+                updates |= {} if root is None else self._changed(self._below(other, root))
         return updates | self._changed(below) | self._states(below)
+
+    def _below(self, path: str, target: Any) -> _Layers:
+        """A layer, what is below it, and what was met while it ran."""
+        met = (found for at, layer in self.adopted(path) for found in walk(layer, at))
+        return [*walk(target, path), *met]
 
     def _changed(self, below: _Layers) -> dict[str, str]:
         updates = {}

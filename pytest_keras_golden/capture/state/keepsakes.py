@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...io.atomic import replacing
+from ...io.atomic import folders, replacing
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -33,8 +33,7 @@ def save_arrays(file: Path, arrays: Mapping[str, Array], marks: Iterable[str] = 
         for key, value in arrays.items()
         if value.dtype.name in _STORED
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as opened:
+    with folders(file.parent), replacing(file) as opened:
         opened.write(save(stored, metadata={_MARKS: json.dumps(sorted(marks))}))
 
 

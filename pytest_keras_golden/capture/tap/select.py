@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from ...config import GROUPS
 from ...errors import CaptureError, did_you_mean, nearest
 from ...records import Kind
-from .training import ALL, TRAINING_GROUPS, training_globs
+from .training import training_globs
 
-GROUPS: Mapping[str, frozenset[Kind]] = {
+_KINDS: Mapping[str, frozenset[Kind]] = {
     "attention": frozenset({"attention"}),
     "logits": frozenset({"logits"}),
     "blocks": frozenset({"block"}),
     "all": frozenset({"attention", "logits", "block", "tensor"}),
-    "outputs": frozenset(),
-    **dict.fromkeys((ALL, *TRAINING_GROUPS), frozenset()),
 }
 """Group → kinds. `outputs` takes what the outermost calls return, whatever its kind; groups of
 training take nothing of layers (see `training_globs`)."""
@@ -25,7 +24,7 @@ class Selection:
     """`select` of a capture block, and which of its globs found nothing."""
 
     def __init__(self, select: Sequence[str]) -> None:
-        self._kinds = frozenset().union(*(GROUPS.get(name, frozenset()) for name in select))
+        self._kinds = frozenset().union(*(_KINDS.get(name, frozenset()) for name in select))
         self._outputs = "outputs" in select
         other = {*GROUPS, *training_globs(select)}
         self._globs = {name: False for name in select if name not in other}

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-TRAINING_GROUPS = ("loss", "gradients", "updates", "slots", "metrics", "random")
-"""Groups of one part of a step each; `training` is all of them."""
+from ...config import TRAINING_GROUPS
 
 ALL = "training"
+"""The group of all `TRAINING_GROUPS`."""
 
 _OF_TRAINING = re.compile(r"(test_)?step_[\d?*[]|curve/|weights/")
 """How names begin that only training gives; a glob that begins so asks for them."""

@@ -98,7 +98,8 @@ Accept = Callable[[tuple[Any, ...], dict[str, Any]], bool]
 
 
 class Watch:
-    """The state of one `watching` block: who is being called inside whom."""
+    """The state of one `watching` block: who is being called inside whom. met: told of a layer that
+    no attribute leads to, before it runs for the first time."""
 
     def __init__(
         self,
@@ -110,6 +111,7 @@ class Watch:
     ) -> None:
         self.thread = threading.get_ident()
         self.structure = structure or Structure(aliases)
+        self.met: Callable[[Any], None] = lambda layer: None
         self._observer = observer
         self._accept = accept
         self._any_root = root is None
@@ -258,7 +260,8 @@ class Watch:
             inside = f"{top.path}/{snake}"
             count = self._roots[inside] = self._roots.get(inside, -1) + 1
             path = joined(top.path, f"{snake}#{count}")
-            self.structure.add(target, path)
+            self.structure.adopt(target, path)
+            self.met(target)
         return path
 
     def _new_root(self, target: Any) -> str:

@@ -7,10 +7,11 @@ user gave them, else by `snake_class#k`.
 
 from __future__ import annotations
 
+import itertools
 import re
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,6 +50,7 @@ class Structure:
         self._aliases = (*aliases, *ALIASES)
         self._paths: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._roots: list[tuple[weakref.ref[Any], str]] = []
+        self._adopted: dict[str, weakref.ref[Any]] = {}
         self.renamed: dict[str, str] = {}
 
     def add_root(self, root: Any, path: str = "") -> None:
@@ -69,6 +71,20 @@ class Structure:
             for found, layer in walk(root, path):
                 self.add(layer, found)
 
+    def adopt(self, layer: Any, path: str) -> None:
+        """Take in a layer that no attribute leads to, met while another one ran: one of a closure,
+        of a set, of an object of the test's own."""
+        for found, below in walk(layer, path):
+            self.add(below, found)
+        self._adopted[path] = weakref.ref(layer)
+
+    def adopted(self, above: str) -> Iterator[tuple[str, Any]]:
+        """(path, layer) of those below a path that are still there."""
+        for path, reference in self._adopted.items():
+            layer = reference()
+            if layer is not None and (not above or path.startswith(f"{above}/")):
+                yield path, layer
+
     def add(self, layer: Any, path: str) -> None:
         """Give `layer` this path unless it has one."""
         if self.path(layer) is None:
@@ -87,8 +103,9 @@ class Structure:
 
 
 def walk(root: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, layer or operation) of the root and everything below it, shortest path first."""
-    seen = {id(root)}
+    """(path, layer or operation) of the root and everything below it, shortest path first; each has
+    a path of its own."""
+    seen, taken = {id(root)}, {path}
     queue = deque([(path, root)])
     yield path, root
     while queue:
@@ -96,22 +113,40 @@ def walk(root: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             (joined(above, name), child) for above, at in queue for name, child in children(at)
         ]
         queue.clear()
-        for found, child in level:
+        for reached, child in level:
             if id(child) not in seen:
                 seen.add(id(child))
+                found = _free(reached, taken) if is_node(child) else reached
                 queue.append((found, child))
                 if is_node(child):
+                    taken.add(found)
                     yield found, child
+
+
+def _free(path: str, taken: Container[str]) -> str:
+    """`path`, or `path#k` where another has it: keys of dicts may say what two steps say (`a/b`),
+    or the same as another one (1 and "1")."""
+    others = (f"{path}#{count}" for count in itertools.count(1))
+    return next(name for name in itertools.chain([path], others) if name not in taken)
 
 
 def children(node: Any) -> Iterator[tuple[str, Any]]:
     """Named children of a layer or container: layers, operations and containers alike."""
     if isinstance(node, dict):
-        yield from ((str(key), child) for key, child in node.items() if _worth(child))
+        yield from ((_key(key), child) for key, child in node.items() if _worth(child))
     elif isinstance(node, (list, tuple)):
         yield from ((str(index), child) for index, child in enumerate(node) if _worth(child))
     elif is_node(node):
         yield from _of_layer(node)
+
+
+def _key(key: Any) -> str:
+    """By its class where its text is another one in every process; who shares it is counted."""
+    text = str(key)
+    return snake_case(type(key).__name__) if _ADDRESS.search(text) else text
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
 
 
 def _of_layer(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@
   const texts = report.texts;
   const QUIET = new Set(["identical", "within"]);
   /** Words of tests of which nothing more could be drawn. */
-  const SETTLED = new Set([...QUIET, "holds", "skipped", "new", "failing before", "no tensors", "broke"]);
+  const SETTLED = new Set([...QUIET, "holds", "skipped", "xfailed", "new", "failing before", "no tensors", "broke"]);
   const ORDER = ["broke", "moved", "loading", "incomparable", "structure", "nonfinite", "vacuous", "unstable", "drift", "systematic",
     "accumulated", "accepted", "failed", "error", "failing before", "new", "recorded", "skipped", "xfailed", "no tensors", "holds",
     "within", "identical", "passed"];

@@ -9,6 +9,7 @@ from ...errors import StackError
 from ...report import asides
 from ...stacks.side import Side
 from ..inner.job import InnerRun
+from .partners import missing
 from .verdicts import collection_error
 
 
@@ -39,9 +40,7 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
     if run.log is None:
         return (
             f"Under {side.label} the suite does not run, so there is no measure: {run.why()}",
-            "Raise --timeout, or name fewer tests behind `--`."
-            if run.timed_out
-            else "Make the suite pass under the old version first.",
+            _to_run_at_all(run),
         )
     outcomes = [test.outcome for test in run.tests.values()]
     if not outcomes and run.internal_error:
@@ -52,7 +51,7 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
     if outcomes and set(outcomes) <= {"failed", "error"}:
         return (
             f"Every test fails under {side.label} already; first: {_first_reason(run)}",
-            "Make the suite pass under the old version first.",
+            _to_pass(side, run),
         )
     left = [test for test in run.tests.values() if asides.left_alone(test)]
     if "recorded" not in outcomes and left:
@@ -70,6 +69,22 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
             else "Name tests that do behind `--`; saved models by their files, as in model.keras.",
         )
     return None
+
+
+def _to_pass(side: Side, run: InnerRun) -> str:
+    lacking = missing([test.reason for test in run.tests.values()], side.label)
+    pins = "".join(f",{one.pin}" for one in lacking)
+    if pins:
+        return f"Give that side a {lacking[0].package} that goes with it: {side.short}{pins}"
+    return "Make the suite pass under the old version first."
+
+
+def _to_run_at_all(run: InnerRun) -> str:
+    if run.timed_out:
+        return "Raise --timeout, or name fewer tests behind `--`."
+    if run.exitstatus == _PYTESTS_USAGE:
+        return "Correct what pytest refuses: behind `--`, or in the suite's configuration."
+    return "Make the suite pass under the old version first."
 
 
 _NOT_FOUND = re.compile(r"^ERROR: (?:file or directory )?not found: (.+)$", re.MULTILINE)

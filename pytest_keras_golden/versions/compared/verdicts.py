@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,21 +22,23 @@ Status = Literal[
     "failing before",
     "unstable",
     "skipped",
+    "xfailed",
     "no tensors",
     "new",
 ]
 """holds: compared and inside its tolerance. accepted: it moved as `golden_accepted.toml` allows.
 moved: the numbers drifted. incomparable: it ran with other weights, states or inputs. broke:
 fails under the new version only, for another reason than numbers. failing before: failed under
-the old version already. unstable: differs from itself under the old version. no tensors: calls
-no Keras model. new: exists under the new version only."""
+the old version already. unstable: differs from itself under the old version. skipped, xfailed: by
+pytest, or as expected, under one of the versions. no tensors: calls no Keras model. new: exists
+under the new version only."""
 
 GUILTY: frozenset[Status] = frozenset({"moved", "incomparable", "broke"})
 """What the new version is to blame for."""
 
 ORDER: tuple[Status, ...] = (
     *("broke", "moved", "incomparable", "accepted", "unstable", "failing before"),
-    *("new", "skipped", "no tensors", "holds"),
+    *("new", "skipped", "xfailed", "no tensors", "holds"),
 )
 
 
@@ -203,16 +205,22 @@ def row_of(old: TestOutcome, new: TestOutcome | None) -> VerdictRow:
     """What a test did under the new version, given what it did under the old one."""
     if old.outcome in ("failed", "error"):
         return VerdictRow(old.nodeid, "failing before", old, old.reason)
-    if old.outcome in ("skipped", "xfailed"):
-        return VerdictRow(old.nodeid, "skipped", old, old.reason)
+    ended = _NOT_JUDGED.get(old.outcome)
+    if ended is not None:
+        return VerdictRow(old.nodeid, ended, old, old.reason)
     if new is None:
         return VerdictRow(old.nodeid, "broke", reason="it did not run under the new version")
     return _judged(new, recorded=bool(old.tensors) or old.outcome == "recorded")
 
 
+_NOT_JUDGED: Mapping[str, Status] = {"skipped": "skipped", "xfailed": "xfailed"}
+"""Outcomes of which no number is compared, whatever the other version makes of the test."""
+
+
 def _judged(new: TestOutcome, recorded: bool) -> VerdictRow:
-    if new.outcome in ("skipped", "xfailed"):
-        return VerdictRow(new.nodeid, "skipped", new, new.reason)
+    ended = _NOT_JUDGED.get(new.outcome)
+    if ended is not None:
+        return VerdictRow(new.nodeid, ended, new, new.reason)
     if new.outcome == "error":
         return VerdictRow(new.nodeid, "broke", new, new.reason)
     if new.outcome == "failed":

@@ -5,6 +5,7 @@ Values that travel to other processes and machines (executors): they pickle.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from glob import escape
@@ -14,6 +15,9 @@ from typing import Any
 from ...outcomes import TestOutcome, test_from_json
 from ...report.asides import with_left_alone
 from ...stacks.pin import Pin
+
+_USAGE = re.compile(r"^ERROR: usage: .*\n.*?: error: ", re.MULTILINE)
+"""What argparse says before the error itself: how pytest is called."""
 
 WITNESS_FOLDER = "witness"
 """In an attempt's folder: where its processes leave proofs, and tell how far they are."""
@@ -110,5 +114,6 @@ class InnerRun:
             return f"did not end within its time-out and was ended after {self.seconds:.0f} s"
         if self.lost:
             return f"died of signal {-self.exitstatus}"
-        said = [line for line in self.output.strip().splitlines() if line.strip()]
+        output = _USAGE.sub("ERROR: ", self.output)
+        said = [line for line in output.strip().splitlines() if line.strip()]
         return f"ended with pytest's code {self.exitstatus}: " + "\n".join(said[-12:])

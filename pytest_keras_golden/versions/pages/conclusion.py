@@ -144,9 +144,8 @@ def _blamed(rows: Iterable[VerdictRow]) -> str:
 
 
 def _aside(by_status: Counter[Status], not_looked_at: int) -> str:
-    said = [
-        f"{by_status[s]} {s}" for s in ("unstable", "failing before", "skipped") if by_status[s]
-    ]
+    apart: tuple[Status, ...] = ("unstable", "failing before", "skipped", "xfailed")
+    said = [f"{by_status[status]} {status}" for status in apart if by_status[status]]
     without = by_status["no tensors"] - not_looked_at
     said += [f"{without} without Keras"] if without else []
     return f" ({', '.join(said)})" if said else ""

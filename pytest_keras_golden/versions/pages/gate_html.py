@@ -16,7 +16,7 @@ from ..compared.verdicts import VerdictRow, unseen
 from ..gate import GateResult
 from .alike import Alike, groups
 from .conclusion import accepted_lines, carried, culprit_lines, problem_lines, verdict_line
-from .next_lines import after_gate, for_test, unstable_lines
+from .next_lines import after_gate, for_test, partner_lines, recorded_lines, unstable_lines
 from .sections import compared, compared_heading, not_looked_at
 
 _FILES = 12
@@ -79,6 +79,8 @@ def _overview(result: GateResult) -> Overview:
         ],
         "Not compared": not_looked_at(result.rows),
         "Unstable": unstable_lines(result),
+        "Only recorded": recorded_lines(result),
+        "Other packages": partner_lines(result),
         "Accepted": accepted_lines(result),
         "Runs": [*_runs(result), *result.taken],
     }

@@ -52,7 +52,7 @@ def terminal(result: GateResult, width: int | None = None) -> str:
     lines = [
         *_looked_at(result),
         *_unmatched(result),
-        *next_lines.unstable_lines(result),
+        *next_lines.hints(result),
         *next_lines.lines(next_lines.after_gate(result)),
         *result.taken,
         *accepted_lines(result),
@@ -113,7 +113,7 @@ def markdown(result: GateResult) -> str:
         lines += [escape.row(*_cells(group)) for group in alike[:_LISTED]]
         _left_out(lines.append, alike)
         lines.append("")
-    lines += [f"{escape.sentence(text)}\n" for text in next_lines.unstable_lines(result)]
+    lines += [f"{escape.sentence(text)}\n" for text in next_lines.hints(result)]
     lines += [*_listed(result), *next_lines.markdown(next_lines.after_gate(result))]
     return "\n".join(lines)
 

@@ -8,7 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from ...outcomes import QUIET
 from ...report import escape
 from ...report.wording import STYLE, counted, plural
-from ...stacks.grammar import is_version_range
+from ...stacks.grammar import is_version_range, respelled
+from ..compared.partners import missing
 from ..matrix import Cell, MatrixResult
 from . import next_lines
 from .conclusion import problem_lines
@@ -95,6 +96,10 @@ def notes(result: MatrixResult) -> Iterator[str]:
         reasons = [c for c in cells if c.status in kinds and c.reason]
         for reason in dict.fromkeys(escape.first_line(str(cell.reason)) for cell in reasons):
             yield f"{version}: {reason}"
+        for found in missing([cell.reason for cell in reasons], version):
+            pins = {found.package: found.pin}
+            side = respelled(result.written.get(version, version), result.package, pins)
+            yield f"{found}. {next_lines.GOES_WITH}: {side}"
 
 
 _EXPLAINED = ("lost", "broke", "incomparable")

@@ -14,7 +14,8 @@ from ...report.wording import plural
 from ...stacks.grammar import respelled
 from ..bisect import BisectResult
 from ..changes import Change, Culprit
-from ..compared.verdicts import VerdictRow, is_other, loads_otherwise
+from ..compared.partners import Missing, missing
+from ..compared.verdicts import VerdictRow, fails_recorded, is_other, loads_otherwise
 from ..gate import Asked, GateResult
 from ..matrix import MatrixResult
 from ..review import blamed_names, is_only_drawn
@@ -113,6 +114,52 @@ def unstable_lines(result: GateResult) -> list[str]:
         f"To see it under one stack: `{unquoted(twice)} --update-goldens`, and then the same "
         "without `--update-goldens`. More: docs/troubleshooting.md.",
     ]
+
+
+def recorded_lines(result: GateResult) -> list[str]:
+    """What a test that fails only where it is recorded means, and how to see why."""
+    rows = [row for row in result.rows if fails_recorded(row)]
+    if not rows:
+        return []
+    fails, it_is = ("fails", "it is") if len(rows) == 1 else ("fail", "they are")
+    alone = f"pytest {passed(_typed(rows[0]))} --golden-auto -o golden_seed=none"
+    return [
+        f"{plural(len(rows), 'test')} {fails} under {result.old.label} only where {it_is} "
+        "recorded. There, every generator of random numbers is seeded, which a test may not count "
+        f"on. To see whether that is why: `{unquoted(alone)}`.",
+    ]
+
+
+def hints(result: GateResult) -> list[str]:
+    """What to know, and to type, about tests that say nothing of the bump."""
+    return [*unstable_lines(result), *recorded_lines(result), *partner_lines(result)]
+
+
+def partner_lines(result: GateResult) -> list[str]:
+    """What tests fail for that is no fault of the release under test, and what to type instead."""
+    return [
+        f"{found}. {GOES_WITH}: {_with_partner(result.asked, found, old)}."
+        for old in (True, False)
+        for found in _missing(result, old)
+    ]
+
+
+GOES_WITH = "Give that side one that goes with it"
+
+
+def _missing(result: GateResult, old: bool) -> list[Missing]:
+    side, status = (result.old, "failing before") if old else (result.new, "broke")
+    reasons = (row.reason for row in result.rows if row.status == status)
+    return missing(reasons, side.label, {change.name for change in result.changes})
+
+
+def _with_partner(asked: Asked | None, found: Missing, old: bool) -> str:
+    if asked is None:
+        return found.pin
+    package, pins = canonicalize_name(asked.package), {found.package: found.pin}
+    side = respelled(asked.old if old else asked.new, package, pins)
+    step = replace(asked, old=side) if old else replace(asked, new=side)
+    return f"`{unquoted(_command('gate', step, asked.arguments))}`"
 
 
 def for_test(result: GateResult, row: VerdictRow) -> Iterator[Step]:

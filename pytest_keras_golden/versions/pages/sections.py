@@ -29,6 +29,7 @@ _TITLES: dict[Section, str] = {
     "recorded": "Failing under {old} where they are recorded, and passing without",
     "new": "Only under {new}",
     "skipped": "Skipped",
+    "xfailed": "Expected failures",
     "no tensors": "Not looked at: they use Keras in ways that are not captured",
 }
 
@@ -144,6 +145,7 @@ _WHY = {
     "unseen": "with Keras in ways that are not looked at (listed above)",
     "no tensors": "without a call of a Keras model",
     "skipped": "skipped",
+    "xfailed": "failed as expected",
     "failing before": "failing under the old side already",
     "recorded": "failing under the old side only where recorded",
     "unstable": "{differs} under the old side",

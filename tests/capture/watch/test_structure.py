@@ -108,6 +108,23 @@ def test_layers_out_of_reach_go_by_the_order_of_their_calls():
     assert seen == ["<model>", "dense#0", "dense#1", "dense#0@1"]
 
 
+def test_keys_that_say_the_same_give_names_that_do_not():
+    layer = Holder()
+    layer.a_dict = {"x/y": keras.layers.ReLU(), "x": {"y": keras.layers.ReLU()}}
+    layer.numbers = {1: keras.layers.ReLU(), "1": keras.layers.ReLU()}
+    assert {"a_dict/x/y", "a_dict/x/y#1", "numbers/1", "numbers/1#1"} <= set(names(layer))
+
+
+def test_a_key_that_is_an_object_goes_by_its_class():
+    class FirstKey:
+        pass
+
+    layer = Holder()
+    layer.a_dict = {FirstKey(): keras.layers.ReLU(), FirstKey(): keras.layers.ReLU()}
+    found = [name for name in names(layer) if name.startswith("a_dict/")]
+    assert found == ["a_dict/first_key", "a_dict/first_key#1"]
+
+
 def test_cycles_end():
     layer = Holder()
     layer.a_dict["x"].owner = layer

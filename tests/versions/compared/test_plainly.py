@@ -47,6 +47,9 @@ def test_what_fails_only_where_it_is_recorded_is_told_apart(tmp_path: Path) -> N
     assert done.returncode == 0
     assert "2 tests failing under the old side only where recorded" in done.stdout
     assert "1 test failing under the old side already" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "2 tests fail under keras 3.10.0 only where they are recorded." in said
+    assert " --golden-auto -o golden_seed=none`" in said
 
 
 def test_who_passes_is_read_from_the_summary_or_not_known(tmp_path: Path) -> None:
