@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from preloaded import runpytest
 
 
 def outcomes(suite: pytest.Pytester, *options: str) -> dict[str, Any]:
     """Name of a test that ran, captured automatically → its entry in the log."""
-    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json", *options)
+    runpytest(suite, "--golden-auto", "--golden-log=log.json", *options)
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     ran = (test for test in tests if test["outcome"] != "skipped")
     return {test["nodeid"].rpartition("::")[2]: test for test in ran}

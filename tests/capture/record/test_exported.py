@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from preloaded import runpytest
 
 SUITE = """
     import keras
@@ -126,9 +127,9 @@ def test_what_is_exported_is_what_it_is_without_the_plugin(
     suite.makepyfile(SUITE)
     nodes = [f"{next(suite.path.glob('test_*.py')).name}::{name}" for name in ran]
     recording = ("--golden-auto", "--update-goldens", "--golden-log=log.json")
-    suite.runpytest_subprocess(*recording, *nodes).assert_outcomes(passed=len(ran))
+    runpytest(suite, *recording, *nodes).assert_outcomes(passed=len(ran))
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     for test in tests:
         assert test["outcome"] == ("passed" if "test_step" in ran else "recorded")
         assert test["unseen"] == unseen
-    suite.runpytest_subprocess("--golden-auto", *nodes).assert_outcomes(passed=len(ran))
+    runpytest(suite, "--golden-auto", *nodes).assert_outcomes(passed=len(ran))

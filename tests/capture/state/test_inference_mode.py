@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from preloaded import runpytest
 
 pytestmark = pytest.mark.torch
 
@@ -64,10 +65,10 @@ def test_it_is_captured_and_what_changed_is_blamed(
     suite.makeconftest(CONFTEST)
     suite.makepyfile(SUITE)
     options = ("--golden-auto", "--golden-log=log.json", "-p", "no:randomly")
-    suite.runpytest_subprocess(*options, "--update-goldens").assert_outcomes(passed=4)
-    suite.runpytest_subprocess(*options).assert_outcomes(passed=4)
+    runpytest(suite, *options, "--update-goldens").assert_outcomes(passed=4)
+    runpytest(suite, *options).assert_outcomes(passed=4)
     monkeypatch.setenv("FACTOR", "1.5")
-    suite.runpytest_subprocess(*options).assert_outcomes(failed=4)
+    runpytest(suite, *options).assert_outcomes(failed=4)
     tests = json.loads((suite.path / "log.json").read_text())["tests"]
     assert {test["isolation"] for test in tests} == {"complete"}
     assert all(test["local_drift"] for test in tests)

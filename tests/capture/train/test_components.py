@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import pytest
+from preloaded import runpytest
 
 from pytest_keras_golden.store.codec import Golden
 
@@ -75,7 +76,7 @@ def run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv("ALONE", alone)
         monkeypatch.setenv("FACTOR", str(factor))
         monkeypatch.setenv("DECAY", str(decay))
-        suite.runpytest_subprocess("--golden-log=log.json", *arguments)
+        runpytest(suite, "--golden-log=log.json", *arguments)
         (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
         return dict(test)
 
@@ -164,9 +165,9 @@ def test_rounding_next_to_a_kink_is_carried_backwards(
         pytest.skip("Keras has no fit on numpy")
     suite.makepyfile(KINK)
     monkeypatch.setenv("TINY", "1e-9")
-    suite.runpytest_subprocess("--update-goldens")
+    runpytest(suite, "--update-goldens")
     monkeypatch.setenv("TINY", "-1e-9")
-    suite.runpytest_subprocess("--golden-log=log.json")
+    runpytest(suite, "--golden-log=log.json")
     (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
     moved = {t["name"]: t for t in test["tensors"] if t["verdict"] not in ("identical", "within")}
     assert {tensor["verdict"] for tensor in moved.values()} == {"accumulated"}
@@ -201,9 +202,9 @@ def test_each_training_of_a_test_is_compared_with_itself(
         pytest.skip("Keras has no fit on numpy")
     suite.makepyfile(TWICE)
     monkeypatch.setenv("REDUCTION", "sum")
-    suite.runpytest_subprocess("--golden-auto", "--update-goldens")
+    runpytest(suite, "--golden-auto", "--update-goldens")
     monkeypatch.setenv("REDUCTION", "mean")
-    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json")
+    runpytest(suite, "--golden-auto", "--golden-log=log.json")
     (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
     assert (test["outcome"], test["local_drift"]) == ("failed", ["loss:loss"])
     assert not [line for line in test["warnings"] if line.startswith("not run by itself")]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from preloaded import runpytest
 
 from pytest_keras_golden.capture.record.outlet import Outlets
 from pytest_keras_golden.capture.record.reads import Reads
@@ -131,7 +132,7 @@ def test_a_step_is_compiled_once_more_and_the_test_is_what_it_was(
 
     def run(name: str, *options: str) -> dict[str, str]:
         monkeypatch.setenv("RUN", name)
-        suite.runpytest_subprocess(*options).assert_outcomes(passed=6)
+        runpytest(suite, *options).assert_outcomes(passed=6)
         names = (
             "weights",
             "long",

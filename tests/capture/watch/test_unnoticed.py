@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from backends import EVERY
+from preloaded import runpytest
 
 TELLING = """
     import warnings
@@ -167,5 +168,5 @@ def test_it_is_as_often_as_without(
     suite.makepyfile(source)
     skipped = 2 if backend == "numpy" else 0
     for options in (["--update-goldens"], []):
-        result = suite.runpytest_subprocess("-p", "no:randomly", *options)
+        result = runpytest(suite, "-p", "no:randomly", *options)
         result.assert_outcomes(passed=tests - skipped, skipped=skipped)
