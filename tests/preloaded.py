@@ -13,13 +13,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 _SERVER = """
-import json, os, runpy, sys
+import json, os, sys
 import keras, numpy
 
 for line in sys.stdin:
@@ -38,10 +39,12 @@ for at, name in enumerate((os.devnull, asked["out"], asked["err"])):
     os.dup2(opened, at)
     os.close(opened)
 sys.stdin = open(0, closefd=False)
-sys.path[:0] = [asked["folder"]]
-sys.argv = ["pytest", *asked["arguments"]]
-runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+sys.path[0] = asked["folder"]
+sys.argv = ["-c", *asked["arguments"]]
+exec(compile(asked["code"], "<string>", "exec"), globals())
 """
+
+_PYTEST = "import runpy; runpy.run_module('pytest', run_name='__main__', alter_sys=True)"
 
 _READ = ("KERAS_", "JAX_", "XLA_", "TF_", "TORCH", "PYTORCH", "OMP_", "PYTHON", "LANG", "LC_")
 """Variables that Python, Keras and its backends read as they start begin so."""
@@ -73,23 +76,36 @@ def _is_read(variable: str) -> bool:
     return variable.startswith(_READ) and not variable.startswith("KERAS_GOLDEN_")
 
 
+def run(
+    code: str, *arguments: str, folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """As `python -c`, in a folder, the one of now by default, and with further variables."""
+    environ = os.environ | variables
+    key = frozenset(item for item in environ.items() if _is_read(item[0]))
+    with tempfile.TemporaryDirectory() as said:
+        if key not in _servers:
+            # Keras writes its configuration below HOME.
+            _servers[key] = _Server(environ | {"HOME": said})
+        out, err = Path(said, "out"), Path(said, "err")
+        returncode = _servers[key].run(
+            code=code,
+            arguments=arguments,
+            environ=environ,
+            folder=str(folder or Path.cwd()),
+            out=str(out),
+            err=str(err),
+        )
+        return subprocess.CompletedProcess(
+            code, returncode, out.read_text(encoding="utf8"), err.read_text(encoding="utf8")
+        )
+
+
 def runpytest(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """As `suite.runpytest_subprocess`."""
-    environ = dict(os.environ)
-    key = frozenset(item for item in environ.items() if _is_read(item[0]))
-    if key not in _servers:
-        # Keras writes its configuration below HOME.
-        _servers[key] = _Server(environ | {"HOME": str(suite.path)})
-    out, err = suite.path / "stdout", suite.path / "stderr"
     base = suite.mkdir(f"base-{len(list(suite.path.glob('base-*')))}")
-    code = _servers[key].run(
-        arguments=[f"--basetemp={base}", *arguments],
-        environ=environ,
-        folder=str(Path.cwd()),
-        out=str(out),
-        err=str(err),
+    done = run(_PYTEST, f"--basetemp={base}", *arguments)
+    print(done.stdout)
+    print(done.stderr, file=sys.stderr)
+    return pytest.RunResult(
+        done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0
     )
-    said = [file.read_text(encoding="utf8").splitlines() for file in (out, err)]
-    for lines, stream in zip(said, (sys.stdout, sys.stderr), strict=True):
-        print(*lines, sep="\n", file=stream)
-    return pytest.RunResult(code, *said, 0.0)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import preloaded
 import pytest
 
 
@@ -16,14 +17,18 @@ def run_python(tmp_path):
     """Runs `code` in its own process with one Keras backend; its standard output."""
 
     def run(code: str, backend: str = "jax", overlay: Path | None = None, **env: str) -> str:
-        extra = {"PYTHONPATH": str(overlay)} if overlay else {}
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | extra | env,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | env
+        code = textwrap.dedent(code)
+        if overlay is None:
+            done = preloaded.run(code, folder=tmp_path, **variables)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                env=os.environ | {"PYTHONPATH": str(overlay)} | variables,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         return done.stdout
 

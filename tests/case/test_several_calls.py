@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from backends import EVERY
 
@@ -150,16 +148,11 @@ def backend(request: pytest.FixtureRequest) -> str:
 def logs(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Logs:
     """Session → test → outcome, of one process that records, checks, and checks what changed."""
     folder = tmp_path_factory.mktemp(backend)
-    for name, text in (("test_calls.py", SUITE), ("test_decoder.py", DECODING), ("all", SESSIONS)):
+    for name, text in (("test_calls.py", SUITE), ("test_decoder.py", DECODING)):
         (folder / name).write_text(textwrap.dedent(text))
     (folder / "pytest.ini").write_text("[pytest]\n")
-    subprocess.run(
-        [sys.executable, "all"],
-        cwd=folder,
-        env=os.environ | {"KERAS_BACKEND": backend},
-        check=True,
-        capture_output=True,
-    )
+    done = preloaded.run(textwrap.dedent(SESSIONS), folder=folder, KERAS_BACKEND=backend)
+    done.check_returncode()
     return {name: _outcomes(folder / f"{name}.json") for name in ("recorded", "same", "changed")}
 
 

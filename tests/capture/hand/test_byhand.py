@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 from backends import TRAINING
 from trainings import outcomes
@@ -135,11 +134,6 @@ for how, way in ways():
 @pytest.mark.parametrize("backend", TRAINING)
 def test_watching_a_loop_changes_no_bit(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    done = subprocess.run(
-        [sys.executable, "-c", UNDISTURBED, str(CASE.parent)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = preloaded.run(UNDISTURBED, str(CASE.parent))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("identical") == (12 if backend == "jax" else 4)

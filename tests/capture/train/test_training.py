@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 from backends import TRAINING
 from trainings import outcomes
@@ -129,8 +128,6 @@ def test_watching_changes_no_bit_and_runs_nothing_twice(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    done = subprocess.run(
-        [sys.executable, "-c", UNDISTURBED], capture_output=True, text=True, check=False
-    )
+    done = preloaded.run(UNDISTURBED)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("identical") == 3
