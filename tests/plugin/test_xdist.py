@@ -46,7 +46,7 @@ def files(root: Path) -> dict[str, bytes]:
     "spread",
     [
         ("-n2",),
-        ("-n2", "--dist=loadgroup"),
+        pytest.param(("-n2", "--dist=loadgroup"), marks=pytest.mark.slow),
         pytest.param(("-n2", "--dist=loadfile"), marks=pytest.mark.slow),
         pytest.param(("-n2", "--dist=worksteal"), marks=pytest.mark.slow),
     ],

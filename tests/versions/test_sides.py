@@ -193,7 +193,11 @@ def test_noise():
 
 @pytest.mark.parametrize(
     ("other", "changed"),
-    [("torch", None), ("tensorflow", None), pytest.param("torch", "0.4", id="another rate")],
+    [
+        pytest.param("torch", None, marks=pytest.mark.slow),
+        ("tensorflow", None),
+        pytest.param("torch", "0.4", id="another rate"),
+    ],
 )
 def test_what_is_drawn_is_the_same_on_another_backend(
     tmp_path: Path, other: str, changed: str | None
