@@ -44,21 +44,33 @@ def test_other_weights_in_the_file_are_a_change(suite: pytest.Pytester) -> None:
     changed.stdout.fnmatch_lines(["*weights differ*"])
 
 
-def test_a_model_that_does_not_load_has_its_fix_in_its_reason(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("version", "fix"),
+    [
+        (None, "If it needs classes of yours: golden_custom_objects = package.module."),
+        ("3.0.0", "If it needs classes of yours: golden_custom_objects = package.module."),
+        ("99.1.0", "Keras 99.1.0 saved it: load it with that or a newer one, or save it with this "
+                   "one."),
+    ],
+)  # fmt: skip
+def test_a_model_that_does_not_load_has_its_fix_in_its_reason(
+    suite: pytest.Pytester, version: str | None, fix: str
+) -> None:
     saved_dense(suite.path / "churn.keras")
     with ZipFile(suite.path / "churn.keras") as whole:
         parts = {name: whole.read(name) for name in whole.namelist()}
     with ZipFile(suite.path / "churn.keras", "w") as other:
         for name, part in parts.items():
-            other.writestr(name, part.replace(b'"units"', b'"many"'))
+            broken = part.replace(b'"units"', b'"many"')
+            told = f'"keras_version": "{version}"'.encode()
+            other.writestr(name, re.sub(rb'"keras_version": "[^"]+"', told, broken))
     run = suite.runpytest_inprocess(*NO_PLUGINS, "churn.keras", "--golden-log=log.json")
     run.assert_outcomes(failed=1)
     (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
     row = row_of(test_from_json(test), None)
     for reason in (test["reason"], row.reason, row_detail(row)):
         assert re.fullmatch(
-            r"churn.keras does not load under Keras [^ ]+: \w+Error: .+\. "
-            r"If it needs classes of yours: golden_custom_objects = package.module.",
+            rf"churn.keras does not load under Keras [^ ]+: \w+Error: .+\. {re.escape(fix)}",
             reason,
         ), reason
 

@@ -101,3 +101,12 @@ def test_what_pytest_refuses_is_told_with_what_to_correct(folder: Path) -> None:
     assert done.returncode == 2
     assert "code 4: ERROR: unrecognized arguments: --golden-selct=all\n" in done.stderr
     assert "did you mean: --golden-select for --golden-selct" in done.stderr
+
+
+def test_a_path_without_a_test_says_what_can_be_named(folder: Path) -> None:
+    (folder / "export").mkdir()
+    (folder / "export" / "saved_model.pb").touch()
+    done = keras_golden(folder, "gate", *SIDES, "--", "export/saved_model.pb", env=NUMPY)
+    assert done.returncode == 2
+    assert "pytest finds no test in " in done.stderr
+    assert "of an export, the model that was exported" in done.stderr

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ...errors import GoldenError, SavedModelError, telling_line
-from ...release import KERAS_2
+from ...release import KERAS_2, parsed
 from ...saved.contents import SavedContents
 from ...saved.formats import ModelFile, demand_builder
 from ...saved.trust import demand_trusted
@@ -59,9 +59,19 @@ def load(
     except Exception as error:
         raise SavedModelError(
             f"{file.name} does not load under {_said()}: {one_line(error)}",
-            "If it needs classes of yours: golden_custom_objects = package.module.",
+            _to_load(contents.keras),
             file.path,
         ) from error
+
+
+def _to_load(saved_by: str | None) -> str:
+    """saved_by: the Keras that wrote the file, as far as it tells."""
+    saved, running = parsed(saved_by), parsed(keras_version())
+    if saved is not None and running is not None and saved > running:
+        return (
+            f"Keras {saved} saved it: load it with that or a newer one, or save it with this one."
+        )
+    return "If it needs classes of yours: golden_custom_objects = package.module."
 
 
 def _said() -> str:

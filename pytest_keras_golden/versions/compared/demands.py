@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...errors import StackError
 from ...report import asides
@@ -32,6 +33,9 @@ def demand_a_measure(side: Side, run: InnerRun) -> None:
 def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
     """What is wrong, and what to do."""
     missing = _not_found(run)
+    there = [path for path in missing if Path(path).exists()]
+    if there and not run.tests:
+        return f"pytest finds no test in {', '.join(there)}.", NAME_TESTS
     if missing and not run.tests:
         return (
             f"pytest finds no such path or test: {', '.join(missing)}.",
@@ -66,9 +70,15 @@ def _lacking(side: Side, run: InnerRun) -> tuple[str, str] | None:
             f"({_sentence(outcomes, run) or run.last_line}).",
             "Name tests that do behind `--`, or look at the tests that fail or are skipped."
             if outcomes
-            else "Name tests that do behind `--`; saved models by their files, as in model.keras.",
+            else NAME_TESTS,
         )
     return None
+
+
+NAME_TESTS = (
+    "Name tests that do behind `--`; saved models by their files, as in model.keras; of an export, "
+    "the model that was exported, with run=savedmodel, run=onnx and the like as a side."
+)
 
 
 def _to_pass(side: Side, run: InnerRun) -> str:
