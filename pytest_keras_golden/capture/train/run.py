@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ...aliases import canonical
-from ..backends import active, is_concrete, shapes_of, to_numpy, untraced
-from ..backends.nest import flatten
+from ...errors import CaptureError
+from ..backends import active, is_concrete, is_tensor, shapes_of, to_numpy, untraced
+from ..backends.nest import exchanged, flatten
 from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
@@ -30,6 +31,7 @@ from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
 from .programs import Programs, Watched
+from .relay import Relay, goes_on
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
 from .standins import SecondRun, are_same, before_each, telling
 from .steps import StepRecorder
@@ -39,6 +41,17 @@ if TYPE_CHECKING:
 
 PHASES = {"train": "", "test": "test_"}
 """Step of a model → how the names of its tensors begin."""
+
+_TENSOR = np.empty(0)
+"""Stands for a tensor in the form of a step's data."""
+
+
+class Given(Protocol):
+    """Takes in what steps are given."""
+
+    def has_form(self, data: Any) -> None: ...
+    def take(self, place: str, array: Array) -> None: ...
+    def failed(self, error: CaptureError) -> None: ...
 
 
 @dataclass
@@ -51,8 +64,9 @@ class ModelRun(Onlooker):
     asked: whether the test names the model.
     started: steps that ran, by kind. left: weights after the last step that was recorded. built:
     told that the model has the weights that its first step will begin with, if it had none before.
-    given: told the data of each step that is traced or run. call: its name. recorded: in words,
-    how steps are. unchanged: what the golden has of a run that need not be watched again, by name
+    given: takes the data of each step that runs. call: its name. recorded: in words,
+    how steps are. outside: whether of a step that is recorded only what it left was seen.
+    unchanged: what the golden has of a run that need not be watched again, by name
     and digest; None where that has to be.
     """
 
@@ -69,11 +83,14 @@ class ModelRun(Onlooker):
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
     built: Callable[[], None] = field(default=lambda: None)
-    given: Callable[[Any], None] = field(default=lambda data: None)
+    given: Given | None = None
     call: str = ""
     recorded: str = ""
     unchanged: Unchanged = field(default=lambda name, digest: None)
+    outside: bool = False
     _running: bool = False
+    _relay: Relay = field(default_factory=Relay)
+    _relays: ExitStack = field(default_factory=ExitStack)
     _awaited: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
@@ -92,7 +109,7 @@ class ModelRun(Onlooker):
     def around(self) -> Iterator[None]:
         """Inside, the steps of the model are watched."""
         self._optimizers = optimizers_of(self.model)
-        with ExitStack() as stack:
+        with ExitStack() as stack, self._relays:
             for step in PHASES:
                 if hasattr(self.model, f"make_{step}_function"):
                     stack.enter_context(self._programs(step).watched())
@@ -105,8 +122,10 @@ class ModelRun(Onlooker):
         model, name = self.model, f"{step}_step"
         if not self.live:
             return Programs(self, model, step, self.twice, nullcontext, None)
+        if goes_on():
+            return Programs(self, model, step, self.twice, nullcontext, None, relays=True)
         outlets = Outlets(self.reads) if returns_each_step(model, step) else None
-        watched = before_each(getattr(model, name), lambda data: self._begin(step, data))
+        watched = before_each(getattr(model, name), lambda data: self.begin(step, data))
         leaving = watched if outlets is None else outlets.around(watched)
 
         def standing() -> AbstractContextManager[None]:
@@ -125,6 +144,7 @@ class ModelRun(Onlooker):
         """One execution of a step's function, which is one step or several."""
         __tracebackhide__ = True
         outer, self._phase, self._stands = self._phase, step, False
+        self._hear(function.relay)
         with self._safely():
             self._look(args)
         try:
@@ -138,6 +158,13 @@ class ModelRun(Onlooker):
         finally:
             self._phase = outer
         return returned
+
+    def _hear(self, relay: Relay | None) -> None:
+        """From now on, what the function of this relay hands over comes here."""
+        self._relay = relay or self._relay
+        if self._relay.run is not self:
+            self._relays.enter_context(self._relay.told_to(self))
+        self._relay.heard, self._names = False, {}
 
     def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
@@ -171,13 +198,13 @@ class ModelRun(Onlooker):
         known = self.unchanged(name, key)
         self._recorder().ran(name, key, known)
         if known is not None:
-            self.given(again.batch)
+            self._give(again.batch)
         return known is not None
 
     def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
         # Behind the recorded steps, what an eager one computes would come to the host for nothing.
-        with self._told() if self._recorder().open else nullcontext():
+        with self._told() if self._recorder().open or goes_on() else nullcontext():
             returned, beside = function.watched(args)
             with self._safely():
                 for value, receive in beside if self._recorder().open else ():
@@ -204,6 +231,7 @@ class ModelRun(Onlooker):
         recorder = self._recorder()
         self.reads.settle()
         self._see_awaited()
+        self.outside |= recorder.open and not (self._stands or self._relay.heard)
         was_open = recorder.open
         self.started[step] = self.started.get(step, 0) + recorder.advance()
         if self._stands and self._phase == "train":
@@ -242,14 +270,34 @@ class ModelRun(Onlooker):
 
     # -- inside a step ----------------------------------------------------------------------
 
-    def _begin(self, step: str, data: Any) -> None:
+    def begin(self, step: str, data: Any) -> None:
         if not self._running:
             return
         self._phase, self._names = step, {}
         with self._safely():
-            self.given(data)
+            self._give(data)
             for place, leaf in flatten(data):
                 self._part("data", plain_place(place), leaf)
+
+    def _give(self, data: Any) -> None:
+        if self.given is None:
+            return
+        self._relay.form = exchanged(data, lambda leaf: _TENSOR if is_tensor(leaf) else leaf)
+        for place, leaf in flatten(data):
+            if is_tensor(leaf):
+                self._take_given(place, leaf)
+
+    def _take_given(self, place: str, leaf: Any) -> None:
+        def heard(run: ModelRun, array: Array) -> None:
+            if run.given is not None:
+                run.given.has_form(run._relay.form)
+                run.given.take(place, array)
+
+        try:
+            self._relay.read(self.reads, leaf, heard)
+        except CaptureError as error:
+            assert self.given is not None
+            self.given.failed(error)
 
     def _total(self, value: Any) -> None:
         with self._safely():
@@ -290,13 +338,19 @@ class ModelRun(Onlooker):
             name = self._counted("loss", str(loss.name))
             self._part("loss", name, value)
             if self._running and is_replayed(loss, given, self.asked):
-                self._recorder().read_given(name, loss, given)
+                self._read_given(name, loss, given)
 
     def metric(self, metric: Any, given: Mapping[str, Any]) -> None:
         with self._safely():
             if self._running and is_replayed(metric, given, self.asked):
                 name = METRICS + self._counted("metrics", str(metric.name))
-                self._recorder().read_given(name, metric, given)
+                self._read_given(name, metric, given)
+
+    def _read_given(self, name: str, of: Any, given: Mapping[str, Any]) -> None:
+        """What a loss or a metric of the step is given, to run it again by itself."""
+        self._relay.replayed[name] = self._recorder().replayed[name] = of
+        for argument, tensor in given.items():
+            self._hand_over("given", f"{name}/{argument}", tensor)
 
     def added(self, layer: Any, loss: Any) -> None:
         if not self._running:
@@ -342,19 +396,28 @@ class ModelRun(Onlooker):
     def _part(self, part: str, name: str, value: Any) -> None:
         # Between steps, callbacks of the user may train another model.
         if self._running and is_numeric(value):
-            precision = arithmetic_of(self.model) if part == "loss" else ""
-            self._recorder().read(part, name, value, precision)
+            self._hand_over(part, name, value, arithmetic_of(self.model) if part == "loss" else "")
+
+    def _hand_over(self, part: str, name: str, value: Any, precision: str = "") -> None:
+        def heard(run: ModelRun, array: Array) -> None:
+            recorder = run._recorder()
+            if recorder.wanted(part, name):
+                recorder.take(part, name, precision, array)
+
+        # What is traced for good may be asked for by the next who watches.
+        if goes_on() or self._recorder().wanted(part, name):
+            self._relay.read(self.reads, value, heard)
 
     def _each(self, part: str, variables: Sequence[Any], grads: Sequence[Any]) -> None:
         """A step that applies gradients of one variable more than once has them counted."""
         if not self._running:
             return
-        recorder, arithmetic = self._recorder(), arithmetic_of(self.model)
+        arithmetic = arithmetic_of(self.model)
         for variable, grad in zip(variables, grads, strict=False):
             if grad is not None:
                 precision = precision_of(variable, arithmetic)
                 name = self._counted(part, self.roster.name_of(variable))
-                recorder.read(part, name, dense(grad), precision)
+                self._hand_over(part, name, dense(grad), precision)
 
     def _counted(self, part: str, name: str) -> str:
         return counted(f"{part}/{name}", self._names).partition("/")[2]
