@@ -103,6 +103,16 @@ def view(value: Any) -> Array:
     return _numpy.checked(owner.view(value))
 
 
+def refill(value: Any) -> Callable[[], object] | None:
+    """What puts back the numbers of a tensor that may be written in place; None of others, and of
+    variables of Keras."""
+    module = type(value).__module__.partition(".")[0]
+    owner = _owner(value) if module in ("tensorflow", "torch") else None
+    if owner is None or not owner.is_concrete(value):
+        return None
+    return cast("Callable[[], object] | None", cast("Any", owner).refill(value))
+
+
 def primal(value: Any) -> Any:
     """What differentiation of jax wraps; anything else as it is."""
     if "jax" not in sys.modules or isinstance(value, _UNWRAPPED):

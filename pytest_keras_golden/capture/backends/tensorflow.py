@@ -137,6 +137,13 @@ def _around_branches(graph: Any) -> Any:
     return graph
 
 
+def refill(value: Any) -> Callable[[], object] | None:
+    if not isinstance(value, tf.Variable) or not is_concrete(value):
+        return None
+    kept = value.read_value()
+    return lambda: value.assign(kept)
+
+
 def untraced() -> AbstractContextManager[None]:
     scope: AbstractContextManager[None] = tf.init_scope()
     return scope

@@ -288,6 +288,64 @@ def test_a_batch_that_breaks_leaves_the_optimizer_as_it_was(run_python: Any, bac
     assert {name for name, (_, steps, _) in told.items() if steps} == {"then right", "right"}
 
 
+COUNTED = """
+    BACKEND = keras.backend.backend()
+
+
+    def zero():
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+            return tf.Variable(0.0)
+        if BACKEND == "torch":
+            import torch
+            return torch.zeros(())
+        return keras.ops.zeros(())
+
+
+    def one_more(count):
+        if BACKEND == "tensorflow":
+            return count.assign_add(1.0)
+        return count.add_(1.0) if BACKEND == "torch" else count
+
+
+    HELD = zero()
+
+
+    class Counted(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.count, self.several, self.last = net(), zero(), [zero()], zero()
+
+        def call(self, inputs):
+            for count in (self.count, self.several[0], HELD):
+                one_more(count)
+            if BACKEND == "torch":
+                self.last = self.last + 1.0
+            return self.dense(inputs)
+
+
+    def counted(eagerly):
+        before, made = float(HELD), Counted()
+        made.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=eagerly)
+        made.train_on_batch(X, Y)
+        made.test_on_batch(X, Y)
+        made.predict(X, verbose=0)
+        made.fit(X, Y, verbose=0)
+        held = made.count, made.several[0], made.last
+        return [float(one) for one in held], float(HELD) - before
+
+
+    WAYS = {"compiled": lambda: counted(False), "eagerly": lambda: counted(True)}
+"""
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_numbers_that_a_step_counts_in_are_as_many(run_python: Any, backend: str) -> None:
+    """In tensors of the backend's own, of which Keras knows nothing."""
+    told = ran(run_python, COUNTED, backend)
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
+
+
 FROZEN = """
     def frozen(most):
         made = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4), keras.layers.Dense(1)])
