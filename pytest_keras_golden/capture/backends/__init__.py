@@ -113,6 +113,14 @@ def refill(value: Any) -> Callable[[], object] | None:
     return cast("Callable[[], object] | None", cast("Any", owner).refill(value))
 
 
+def is_batched(value: Any) -> bool:
+    """Whether it stands for all examples of a `vmap`, of which a call is given one."""
+    module = type(value).__module__.partition(".")[0]
+    if module == "torch":
+        return bool(import_module(".torch", __name__).is_batched(value))
+    return module == "jax" and type(primal(value)).__name__ == "BatchTracer"
+
+
 def primal(value: Any) -> Any:
     """What differentiation of jax wraps; anything else as it is."""
     if "jax" not in sys.modules or isinstance(value, _UNWRAPPED):

@@ -24,6 +24,10 @@ def owns(kind: type) -> bool:
     return issubclass(kind, torch.Tensor)
 
 
+def is_batched(value: Any) -> bool:
+    return bool(torch._C._functorch.is_batchedtensor(value))
+
+
 def refill(value: Any) -> Callable[[], object] | None:
     kept = value.detach().clone()
 
