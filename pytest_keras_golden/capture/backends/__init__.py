@@ -232,6 +232,15 @@ def torch_steps(
     return cast("AbstractContextManager[Any]", hooks)
 
 
+def retaken(iterator: Any) -> Callable[[], Any] | None:
+    """Makes iterators over one batch, the next of an iterator of TensorFlow's; None where that has
+    no more, and of anything else."""
+    if active() != "tensorflow":
+        return None
+    made = import_module(".tensorflow", __name__).retaken(iterator)
+    return cast("Callable[[], Any] | None", made)
+
+
 def untraced() -> AbstractContextManager[Any]:
     """Inside, variables that TensorFlow makes while it traces a program hold their numbers."""
     if active() != "tensorflow":

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..backends import active
 from ..record.again import is_program
 from ..record.outlet import Beside, Outlets
-from ..state.models import instance_attribute
+from ..state.models import instance_attribute, is_built
 from .relay import Relay, goes_on, know, relay_of, standing
 
 Standing = Callable[[], "AbstractContextManager[None]"]
@@ -32,7 +32,8 @@ class Watched:
     """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
     where watching changes nothing, or nobody can run a step twice. own: what the model goes on with
     when nobody watches it any more. outlets: by which values leave it, other than by callbacks.
-    relay: to whom it hands over, where that outlives who watches it."""
+    relay: to whom it hands over, where that outlives who watches it. earlier: whether the plain one
+    was made before this call, and may be another program by now than one that is made anew."""
 
     function: Any
     plain: Any | None
@@ -42,6 +43,7 @@ class Watched:
     standing: Standing
     outlets: Outlets | None
     relay: Relay | None = None
+    earlier: bool = False
 
     def __call__(self, *args: Any) -> Any:
         __tracebackhide__ = True
@@ -109,7 +111,7 @@ class Programs:
         if goes_on():
             return self._relayed(make, own)
         own = None if forced else own
-        plain = None
+        plain, earlier = None, own is not None
         if self.twice and is_compiled_by_jax(self.model):
             plain = own = own or self._fresh(make, nullcontext)[0]
         function, returned = self._fresh(make, self.standing)
@@ -117,8 +119,8 @@ class Programs:
             # Switched between two `fit`, which Keras does not hear of: what it made runs on.
             self._know(own)
         elif function is not None:
-            ways = (self.run, self.step, self.standing, self.outlets)
-            self._know(Watched(function, plain, own, *ways))
+            ways = (self.run, self.step, self.standing, self.outlets, None)
+            self._know(Watched(function, plain, own, *ways, earlier=earlier))
         return returned
 
     def _relayed(self, make: Callable[[], Any], own: Any) -> Any:
@@ -134,10 +136,26 @@ class Programs:
             relay = relay_of(own)
         else:
             know(made, relay)
-        begins = partial(self._beginning, relay)
-        watched = Watched(made, None, made, self.run, self.step, begins, None, relay)
+        watched = self._apart(make, made, made is own) or self._tapped(made, relay)
         self._know(watched)
         return watched if returned is made else returned
+
+    def _tapped(self, made: Any, relay: Relay) -> Watched:
+        """What is traced of Keras' own function hands over by the way."""
+        begins = partial(self._beginning, relay)
+        return Watched(made, None, made, self.run, self.step, begins, None, relay)
+
+    def _apart(self, make: Callable[[], Any], made: Any, earlier: bool) -> Watched | None:
+        """Keras' own function, and one beside it that is watched. None where a step cannot be run
+        twice: its variables are not there yet, or live on several devices."""
+        spread = getattr(self.model, "_distribute_strategy", None) is not None
+        if not (self.twice and self.relays and is_program(made)):
+            return None
+        if spread or not is_built(self.model):
+            return None
+        function, _ = self._fresh(make, self.standing)
+        ways = (self.run, self.step, self.standing, None, None)
+        return Watched(function, made, made, *ways, earlier=earlier)
 
     def _beginning(self, relay: Relay) -> AbstractContextManager[None]:
         return standing(self.model, self.step, relay) if self.relays else nullcontext()

@@ -16,13 +16,13 @@ import numpy as np
 
 from ...aliases import canonical
 from ...errors import CaptureError
-from ..backends import active, is_concrete, is_tensor, shapes_of, to_numpy, untraced
+from ..backends import active, is_concrete, is_tensor, retaken, shapes_of, to_numpy, untraced
 from ..backends.nest import exchanged, flatten
 from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
-from ..state.models import instance_attribute
+from ..state.models import ModelState, instance_attribute
 from ..state.slots import optimizers_of
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
@@ -33,7 +33,7 @@ from .left import Left, changes_gradients, plain_place, values_of
 from .programs import Programs, Watched
 from .relay import Relay, goes_on
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
-from .standins import SecondRun, are_same, before_each, telling
+from .standins import SecondRun, are_alike, are_same, before_each, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
@@ -122,8 +122,6 @@ class ModelRun(Onlooker):
         model, name = self.model, f"{step}_step"
         if not self.live:
             return Programs(self, model, step, self.twice, nullcontext, None)
-        if goes_on():
-            return Programs(self, model, step, self.twice, nullcontext, None, relays=True)
         outlets = Outlets(self.reads) if returns_each_step(model, step) else None
         watched = before_each(getattr(model, name), lambda data: self.begin(step, data))
         leaving = watched if outlets is None else outlets.around(watched)
@@ -131,7 +129,7 @@ class ModelRun(Onlooker):
         def standing() -> AbstractContextManager[None]:
             return instance_attribute(model, name, leaving)
 
-        return Programs(self, model, step, self.twice, standing, outlets)
+        return Programs(self, model, step, self.twice, standing, outlets, relays=goes_on())
 
     def begins(self) -> None:
         if not self.started:
@@ -172,6 +170,8 @@ class ModelRun(Onlooker):
             return self._watched(function, args)
         if not self._recorder().open:
             return function.plain(*args)
+        if goes_on():
+            return self._in_place(function.plain, function, *args)
         # What the first run is given it may use up.
         (state, data), again = SecondRun.of(args)
         shapes = shapes_of(state)
@@ -179,9 +179,55 @@ class ModelRun(Onlooker):
         with self._safely():
             self._stands = self._is_known(function, shapes, again, returned)
         if not self._stands:
-            with self._safely(), unnoticed(self.model):
-                self._ran_twice = True
-                self.undisturbed &= are_same(returned, self._watched(function, again.args()))
+            with self._beside(function):
+                watched = self._watched(function, again.args())
+                self._compare(function, (returned[0], watched[0]), are_same(returned, watched))
+        return returned
+
+    @contextmanager
+    def _beside(self, function: Watched) -> Iterator[None]:
+        """Inside, a step runs once more. What Keras made earlier may run on where the model, as it
+        is now, makes no step."""
+        self._ran_twice = True
+        try:
+            with unnoticed(self.model):
+                yield
+        except Exception as error:
+            if function.earlier:
+                self._see_nothing()
+            else:
+                self.failure = self.failure or error
+
+    def _compare(self, function: Watched, logs: tuple[Any, Any], same: bool) -> None:
+        """logs: of both runs. What Keras made earlier may be another program altogether."""
+        if function.earlier and not same and not are_alike(*logs):
+            self._see_nothing()
+        else:
+            self.undisturbed &= same
+
+    def _see_nothing(self) -> None:
+        """What was read of the step's inside is not what ran for the test."""
+        self._recorder().abandon()
+        self._relay.heard = False
+
+    def _in_place(self, plain: Callable[..., Any], function: Watched, data: Any) -> Any:
+        """TensorFlow's variables are written where they are, and its steps take their data."""
+        __tracebackhide__ = True
+        batches = retaken(data)
+        if batches is None:
+            return plain(data)
+        before = ModelState(self.model)
+        with before.with_slots():
+            returned = plain(batches())
+        with self._beside(function):
+            after = ModelState(self.model)
+            before.restore()
+            try:
+                again = self._watched(function, (batches(),))
+                same = are_same(returned, again) and after.equals(ModelState(self.model))
+            finally:
+                after.restore()
+            self._compare(function, (returned, again), same)
         return returned
 
     def _is_known(self, function: Watched, shapes: Any, again: SecondRun, returned: Any) -> bool:
