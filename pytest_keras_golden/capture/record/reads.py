@@ -23,7 +23,7 @@ class WayOut(Protocol):
 
 
 @dataclass(eq=False)
-class Tap:
+class Deferred:
     """A value that a program hands over each time that it runs. reads: whose it is now."""
 
     reads: Reads
@@ -62,7 +62,7 @@ class Reads:
         self._waiting: dict[Callable[[], None], None] = {}
         self._failure: BaseException | None = None
         self._open = True
-        self._noted: list[Tap] | None = None
+        self._noted: list[Deferred] | None = None
 
     def read(self, value: Any, receive: Receive) -> None:
         """Give an own host copy of `value` to `receive`: now, or each time its program runs.
@@ -72,7 +72,7 @@ class Reads:
         if is_concrete(value):
             receive(to_numpy(value))
             return
-        tap = Tap(self, receive)
+        tap = Deferred(self, receive)
         if self._outlet is not None and self._outlet.takes(value, tap):
             self.traced = True
         else:
@@ -85,7 +85,7 @@ class Reads:
             self.unreadable += 1
             return
         self.wait_for(ready)
-        if isinstance(receive, Tap):
+        if isinstance(receive, Deferred):
             receive.ready = ready
             if self._noted is not None:
                 self._noted.append(receive)
@@ -96,7 +96,7 @@ class Reads:
         self._waiting[ready] = None
 
     @contextmanager
-    def noting(self, taps: list[Tap]) -> Iterator[None]:
+    def noting(self, taps: list[Deferred]) -> Iterator[None]:
         """Inside, what programs call back is noted."""
         outer, self._noted = self._noted, taps
         try:

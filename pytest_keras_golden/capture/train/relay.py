@@ -10,22 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...errors import CaptureError
 from ..backends import active
-from ..record.reads import Tap
+from ..record.reads import Deferred
 from ..state.models import instance_attribute
 from .standins import before_each
 
 if TYPE_CHECKING:
     from ...records import Array
     from ..record.reads import Reads
-    from .run import ModelRun
 
-Heard = Callable[["ModelRun", "Array"], None]
-"""What a run makes of a value that a step hands over."""
+Hears = Callable[[Any, "Array"], None]
+"""What a watching run makes of a value that a step hands over."""
+
+
+class Watching(Protocol):
+    """A run that watches a model's steps."""
+
+    @property
+    def reads(self) -> Reads: ...
+    def begin(self, step: str, data: Any) -> None: ...
 
 
 @dataclass(eq=False)
@@ -34,13 +41,13 @@ class Relay:
     over. form: of the data of a step. replayed: losses and metrics that a trace gave something to.
     """
 
-    run: ModelRun | None = None
+    run: Watching | None = None
     heard: bool = False
     form: Any = None
     replayed: WeakValueDictionary[str, Any] = field(default_factory=WeakValueDictionary)
-    _taps: list[Tap] = field(default_factory=list)
+    _taps: list[Deferred] = field(default_factory=list)
 
-    def read(self, reads: Reads, value: Any, heard: Heard) -> None:
+    def read(self, reads: Reads, value: Any, heard: Hears) -> None:
         """Have `heard` called with a value of the step, now or whenever its program runs."""
 
         def receive(array: Array) -> None:
@@ -56,7 +63,7 @@ class Relay:
             self.run.begin(step, data)
 
     @contextmanager
-    def told_to(self, run: ModelRun) -> Iterator[None]:
+    def told_to(self, run: Watching) -> Iterator[None]:
         """Inside, all that the function hands over goes there. What it has handed over with nobody
         watching is gone."""
         for tap in self._taps:

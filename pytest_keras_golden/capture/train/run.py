@@ -46,7 +46,7 @@ _TENSOR = np.empty(0)
 """Stands for a tensor in the form of a step's data."""
 
 
-class Given(Protocol):
+class TakesData(Protocol):
     """Takes in what steps are given."""
 
     def has_form(self, data: Any) -> None: ...
@@ -83,7 +83,7 @@ class ModelRun(Onlooker):
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
     built: Callable[[], None] = field(default=lambda: None)
-    given: Given | None = None
+    given: TakesData | None = None
     call: str = ""
     recorded: str = ""
     unchanged: Unchanged = field(default=lambda name, digest: None)
