@@ -26,6 +26,7 @@ from .tap.request import Request
 from .told import ToldParts
 from .train.alone import Alone
 from .train.blame import Components, blamed, components_of, is_before_losses
+from .train.relay import relayed
 from .train.roster import Home, Roster, arithmetic_of, precision_of, read
 from .train.run import ModelRun
 from .train.steps import StepRecorder
@@ -94,6 +95,9 @@ class Trained:
         initial = self.findings.prints.take_initial
         with self.training.around(model, self.path_of(model), initial, twice) as run:
             yield run
+
+    def unheard(self, model: Any, step: str) -> AbstractContextManager[None]:
+        return relayed(model, step)
 
     def apart(self) -> AbstractContextManager[None]:
         return self.training.doors.listening(None)

@@ -24,6 +24,7 @@ from .record.methods import TRAINING, shuffles
 from .record.owned import OwnedCalls, owned_calls
 from .replay.recorder import CallRecorder
 from .state.fingerprints import Begun, Fingerprints
+from .tap.precision import is_eager
 from .tap.request import Request
 from .train.doors import Doors, doors
 from .train.training import Training
@@ -187,6 +188,9 @@ class Watchers:
     def _finished(self, ended: Ended) -> None:
         entry = self._returned(ended.returned)
         self.findings.taken["call"].add(entry.name)
+        if not ended.records and not is_eager((ended.returned,), {}):
+            # Given numbers alone, with weights of a program that is being traced.
+            self._hidden += 1
         records, named = self.findings.take(entry, ended.records)
         if ended.made is not None:
             with self._undamaged():

@@ -340,3 +340,48 @@ def test_a_recorded_test_whose_call_raises_now_says_so(suite: pytest.Pytester) -
     result = suite.runpytest_inprocess("--golden-auto")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*now it uses Keras only in ways * (calls that raised)*"])
+
+
+TRANSFORMED = """
+    import jax
+    import keras
+    import numpy as np
+
+    X = np.ones((4, 3), "float32")
+
+
+    def net():
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+
+
+    def one(model):
+        return lambda x: model(x[None])[0]
+
+
+    def test_vmap():
+        jax.vmap(one(net()))(X)
+
+
+    def test_compiled_vmap():
+        jax.jit(jax.vmap(one(net())))(X)
+
+
+    def test_gradient_of_given_weights():
+        model = net()
+        weights = [variable.value for variable in model.variables]
+        jax.jit(jax.grad(lambda weights: model.stateless_call(weights, [], X)[0].sum()))(weights)
+"""
+
+
+def test_what_is_given_to_one_example_of_many_is_told(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what computes with weights that are handed to a program, of which nothing comes out."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    suite.makepyfile(test_transformed=TRANSFORMED)
+    suite.runpytest_subprocess("--golden-auto", "--golden-log=log.json")
+    log = json.loads((suite.path / "log.json").read_text())
+    assert {test["nodeid"]: test["unseen"] for test in log["tests"]} == {
+        f"test_transformed.py::test_{name}": ["traced calls"]
+        for name in ("vmap", "compiled_vmap", "gradient_of_given_weights")
+    }

@@ -103,6 +103,24 @@ def view(value: Any) -> Array:
     return _numpy.checked(owner.view(value))
 
 
+def refill(value: Any) -> Callable[[], object] | None:
+    """What puts back the numbers of a tensor that may be written in place; None of others, and of
+    variables of Keras."""
+    module = type(value).__module__.partition(".")[0]
+    owner = _owner(value) if module in ("tensorflow", "torch") else None
+    if owner is None or not owner.is_concrete(value):
+        return None
+    return cast("Callable[[], object] | None", cast("Any", owner).refill(value))
+
+
+def is_batched(value: Any) -> bool:
+    """Whether it stands for all examples of a `vmap`, of which a call is given one."""
+    module = type(value).__module__.partition(".")[0]
+    if module == "torch":
+        return bool(import_module(".torch", __name__).is_batched(value))
+    return module == "jax" and type(primal(value)).__name__ == "BatchTracer"
+
+
 def primal(value: Any) -> Any:
     """What differentiation of jax wraps; anything else as it is."""
     if "jax" not in sys.modules or isinstance(value, _UNWRAPPED):
@@ -212,6 +230,15 @@ def torch_steps(
         return nullcontext()
     hooks = import_module(".torch", __name__).optimizer_steps(begins, ended)
     return cast("AbstractContextManager[Any]", hooks)
+
+
+def retaken(iterator: Any) -> Callable[[], Any] | None:
+    """Makes iterators over one batch, the next of an iterator of TensorFlow's; None where that has
+    no more, and of anything else."""
+    if active() != "tensorflow":
+        return None
+    made = import_module(".tensorflow", __name__).retaken(iterator)
+    return cast("Callable[[], Any] | None", made)
 
 
 def untraced() -> AbstractContextManager[Any]:

@@ -137,6 +137,25 @@ def _around_branches(graph: Any) -> Any:
     return graph
 
 
+def refill(value: Any) -> Callable[[], object] | None:
+    if not isinstance(value, tf.Variable) or not is_concrete(value):
+        return None
+    kept = value.read_value()
+    return lambda: value.assign(kept)
+
+
+def retaken(iterator: Any) -> Callable[[], Any] | None:
+    if not isinstance(iterator, tf.data.Iterator):
+        return None
+    taken = iterator.get_next_as_optional()
+    if not taken.has_value():
+        return None
+    batch = tf.data.Dataset.from_tensors(taken.get_value())
+    # Of the form that the iterator has, where a batch may be of any size: its program is the same.
+    variant, form = batch._variant_tensor, iterator.element_spec
+    return lambda: iter(tf.data.experimental.from_variant(variant, form))
+
+
 def untraced() -> AbstractContextManager[None]:
     scope: AbstractContextManager[None] = tf.init_scope()
     return scope

@@ -24,6 +24,21 @@ def owns(kind: type) -> bool:
     return issubclass(kind, torch.Tensor)
 
 
+def is_batched(value: Any) -> bool:
+    return bool(torch._C._functorch.is_batchedtensor(value))
+
+
+def refill(value: Any) -> Callable[[], object] | None:
+    kept = value.detach().clone()
+
+    def fill() -> None:
+        if not torch.equal(value.detach(), kept):
+            with torch.no_grad():
+                value.copy_(kept)
+
+    return fill
+
+
 def is_concrete(value: Any) -> bool:
     return not (
         value.is_meta

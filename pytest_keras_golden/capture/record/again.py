@@ -135,11 +135,36 @@ def last_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return [*args, *kwargs.values()][-1]
 
 
-def runs_eagerly(model: Any) -> bool:
-    """Whether Keras calls the model's steps without tracing them."""
+def runs_eagerly(model: Any, step: str) -> bool:
+    """Whether Keras calls the model's steps of a kind without tracing them. What it has compiled
+    runs on where the model was switched since, of which Keras does not hear."""
+    if is_program(getattr(model, f"{step}_function", None)):
+        return False
     if getattr(model, "run_eagerly", False):
         return True
     if active() == "tensorflow":
         # Without XLA it is a graph all the same.
         return False
     return active() == "numpy" or not getattr(model, "jit_compile", active() == "jax")
+
+
+def is_program(function: Any) -> bool:
+    """Whether jax or TensorFlow compiles it, or what it calls with each batch, be it by way of
+    functions of Keras."""
+    every = [function]
+    for _ in range(_DEEPEST):
+        if any(hasattr(one, name) for one in every for name in ("lower", "get_concrete_function")):
+            return True
+        every = [one for wrapper in every for one in _called(wrapper)]
+    return False
+
+
+_DEEPEST = 4
+"""Functions of Keras around a program, and that."""
+
+
+def _called(wrapper: Any) -> list[Any]:
+    if not str(getattr(wrapper, "__module__", "")).startswith("keras."):
+        return []
+    cells = getattr(wrapper, "__closure__", None) or ()
+    return [one for cell in cells if callable(one := cell.cell_contents)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -55,23 +56,27 @@ class Batches:
 
         What cannot be read is told when it is asked for: the step is the test's own.
         """
-        self._form = data if self._form is None else self._form
+        self.has_form(data)
         for place, leaf in flatten(data):
             if is_tensor(leaf):
                 try:
-                    self._reads.read(leaf, self._receiver(place))
+                    self._reads.read(leaf, partial(self.take, place))
                 except CaptureError as error:
-                    self._failure = self._failure or error
+                    self.failed(error)
 
-    def _receiver(self, place: str) -> Any:
-        def receive(array: Array) -> None:
-            if self._most is not None and self._seen[place] >= self._most:
-                return
-            self._seen[place] += 1
-            self._digests.setdefault(place, xxhash.xxh3_128()).update(digest(array).encode())
-            self._first.setdefault(place, array)
+    def has_form(self, data: Any) -> None:
+        self._form = data if self._form is None else self._form
 
-        return receive
+    def take(self, place: str, array: Array) -> None:
+        """The part of a step's data at this place."""
+        if self._most is not None and self._seen[place] >= self._most:
+            return
+        self._seen[place] += 1
+        self._digests.setdefault(place, xxhash.xxh3_128()).update(digest(array).encode())
+        self._first.setdefault(place, array)
+
+    def failed(self, error: CaptureError) -> None:
+        self._failure = self._failure or error
 
     def _demand_read(self) -> None:
         if self._failure is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import CaptureError
 from ...records import Kind, Mode, TensorRecord
 from ...store.digest import digest
-from ..backends import is_concrete, is_sealed, is_traced, to_numpy, trace_level
+from ..backends import is_batched, is_concrete, is_sealed, is_traced, to_numpy, trace_level
 from ..state.weights import named_inputs
 from ..tap.limit import NO_LIMIT, Limit
 from ..tap.precision import tensors_of
@@ -188,6 +188,7 @@ class ProgramCapture:
         if all(is_concrete(tensor) for tensor in tensors):
             return self.admits_eager
         if not all(is_traced(tensor) or is_concrete(tensor) for tensor in tensors):
+            self._sealed += any(map(is_batched, tensors))
             return False
         if is_sealed():
             self._sealed += 1
@@ -222,7 +223,8 @@ class ProgramCapture:
     @property
     def traced_only(self) -> int:
         """How many outermost calls were traced, and no number of theirs came out: in a data
-        pipeline, in a function that nobody ran, for export, or while jax guards traces."""
+        pipeline, in a function that nobody ran, for export, in a `vmap`, or while jax guards
+        traces."""
         return len(self._outermost.keys() - self._ran()) + self._sealed
 
     def _ran(self) -> set[str]:

@@ -39,6 +39,10 @@ class StepWatcher(Protocol):
     def around(self, model: Any, twice: bool = False) -> AbstractContextManager[Any]:
         """twice: it is the test's own run, which nothing may change."""
 
+    def unheard(self, model: Any, step: str) -> AbstractContextManager[None]:
+        """Inside, nobody hears of the model's steps; of functions made there they can be told
+        later."""
+
     def apart(self) -> AbstractContextManager[None]:
         """Inside, no optimizer is at work for a loop of the test's own."""
 
@@ -85,7 +89,7 @@ class Loop:
             with ExitStack() as stack:
                 stack.enter_context(self.paused())
                 run = stack.enter_context(self.training.around(model, twice=True))
-                run.built, run.given, run.call = hold, batches.read, asked.name
+                run.built, run.given, run.call = hold, batches, asked.name
                 returned = asked.run(*asked.args, **asked.kwargs)
         except BaseException as error:
             self._raised(run, batches, error)
@@ -102,6 +106,8 @@ class Loop:
                 return self.again.run(asked, batches.first())
 
         self.observed(run.observer)
+        if run.outside:
+            self.nothing(f"inside of {asked.method}")
         self._finish(run, returned, batches, run_first)
         return returned
 

@@ -108,7 +108,7 @@ class OwnedCalls:
         __tracebackhide__ = True
         if asked.method in LOOPS and self.training is None:
             return self._unlooked(asked)
-        if is_guarded() and not runs_eagerly(asked.model):
+        if is_guarded() and not runs_eagerly(asked.model, asked.step):
             return self._unlooked(asked)
         self.seen += 1
         if not self._begin(asked):
@@ -116,7 +116,7 @@ class OwnedCalls:
                 return asked.run(*asked.args, **asked.kwargs)
         if asked.method in LOOPS and self.training is not None:
             return self._loop(asked, self.training)
-        if runs_eagerly(asked.model):
+        if runs_eagerly(asked.model, asked.step):
             return self._forgiven(asked, self._eagerly)
         if asked.repeatable and (asked.step != "train" or made_for_training(asked.model)):
             return self._twice(asked)
@@ -210,7 +210,7 @@ class OwnedCalls:
         model, ran = asked.model, Executions()
         before = ModelState(model)
         names = self._names_of(asked)
-        with self._paused(), self._noted(asked, ran):
+        with self._paused(), self._unheard(asked), self._noted(asked, ran), before.with_slots():
             plain = asked.run(*asked.args, **asked.kwargs)
 
         def run_first() -> Ended | None:
@@ -259,6 +259,10 @@ class OwnedCalls:
         model, step = asked.model, asked.step
         noted = self.recorded and returns_each_step(model, step)
         return ran.seen(model, step) if noted else nullcontext()
+
+    def _unheard(self, asked: MethodCall) -> AbstractContextManager[None]:
+        trained = self._trained(asked)
+        return nullcontext() if trained is None else trained.unheard(asked.model, asked.step)
 
     def _trained(self, asked: MethodCall) -> StepWatcher | None:
         return None if asked.step == "predict" else self.training
@@ -316,7 +320,7 @@ class OwnedCalls:
             if asked.step == "predict" and returns_each_step(model, asked.step):
                 outlets = Outlets(self.capture.sink.reads, predicts=True)
                 stack.enter_context(outlets.standing(model, asked.step))
-            stack.enter_context(self.capture.owned(eager=runs_eagerly(model)))
+            stack.enter_context(self.capture.owned(eager=runs_eagerly(model, asked.step)))
             for watch in self.others:
                 stack.enter_context(watch.paused())
             if asked.method == "predict":

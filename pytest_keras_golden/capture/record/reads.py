@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backends import defer, is_concrete, to_numpy
@@ -21,6 +22,32 @@ class WayOut(Protocol):
         """Whether it hands this value over."""
 
 
+@dataclass(eq=False)
+class Deferred:
+    """A value that a program hands over each time that it runs. reads: whose it is now."""
+
+    reads: Reads
+    receive: Receive
+    ready: Callable[[], None] | None = None
+
+    def __call__(self, array: Array) -> None:
+        self.reads.received(self.receive, array)
+
+    def moves_to(self, reads: Reads) -> None:
+        self.reads = reads
+        if self.ready is not None:
+            reads.wait_for(self.ready)
+
+    def drop(self) -> None:
+        """What was handed over is gone, and nobody hears of it."""
+        receive, self.receive = self.receive, lambda array: None
+        try:
+            if self.ready is not None:
+                self.ready()
+        finally:
+            self.receive = receive
+
+
 class Reads:
     """The reads of one capture block.
 
@@ -35,6 +62,7 @@ class Reads:
         self._waiting: dict[Callable[[], None], None] = {}
         self._failure: BaseException | None = None
         self._open = True
+        self._noted: list[Deferred] | None = None
 
     def read(self, value: Any, receive: Receive) -> None:
         """Give an own host copy of `value` to `receive`: now, or each time its program runs.
@@ -44,11 +72,11 @@ class Reads:
         if is_concrete(value):
             receive(to_numpy(value))
             return
-        guarded = self._guarded(receive)
-        if self._outlet is not None and self._outlet.takes(value, guarded):
+        tap = Deferred(self, receive)
+        if self._outlet is not None and self._outlet.takes(value, tap):
             self.traced = True
         else:
-            self.call_back(value, guarded)
+            self.call_back(value, tap)
 
     def call_back(self, value: Any, receive: Receive) -> None:
         """Have `receive` called back by the program being traced, each time it runs."""
@@ -56,8 +84,25 @@ class Reads:
         if ready is None:
             self.unreadable += 1
             return
+        self.wait_for(ready)
+        if isinstance(receive, Deferred):
+            receive.ready = ready
+            if self._noted is not None:
+                self._noted.append(receive)
+
+    def wait_for(self, ready: Callable[[], None]) -> None:
+        """Have what a program hands over fetched whenever reads settle."""
         self.traced = True
         self._waiting[ready] = None
+
+    @contextmanager
+    def noting(self, taps: list[Deferred]) -> Iterator[None]:
+        """Inside, what programs call back is noted."""
+        outer, self._noted = self._noted, taps
+        try:
+            yield
+        finally:
+            self._noted = outer
 
     @contextmanager
     def leaving_by(self, outlet: WayOut) -> Iterator[None]:
@@ -85,12 +130,9 @@ class Reads:
         self._open = False
         self._waiting.clear()
 
-    def _guarded(self, receive: Receive) -> Receive:
-        def guarded(array: Array) -> None:
-            try:
-                if self._open:
-                    receive(array)
-            except BaseException as error:
-                self._failure = self._failure or error
-
-        return guarded
+    def received(self, receive: Receive, array: Array) -> None:
+        try:
+            if self._open:
+                receive(array)
+        except BaseException as error:
+            self._failure = self._failure or error

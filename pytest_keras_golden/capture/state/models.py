@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from ...store.digest import digest
-from ..backends import active, copied, given_back, view
+from ..backends import active, copied, given_back, untraced, view
 from .slots import optimizers_of
 from .variables import Snapshot, is_gone, put, recurrent_states, value_of
 
@@ -23,6 +23,36 @@ class ModelState:
         variables = _variables(model)
         values = [value_of(variable) for variable in variables]
         self._values = list(zip(variables, values, _each(copied, values), strict=True))
+
+    @contextmanager
+    def with_slots(self) -> Iterator[None]:
+        """Inside, an optimizer that the call itself makes its slots for is known as it was then:
+        what a call that raises has not made, it must not leave behind."""
+        with ExitStack() as stack:
+            for optimizer in optimizers_of(self._model).values():
+                if not optimizer.built and hasattr(optimizer, "build"):
+                    build = self._noting(optimizer)
+                    stack.enter_context(instance_attribute(optimizer, "build", build))
+            yield
+
+    def _noting(self, optimizer: Any) -> Callable[..., Any]:
+        build = optimizer.build
+
+        def built(*args: Any, **kwargs: Any) -> Any:
+            # What TensorFlow makes while it traces would have no numbers yet.
+            with untraced():
+                returned = build(*args, **kwargs)
+                self._add(optimizer.variables)
+            return returned
+
+        return built
+
+    def _add(self, variables: Sequence[Any]) -> None:
+        known = {id(variable) for variable, *_ in self._values}
+        for variable in variables:
+            if id(variable) not in known:
+                value = value_of(variable)
+                self._values.append((variable, value, copied(value)))
 
     def restore(self) -> None:
         if len(_variables(self._model)) > len(self._values):
@@ -55,23 +85,20 @@ class ModelState:
 
 
 def made_for_training(model: Any) -> bool:
-    """Whether everything that a train step writes is there, to be put back after it. The optimizer
-    that a model was compiled with is made for that; one of several may be none that its steps use,
-    and stays as the test has it."""
+    """Whether everything that a train step writes is there, to be put back after it, or will be
+    known when the step makes it, as the slots of the optimizer that a model was compiled with; one
+    of several may be none that its steps use. Where TensorFlow spreads a model, slots are made
+    inside of that."""
     every = optimizers_of(model)
     if not is_built(model) or len(every) > 1:
         return is_built(model) and all(one.built for name, one in every.items() if name)
-    for optimizer in every.values():
-        if not optimizer.built:
-            with _strategy_of(model):
-                optimizer.build(model.trainable_variables)
-    return True
-
-
-def _strategy_of(model: Any) -> AbstractContextManager[Any]:
-    """Where TensorFlow spreads a model, its variables are made inside of that."""
     strategy = getattr(model, "_distribute_strategy", None)
-    return nullcontext() if strategy is None else strategy.scope()
+    if strategy is not None:
+        for optimizer in every.values():
+            if not optimizer.built:
+                with strategy.scope():
+                    optimizer.build(model.trainable_variables)
+    return True
 
 
 def is_built(model: Any) -> bool:

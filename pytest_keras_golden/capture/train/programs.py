@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ..backends import active
+from ..record.again import is_program
 from ..record.outlet import Beside, Outlets
-from ..state.models import instance_attribute
+from ..state.models import instance_attribute, is_built
+from .relay import Relay, goes_on, know, relay_of, standing
 
 Standing = Callable[[], "AbstractContextManager[None]"]
 """Inside, what listens stands in the place of the model's step, while that is traced or run."""
@@ -29,7 +32,8 @@ class Watched:
     """A step's function, as `fit` and the like call it. plain: one that hands nothing over; None
     where watching changes nothing, or nobody can run a step twice. own: what the model goes on with
     when nobody watches it any more. outlets: by which values leave it, other than by callbacks.
-    trained: ids of the variables that were to be trained when it was made."""
+    relay: to whom it hands over, where that outlives who watches it. earlier: whether the plain one
+    was made before this call, and may be another program by now than one that is made anew."""
 
     function: Any
     plain: Any | None
@@ -38,7 +42,8 @@ class Watched:
     step: str
     standing: Standing
     outlets: Outlets | None
-    trained: tuple[int, ...] = ()
+    relay: Relay | None = None
+    earlier: bool = False
 
     def __call__(self, *args: Any) -> Any:
         __tracebackhide__ = True
@@ -64,21 +69,11 @@ class _Earlier:
 
 
 @dataclass(frozen=True)
-class _Traced:
-    """What TensorFlow traced for a training that was watched, and would go on with in the next one
-    of the model, whatever was frozen or set free in between."""
-
-    watched: Watched
-
-    def __call__(self, *args: Any) -> Any:
-        return self.watched.function(*args)
-
-
-@dataclass(frozen=True)
 class Programs:
     """What a model's `make_train_function` and the like make while its steps are watched.
 
-    twice: whether a step may run once more than it does for the test.
+    twice: whether a step may run once more than it does for the test. relays: whether functions are
+    made once for all who watch.
     """
 
     run: Executes
@@ -87,6 +82,7 @@ class Programs:
     twice: bool
     standing: Standing
     outlets: Outlets | None
+    relays: bool = False
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -103,41 +99,66 @@ class Programs:
                 yield
         finally:
             known = self._known
-            if isinstance(known, Watched) and known.own is None and self._goes_on:
-                self._know(_Traced(known))
-            elif isinstance(known, (Watched, _Earlier)):
+            if isinstance(known, (Watched, _Earlier)):
                 self._know(known.own)
-
-    @property
-    def _goes_on(self) -> bool:
-        return active() == "tensorflow" and self.step == "train"
-
-    @property
-    def _trained(self) -> tuple[int, ...]:
-        return tuple(id(variable) for variable in self.model.trainable_variables)
 
     def _made(self, make: Callable[[], Any], forced: bool) -> Any:
         known = self._known
         if isinstance(known, Watched) and not forced:
             return make()
         self.run.begins()
-        own = known.own if isinstance(known, _Earlier) and not forced else None
-        if isinstance(own, _Traced):
-            if own.watched.trained != self._trained:
-                self._know(replace(own.watched, run=self.run, standing=self.standing))
-                return make()
-            own = None
-        plain = None
+        own = known.own if isinstance(known, _Earlier) else None
+        if goes_on():
+            return self._relayed(make, own)
+        own = None if forced else own
+        plain, earlier = None, own is not None
         if self.twice and is_compiled_by_jax(self.model):
             plain = own = own or self._fresh(make, nullcontext)[0]
         function, returned = self._fresh(make, self.standing)
-        if own is not None and _is_program(own) != _is_program(function):
+        if own is not None and is_program(own) != is_program(function):
             # Switched between two `fit`, which Keras does not hear of: what it made runs on.
             self._know(own)
         elif function is not None:
-            ways = (self.run, self.step, self.standing, self.outlets, self._trained)
-            self._know(Watched(function, plain, own, *ways))
+            ways = (self.run, self.step, self.standing, self.outlets, None)
+            self._know(Watched(function, plain, own, *ways, earlier=earlier))
         return returned
+
+    def _relayed(self, make: Callable[[], Any], own: Any) -> Any:
+        """own: what Keras has made before, and runs on with."""
+        relay = Relay()
+        self._know(own)
+        with self._beginning(relay):
+            returned = make()
+        made = self._known
+        if made is None:
+            return returned
+        if made is own:
+            relay = relay_of(own)
+        else:
+            know(made, relay)
+        watched = self._apart(make, made, made is own) or self._tapped(made, relay)
+        self._know(watched)
+        return watched if returned is made else returned
+
+    def _tapped(self, made: Any, relay: Relay) -> Watched:
+        """What is traced of Keras' own function hands over by the way."""
+        begins = partial(self._beginning, relay)
+        return Watched(made, None, made, self.run, self.step, begins, None, relay)
+
+    def _apart(self, make: Callable[[], Any], made: Any, earlier: bool) -> Watched | None:
+        """Keras' own function, and one beside it that is watched. None where a step cannot be run
+        twice: its variables are not there yet, or live on several devices."""
+        spread = getattr(self.model, "_distribute_strategy", None) is not None
+        if not (self.twice and self.relays and is_program(made)):
+            return None
+        if spread or not is_built(self.model):
+            return None
+        function, _ = self._fresh(make, self.standing)
+        ways = (self.run, self.step, self.standing, None, None)
+        return Watched(function, made, made, *ways, earlier=earlier)
+
+    def _beginning(self, relay: Relay) -> AbstractContextManager[None]:
+        return standing(self.model, self.step, relay) if self.relays else nullcontext()
 
     def _fresh(self, make: Callable[[], Any], standing: Standing) -> tuple[Any, Any]:
         """What Keras makes, and what it was asked for."""
@@ -158,13 +179,6 @@ class Programs:
 def is_compiled_by_jax(model: Any) -> bool:
     eagerly = getattr(model, "run_eagerly", False) or not getattr(model, "jit_compile", True)
     return active() == "jax" and not eagerly
-
-
-def _is_program(function: Any) -> bool:
-    """Whether jax or TensorFlow compiles it, or what it calls with each batch."""
-    called = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
-    compiled = ("lower", "get_concrete_function")
-    return any(hasattr(one, name) for one in (function, *called) for name in compiled)
 
 
 def _is_forced(args: tuple[Any, ...], kwargs: Any) -> bool:

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ...aliases import canonical
-from ..backends import active, is_concrete, shapes_of, to_numpy, untraced
-from ..backends.nest import flatten
+from ...errors import CaptureError
+from ..backends import active, is_concrete, is_tensor, retaken, shapes_of, to_numpy, untraced
+from ..backends.nest import exchanged, flatten
 from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
 from ..replay.losses import METRICS, is_replayed
-from ..state.models import instance_attribute
+from ..state.models import ModelState, instance_attribute
 from ..state.slots import optimizers_of
 from ..tap.precision import is_numeric
 from ..watch.calls import counted
@@ -30,8 +31,9 @@ from ..watch.unnoticed import unnoticed
 from .doors import Onlooker
 from .left import Left, changes_gradients, plain_place, values_of
 from .programs import Programs, Watched
+from .relay import Relay, goes_on
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
-from .standins import SecondRun, are_same, before_each, telling
+from .standins import SecondRun, are_alike, are_same, before_each, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:
@@ -39,6 +41,17 @@ if TYPE_CHECKING:
 
 PHASES = {"train": "", "test": "test_"}
 """Step of a model → how the names of its tensors begin."""
+
+_TENSOR = np.empty(0)
+"""Stands for a tensor in the form of a step's data."""
+
+
+class TakesData(Protocol):
+    """Takes in what steps are given."""
+
+    def has_form(self, data: Any) -> None: ...
+    def take(self, place: str, array: Array) -> None: ...
+    def failed(self, error: CaptureError) -> None: ...
 
 
 @dataclass
@@ -51,8 +64,9 @@ class ModelRun(Onlooker):
     asked: whether the test names the model.
     started: steps that ran, by kind. left: weights after the last step that was recorded. built:
     told that the model has the weights that its first step will begin with, if it had none before.
-    given: told the data of each step that is traced or run. call: its name. recorded: in words,
-    how steps are. unchanged: what the golden has of a run that need not be watched again, by name
+    given: takes the data of each step that runs. call: its name. recorded: in words,
+    how steps are. outside: whether of a step that is recorded only what it left was seen.
+    unchanged: what the golden has of a run that need not be watched again, by name
     and digest; None where that has to be.
     """
 
@@ -69,11 +83,14 @@ class ModelRun(Onlooker):
     started: dict[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
     built: Callable[[], None] = field(default=lambda: None)
-    given: Callable[[Any], None] = field(default=lambda data: None)
+    given: TakesData | None = None
     call: str = ""
     recorded: str = ""
     unchanged: Unchanged = field(default=lambda name, digest: None)
+    outside: bool = False
     _running: bool = False
+    _relay: Relay = field(default_factory=Relay)
+    _relays: ExitStack = field(default_factory=ExitStack)
     _awaited: bool = False
     _phase: str = "train"
     _roster: Roster | None = None
@@ -92,7 +109,7 @@ class ModelRun(Onlooker):
     def around(self) -> Iterator[None]:
         """Inside, the steps of the model are watched."""
         self._optimizers = optimizers_of(self.model)
-        with ExitStack() as stack:
+        with ExitStack() as stack, self._relays:
             for step in PHASES:
                 if hasattr(self.model, f"make_{step}_function"):
                     stack.enter_context(self._programs(step).watched())
@@ -106,13 +123,13 @@ class ModelRun(Onlooker):
         if not self.live:
             return Programs(self, model, step, self.twice, nullcontext, None)
         outlets = Outlets(self.reads) if returns_each_step(model, step) else None
-        watched = before_each(getattr(model, name), lambda data: self._begin(step, data))
+        watched = before_each(getattr(model, name), lambda data: self.begin(step, data))
         leaving = watched if outlets is None else outlets.around(watched)
 
         def standing() -> AbstractContextManager[None]:
             return instance_attribute(model, name, leaving)
 
-        return Programs(self, model, step, self.twice, standing, outlets)
+        return Programs(self, model, step, self.twice, standing, outlets, relays=goes_on())
 
     def begins(self) -> None:
         if not self.started:
@@ -125,6 +142,7 @@ class ModelRun(Onlooker):
         """One execution of a step's function, which is one step or several."""
         __tracebackhide__ = True
         outer, self._phase, self._stands = self._phase, step, False
+        self._hear(function.relay)
         with self._safely():
             self._look(args)
         try:
@@ -139,12 +157,21 @@ class ModelRun(Onlooker):
             self._phase = outer
         return returned
 
+    def _hear(self, relay: Relay | None) -> None:
+        """From now on, what the function of this relay hands over comes here."""
+        self._relay = relay or self._relay
+        if self._relay.run is not self:
+            self._relays.enter_context(self._relay.told_to(self))
+        self._relay.heard, self._names = False, {}
+
     def _executed(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
         if function.plain is None:
             return self._watched(function, args)
         if not self._recorder().open:
             return function.plain(*args)
+        if goes_on():
+            return self._in_place(function.plain, function, *args)
         # What the first run is given it may use up.
         (state, data), again = SecondRun.of(args)
         shapes = shapes_of(state)
@@ -152,9 +179,55 @@ class ModelRun(Onlooker):
         with self._safely():
             self._stands = self._is_known(function, shapes, again, returned)
         if not self._stands:
-            with self._safely(), unnoticed(self.model):
-                self._ran_twice = True
-                self.undisturbed &= are_same(returned, self._watched(function, again.args()))
+            with self._beside(function):
+                watched = self._watched(function, again.args())
+                self._compare(function, (returned[0], watched[0]), are_same(returned, watched))
+        return returned
+
+    @contextmanager
+    def _beside(self, function: Watched) -> Iterator[None]:
+        """Inside, a step runs once more. What Keras made earlier may run on where the model, as it
+        is now, makes no step."""
+        self._ran_twice = True
+        try:
+            with unnoticed(self.model):
+                yield
+        except Exception as error:
+            if function.earlier:
+                self._see_nothing()
+            else:
+                self.failure = self.failure or error
+
+    def _compare(self, function: Watched, logs: tuple[Any, Any], same: bool) -> None:
+        """logs: of both runs. What Keras made earlier may be another program altogether."""
+        if function.earlier and not same and not are_alike(*logs):
+            self._see_nothing()
+        else:
+            self.undisturbed &= same
+
+    def _see_nothing(self) -> None:
+        """What was read of the step's inside is not what ran for the test."""
+        self._recorder().abandon()
+        self._relay.heard = False
+
+    def _in_place(self, plain: Callable[..., Any], function: Watched, data: Any) -> Any:
+        """TensorFlow's variables are written where they are, and its steps take their data."""
+        __tracebackhide__ = True
+        batches = retaken(data)
+        if batches is None:
+            return plain(data)
+        before = ModelState(self.model)
+        with before.with_slots():
+            returned = plain(batches())
+        with self._beside(function):
+            after = ModelState(self.model)
+            before.restore()
+            try:
+                again = self._watched(function, (batches(),))
+                same = are_same(returned, again) and after.equals(ModelState(self.model))
+            finally:
+                after.restore()
+            self._compare(function, (returned, again), same)
         return returned
 
     def _is_known(self, function: Watched, shapes: Any, again: SecondRun, returned: Any) -> bool:
@@ -171,13 +244,13 @@ class ModelRun(Onlooker):
         known = self.unchanged(name, key)
         self._recorder().ran(name, key, known)
         if known is not None:
-            self.given(again.batch)
+            self._give(again.batch)
         return known is not None
 
     def _watched(self, function: Watched, args: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
         # Behind the recorded steps, what an eager one computes would come to the host for nothing.
-        with self._told() if self._recorder().open else nullcontext():
+        with self._told() if self._recorder().open or goes_on() else nullcontext():
             returned, beside = function.watched(args)
             with self._safely():
                 for value, receive in beside if self._recorder().open else ():
@@ -204,6 +277,7 @@ class ModelRun(Onlooker):
         recorder = self._recorder()
         self.reads.settle()
         self._see_awaited()
+        self.outside |= recorder.open and not (self._stands or self._relay.heard)
         was_open = recorder.open
         self.started[step] = self.started.get(step, 0) + recorder.advance()
         if self._stands and self._phase == "train":
@@ -242,14 +316,34 @@ class ModelRun(Onlooker):
 
     # -- inside a step ----------------------------------------------------------------------
 
-    def _begin(self, step: str, data: Any) -> None:
+    def begin(self, step: str, data: Any) -> None:
         if not self._running:
             return
         self._phase, self._names = step, {}
         with self._safely():
-            self.given(data)
+            self._give(data)
             for place, leaf in flatten(data):
                 self._part("data", plain_place(place), leaf)
+
+    def _give(self, data: Any) -> None:
+        if self.given is None:
+            return
+        self._relay.form = exchanged(data, lambda leaf: _TENSOR if is_tensor(leaf) else leaf)
+        for place, leaf in flatten(data):
+            if is_tensor(leaf):
+                self._take_given(place, leaf)
+
+    def _take_given(self, place: str, leaf: Any) -> None:
+        def heard(run: ModelRun, array: Array) -> None:
+            if run.given is not None:
+                run.given.has_form(run._relay.form)
+                run.given.take(place, array)
+
+        try:
+            self._relay.read(self.reads, leaf, heard)
+        except CaptureError as error:
+            assert self.given is not None
+            self.given.failed(error)
 
     def _total(self, value: Any) -> None:
         with self._safely():
@@ -290,13 +384,19 @@ class ModelRun(Onlooker):
             name = self._counted("loss", str(loss.name))
             self._part("loss", name, value)
             if self._running and is_replayed(loss, given, self.asked):
-                self._recorder().read_given(name, loss, given)
+                self._read_given(name, loss, given)
 
     def metric(self, metric: Any, given: Mapping[str, Any]) -> None:
         with self._safely():
             if self._running and is_replayed(metric, given, self.asked):
                 name = METRICS + self._counted("metrics", str(metric.name))
-                self._recorder().read_given(name, metric, given)
+                self._read_given(name, metric, given)
+
+    def _read_given(self, name: str, of: Any, given: Mapping[str, Any]) -> None:
+        """What a loss or a metric of the step is given, to run it again by itself."""
+        self._relay.replayed[name] = self._recorder().replayed[name] = of
+        for argument, tensor in given.items():
+            self._hand_over("given", f"{name}/{argument}", tensor)
 
     def added(self, layer: Any, loss: Any) -> None:
         if not self._running:
@@ -342,19 +442,28 @@ class ModelRun(Onlooker):
     def _part(self, part: str, name: str, value: Any) -> None:
         # Between steps, callbacks of the user may train another model.
         if self._running and is_numeric(value):
-            precision = arithmetic_of(self.model) if part == "loss" else ""
-            self._recorder().read(part, name, value, precision)
+            self._hand_over(part, name, value, arithmetic_of(self.model) if part == "loss" else "")
+
+    def _hand_over(self, part: str, name: str, value: Any, precision: str = "") -> None:
+        def heard(run: ModelRun, array: Array) -> None:
+            recorder = run._recorder()
+            if recorder.wanted(part, name):
+                recorder.take(part, name, precision, array)
+
+        # What is traced for good may be asked for by the next who watches.
+        if goes_on() or self._recorder().wanted(part, name):
+            self._relay.read(self.reads, value, heard)
 
     def _each(self, part: str, variables: Sequence[Any], grads: Sequence[Any]) -> None:
         """A step that applies gradients of one variable more than once has them counted."""
         if not self._running:
             return
-        recorder, arithmetic = self._recorder(), arithmetic_of(self.model)
+        arithmetic = arithmetic_of(self.model)
         for variable, grad in zip(variables, grads, strict=False):
             if grad is not None:
                 precision = precision_of(variable, arithmetic)
                 name = self._counted(part, self.roster.name_of(variable))
-                recorder.read(part, name, dense(grad), precision)
+                self._hand_over(part, name, dense(grad), precision)
 
     def _counted(self, part: str, name: str) -> str:
         return counted(f"{part}/{name}", self._names).partition("/")[2]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...store.digest import digest
 from ..backends import copied, given_back, is_tensor, view
 from ..backends.nest import exchanged, flatten
@@ -55,6 +57,24 @@ def are_same(one: Any, other: Any) -> bool:
         for place, leaf in left.items()
         if is_tensor(leaf)
     )
+
+
+def are_alike(one: Any, other: Any) -> bool:
+    """Whether what two runs of a step said may differ by rounding."""
+    left, right = dict(flatten(one)), dict(flatten(other))
+    return left.keys() == right.keys() and all(
+        np.allclose(_wide(value), _wide(right[place]), rtol=_ALIKE)
+        for place, value in left.items()
+        if is_tensor(value)
+    )
+
+
+def _wide(value: Any) -> Any:
+    return view(value).astype(np.float64)
+
+
+_ALIKE = 0.05
+"""Far beyond rounding, and far less than another loss, scale or set of weights makes of it."""
 
 
 def before_each(original: Any, begin: Callable[[Any], None]) -> Any:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,34 +102,28 @@ class StepRecorder:
 
     def read(self, part: str, name: str, tensor: Any, precision: str = "") -> None:
         """Keep a tensor of the step that runs, or of each run of the program being traced."""
-        if self._wanted(part, name):
+        if self.wanted(part, name):
             self.reads.read(tensor, self.receiver(part, name, precision))
 
-    def read_given(self, name: str, of: Any, given: Mapping[str, Any]) -> None:
-        """What a loss or a metric of the step that runs is given, to run it again by itself."""
-        self.replayed[name] = of
-        for argument, tensor in given.items():
-            self.read("given", f"{name}/{argument}", tensor)
-
     def receiver(self, part: str, name: str, precision: str = "") -> Callable[[Array], None]:
+        return partial(self.take, part, name, precision)
+
+    def take(self, part: str, name: str, precision: str, array: Array) -> None:
+        """Of the step that runs, or of the next of one execution."""
         key = f"{part}/{name}"
-
-        def receive(array: Array) -> None:
-            step = self.done + self._counts[key]
-            self._counts[key] += 1
-            self._keep(step, part, name, array, precision)
-
-        return receive
+        step = self.done + self._counts[key]
+        self._counts[key] += 1
+        self._keep(step, part, name, array, precision)
 
     def keep(self, part: str, name: str, array: Array, precision: str = "") -> None:
         """Of the last step that ran."""
-        if self._wanted(part, name):
+        if self.wanted(part, name):
             self._keep(self._last, part, name, array, precision)
 
     def keep_update(self, name: str, before: Array, after: Array, precision: str) -> None:
         """What the last step made of a weight. The change is judged and not the weight, which
         would hide it: most of a weight is what it was. Its rounding counts on top."""
-        if not self._wanted("updates", name) or self._last >= self.most:
+        if not self.wanted("updates", name) or self._last >= self.most:
             return
         if after.dtype.kind in "biu":
             self._keep(self._last, "updates", name, after, precision)
@@ -239,7 +234,7 @@ class StepRecorder:
             slack=float(f"{kept.slack:.1e}"),
         )
 
-    def _wanted(self, part: str, name: str) -> bool:
+    def wanted(self, part: str, name: str) -> bool:
         return self.selection.wants(f"{self.phase}step_000/{part}/{name}", GROUP_OF[part])
 
     def _keep(self, step: int, part: str, name: str, array: Array, precision: str) -> None:

@@ -3,7 +3,7 @@
 A suite counts how often a layer is called or a step is traced: in the layer's attributes, in
 variables of the function around it, in globals of its module, in lists, in mocks. Code is followed
 from the layers of a model and from what it was compiled with, by the names that it speaks of.
-Tensors and variables are no tallies: `Snapshot` and `ModelState` hold those.
+Variables of Keras are no tallies: `Snapshot` and `ModelState` hold those.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...authors import is_foreign
+from ..backends import is_concrete, is_tensor, refill
 from ..backends.nest import leaves
 
 _SCALARS = (str, bytes, int, float, complex, type(None))
@@ -60,8 +61,8 @@ class Tallies:
         self._spaces: list[tuple[dict[str, Any], str, Any]] = []
         self._cells: list[tuple[CellType, Any]] = []
         self._contents: list[tuple[Any, Any]] = []
-        self._arrays: list[tuple[Any, Any]] = []
         self._attributes: list[tuple[type, str, Any]] = []
+        self._filled: list[Callable[[], object]] = []
         # Objects of a test may raise when they are looked at, or change under another thread.
         with suppress(Exception):
             for one in _reached(root):
@@ -78,8 +79,8 @@ class Tallies:
                 cell.cell_contents = value
         for container, kept in self._contents:
             _put_back(container, kept)
-        for array, kept in self._arrays:
-            _fill(array, kept)
+        for fill in self._filled:
+            fill()
 
     def _is_new(self, value: Any) -> bool:
         if id(value) in self._seen:
@@ -148,13 +149,24 @@ class Tallies:
         if isinstance(value, _KINDS):
             self._of_container(value, deep)
             return True
+        if is_tensor(value) and not isinstance(value, np.ndarray):
+            return self._of_tensor(value)
         if isinstance(value, np.ndarray):
             small = value.size <= _SMALL and value.dtype.kind in "biufc"
             if small and value.flags.writeable and self._is_new(value):
-                self._arrays.append((value, value.copy()))
+                self._filled.append(partial(_fill, value, value.copy()))
             return False
         self._follow(value)
         return False
+
+    def _of_tensor(self, value: Any) -> bool:
+        """One that a step adds to, `self.seen.assign_add(1)`. A variable of Keras is the state of
+        a model."""
+        small = is_concrete(value) and int(np.prod(value.shape)) <= _SMALL
+        fill = refill(value) if small and self._is_new(value) else None
+        if fill is not None:
+            self._filled.append(fill)
+        return is_concrete(value) and not hasattr(value, "assign")
 
     def _of_container(self, value: Any, deep: bool) -> None:
         if not self._is_new(value):

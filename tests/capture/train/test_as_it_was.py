@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from backends import TRAINING
 
 pytestmark = pytest.mark.processes
 
@@ -151,6 +152,198 @@ def test_optimizers_of_tensorflow_are_left_as_the_steps_left_them(run_python: An
     told = ran(run_python, RIVALS, "tensorflow")
     assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
     assert all(steps for _, steps, _ in told.values())
+
+
+REMEMBERED = """
+    class Scaled(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.scale, self.traced = keras.layers.Dense(1), 1.0, 0
+
+        def call(self, inputs):
+            self.traced += 1
+            if self.scale is None:
+                raise ValueError("no scale")
+            return self.dense(inputs) * self.scale
+
+
+    def scaled(**options):
+        made = Scaled()
+        made(X)
+        made.compile(keras.optimizers.Adam(0.1), "mse", **options)
+        return made
+
+
+    def fit(made, size=4):
+        return made.fit(X, Y, batch_size=size, shuffle=False, verbose=0).history["loss"]
+
+
+    def evaluate(made, size=4):
+        return made.evaluate(X, Y, batch_size=size, verbose=0)
+
+
+    def on_batch(made, size=4):
+        return float(made.train_on_batch(X[:size], Y[:size]))
+
+
+    def one(made):
+        return made.predict_on_batch(X).tolist()
+
+
+    def told_of(made, *calls, scales=(1.0, 3.0, 5.0)):
+        said = []
+        for scale in scales:
+            made.scale = scale
+            for call in calls:
+                try:
+                    said.append(call(made))
+                except Exception as error:
+                    said.append(type(error).__name__)
+        return said, made.traced, numbers(made.weights)
+
+
+    def switched(*calls):
+        made = scaled()
+        said = [call(made) for call in calls]
+        made.run_eagerly = True
+        return said, told_of(made, *calls)
+
+
+    WAYS = {
+        "fit": lambda: told_of(scaled(), fit),
+        "sizes": lambda: told_of(scaled(), fit, lambda made: fit(made, 3)),
+        "evaluate": lambda: told_of(scaled(), evaluate),
+        "both": lambda: told_of(scaled(), fit, evaluate),
+        "batch before": lambda: told_of(scaled(), on_batch, fit),
+        "batch behind": lambda: told_of(scaled(), fit, on_batch, lambda made: on_batch(made, 8)),
+        "failed": lambda: told_of(scaled(), fit, scales=(None, 1.0, 2.0)),
+        "failed batch": lambda: told_of(scaled(), on_batch, scales=(None, 1.0, 2.0)),
+        "switched": lambda: switched(fit),
+        "switched batch": lambda: switched(on_batch, one),
+    }
+    if keras.backend.backend() == "tensorflow":
+        WAYS["xla"] = lambda: told_of(scaled(jit_compile=True), fit)
+"""
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_what_was_traced_runs_on(run_python: Any, backend: str) -> None:
+    """Keras asks nobody whether a scale is another one, or a step should be eager by now."""
+    told = ran(run_python, REMEMBERED, backend)
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
+    trained = {name for name, (_, steps, _) in told.items() if steps}
+    assert trained >= told.keys() - {"evaluate", "failed", "failed batch"}
+
+
+BROKEN = """
+    def state(made):
+        optimizer = made.optimizer
+        return optimizer.built, len(optimizer.variables), numbers(optimizer.variables)
+
+
+    def broken(*batches):
+        made = net()
+        made.compile(keras.optimizers.Adam(0.1), "mse", metrics=["mae"])
+        said = []
+        for x, y in batches:
+            try:
+                said.append([float(one) for one in made.train_on_batch(x, y)])
+            except Exception as error:
+                said.append(type(error).__name__)
+            said.append(state(made))
+        return said, numbers(made.weights)
+
+
+    class Late(keras.metrics.Mean):
+        def update_state(self, *args, **kwargs):
+            raise ValueError("late")
+
+
+    def late():
+        made = net()
+        made.compile(keras.optimizers.Adam(0.1), "mse", metrics=[Late()])
+        try:
+            made.train_on_batch(X, Y)
+        except Exception as error:
+            return type(error).__name__, state(made)
+
+
+    WAYS = {
+        "width": lambda: broken((X[:, :2], Y)),
+        "labels": lambda: broken((X, np.ones((3, 1), "float32"))),
+        "words": lambda: broken((np.array([["a"] * 6]), Y[:1])),
+        "then right": lambda: broken((X[:, :2], Y), (X, Y), (X, Y)),
+        "right": lambda: broken((X, Y), (X[:, :2], Y), (X, Y)),
+    }
+    # TensorFlow has made variables then that hold nothing yet.
+    if keras.backend.backend() != "tensorflow":
+        WAYS["late"] = late
+"""
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_a_batch_that_breaks_leaves_the_optimizer_as_it_was(run_python: Any, backend: str) -> None:
+    told = ran(run_python, BROKEN, backend)
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
+    assert {name for name, (_, steps, _) in told.items() if steps} == {"then right", "right"}
+
+
+COUNTED = """
+    BACKEND = keras.backend.backend()
+
+
+    def zero():
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+            return tf.Variable(0.0)
+        if BACKEND == "torch":
+            import torch
+            return torch.zeros(())
+        return keras.ops.zeros(())
+
+
+    def one_more(count):
+        if BACKEND == "tensorflow":
+            return count.assign_add(1.0)
+        return count.add_(1.0) if BACKEND == "torch" else count
+
+
+    HELD = zero()
+
+
+    class Counted(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.count, self.several, self.last = net(), zero(), [zero()], zero()
+
+        def call(self, inputs):
+            for count in (self.count, self.several[0], HELD):
+                one_more(count)
+            if BACKEND == "torch":
+                self.last = self.last + 1.0
+            return self.dense(inputs)
+
+
+    def counted(eagerly):
+        before, made = float(HELD), Counted()
+        made.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=eagerly)
+        made.train_on_batch(X, Y)
+        made.test_on_batch(X, Y)
+        made.predict(X, verbose=0)
+        made.fit(X, Y, verbose=0)
+        held = made.count, made.several[0], made.last
+        return [float(one) for one in held], float(HELD) - before
+
+
+    WAYS = {"compiled": lambda: counted(False), "eagerly": lambda: counted(True)}
+"""
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_numbers_that_a_step_counts_in_are_as_many(run_python: Any, backend: str) -> None:
+    """In tensors of the backend's own, of which Keras knows nothing."""
+    told = ran(run_python, COUNTED, backend)
+    assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
 
 
 FROZEN = """
