@@ -166,6 +166,7 @@ ALLOWED: dict[str, str] = {
     "report/output.py:write_json:write_whole": "--json FILE",
     "plugin/results.py:_write_outputs:write_whole": "--golden-log=FILE",
     # The one place that replaces a file by another, for those who name the file.
+    "io/atomic.py:folders:rmdir": "empty ones that this very block made",
     "io/atomic.py:replacing:open": "a pipe or a terminal, which is written to",
     "io/atomic.py:replacing:replace": "the file that the caller names, by its new version",
     "io/atomic.py:replacing:unlink": "the temporary file of this writer",
