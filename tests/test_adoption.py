@@ -337,6 +337,61 @@ def test_models_of_finished_tests_are_let_go(suite: pytest.Pytester) -> None:
     recorded(suite)
 
 
+def test_models_are_let_go_within_the_test_that_deletes_them(suite: pytest.Pytester) -> None:
+    """As a test of leaks does: built models, nested ones, and calls that raised."""
+    suite.makepyfile(
+        """
+        import gc
+        import weakref
+        import keras
+        import numpy as np
+        import pytest
+
+        class Nested(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.inner = keras.layers.Dense(3)
+                self.hidden = {keras.layers.Rescaling(2.0)}
+
+            def call(self, x):
+                for layer in self.hidden:
+                    x = layer(x)
+                return self.inner(x)
+
+        def functional():
+            inputs = keras.Input((4,))
+            return keras.Model(inputs, keras.layers.Dense(3)(inputs))
+
+        def called(model, x):
+            return model(x)
+
+        def predicted(model, x):
+            return model.predict(x, verbose=0)
+
+        def trained(model, x):
+            model.compile("sgd", "mse")
+            return model.fit(x, np.ones((2, 3), "float32"), verbose=0)
+
+        @pytest.mark.parametrize("make", [functional, Nested])
+        @pytest.mark.parametrize("run", [called, predicted, trained])
+        @pytest.mark.parametrize("fails", [False, True])
+        def test_it_is_gone(make, run, fails):
+            model = make()
+            run(model, np.ones((2, 4), "float32"))
+            if fails:
+                with pytest.raises(Exception):
+                    run(model, np.ones((2, 5), "float32"))
+            gone = weakref.ref(model)
+            del model
+            keras.backend.clear_session()
+            gc.collect()
+            assert gone() is None
+        """
+    )
+    recorded(suite)
+    suite.runpytest_inprocess("--golden-auto").assert_outcomes(passed=12)
+
+
 MASKED = """
     import keras
     import numpy as np

@@ -107,6 +107,9 @@ class EagerCapture:
             self._forget(records, layers)
             self.raised += isinstance(once.failure, Exception)
             raise
+        finally:
+            # It has the model, which the test may let go of behind the call.
+            self._running = None
         if self._finished is not None:
             self._finished(self._ended(made, records, layers, returned))
         return returned

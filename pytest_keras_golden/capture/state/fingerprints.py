@@ -101,7 +101,8 @@ class Fingerprints:
             self.inputs[f"{self.prefix}{name}{place}"] = key
         flags = passed(args, kwargs)
         seeds, functions = self._seeds(below), called()
-        return Begun(name, path, target, updates, seeds, flags, functions, batch, shuffled)
+        held = weakref.ref(target)
+        return Begun(name, path, held, updates, seeds, flags, functions, batch, shuffled)
 
     def returned(self, call: Begun, outputs: Any) -> OutermostCall:
         """Look at a call that has returned: which seeds it drew from, and what it made."""
@@ -189,17 +190,22 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class Begun:
-    """A call that is running: what is known of it so far."""
+    """A call that is running: what is known of it so far. held: its layer, which a test may let go
+    of behind a call that raised."""
 
     name: str
     path: str
-    target: Any
+    held: weakref.ref[Any]
     updates: Mapping[str, str]
     seeds: Mapping[str, str]
     flags: Mapping[str, str]
     functions: Mapping[str, int]
     batch: int | None = None
     shuffled: bool = False
+
+    @property
+    def target(self) -> Any:
+        return self.held()
 
 
 def _as_words(state: Any) -> str:
