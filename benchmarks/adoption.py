@@ -5,6 +5,7 @@
 
 Per suite, each run a process of its own, nothing in the suite edited: without the plugin, to fill
 jax's compilation cache, which all runs share; without the plugin; recording with `--golden-auto`;
+recording as a gate's old side does, which leaves twins to the tests that drift;
 checked under the same release, where every failure is a false alarm; between and after these
 without the plugin once more, for the noise of the time; checked in a shuffled order and by two
 workers; then `keras-golden gate` over a real bump of Keras. The cache makes the suites faster and

@@ -8,7 +8,8 @@ the same steps twice and does nothing else (`adopted/twice.py`): no recording of
 cheaper, nor any check of steps that are not the golden's own. Those that are run once: checking
 against goldens of the same stack, as it is measured here, may be cheaper than the floor. All runs
 share a filled compilation cache; processor times are ratios to the run without any plugin right
-before them, the median of the pairs.
+before them, the median of the pairs. `golden side` is recording as a gate's old side does, without
+twins.
 """
 
 from __future__ import annotations
@@ -42,13 +43,19 @@ def main() -> None:
         for options_of_run in (PLAIN, FLOOR):
             place.run(*options_of_run)
         place.automatic("--update-goldens")
-        found: dict[str, list[float]] = {"floor": [], "checking": [], "recording": []}
+        found: dict[str, list[float]] = {
+            "floor": [],
+            "checking": [],
+            "recording": [],
+            "golden side": [],
+        }
         for _ in range(options.pairs):
             plain = place.run(*PLAIN).processor
             found["floor"].append(place.run(*FLOOR).processor / plain)
             found["checking"].append(place.automatic().processor / plain)
             recorded = place.automatic("--update-goldens")
             found["recording"].append(recorded.processor / plain)
+            found["golden side"].append(place.golden_side().processor / plain)
     for name, ratios in found.items():
         each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"{name}: {statistics.median(ratios):.2f} × the plain suite ({each})")

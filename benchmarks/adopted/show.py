@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-OVERHEAD = 1.3
+RECORDING = 1.3
+CHECKING = 1.15
 ALARMS = ("false_alarms", "false_alarms_shuffled", "false_alarms_workers")
 
 
@@ -30,7 +31,8 @@ def show(found: dict[str, Any]) -> None:
     for clock, times in found["time"].items():
         print(
             f"  {clock:<10} plain {times['plain']} s, noise {times['noise']}, "
-            f"recording × {times['recording']}, checking × {times['checking']} (target {OVERHEAD})"
+            f"recording × {times['recording']}, as a gate's old side × {times['golden_side']} "
+            f"(target {RECORDING}), checking × {times['checking']} (target {CHECKING})"
         )
     if "gate" in found:
         _show_gate(found["gate"], f"{old} → {new}")

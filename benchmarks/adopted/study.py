@@ -26,6 +26,7 @@ def study(suite: Suite, root: Path, cold: bool = False) -> dict[str, Any]:
         place.run(*PLAIN)
     plain = place.run(*PLAIN)
     recorded = place.automatic("--update-goldens")
+    side = place.golden_side()
     again = place.run(*PLAIN)
     checked = place.automatic()
     last = place.run(*PLAIN)
@@ -45,7 +46,7 @@ def study(suite: Suite, root: Path, cold: bool = False) -> dict[str, Any]:
         "broken_recording": _reasons(plain.passed & recorded.failed, recorded),
         "false_alarms": _reasons(plain.passed & checked.failed, checked),
         "verdicts": _verdicts(checked),
-        "time": _times((plain, again, last), recorded, checked),
+        "time": _times((plain, again, last), recorded, side, checked),
         **({} if cold else _elsewhere(place, plain)),
     }
 
@@ -126,7 +127,9 @@ def _blind(run: Run) -> dict[str, Any]:
     }
 
 
-def _times(plain: Sequence[Run], recorded: Run, checked: Run) -> dict[str, dict[str, float]]:
+def _times(
+    plain: Sequence[Run], recorded: Run, side: Run, checked: Run
+) -> dict[str, dict[str, float]]:
     """Ratios to the median of the plain runs; noise is the slowest of these over the fastest."""
     found = {}
     for clock in ("wall", "processor"):
@@ -136,6 +139,7 @@ def _times(plain: Sequence[Run], recorded: Run, checked: Run) -> dict[str, dict[
             "plain": round(median, 1),
             "noise": round(max(each) / min(each), 3),
             "recording": round(getattr(recorded, clock) / median, 3),
+            "golden_side": round(getattr(side, clock) / median, 3),
             "checking": round(getattr(checked, clock) / median, 3),
         }
     return found
