@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Across, Settings
 from ..errors import CorruptGoldenError
+from ..io.originals import originals, with_originals
 from ..names import Slot, golden_folder
 from ..stack import running_stack
 from ..stacks.switches import asked
@@ -93,8 +94,9 @@ class Goldens:
         """The golden to compare with, opened once; None where there is no candidate."""
         # Asked for many times in a test, and a slot takes the whole stack.
         if self._baseline is None and (slot := self.slot()) != self._looked_for:
-            path = self._baseline_path(slot)
-            self._baseline = self._open_unless_replaced(path) if path is not None else None
+            with originals():
+                path = self._baseline_path(slot)
+                self._baseline = self._open_unless_replaced(path) if path is not None else None
             self._looked_for = slot
         return self._baseline
 
@@ -133,6 +135,7 @@ class Goldens:
 
         return candidates(self._root, golden_folder(self._nodeid))
 
+    @with_originals
     def of_this_backend(self) -> list[Path]:
         """This test's goldens, of any version and policy, on the running backend and device."""
         mine = self.slot()

@@ -14,6 +14,7 @@ import pytest
 
 from ..config import PAGE_KEY, REPORT_KEY, Settings
 from ..errors import GoldenError
+from ..io.originals import forget, originals, remember
 from .automatic import Automatic
 from .body import BodyWatch
 from .items import (
@@ -50,6 +51,7 @@ class GoldenRun:
         self.fixtures: set[str] = set()
         self._draws: Draws | None = None
         self._loads = ExitStack()
+        remember()
 
     # -- one test ---------------------------------------------------------------------------
 
@@ -171,7 +173,8 @@ class GoldenRun:
             self.body = None
         if body.passed:
             self._repeat(item, case)
-            self._finish(item, case)
+            with originals():
+                self._finish(item, case)
         return result
 
     def _end_block(self, body: BodyWatch) -> None:
@@ -217,7 +220,6 @@ class GoldenRun:
         from ..case.finish import finish, without_calls
         from ..outcomes import TestOutcome
         from ..report.junit import properties
-        from ..stack import keras_version
         from .phases import failure_text
 
         try:
@@ -228,8 +230,8 @@ class GoldenRun:
             outcome = self._known(item, finish(case, self._cache()))
             page = failure_text(outcome, case)
         except GoldenError as error:
-            running = {"keras": keras_version()}
-            outcome = TestOutcome(case.nodeid, "failed", reason=error.in_a_line, stack=running)
+            reason = error.in_a_line
+            outcome = TestOutcome(case.nodeid, "failed", reason=reason, stack=_running_keras())
             page = _said(error)
         item.stash[OUTCOME] = outcome
         item.user_properties += properties(outcome)
@@ -320,6 +322,7 @@ class GoldenRun:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """What was put around Keras for the whole session goes: the process may run another one."""
+        forget()
         self.automatic.close()
         self.seeding.end()
         if self._draws is not None:
@@ -347,6 +350,16 @@ def _demand_version(item: pytest.Item) -> None:
     if marker is not None and not marker.admits(version):
         wanted = " or ".join(marker.specs)
         pytest.skip(f"keras_versions wants {wanted}, this is Keras {version}")
+
+
+def _running_keras() -> dict[str, str]:
+    """Empty where a test took Keras out of `sys.modules`, say."""
+    from ..stack import keras_version
+
+    try:
+        return {"keras": keras_version()}
+    except GoldenError:
+        return {}
 
 
 def _ours(call: pytest.CallInfo[None]) -> GoldenError | None:

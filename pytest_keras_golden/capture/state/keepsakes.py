@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...io.atomic import folders, replacing
+from ...io.originals import with_originals
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -21,6 +22,7 @@ _STORED = frozenset(
 )
 
 
+@with_originals
 def save_arrays(file: Path, arrays: Mapping[str, Array], marks: Iterable[str] = ()) -> None:
     """Write the arrays whole or not at all; those of dtypes that the file cannot hold are left out.
 
@@ -37,6 +39,7 @@ def save_arrays(file: Path, arrays: Mapping[str, Array], marks: Iterable[str] = 
         opened.write(save(stored, metadata={_MARKS: json.dumps(sorted(marks))}))
 
 
+@with_originals
 def load_arrays(file: Path) -> tuple[dict[str, Array], frozenset[str]]:
     """The arrays and marks of a file; nothing where there is none."""
     import ml_dtypes  # noqa: F401 (registers bfloat16, which loading needs)
