@@ -306,7 +306,7 @@ def read_settings(
         safe_mode=bool(ini("golden_safe_mode")),
         inputs=_path(option("golden_inputs"), working_dir),
         log=_path(option("golden_log"), working_dir),
-        output=_path(option("golden_output"), working_dir),
+        output=_output(option("golden_output"), working_dir),
         report=_path(option("golden_report"), working_dir),
         versions=option("keras_versions"),
         transplant=_transplant(option("golden_transplant"), working_dir),
@@ -491,12 +491,25 @@ def _aliases(lines: Iterable[str]) -> dict[str, str]:
             raise ConfigError(
                 f"golden_aliases: {line!r}", "Write 'name in this run -> name in the golden'."
             )
+        if old.strip() in pairs:
+            raise ConfigError(
+                f"golden_aliases: {old.strip()!r} is renamed twice", "Leave one of the lines."
+            )
         pairs[old.strip()] = new.strip()
     return pairs
 
 
 def _path(value: str | None, working_dir: Path) -> Path | None:
     return (working_dir / value).resolve() if value else None
+
+
+def _output(value: str | None, working_dir: Path) -> Path | None:
+    folder = _path(value, working_dir)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file, not a folder", "Name a folder for candidates: --golden-output=DIR"
+        )
+    return folder
 
 
 def _across(value: str | None) -> Across | None:

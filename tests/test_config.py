@@ -54,6 +54,18 @@ def test_goldens_dir_is_relative_to_the_ini_file() -> None:
     assert read(ini={"goldens_dir": "kept"}).goldens_dir == Path("/project/kept")
 
 
+def test_a_file_is_no_folder_for_candidates(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    with pytest.raises(ConfigError, match=r"is a file.*\n.*--golden-output"):
+        read({"golden_output": str(file)})
+
+
+def test_no_tensor_is_renamed_twice() -> None:
+    with pytest.raises(ConfigError, match="'a' is renamed twice"):
+        read(ini={"golden_aliases": ["a -> b", "a -> c"]})
+
+
 def test_without_an_ini_file_the_rootdir_serves() -> None:
     assert read({"goldens_dir": "kept"}, ini_folder=None).goldens_dir == Path("/invoked/kept")
     assert read(ini_folder=None).goldens_dir == Path("/root/goldens")

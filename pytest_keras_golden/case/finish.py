@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .collected import Case
 
 
+ANOTHER_OUTPUT = "Check the folder, or choose another: --golden-output"
 LOADED_OTHERWISE = "the model holds other weights or settings than its file"
 
 
@@ -139,10 +140,12 @@ def _keep_candidate(case: Case, outcome: TestOutcome, cache: Path) -> TestOutcom
     try:
         save(path, recording(case, candidate=True), cache / "locks", inside, durable=False)
     except StoreError as error:
-        if case.settings.output is not None:
-            raise
-        # Nobody asked for it: a read-only checkout must not hide what was found.
+        asked = case.settings.output is not None
+        if asked and outcome.outcome != "failed":
+            raise StoreError(error.problem, ANOTHER_OUTPUT, error.path) from error
+        # A folder that cannot be written must not hide what was found.
         said = f"no candidate kept: {error.problem}"
+        said = f"{said}. {ANOTHER_OUTPUT}" if asked else said
         return replace(outcome, warnings=(*outcome.warnings, said))
     return replace(outcome, candidate=str(path))
 

@@ -1,7 +1,7 @@
 """What a test put in place of Python's own, taken away while this package works for the test.
 
 Fixtures are torn down after a test has been judged, and a golden is read in its body: `open` may be
-a mock there, `os.replace` raise, the environment be empty, and the disk pyfakefs' - which takes a
+a mock there, a rename raise, the environment be empty, and the disk pyfakefs' - which takes a
 golden, and forgets it.
 """
 

@@ -47,7 +47,7 @@ def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
     help_text = SUPPRESS if option.hidden else option.help
     if option.is_switch:
         return {"action": "store_true", "default": False, "help": help_text}
-    arguments: dict[str, Any] = {"metavar": option.metavar, "help": help_text}
+    arguments: dict[str, Any] = {"metavar": option.metavar, "help": help_text, "type": _some}
     if option.choices:
         # Not as argparse's choices, which suggest nothing.
         arguments["metavar"] = "{" + ",".join(option.choices) + "}"
@@ -55,6 +55,14 @@ def _option_arguments(option: settings_module.Option) -> dict[str, Any]:
     # Where an ini key exists its default must not be hidden by the flag's.
     arguments["default"] = None if option.ini else option.default
     return {key: value for key, value in arguments.items() if value is not None or key == "default"}
+
+
+def _some(value: str) -> str:
+    """A variable of a CI job that is not set must not stand for the default: `--keras-versions=`
+    would be green, and have compared nothing."""
+    if not value.strip():
+        raise ArgumentTypeError("empty: give it a value, or leave the option out")
+    return value
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:

@@ -107,6 +107,14 @@ def test_no_candidate_follows_a_planted_link(recorded: pytest.Pytester, place: s
     assert not list(outside.iterdir())
 
 
+def test_candidates_that_cannot_be_kept_hide_no_drift(recorded: pytest.Pytester) -> None:
+    (recorded.path / "file").write_text("in the way")
+    result = drifted(recorded, "--golden-output=file/artifact")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["DRIFT *", "*no candidate kept:*"])
+    assert "choose another: --golden-output" in " ".join(result.stdout.str().split())
+
+
 def test_without_pytests_cache_the_users_own_is_used(
     recorded: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

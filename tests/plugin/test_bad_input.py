@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_keras_golden.config import OPTIONS
+
 Goldens = Callable[[], list[str]]
 
 TEST = """
@@ -45,6 +47,21 @@ def test_an_unknown_key_given_by_override(suite: pytest.Pytester) -> None:
     result = suite.runpytest_inprocess("-o", "golden_sed=1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*golden_sed*", "*golden_seed*"])
+
+
+@pytest.mark.parametrize(
+    "option",
+    [entry.flag for entry in OPTIONS if entry.flag and not entry.is_switch],
+)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_option_without_a_value_is_no_default(
+    suite: pytest.Pytester, option: str, value: str
+) -> None:
+    """As of `--keras-versions=$VERSIONS` where nobody set the variable."""
+    suite.makepyfile(TEST)
+    result = suite.runpytest_inprocess(f"{option}={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*argument {option}: *"])
 
 
 @pytest.mark.parametrize("marker", ["'three'", "'>=3', baseline='x'", "'>=3', since='3'"])
