@@ -37,6 +37,13 @@ class Parser(argparse.ArgumentParser):
             known = ", ".join(map(str, action.choices))
             raise argparse.ArgumentError(action, f"{text}Choose one of: {known}.")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """A variable of a script that is not set must not stand for every golden, or for the
+        working directory: an empty path is `.`."""
+        if not arg_string.strip():
+            raise argparse.ArgumentError(action, "empty: give it a value, or leave it out")
+        return super()._get_value(action, arg_string)
+
     def error(self, message: str) -> NoReturn:
         from ..report.terminal import fitted
 

@@ -125,7 +125,12 @@ def releases_between(arguments: argparse.Namespace, good: str, bad: str) -> list
     from ..stacks.overlay.releases import releases
 
     low, high = Version(good), Version(bad)
-    if low >= high:
+    if low == high:
+        raise ConfigError(
+            f"GOOD and BAD are equal: {good}.",
+            "Name an older release that was good, and a newer one that is bad.",
+        )
+    if low > high:
         raise ConfigError(
             f"GOOD ({good}) must be older than BAD ({bad}).",
             f"For the way back ask: keras-golden gate {good} {bad}",

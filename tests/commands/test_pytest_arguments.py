@@ -55,6 +55,27 @@ def test_anything_else_is_answered_with_what_to_type(
     assert line in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("show", "a", "--json="),
+        ("show", ""),
+        ("verify", ""),
+        ("list", "--goldens-dir", " "),
+        ("prune", "--keep=1", "--goldens-dir="),
+        ("accept", "log.json", "--tests="),
+        ("gate", "", "3.6.0"),
+        ("gate", "3.5.0", "3.6.0", "--keep="),
+    ],
+)
+def test_nothing_is_no_value(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be the working directory, or whatever has any name."""
+    with pytest.raises(SystemExit) as ended:
+        given(*argv)
+    assert ended.value.code == 2
+    assert "empty: give it a value" in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_error_fits_the_terminal_but_for_what_is_to_be_pasted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
