@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,6 +136,9 @@ class _Live(Mapping[str, "Array"]):
 
 def _require_watchable(model: Any | None) -> None:
     try:
+        # What holds no layers of its own, and no call of it is a call of any.
+        if isinstance(model, type) or inspect.isroutine(model):
+            raise TypeError
         weakref.ref(model) if model is not None else None
     except TypeError:
         raise CaptureError(

@@ -64,7 +64,7 @@ class GoldenRun:
         try:
             self._prepare(item)
         except GoldenError as error:
-            raise pytest.fail.Exception(_said(error), pytrace=False) from error
+            raise _failure(error) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -169,6 +169,13 @@ class GoldenRun:
                     self.automatic.end(type(error), error, error.__traceback__)
                     raise
                 self._end_block(body)
+        except GoldenError as error:
+            from .phases import is_all_ours
+
+            # Where no line of the test had a part in it, there is none to show.
+            if is_all_ours(error.__traceback__):
+                raise _failure(error) from None
+            raise
         finally:
             self.body = None
         if body.passed:
@@ -362,11 +369,22 @@ def _running_keras() -> dict[str, str]:
         return {}
 
 
+_CAUSE = "keras_golden_error"
+
+
+def _failure(error: GoldenError) -> BaseException:
+    """What fails a phase with an error of ours, and with no traceback; pytest would print what is
+    its cause a second time."""
+    failure = pytest.fail.Exception(_said(error), pytrace=False)
+    vars(failure)[_CAUSE] = error
+    return failure
+
+
 def _ours(call: pytest.CallInfo[None]) -> GoldenError | None:
     """The error of ours that a phase ended with, or that it was made to fail for."""
     value = None if call.excinfo is None else call.excinfo.value
     if isinstance(value, pytest.fail.Exception):
-        value = value.__cause__
+        value = vars(value).get(_CAUSE)
     return value if isinstance(value, GoldenError) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 
 import pytest
@@ -65,6 +66,11 @@ def test_reference(golden_tensors):
     golden_tensors.check("a", X, reference=np.zeros(3))  # mine
 
 
+def test_class(golden_tensors):
+    with golden_tensors.capture(keras.layers.Dense):  # mine
+        model()(X)
+
+
 def test_method(golden_tensors):
     golden_tensors.chek("a", X)  # mine
 
@@ -83,7 +89,7 @@ class TestUnit(unittest.TestCase):
         kg.load("nowhere.safetensors")  # mine
 """
 
-TESTS = 13
+TESTS = 14
 
 
 def output(pytester: pytest.Pytester, *arguments: str) -> list[str]:
@@ -124,6 +130,33 @@ def test_a_mistake_while_a_module_is_imported_ends_there(
     assert "# mine" in said
     assert "nowhere: No such file or directory" in said
     assert "codec.py" not in said
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_where_no_line_of_the_test_is_to_blame_none_is_shown(
+    pytester: pytest.Pytester, early: bool
+) -> None:
+    """Neither of pytest's, nor the message a second time."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.keras_versions
+        def test_it():
+            pass
+        """
+    )
+    if early:
+        pytester.makeconftest("import os\nos.environ['KERAS_BACKEND'] = 'nope'\n")
+    said = "is no Keras backend" if early else "no Keras model or layer was called in it"
+    run = pytester.runpytest_subprocess("--golden-log=log.json", "-p", "no:cacheprovider")
+    (test,) = json.loads((pytester.path / "log.json").read_text())["tests"]
+    assert said in test["reason"]
+    page = run.stdout.str().partition("FAILURES" if not early else "ERRORS")[2]
+    page = page.partition("golden tensors ====")[0]
+    assert page.count(said) == 1
+    assert "pluggy" not in page
+    assert "The above exception" not in page
 
 
 def test_everything_is_shown_where_it_is_asked_for(pytester: pytest.Pytester) -> None:

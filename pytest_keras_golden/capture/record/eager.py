@@ -255,9 +255,9 @@ def _is_the_same(known: TensorRecord, record: TensorRecord) -> bool:
 
 
 def policy_name(target: Any) -> str | None:
-    """Name of the dtype policy of a layer."""
-    policy = getattr(target, "dtype_policy", None)
-    return None if policy is None else str(policy.name)
+    """Name of the dtype policy of a layer; a class has one that is none yet."""
+    name = getattr(getattr(target, "dtype_policy", None), "name", None)
+    return None if name is None else str(name)
 
 
 @contextmanager
