@@ -40,7 +40,7 @@ def records(
     wanted = None if tolerance is None else parse(tolerance)
     leaves = flatten(tensor)
     if not leaves:
-        raise CaptureError(f"check({name!r}) got an empty nest", "Pass at least one tensor.")
+        raise CaptureError(f"{name!r}: an empty nest, or None", "Pass at least one tensor.")
     references = dict(flatten(reference)) if reference is not None else {}
     _refuse_strangers(name, [suffix for suffix in references if suffix not in dict(leaves)])
     for suffix, leaf in leaves:

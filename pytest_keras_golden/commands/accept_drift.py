@@ -97,8 +97,6 @@ def _factor(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     from ..versions.accepted import load, written
 
-    if not arguments.reason.strip():
-        raise ConfigError("--reason is empty.", "Say why the new numbers are right.")
     path = accepted_file(arguments.accepted)
     known = load(path)
     gate = _read(arguments.gate)

@@ -40,8 +40,10 @@ class Parser(argparse.ArgumentParser):
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """A variable of a script that is not set must not stand for every golden, or for the
         working directory: an empty path is `.`."""
-        if not arg_string.strip():
-            raise argparse.ArgumentError(action, "empty: give it a value, or leave it out")
+        # A command's arguments come by here twice: first as those of the action that chooses it.
+        if not arg_string.strip() and action.nargs != argparse.PARSER:
+            way_out = "" if action.required else ", or leave it out"
+            raise argparse.ArgumentError(action, f"empty: give it a value{way_out}")
         return super()._get_value(action, arg_string)
 
     def error(self, message: str) -> NoReturn:

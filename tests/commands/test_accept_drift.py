@@ -128,7 +128,7 @@ def test_layers_that_moved_otherwise_get_entries_of_their_own(project: Path) -> 
     [
         (("--layer", "nothing"), {}, "No test that moved blames nothing.\nName one of: functional"),
         (("--test", "t.py::test_c"), {}, "No test that moved blames functional/norm"),
-        (("--reason", " "), {}, "--reason is empty"),
+        (("--reason", " "), {}, "argument --reason: empty: give it a value"),
         (("--room", "0.5"), {}, "expected a number of at least 1"),
         (("--change", "jax"), {}, "jax is no change of this gate.\nName one of: keras."),
         ((), {"schema": 2}, "gate.json: is no result of a gate"),
