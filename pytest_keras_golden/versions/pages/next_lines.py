@@ -107,7 +107,7 @@ def unstable_lines(result: GateResult) -> list[str]:
     if not rows:
         return []
     count = f"{plural(len(rows), 'test')} {differs(len(rows))}"
-    twice = f"pytest {passed(_typed(rows[0]))} --golden-auto --goldens-dir twice"
+    twice = f"pytest {passed(_typed(rows[0]))} --golden-auto --goldens-dir=twice"
     return [
         f"{count} under {result.old.label}, so nothing is said of {result.new.label}. Usual "
         "causes: the time, a generator without a seed, threads, what an earlier test left behind.",

@@ -115,7 +115,7 @@ def unstable(count: int) -> GateResult:
 def test_what_differs_from_itself_comes_with_advice(count: int, said: str) -> None:
     result = unstable(count)
     assert f"{said} under the old side" in not_looked_at(result.rows)
-    run = "pytest tests/test_clock_0.py::test_clock_0 --golden-auto --goldens-dir twice"
+    run = "pytest tests/test_clock_0.py::test_clock_0 --golden-auto --goldens-dir=twice"
     for text in (terminal(result, 200), markdown(result), page(result)):
         assert f"{said} under {OLD.label}, so nothing is said of" in text
         assert "a generator without a seed" in text
