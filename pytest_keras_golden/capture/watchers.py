@@ -199,6 +199,7 @@ class Watchers:
                     self.findings.examine(ended, entry, records, named)
 
     def _begins(self, policy: str | None) -> None:
+        self._trained.programs_ran()
         self._policy = self._policy or policy
         if self.against is not None:
             self.against.begins(policy)
