@@ -77,7 +77,7 @@ def are_same(one: Any, other: Any) -> bool:
 
 
 @dataclass
-class Beside:
+class RunBeside:
     """Of one `predict`.
 
     quiet: a context for the test's own function, watched: one for the other. read: fetches what a

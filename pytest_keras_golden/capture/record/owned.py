@@ -30,7 +30,7 @@ from ..watch.patches import Run
 from ..watch.unnoticed import unnoticed
 from .again import Again, First, batch_of, before_each, last_argument, runs_eagerly
 from .batches import Batches
-from .beside import Beside, is_another
+from .beside import RunBeside, is_another
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
 from .identity import Executions, Identified, Identity, Unchanged
@@ -321,7 +321,7 @@ class OwnedCalls:
         __tracebackhide__ = True
         batches = Batches(self.capture.sink.reads, asked.name)
         outlets = Outlets(self.capture.sink.reads, predicts=True)
-        beside = Beside(
+        beside = RunBeside(
             asked.model,
             quiet=self.watch.paused,
             watched=lambda: self._standing(asked, batches, outlets),
