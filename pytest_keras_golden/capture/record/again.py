@@ -16,7 +16,8 @@ from .eager import Ended
 from .methods import BATCH, MethodCall
 
 First = Callable[[], "AbstractContextManager[list[Ended]]"]
-Paused = Callable[[], "AbstractContextManager[None]"]
+Held = Callable[[], "AbstractContextManager[None]"]
+"""A context that holds while something is made and run."""
 
 
 class NotAgain(Exception):  # noqa: N818 (it is no error of anybody)
@@ -29,7 +30,7 @@ class Again:
     for it. paused: one inside of which nothing else is."""
 
     first: First | None
-    paused: Paused
+    paused: Held
 
     def run(self, asked: MethodCall, batch: FirstBatch | Mapping[str, Any] | None) -> Ended | None:
         """The batch, run eagerly by the method for one batch, up to where its loss is computed:

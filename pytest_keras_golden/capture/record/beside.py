@@ -9,7 +9,7 @@ makes something else, and nothing of its inside is what ran for the test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,12 @@ from ..backends.nest import exchanged, flatten
 from ..state.models import ModelState, attribute, instance_attribute
 from ..tap.precision import coarsest
 from ..watch.unnoticed import unnoticed
+from .again import Held
 from .identity import Taken
 from .methods import host
 
 if TYPE_CHECKING:
     from ...records import Array
-
-Standing = Callable[[], "AbstractContextManager[None]"]
-"""A context that holds while a function is made and run."""
 
 _PREDICT = "predict_function"
 _MAKE = "make_predict_function"
@@ -86,8 +84,8 @@ class RunBeside:
     """
 
     model: Any
-    quiet: Standing
-    watched: Standing
+    quiet: Held
+    watched: Held
     read: Callable[[], None]
     earlier: bool = False
     same: bool = True
