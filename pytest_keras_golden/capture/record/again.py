@@ -16,7 +16,7 @@ from .eager import Ended
 from .methods import BATCH, MethodCall
 
 First = Callable[[], "AbstractContextManager[list[Ended]]"]
-Held = Callable[[], "AbstractContextManager[None]"]
+Meanwhile = Callable[[], "AbstractContextManager[None]"]
 """A context that holds while something is made and run."""
 
 
@@ -30,7 +30,7 @@ class Again:
     for it. paused: one inside of which nothing else is."""
 
     first: First | None
-    paused: Held
+    paused: Meanwhile
 
     def run(self, asked: MethodCall, batch: FirstBatch | Mapping[str, Any] | None) -> Ended | None:
         """The batch, run eagerly by the method for one batch, up to where its loss is computed:

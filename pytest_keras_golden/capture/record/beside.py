@@ -23,7 +23,7 @@ from ..backends.nest import exchanged, flatten
 from ..state.models import ModelState, attribute, instance_attribute
 from ..tap.precision import coarsest
 from ..watch.unnoticed import unnoticed
-from .again import Held
+from .again import Meanwhile
 from .identity import Taken
 from .methods import host
 
@@ -84,8 +84,8 @@ class RunBeside:
     """
 
     model: Any
-    quiet: Held
-    watched: Held
+    quiet: Meanwhile
+    watched: Meanwhile
     read: Callable[[], None]
     earlier: bool = False
     same: bool = True
