@@ -108,6 +108,9 @@ class RunBeside:
                 setattr(self.model, _PREDICT, self._plain)
 
     def _makes(self, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self.model, _PREDICT) is self:
+            # A callback predicts as well.
+            setattr(self.model, _PREDICT, self._plain)
         with self.quiet():
             self._make(*args, **kwargs)
         self._plain = getattr(self.model, _PREDICT)
@@ -116,26 +119,25 @@ class RunBeside:
 
     def __call__(self, *args: Any) -> Any:
         __tracebackhide__ = True
-        if self.failure is not None:
-            return self._own(args)
-        if active() == "jax":
-            return self._on_copies(args)
-        before = ModelState(self.model)
-        returned = self._own(args)
-        self._again(lambda: self._in_place(before, args, returned))
-        return returned
-
-    def _own(self, args: tuple[Any, ...]) -> Any:
-        __tracebackhide__ = True
+        given, again = args, None
+        if self.failure is None:
+            try:
+                given, again = self._held(args)
+            except Exception as error:
+                self.failure = error
         with self.quiet():
-            return self._plain(*args)
-
-    def _on_copies(self, args: tuple[Any, ...]) -> Any:
-        __tracebackhide__ = True
-        given, again = SecondRun.of(args)
-        returned = self._own(given)
-        self._again(lambda: self._compare(returned, self._watched(again.args())))
+            returned = self._plain(*given)
+        if again is not None:
+            self._again(lambda: again(returned))
         return returned
+
+    def _held(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Callable[[Any], None]]:
+        """What the test's own function is given, and the second run, told what that returned."""
+        if active() == "jax":
+            given, second = SecondRun.of(args)
+            return given, lambda returned: self._compare(returned, self._watched(second.args()))
+        before = ModelState(self.model)
+        return args, lambda returned: self._in_place(before, args, returned)
 
     def _in_place(self, before: ModelState, args: tuple[Any, ...], returned: Any) -> None:
         """TensorFlow's variables are written where they are."""
