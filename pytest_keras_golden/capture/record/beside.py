@@ -46,11 +46,14 @@ class SecondRun:
     @staticmethod
     def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
         """What the first run is given, and what to give the second one."""
-        state, data = args
         # The first run donates what it is given.
-        copies = exchanged(state, lambda leaf: copied(leaf) if is_tensor(leaf) else leaf)
-        taken = Taken.of(data)
-        return (state, taken or data), SecondRun(copies, data, taken)
+        return SecondRun.on(_each_tensor(copied, args[0]), args)
+
+    @staticmethod
+    def on(state: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
+        """The same, of a second run that begins with a state of its own."""
+        taken = Taken.of(args[1])
+        return (args[0], taken or args[1]), SecondRun(state, args[1], taken)
 
     @property
     def batch(self) -> Any | None:
@@ -60,8 +63,16 @@ class SecondRun:
         return self.taken.taken[0] if len(self.taken.taken) == 1 else None
 
     def args(self) -> tuple[Any, ...]:
-        state = exchanged(self.state, lambda leaf: given_back(leaf) if is_tensor(leaf) else leaf)
-        return state, self.data if self.taken is None else iter(self.taken.taken)
+        return _each_tensor(given_back, self.state), self.again
+
+    @property
+    def again(self) -> Any:
+        """The data of the first run."""
+        return self.data if self.taken is None else iter(self.taken.taken)
+
+
+def _each_tensor(make: Callable[[Any], Any], state: Any) -> Any:
+    return exchanged(state, lambda leaf: make(leaf) if is_tensor(leaf) else leaf)
 
 
 def are_same(one: Any, other: Any) -> bool:
@@ -94,6 +105,7 @@ class RunBeside:
     _function: Any = None
     _make: Any = None
     _made: list[Mapping[str, Array]] = field(default_factory=list)
+    _left: tuple[Any, Any] | None = None
 
     @contextmanager
     def standing(self) -> Iterator[None]:
@@ -134,10 +146,23 @@ class RunBeside:
     def _held(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Callable[[Any], None]]:
         """What the test's own function is given, and the second run, told what that returned."""
         if active() == "jax":
-            given, second = SecondRun.of(args)
-            return given, lambda returned: self._compare(returned, self._watched(second.args()))
+            given, second = SecondRun.on(self._own_state(args[0]), args)
+            return given, lambda returned: self._go_on(returned, second)
         before = ModelState(self.model)
         return args, lambda returned: self._in_place(before, args, returned)
+
+    def _own_state(self, state: Any) -> Any:
+        """What the second run begins a batch with: what it left of the one before, where the first
+        run does so as well. Copies of a large model at each batch take longer than the batches."""
+        left, self._left = self._left, None
+        if left is not None and _are_one(left[0], state):
+            return left[1]
+        return _each_tensor(lambda leaf: given_back(copied(leaf)), state)
+
+    def _go_on(self, returned: Any, second: SecondRun) -> None:
+        again = self._watched((second.state, second.again))
+        self._compare(returned, again)
+        self._left = returned[1], again[1]
 
     def _in_place(self, before: ModelState, args: tuple[Any, ...], returned: Any) -> None:
         """TensorFlow's variables are written where they are."""
@@ -180,6 +205,12 @@ class RunBeside:
         """What the second one returned, as `predict` puts the batches together."""
         places = dict.fromkeys(place for part in self._made for place in part)
         return {place: np.concatenate([part[place] for part in self._made]) for place in places}
+
+
+def _are_one(one: Any, other: Any) -> bool:
+    """Whether two states are the very same tensors."""
+    left, right = dict(flatten(one)), dict(flatten(other))
+    return left.keys() == right.keys() and all(left[place] is right[place] for place in left)
 
 
 def is_another(
