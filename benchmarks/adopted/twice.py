@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pytest_keras_golden.capture.record.beside import SecondRun
 from pytest_keras_golden.capture.state.models import instance_attribute
-from pytest_keras_golden.capture.train.standins import SecondRun
 
 STEPS = 3
 """As many as are recorded by default."""

@@ -16,6 +16,7 @@ from ..compare.calls import APPLIED
 from ..compare.training import StepEvidence
 from ..outcomes import is_blamed
 from ..records import OutermostCall, TensorRecord
+from ..store.digest import digest
 from .examine import Against, Examined
 from .findings import Findings
 from .hand.byhand import ByHand
@@ -36,6 +37,7 @@ from .watch.forgiving import problem
 from .watch.structure import Structure
 
 if TYPE_CHECKING:
+    from ..records import Array
     from .record.reads import Reads
 
 
@@ -70,6 +72,7 @@ class Trained:
     _since: int = 0
     _last: dict[int, _Last] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
+    _programs: dict[int, OutermostCall] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hand = ByHand(self)
@@ -161,9 +164,39 @@ class Trained:
         for structure in self.structures:
             yield from structure.roots
 
+    def initial(self, weights: Mapping[str, Array]) -> None:
+        self.findings.prints.take_initial(weights)
+
+    def programs_ran(self) -> None:
+        """Told before a call: weights that programs have trained by now are what it runs with."""
+        try:
+            if self.hand.traced:
+                self.reads.settle()
+            for recorder, path, _ in self.hand.traced.values():
+                if recorder.done:
+                    self._entry_of(recorder, path)
+        except Exception as error:
+            self.hand.failure = self.hand.failure or error
+
+    def _entry_of(self, recorder: StepRecorder, path: str) -> OutermostCall:
+        """The call that stands for the steps of a program, with what they have left by now."""
+        every, known = self.findings.prints.outermost, self._programs.get(id(recorder))
+        outputs = {name: digest(array) for name, (array, _) in recorder.left.items()}
+        if known is None:
+            name = self.request.prefix + counted(APPLIED, self._counts)
+            self.findings.taken["call"].add(name)
+            entry = OutermostCall(name, self.request.prefix + path, outputs=outputs)
+            every.append(entry)
+        else:
+            entry = replace(known, outputs=outputs)
+            every[next(at for at, call in enumerate(every) if call is known)] = entry
+        self._programs[id(recorder)] = entry
+        return entry
+
     def step_begins(self, home: Home, given: Mapping[str, str]) -> None:
         """given: digests of what losses were compared with. What models were called with since the
         last step decides about it as well."""
+        self.programs_ran()
         prints = self.findings.prints
         name = counted(APPLIED, self._counts)
         target = self.hand if home.model is None else home.model
@@ -214,9 +247,7 @@ class Trained:
         for last in self._last.values():
             self._take(last, list(self.training.left(last.recorder)))
         for recorder, path, made_of in self.hand.traced.values():
-            name = self.findings.name("call", APPLIED)
-            entry = OutermostCall(name, self.request.prefix + path)
-            self.findings.prints.outermost.append(entry)
+            entry = self._entry_of(recorder, path)
             records = [*recorder.records(), *self.training.left(recorder)]
             self._take(_Last(entry, recorder, made_of), records)
         if self.training.recorded:

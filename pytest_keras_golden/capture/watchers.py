@@ -30,6 +30,7 @@ from .train.doors import Doors, doors
 from .train.training import Training
 from .trained import Trained
 from .watch.calls import Call, CallSite, Watch, places
+from .watch.forgiving import problem
 
 if TYPE_CHECKING:
     from ..records import Array
@@ -193,11 +194,12 @@ class Watchers:
             self._hidden += 1
         records, named = self.findings.take(entry, ended.records)
         if ended.made is not None:
-            with self._undamaged():
+            with self._examining(entry):
                 if self.findings.is_wanted(entry, records):
                     self.findings.examine(ended, entry, records, named)
 
     def _begins(self, policy: str | None) -> None:
+        self._trained.programs_ran()
         self._policy = self._policy or policy
         if self.against is not None:
             self.against.begins(policy)
@@ -233,7 +235,7 @@ class Watchers:
         self._owned.programs = ()
         if trains and begun.name.startswith("train_on_batch"):
             self._trained.stepped_by_batch(entry, begun.target)
-        with self._undamaged():
+        with self._examining(entry):
             if self.request.isolate and self.findings.is_wanted(entry, taken):
                 ended = self._first_of(entry, run_first)
                 if ended is not None:
@@ -257,12 +259,16 @@ class Watchers:
             self.findings.examined[entry.name] = Examined(entry.name, _REST)
 
     @contextmanager
-    def _undamaged(self) -> Iterator[None]:
-        """A golden that cannot be read is nothing that the code under test should hear of."""
+    def _examining(self, entry: OutermostCall) -> Iterator[None]:
+        """A golden that cannot be read is nothing that the code under test should hear of; what
+        else breaks an examination off is why there is none."""
         try:
             yield
         except StoreError as error:
             self.damage = self.damage or error
+        except Exception as error:
+            self.findings.give_up(entry, problem(error))
+            raise
 
     def _first_of(self, entry: OutermostCall, run_first: RunFirst) -> Ended | None:
         """The first batch of a compiled call, run eagerly: isolation forces tensors and so needs

@@ -61,6 +61,9 @@ class Host(Protocol):
     def held_as(self, tensors: Mapping[int, Any]) -> list[Any]:
         """Keras variables that hold these tensors, by their ids."""
 
+    def initial(self, weights: Mapping[str, Array]) -> None:
+        """What the weights were that a program trains, by name."""
+
     def step_begins(self, home: Home, given: Mapping[str, str]) -> None: ...
     def step_ended(self, records: Sequence[TensorRecord], left: str, step: HandStep) -> None: ...
 
@@ -204,7 +207,7 @@ class ByHand(Onlooker):
     def _hands_over(self, step: HandStep, values: Values) -> None:
         made_of = components_of(step.of.home.model, step.roster.weights, step.of.optimizer)
         self.traced[id(step.recorder)] = step.recorder, step.of.home.path, made_of
-        step.hands_over(values, self.host.reads)
+        step.hands_over(values, self.host.reads, self.host.initial)
 
     def _end(self, step: HandStep, values: Values, slots: Mapping[str, Any]) -> None:
         recorder = step.recorder

@@ -12,6 +12,7 @@ from ..train.left import of_slot, updates
 from ..train.roster import Roster, Trainee, Values, precision_of
 from ..train.run import dense, tensor_of
 from ..train.steps import StepRecorder
+from ..train.training import Initial
 from ..watch.calls import counted
 from .loose import Loss
 
@@ -73,9 +74,10 @@ class HandStep:
 
     # -- in a program -----------------------------------------------------------------------
 
-    def hands_over(self, values: Values, reads: Reads) -> None:
+    def hands_over(self, values: Values, reads: Reads, initial: Initial) -> None:
         """Have the program that is being traced do so each time that it runs. It does so in order:
-        the step has ended for what comes after its end. values: of variables, after the step."""
+        the step has ended for what comes after its end. values: of variables, after the step.
+        initial: told what its weights were before."""
         for loss in self.losses:
             name = self._counted("loss", loss.name)
             loss.receive = self.recorder.receiver("loss", name, self.of.arithmetic)
@@ -83,13 +85,14 @@ class HandStep:
         before: dict[str, Array] = {}
         for name, tensor in self.before.items():
             reads.read(tensor, partial(before.__setitem__, name))
-        reads.read(next(iter(after.values())), lambda _: self._ended())
+        reads.read(next(iter(after.values())), lambda _: self._ended(initial, before))
         for name, slot in self.roster.slots.items():
             reads.read(values.get(id(slot), slot), partial(self._handed_slot, name))
         for name, tensor in after.items():
             reads.read(tensor, partial(self._handed_update, name, before))
 
-    def _ended(self) -> None:
+    def _ended(self, initial: Initial, before: Mapping[str, Array]) -> None:
+        initial(before)
         self.recorder.advance()
 
     def _handed_slot(self, name: str, array: Array) -> None:

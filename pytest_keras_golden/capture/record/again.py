@@ -16,7 +16,8 @@ from .eager import Ended
 from .methods import BATCH, MethodCall
 
 First = Callable[[], "AbstractContextManager[list[Ended]]"]
-Paused = Callable[[], "AbstractContextManager[None]"]
+Meanwhile = Callable[[], "AbstractContextManager[None]"]
+"""A context that holds while something is made and run."""
 
 
 class NotAgain(Exception):  # noqa: N818 (it is no error of anybody)
@@ -29,7 +30,7 @@ class Again:
     for it. paused: one inside of which nothing else is."""
 
     first: First | None
-    paused: Paused
+    paused: Meanwhile
 
     def run(self, asked: MethodCall, batch: FirstBatch | Mapping[str, Any] | None) -> Ended | None:
         """The batch, run eagerly by the method for one batch, up to where its loss is computed:
@@ -48,7 +49,13 @@ class Again:
                 given = _given(model, f"{asked.step}_step", _tensors(batch.data))
                 stack.enter_context(given)
                 batch = batch.named
-            getattr(model, method)(**_tensors(batch))
+            try:
+                getattr(model, method)(**_tensors(batch))
+            except Exception:
+                # What comes behind the call that is looked into says nothing of it: methods for one
+                # batch refuse losses of torch that `fit` takes.
+                if not ended:
+                    raise
         return ended[0] if ended else None
 
 

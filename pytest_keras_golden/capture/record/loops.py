@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...records import ObserverEffect, TensorRecord
 from ..state.models import ModelState, is_built, kept
 from ..watch.forgiving import Note, problem
-from .again import Again, NotAgain, Paused
+from .again import Again, Meanwhile, NotAgain
 from .batches import Batches
 from .eager import Ended
 from .methods import MethodCall
@@ -67,7 +67,7 @@ class Loop:
     asked: MethodCall
     training: StepWatcher
     again: Again
-    paused: Paused
+    paused: Meanwhile
     finish: Finish
     nothing: Callable[[str], None]
     observed: Callable[[ObserverEffect | None], None]

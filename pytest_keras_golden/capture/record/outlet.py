@@ -134,8 +134,13 @@ def returns_each_step(model: Any, step: str) -> bool:
     """Whether what a step returns comes out of its function, seen by Keras alone: of several in one
     execution the last's does, and a function that users make may look at logs, or drop some."""
     several = int(getattr(model, "steps_per_execution", 1) or 1) > 1
+    return active() == "jax" and not several and is_made_by_keras(model, step)
+
+
+def is_made_by_keras(model: Any, step: str) -> bool:
+    """Whether what runs a model's steps is Keras' own, and no function that its users make."""
     makers = (f"make_{step}_function", "_make_function")
-    return active() == "jax" and not several and all(_is_of_keras(model, name) for name in makers)
+    return all(_is_of_keras(model, name) for name in makers)
 
 
 def _is_of_keras(model: Any, name: str) -> bool:

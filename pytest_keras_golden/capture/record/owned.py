@@ -30,12 +30,13 @@ from ..watch.patches import Run
 from ..watch.unnoticed import unnoticed
 from .again import Again, First, batch_of, before_each, last_argument, runs_eagerly
 from .batches import Batches
+from .beside import RunBeside, is_another
 from .compiled import ProgramCapture, replaced_outputs
 from .eager import Ended
 from .identity import Executions, Identified, Identity, Unchanged
 from .loops import Loop, RunFirst, StepWatcher
 from .methods import LOOPS, STEP_OF, MethodCall, host, settling
-from .outlet import Outlets, returns_each_step
+from .outlet import Outlets, is_made_by_keras, returns_each_step
 
 if TYPE_CHECKING:
     from ...records import Array
@@ -193,7 +194,9 @@ class OwnedCalls:
         changed."""
         __tracebackhide__ = True
         before = ModelState(asked.model)
-        returned, records, batches = self._captured(asked, asked.kwargs)
+        goes_on = asked.step == "predict" and is_made_by_keras(asked.model, asked.step)
+        look = self._beside if goes_on else self._captured
+        returned, records, batches = look(asked, asked.kwargs)
 
         def run_first() -> Ended | None:
             with before.around():
@@ -208,7 +211,7 @@ class OwnedCalls:
     def _twice(self, asked: MethodCall) -> Any:
         __tracebackhide__ = True
         model, ran = asked.model, Executions()
-        before = ModelState(model)
+        before, earlier = ModelState(model), _is_made(asked)
         names = self._names_of(asked)
         with self._paused(), self._unheard(asked), self._noted(asked, ran), before.with_slots():
             plain = asked.run(*asked.args, **asked.kwargs)
@@ -220,7 +223,7 @@ class OwnedCalls:
         try:
             known = self._known(asked, ran, names)
             if known is None:
-                self._watch_again(asked, before, plain, run_first)
+                self._watch_again(asked, before, plain, earlier, run_first)
             else:
                 self._stand(asked, known)
                 self._finish(asked, known, plain, {}, run_first)
@@ -239,7 +242,12 @@ class OwnedCalls:
             trained.stood(asked.model, asked.step, known)
 
     def _watch_again(
-        self, asked: MethodCall, before: ModelState, plain: Any, run_first: RunFirst
+        self,
+        asked: MethodCall,
+        before: ModelState,
+        plain: Any,
+        earlier: bool,
+        run_first: RunFirst,
     ) -> None:
         model = asked.model
         after = ModelState(model)
@@ -248,7 +256,7 @@ class OwnedCalls:
             with unnoticed(model):
                 captured, records, batches = self._captured(asked, asked.silent)
             self._compare(host(plain), host(captured), after.equals(ModelState(model)))
-            records = replaced_outputs(records, self._kept(host(captured)), self._kept(host(plain)))
+            records = self._of_what_ran(asked, earlier, records, host(captured), host(plain))
             self.programs = [one._replace(tensors=_names(records)) for one in self.programs]
             self._finish(asked, records, plain, batches.digests_of(asked.repeatable), run_first)
         finally:
@@ -304,6 +312,51 @@ class OwnedCalls:
         same = same and all(digest(plain[place]) == digest(captured[place]) for place in plain)
         self._observe("identical" if same else "changed")
 
+    # -- beside -----------------------------------------------------------------------------
+
+    def _beside(
+        self, asked: MethodCall, kwargs: Mapping[str, Any]
+    ) -> tuple[Any, list[TensorRecord], Batches]:
+        """Batch by batch the model's own function, and a watched one."""
+        __tracebackhide__ = True
+        batches = Batches(self.capture.sink.reads, asked.name)
+        outlets = Outlets(self.capture.sink.reads, predicts=True)
+        beside = RunBeside(
+            asked.model,
+            quiet=self.watch.paused,
+            watched=lambda: self._standing(asked, batches, outlets),
+            read=self.capture.sink.reads.settle,
+        )
+        with ExitStack() as stack:
+            stack.enter_context(self.capture.owned(eager=False))
+            for watch in self.others:
+                stack.enter_context(watch.paused())
+            stack.enter_context(beside.standing())
+            returned = asked.run(*asked.args, **kwargs)
+        if beside.failure is not None:
+            raise beside.failure
+        self._observe("identical" if beside.same else "changed")
+        records = self.capture.collect(join=True)
+        ran = self._of_what_ran(asked, beside.earlier, records, beside.made(), host(returned))
+        return returned, ran, batches
+
+    def _of_what_ran(
+        self,
+        asked: MethodCall,
+        earlier: bool,
+        records: Sequence[TensorRecord],
+        made: Mapping[str, Array],
+        plain: Mapping[str, Array],
+    ) -> list[TensorRecord]:
+        """The records of a watched run, for the test's own. earlier: whether that ran on with what
+        Keras had made before, which may be another program by now: then its outputs alone."""
+        replaced = replaced_outputs(records, self._kept(made), self._kept(plain))
+        if not (earlier and is_another(plain, made, records)):
+            return replaced
+        self._unlook(f"inside of {asked.method}")
+        pairs = zip(records, replaced, strict=True)
+        return [output for record, output in pairs if output is not record]
+
     # -- the watched run --------------------------------------------------------------------
 
     def _captured(
@@ -314,12 +367,8 @@ class OwnedCalls:
         # What was traced for the user, before or in the plain run, neither sees nor is replaced.
         with ExitStack() as stack:
             stack.enter_context(attribute(model, f"{asked.step}_function", None))
-            stack.enter_context(
-                before_each(model, f"{asked.step}_step", self._step(asked, batches))
-            )
-            if asked.step == "predict" and returns_each_step(model, asked.step):
-                outlets = Outlets(self.capture.sink.reads, predicts=True)
-                stack.enter_context(outlets.standing(model, asked.step))
+            outlets = Outlets(self.capture.sink.reads, predicts=True)
+            stack.enter_context(self._standing(asked, batches, outlets))
             stack.enter_context(self.capture.owned(eager=runs_eagerly(model, asked.step)))
             for watch in self.others:
                 stack.enter_context(watch.paused())
@@ -332,6 +381,16 @@ class OwnedCalls:
                 returned = asked.run(*asked.args, **kwargs)
             trained = self.training.records(run, returned)
             return returned, [*self.capture.collect(join=True), *trained], batches
+
+    @contextmanager
+    def _standing(self, asked: MethodCall, batches: Batches, outlets: Outlets) -> Iterator[None]:
+        """Inside, the model's step tells what it is given, and what is read of it leaves it."""
+        model, step = asked.model, asked.step
+        with ExitStack() as stack:
+            stack.enter_context(before_each(model, f"{step}_step", self._step(asked, batches)))
+            if step == "predict" and returns_each_step(model, step):
+                stack.enter_context(outlets.standing(model, step))
+            yield
 
     def _step(self, asked: MethodCall, batches: Batches) -> Callable[..., None]:
         def begin(*args: Any, **kwargs: Any) -> None:
@@ -366,6 +425,11 @@ class OwnedCalls:
             for watch in (self.watch, *self.others):
                 stack.enter_context(watch.paused())
             yield
+
+
+def _is_made(asked: MethodCall) -> bool:
+    """Whether Keras has what it runs the steps by already."""
+    return getattr(asked.model, f"{asked.step}_function", None) is not None
 
 
 def _names(records: Sequence[TensorRecord]) -> list[str]:

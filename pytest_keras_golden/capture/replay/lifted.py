@@ -7,7 +7,6 @@ inputs to the dtype that they were built for, so their symbolic inputs are lifte
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -106,7 +105,9 @@ def _inputs(layer: Any, low: Sequence[str]) -> Iterator[tuple[Any, str]]:
 
 
 def _computing_in(higher: str, policy: Any) -> Any:
-    lifted_policy = copy.copy(policy)
+    # Not by `copy`: policies of Keras 3.1 are made by a name that it does not give.
+    lifted_policy = object.__new__(type(policy))
+    vars(lifted_policy).update(vars(policy))
     lifted_policy._compute_dtype = higher
     # Equal dtypes would switch autocast off, and low-precision weights would meet float32 inputs.
     lifted_policy._variable_dtype = policy.variable_dtype

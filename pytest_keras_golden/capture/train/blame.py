@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited, unchanged
+from ...compare.training import BEHIND_LAYERS, ORDER, StepEvidence, inherited, part_of, unchanged
 from ...outcomes import QUIET, LocalOutcome, TensorOutcome
 from ...records import TensorRecord
 from ..state.slots import innermost, optimizers_of, trainer_of
@@ -108,10 +108,13 @@ def _overridden(kind: type) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class _Found:
+    """tests: whether it is of a step that evaluates."""
+
     step: int
     part: str
     rest: str
     outcome: TensorOutcome
+    tests: bool
 
 
 def blamed(
@@ -129,6 +132,9 @@ def blamed(
     excused = inherited((item.outcome for item in found), alone, evidence)
     judged = (item for item in found if item.outcome.judged and not _is_quiet(item))
     beyond = [item for item in judged if item.outcome.name not in excused]
+    if _ends_otherwise(records, judge) and not all(item.tests for item in found):
+        # A validation runs with weights of steps that nobody looked at.
+        beyond = [item for item in beyond if not item.tests]
     if not beyond:
         return None
     first = min(beyond, key=lambda item: (item.step, ORDER.index(item.part)))
@@ -181,9 +187,16 @@ def _parsed(judge: Judge) -> Callable[[TensorRecord], _Found | None]:
         outcome = judge(record) if match else None
         if match is None or outcome is None or match["part"] not in ORDER:
             return None
-        return _Found(int(match[2]), match["part"], match["rest"] or "", outcome)
+        tests = match[1] is not None
+        return _Found(int(match[2]), match["part"], match["rest"] or "", outcome, tests)
 
     return parsed
+
+
+def _ends_otherwise(records: Sequence[TensorRecord], judge: Judge) -> bool:
+    """Whether a training has left other weights."""
+    outcomes = (judge(record) for record in records if part_of(record.name) == "weights")
+    return any(one is not None and one.judged and one.verdict not in QUIET for one in outcomes)
 
 
 def _is_part(item: _Found, whole: _Found) -> bool:

@@ -18,6 +18,7 @@ from ...aliases import canonical
 from ...errors import CaptureError
 from ..backends import active, is_concrete, is_tensor, retaken, shapes_of, to_numpy, untraced
 from ..backends.nest import exchanged, flatten
+from ..record.beside import SecondRun, are_same
 from ..record.identity import Execution, Identity, Unchanged, told
 from ..record.outlet import Outlets, returns_each_step
 from ..record.reads import Reads
@@ -33,7 +34,7 @@ from .left import Left, changes_gradients, plain_place, values_of
 from .programs import Programs, Watched
 from .relay import Relay, goes_on
 from .roster import Roster, Values, arithmetic_of, precision_of, read, roster_of
-from .standins import SecondRun, are_alike, are_same, before_each, telling
+from .standins import are_alike, before_each, telling
 from .steps import StepRecorder
 
 if TYPE_CHECKING:

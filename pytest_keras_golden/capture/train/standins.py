@@ -8,55 +8,12 @@ there: for the test as they are, and from a copy of their state once more, watch
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...store.digest import digest
-from ..backends import copied, given_back, is_tensor, view
-from ..backends.nest import exchanged, flatten
-from ..record.identity import Taken
-
-
-@dataclass
-class SecondRun:
-    """What the second run of a step begins with: its state as it was, and its data again, or the
-    batches that the first run took of it."""
-
-    state: Any
-    data: Any
-    taken: Taken | None = None
-
-    @staticmethod
-    def of(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], SecondRun]:
-        """What the first run is given, and what to give the second one."""
-        state, data = args
-        # The first run donates what it is given.
-        copies = exchanged(state, lambda leaf: copied(leaf) if is_tensor(leaf) else leaf)
-        taken = Taken.of(data)
-        return (state, taken or data), SecondRun(copies, data, taken)
-
-    @property
-    def batch(self) -> Any | None:
-        """The data of its one step; None of several, or none."""
-        if self.taken is None:
-            return self.data
-        return self.taken.taken[0] if len(self.taken.taken) == 1 else None
-
-    def args(self) -> tuple[Any, ...]:
-        state = exchanged(self.state, lambda leaf: given_back(leaf) if is_tensor(leaf) else leaf)
-        return state, self.data if self.taken is None else iter(self.taken.taken)
-
-
-def are_same(one: Any, other: Any) -> bool:
-    """Whether two runs of a step returned the same, bit for bit."""
-    left, right = dict(flatten(one)), dict(flatten(other))
-    return left.keys() == right.keys() and all(
-        digest(view(leaf)) == digest(view(right[place]))
-        for place, leaf in left.items()
-        if is_tensor(leaf)
-    )
+from ..backends import is_tensor, view
+from ..backends.nest import flatten
 
 
 def are_alike(one: Any, other: Any) -> bool:

@@ -205,7 +205,7 @@ def test_a_generator_is_used_once(model):
     batches = ((INPUTS,) for _ in range(2))
     with capture_block(model, Request(("all",))) as block:
         returned = model.predict(batches, steps=2, verbose=0)
-    assert block.observer is None
+    assert block.observer == ("identical" if RUN_TWICE else None)
     assert block.tensors["dense#0"].shape == returned.shape == (8, 3)
 
 
