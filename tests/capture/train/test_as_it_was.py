@@ -285,7 +285,10 @@ BROKEN = """
 def test_a_batch_that_breaks_leaves_the_optimizer_as_it_was(run_python: Any, backend: str) -> None:
     told = ran(run_python, BROKEN, backend)
     assert {name: same for name, (same, *_) in told.items()} == dict.fromkeys(told, True), told
-    assert {name for name, (_, steps, _) in told.items() if steps} == {"then right", "right"}
+    # What TensorFlow traced of a batch that broke returns no metrics from then on: what would be
+    # traced now is another program.
+    begun = {"right"} if backend == "tensorflow" else {"then right", "right"}
+    assert {name for name, (_, steps, _) in told.items() if steps} == begun
 
 
 COUNTED = """
