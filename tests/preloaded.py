@@ -109,3 +109,10 @@ def runpytest(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return pytest.RunResult(
         done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0
     )
+
+
+def judged(suite: pytest.Pytester, *arguments: str) -> dict[str, Any]:
+    """What the log of such a run says of its one test."""
+    runpytest(suite, "--golden-log=log.json", *arguments)
+    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    return dict(test)

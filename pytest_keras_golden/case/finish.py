@@ -144,8 +144,8 @@ def _keep_candidate(case: Case, outcome: TestOutcome, cache: Path) -> TestOutcom
         if asked and outcome.outcome != "failed":
             raise StoreError(error.problem, ANOTHER_OUTPUT, error.path) from error
         # A folder that cannot be written must not hide what was found.
-        said = f"no candidate kept: {error.problem}"
-        said = f"{said}. {ANOTHER_OUTPUT}" if asked else said
+        way_out = f". {ANOTHER_OUTPUT}" if asked else ""
+        said = f"no candidate kept: {error.problem}{way_out}"
         return replace(outcome, warnings=(*outcome.warnings, said))
     return replace(outcome, candidate=str(path))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import keras
 import pytest
-from preloaded import runpytest
+from preloaded import judged
 
 IN_A_PROGRAM = """
     import os
@@ -48,9 +46,7 @@ def test_what_is_called_behind_a_program_runs_with_what_that_has_trained(
     told = []
     for rate, *arguments in (("0.1", "--update-goldens"), ("0.1",), ("0.11",)):
         monkeypatch.setenv("RATE", rate)
-        runpytest(suite, "--golden-auto", "--golden-log=log.json", *arguments)
-        (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
-        told.append(test)
+        told.append(judged(suite, "--golden-auto", *arguments))
     assert [test["outcome"] for test in told] == ["recorded", "passed", "failed"]
     verdicts = {tensor["name"]: tensor["verdict"] for tensor in told[2]["tensors"]}
     assert "incomparable" not in verdicts.values()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import pytest
-from preloaded import runpytest
+from preloaded import judged, runpytest
 
 from pytest_keras_golden.store.codec import Golden
 
@@ -76,9 +75,7 @@ def run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv("ALONE", alone)
         monkeypatch.setenv("FACTOR", str(factor))
         monkeypatch.setenv("DECAY", str(decay))
-        runpytest(suite, "--golden-log=log.json", *arguments)
-        (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
-        return dict(test)
+        return judged(suite, *arguments)
 
     return run
 
@@ -167,8 +164,7 @@ def test_rounding_next_to_a_kink_is_carried_backwards(
     monkeypatch.setenv("TINY", "1e-9")
     runpytest(suite, "--update-goldens")
     monkeypatch.setenv("TINY", "-1e-9")
-    runpytest(suite, "--golden-log=log.json")
-    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    test = judged(suite)
     moved = {t["name"]: t for t in test["tensors"] if t["verdict"] not in ("identical", "within")}
     assert {tensor["verdict"] for tensor in moved.values()} == {"accumulated"}
     assert moved["step_000/gradients/first/bias"]["rel_l2"] > 0.05
@@ -204,7 +200,6 @@ def test_each_training_of_a_test_is_compared_with_itself(
     monkeypatch.setenv("REDUCTION", "sum")
     runpytest(suite, "--golden-auto", "--update-goldens")
     monkeypatch.setenv("REDUCTION", "mean")
-    runpytest(suite, "--golden-auto", "--golden-log=log.json")
-    (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
+    test = judged(suite, "--golden-auto")
     assert (test["outcome"], test["local_drift"]) == ("failed", ["loss:loss"])
     assert not [line for line in test["warnings"] if line.startswith("not run by itself")]

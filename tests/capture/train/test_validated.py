@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import pytest
-from preloaded import runpytest
+from preloaded import judged
 
 SUITE = """
     import os
@@ -47,9 +46,7 @@ def run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(*arguments: str, what: str = "") -> dict[str, Any]:
         monkeypatch.setenv("WHAT", what)
-        runpytest(suite, "--golden-log=log.json", *arguments)
-        (test,) = json.loads((suite.path / "log.json").read_text())["tests"]
-        return dict(test)
+        return judged(suite, *arguments)
 
     return run
 
